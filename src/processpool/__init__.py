@@ -1,0 +1,67 @@
+"""Pools of long-lived worker processes: any program or any Python function, declared in YAML.
+
+    from processpool import ProcessPool
+
+    with ProcessPool.from_yaml("pool.yaml") as pool:
+        answers = pool.map(messages)
+
+Importing this package loads nothing else: every public name is fetched from its module when it is
+first used, so that a worker which only wants `serve` never pays for pydantic or YAML.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from processpool.child.serve import serve as serve
+    from processpool.errors import CodecError as CodecError
+    from processpool.errors import ConfigError as ConfigError
+    from processpool.errors import InvalidLease as InvalidLease
+    from processpool.errors import PoolBroken as PoolBroken
+    from processpool.errors import PoolClosed as PoolClosed
+    from processpool.errors import PoolExhausted as PoolExhausted
+    from processpool.errors import ProcessPoolError as ProcessPoolError
+    from processpool.errors import ProtocolError as ProtocolError
+    from processpool.errors import QueueFull as QueueFull
+    from processpool.errors import RequestTimeout as RequestTimeout
+    from processpool.errors import UnexpectedEOF as UnexpectedEOF
+    from processpool.errors import WorkerDied as WorkerDied
+    from processpool.errors import WorkerStartFailed as WorkerStartFailed
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "serve": "child.serve",
+    "CodecError": "errors",
+    "ConfigError": "errors",
+    "InvalidLease": "errors",
+    "PoolBroken": "errors",
+    "PoolClosed": "errors",
+    "PoolExhausted": "errors",
+    "ProcessPoolError": "errors",
+    "ProtocolError": "errors",
+    "QueueFull": "errors",
+    "RequestTimeout": "errors",
+    "UnexpectedEOF": "errors",
+    "WorkerDied": "errors",
+    "WorkerStartFailed": "errors",
+}
+"""Public name → the module that defines it."""
+
+__all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        home = _HOME[name]
+    except KeyError:
+        raise AttributeError(f"module 'processpool' has no attribute {name!r}") from None
+    value = getattr(import_module(f"processpool.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,74 @@
+"""Every exception that processpool raises: one class and one sentence each.
+
+Two rules hold here. All of them derive from `ProcessPoolError`, so one `except` catches the
+library; and whatever concerns one item carries that item's `record`, so that "which item, which
+worker, what did it print" never needs a debugger.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from processpool.outcome import Outcome
+
+
+class ProcessPoolError(Exception):
+    """Base of every error that processpool raises."""
+
+    record: Outcome | None = None
+    """What is known of the item that failed: None where no item is concerned."""
+
+
+class ConfigError(ProcessPoolError, ValueError):
+    """The YAML file, or the dictionary, does not declare a valid pool."""
+
+
+class PoolExhausted(ProcessPoolError):
+    """No worker is free, and the pool has as many as `size.max` allows."""
+
+
+class QueueFull(ProcessPoolError):
+    """The queue holds `queue.max_pending` items already."""
+
+
+class PoolClosed(ProcessPoolError):
+    """The pool is not open: it was not yet opened, or it has been closed."""
+
+
+class PoolBroken(ProcessPoolError):
+    """Workers failed to start more often than `restart.max_failures` allows."""
+
+
+class InvalidLease(ProcessPoolError):
+    """The lease was released before, or belongs to another pool."""
+
+
+class WorkerStartFailed(ProcessPoolError):
+    """A worker could not be started, or ended before it was ready."""
+
+
+class WorkerDied(ProcessPoolError):
+    """A worker ended while it had the item."""
+
+    pid: int | None = None
+    exitcode: int | None = None
+    """Exit status; a negative number is the signal that ended the worker."""
+    stderr: str = ""
+    """The last that the worker wrote to its standard error."""
+
+
+class RequestTimeout(ProcessPoolError, TimeoutError):
+    """The item was not answered within its timeout, and its worker was replaced."""
+
+
+class ProtocolError(ProcessPoolError):
+    """A message, or what a worker wrote, breaks the rules of the protocol."""
+
+
+class UnexpectedEOF(ProtocolError):
+    """A worker closed its standard output in the middle of an answer."""
+
+
+class CodecError(ProtocolError):
+    """A message cannot be encoded, or an answer cannot be decoded, by the pool's codec."""
