@@ -29,11 +29,15 @@ if TYPE_CHECKING:
     from processpool.errors import UnexpectedEOF as UnexpectedEOF
     from processpool.errors import WorkerDied as WorkerDied
     from processpool.errors import WorkerStartFailed as WorkerStartFailed
+    from processpool.outcome import Outcome as Outcome
+    from processpool.pool import ProcessPool as ProcessPool
 
 __version__ = "0.1.0"
 
 _HOME = {
     "serve": "child.serve",
+    "Outcome": "outcome",
+    "ProcessPool": "pool",
     "CodecError": "errors",
     "ConfigError": "errors",
     "InvalidLease": "errors",

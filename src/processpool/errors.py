@@ -23,6 +23,9 @@ class ProcessPoolError(Exception):
 class ConfigError(ProcessPoolError, ValueError):
     """The YAML file, or the dictionary, does not declare a valid pool."""
 
+    problems: tuple[str, ...] = ()
+    """Everything that is wrong with it, a line each; the message is these lines."""
+
 
 class PoolExhausted(ProcessPoolError):
     """No worker is free, and the pool has as many as `size.max` allows."""

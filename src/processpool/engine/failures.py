@@ -1,0 +1,89 @@
+"""The errors of items and workers: one sentence each, with everything that is known."""
+
+from __future__ import annotations
+
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING
+
+from processpool.errors import (
+    PoolClosed,
+    ProtocolError,
+    RequestTimeout,
+    UnexpectedEOF,
+    WorkerDied,
+    WorkerStartFailed,
+)
+from processpool.printable import printable
+from processpool.process import describe_exit
+
+if TYPE_CHECKING:
+    from processpool.engine.worker import Worker
+
+_STDERR_LINES = 12
+
+
+def lost_item(worker: Worker, fate: str | None, command: str, seconds: float) -> BaseException:
+    """Why a worker did not answer the item that it had, given why the pool ended the worker."""
+    who = f"worker {worker.id} (pid {worker.pid})"
+    match fate:
+        case "timeout":
+            return RequestTimeout(
+                f"{who} did not answer within {seconds:.3g} s, and was replaced; "
+                "raise timeouts.request, or give the call its own timeout"
+            )
+        case "protocol":
+            return worker.fault() or ProtocolError(f"{who} broke the protocol")
+        case "closed":
+            return PoolClosed(f"the pool was closed while {who} had the item")
+        case "cancelled":
+            return CancelledError(f"{who} was ended while it had the item")
+        case "closed stdout":
+            return worker.framing.eof() or UnexpectedEOF(
+                f"{who} closed its standard output without an answer; one answer a request is due"
+            )
+        case _:
+            return died(worker, fate, command)
+
+
+def died(worker: Worker, fate: str | None, command: str) -> BaseException:
+    """The error of an item whose worker has ended."""
+    exitcode = worker.process.reap()
+    how = describe_exit(exitcode) if fate is None else f"was ended ({fate})"
+    cut_off = worker.fault() or worker.framing.eof()
+    if cut_off is not None and exitcode >= 0:
+        return type(cut_off)(f"{cut_off}; worker {worker.id} (pid {worker.pid}) {how}")
+    stderr = worker.stderr.tail
+    error = WorkerDied(
+        f"worker {worker.id} (pid {worker.pid}) {how} before it answered{_hint(exitcode, fate)}; "
+        f"its command: {command}{quote_stderr(stderr)}"
+    )
+    error.pid, error.exitcode, error.stderr = worker.pid, exitcode, stderr
+    error.__cause__ = cut_off
+    return error
+
+
+def start_failed(worker: Worker, fate: str | None, command: str, limit: float) -> WorkerStartFailed:
+    """The error of a worker that ended before it was ready."""
+    exitcode = worker.process.reap()
+    if fate == "start timeout":
+        how = f"was not ready within {limit:.3g} s (timeouts.start)"
+    elif fate == "wrote unasked":
+        how = "wrote to its standard output before it was asked anything"
+    else:
+        how = f"{describe_exit(exitcode)} before it was ready"
+    return WorkerStartFailed(
+        f"worker {worker.id} (pid {worker.pid}) {how}; its command: {command}"
+        f"{quote_stderr(worker.stderr.tail)}"
+    )
+
+
+def quote_stderr(text: str) -> str:
+    """The last lines of a worker's stderr, as the end of a message."""
+    lines = printable(text).strip().splitlines()[-_STDERR_LINES:]
+    if not lines:
+        return "; it wrote nothing to stderr"
+    return "; the last it wrote to stderr:\n" + "\n".join(f"  | {line}" for line in lines)
+
+
+def _hint(exitcode: int, fate: str | None) -> str:
+    return " (out of memory?)" if fate is None and exitcode == -9 else ""

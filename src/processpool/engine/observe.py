@@ -1,0 +1,82 @@
+"""How an engine looks at one moment: the frozen snapshot that every display reads.
+
+The lock is held only to copy numbers; what the system knows of the processes is read without it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from processpool.snapshot import PoolSnapshot, WorkerSnapshot
+from processpool.states import WorkerState
+
+if TYPE_CHECKING:
+    from processpool.engine.local import Engine
+    from processpool.engine.worker import Worker
+    from processpool.scheduler import Slot
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+def take_snapshot(engine: Engine, name: str, *, resources: bool) -> PoolSnapshot:
+    """Look at the engine; with `resources`, at the CPU time and memory of its workers too."""
+    now = monotonic()
+    scheduler = engine.scheduler
+    with engine.lock:
+        rows = [
+            _freeze(slot, engine.workers.get(slot.id), now) for slot in scheduler.slots.values()
+        ]
+        policy = scheduler.policy
+        queued, running = scheduler.queued, scheduler.running
+        finished, failed, state = scheduler.finished, scheduler.failures, scheduler.state
+    if resources:
+        rows = [_with_resources(row) for row in rows]
+    return PoolSnapshot(
+        name=name,
+        state=engine.state if not engine.opened else state,
+        workers=tuple(rows),
+        queued=queued,
+        running=running,
+        finished=finished,
+        failed=failed,
+        min=policy.min,
+        max=policy.max,
+        spare=policy.spare,
+        maps=tuple(run.snapshot() for run in list(engine.maps.values())),
+        at=now,
+        last_error=engine.last_error,
+    )
+
+
+def _freeze(slot: Slot, worker: Worker | None, now: float) -> WorkerSnapshot:
+    busy = slot.state is WorkerState.BUSY and bool(slot.inflight)
+    working = busy or slot.state is WorkerState.LEASED
+    return WorkerSnapshot(
+        id=slot.id,
+        pid=None if worker is None else worker.pid,
+        state=slot.state,
+        item=slot.inflight[0].start if busy else None,
+        item_age=now - slot.since if working else None,
+        pending=slot.load,
+        age=now - slot.started_at,
+        handled=slot.handled,
+        failed=slot.failed,
+        cpu=None,
+        memory=None,
+        stderr="" if worker is None else worker.stderr.tail,
+    )
+
+
+def _with_resources(row: WorkerSnapshot) -> WorkerSnapshot:
+    """The row with what /proc says of its process; as it is if that cannot be read."""
+    try:
+        with open(f"/proc/{row.pid}/stat", encoding="utf-8", errors="replace") as file:
+            fields = file.read().rpartition(") ")[2].split()
+    except OSError:
+        return row
+    cpu = (int(fields[11]) + int(fields[12])) / _TICK
+    return replace(row, cpu=cpu, memory=int(fields[21]) * _PAGE)

@@ -1,0 +1,76 @@
+"""What a worker writes to its standard error: whose it is, and how much of it is kept.
+
+All of it is read, so that a worker which floods it is never blocked, and only the end of it is kept.
+What arrives while a worker has a request belongs to that request; the log tail keeps the last of
+everything, for the errors and the displays.
+"""
+
+from __future__ import annotations
+
+import os
+
+TAIL_LIMIT = 16 * 1024
+"""Bytes kept of everything a worker has written."""
+REQUEST_LIMIT = 1024 * 1024
+"""Bytes kept of what a worker has written during one request."""
+_CHUNK = 64 * 1024
+_MAX_READS = 64
+
+
+class StderrLog:
+    """Reads one worker's standard error, and keeps the end of it."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.ended = False
+        """True once everybody who held the other end has closed it."""
+        self.received = 0
+        """Bytes that have come so far."""
+        self._request = bytearray()
+        self._dropped = 0
+        self._tail = bytearray()
+
+    def read(self) -> bool:
+        """Read what is there, without waiting; True if there may be more."""
+        for _ in range(_MAX_READS):
+            try:
+                data = os.read(self.fd, _CHUNK)
+            except BlockingIOError:
+                return False
+            if not data:
+                self.ended = True
+                return False
+            self._keep(data)
+        return True
+
+    def take(self) -> str:
+        """What has come since the last call: the stderr of one request."""
+        if not self._request:
+            return ""
+        text = self._request.decode("utf-8", "replace")
+        if self._dropped:
+            text = f"[… {self._dropped} bytes dropped …]\n{text}"
+        self._request.clear()
+        self._dropped = 0
+        return text
+
+    @property
+    def pending(self) -> bool:
+        """True if `take` has something to give."""
+        return bool(self._request)
+
+    @property
+    def tail(self) -> str:
+        """The last that the worker has written."""
+        return self._tail[-TAIL_LIMIT:].decode("utf-8", "replace")
+
+    def _keep(self, data: bytes) -> None:
+        self.received += len(data)
+        self._request += data
+        surplus = len(self._request) - REQUEST_LIMIT
+        if surplus > 0:
+            del self._request[:surplus]
+            self._dropped += surplus
+        self._tail += data
+        if len(self._tail) > 4 * TAIL_LIMIT:
+            del self._tail[:-TAIL_LIMIT]

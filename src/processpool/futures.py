@@ -1,0 +1,109 @@
+"""The future of one request: the standard library's, with the item's record on it."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from processpool.jobs import Batch, Job, Origin, Reply, attach
+from processpool.outcome import Outcome
+
+if TYPE_CHECKING:
+    from processpool.engine.local import Engine
+
+
+class PoolFuture(Future[Any]):
+    """A `concurrent.futures.Future` which also knows what its item printed, and where it ran."""
+
+    def __init__(self, engine: Engine, timeout: float | None) -> None:
+        super().__init__()
+        self._engine = engine
+        self._job = SingleJob(self, timeout)
+        self._record: Outcome | None = None
+
+    @property
+    def record(self) -> Outcome | None:
+        """The item's `Outcome`; None until it has ended."""
+        return self._record
+
+    @property
+    def stdout(self) -> str:
+        """What the item printed, or answered as text; empty until it has ended."""
+        return self._record.stdout if self._record else ""
+
+    @property
+    def stderr(self) -> str:
+        """What the worker wrote to its stderr while it had the item; empty until it has ended."""
+        return self._record.stderr if self._record else ""
+
+    def cancel(self) -> bool:
+        """Cancel it, if no worker has it yet.
+
+        Returns:
+            True if it is cancelled and will never run; False if it runs, or has ended.
+        """
+        if not super().cancel():
+            return False
+        self._engine.cancel(self._job, kill=False)
+        self._job.notify_cancelled()
+        return True
+
+    def kill(self) -> bool:
+        """Cancel it, or end it if it runs: its worker is replaced, and `CancelledError` set.
+
+        Returns:
+            False if it has ended before.
+        """
+        if self.cancel():
+            return True
+        if self.done():
+            return False
+        self._engine.cancel(self._job, kill=True)
+        return True
+
+
+class SingleJob(Job):
+    """One request, whose answer goes into a future."""
+
+    __slots__ = ("_future", "_notified")
+
+    def __init__(self, future: PoolFuture, timeout: float | None) -> None:
+        super().__init__(timeout)
+        self._future = future
+        self._notified = False
+
+    def begin(self) -> bool:
+        """Tell the future that it runs; False if it was cancelled."""
+        started = self._future.set_running_or_notify_cancel()
+        self._notified = not started
+        return started
+
+    def notify_cancelled(self) -> None:
+        """Let those who wait for the future know that it was cancelled, once."""
+        if not self._notified:
+            self._notified = True
+            self._future.set_running_or_notify_cancel()
+
+    def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
+        """Set the future's result, or its exception."""
+        self._settle(batch.outcome(0, answers[0], origin))
+
+    def drop(self, batch: Batch, error: BaseException | None) -> None:
+        """It never started."""
+        if error is not None and self._future.set_running_or_notify_cancel():
+            self._settle(attach(Outcome(index=0, error=error, attempts=0)))
+
+    def refuse(self, error: BaseException) -> None:
+        """It cannot even be sent."""
+        self._future.set_running_or_notify_cancel()
+        self._settle(attach(Outcome(index=0, error=error, attempts=0)))
+
+    def _settle(self, record: Outcome) -> None:
+        self._future._record = record
+        if record.error is None:
+            self._future.set_result(record.value)
+        else:
+            self._future.set_exception(record.error)
+
+
+__all__ = ["PoolFuture", "Reply", "SingleJob"]

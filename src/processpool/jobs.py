@@ -1,0 +1,135 @@
+"""Items on their way: a batch is what travels, a job is where the answers go.
+
+Everything the pool moves is a `Batch`: consecutive items of one job that travel together. The
+scheduler counts, splits and orders batches; it never looks into an item. A `submit` is a job with
+one item, a `map` a job with many.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from processpool.outcome import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(slots=True)
+class Reply:
+    """An answer that is more than a value: an error, or something printed."""
+
+    value: Any = None
+    error: BaseException | None = None
+    stdout: str | None = None
+    stderr: str | None = None
+    peak_memory: int | None = None
+    raw: bytes | None = None
+
+
+@dataclass(slots=True)
+class Origin:
+    """Who gave a run of answers, and when.
+
+    `plain` says that no answer among them is a `Reply`; `since` and `until` are monotonic seconds.
+    """
+
+    worker_id: int
+    pid: int
+    since: float
+    until: float
+    stderr: str = ""
+    plain: bool = True
+
+
+class Batch:
+    """Consecutive items of one job: `payloads[i]` is the item with the index `start + i`."""
+
+    __slots__ = ("attempts", "job", "payloads", "queued_at", "sent_at", "start")
+
+    def __init__(self, job: Job, start: int, payloads: Sequence[Any], queued_at: float) -> None:
+        self.job = job
+        self.start = start
+        self.payloads = payloads
+        self.queued_at = queued_at
+        self.sent_at = queued_at
+        self.attempts = 0
+
+    def __len__(self) -> int:
+        return len(self.payloads)
+
+    def __repr__(self) -> str:
+        return f"<Batch {self.start}+{len(self)}>"
+
+    def split(self, count: int) -> tuple[Batch, Batch]:
+        """The first `count` items, and the others."""
+        return self._part(0, count), self._part(count, len(self))
+
+    def _part(self, begin: int, end: int) -> Batch:
+        part = Batch(self.job, self.start + begin, self.payloads[begin:end], self.queued_at)
+        part.sent_at = self.sent_at
+        part.attempts = self.attempts
+        return part
+
+    def outcome(self, offset: int, answer: Any, origin: Origin) -> Outcome:
+        """The record of the item at `offset`, answered with a value or a `Reply`."""
+        reply = answer if type(answer) is Reply else Reply(answer)
+        record = Outcome(
+            index=self.start + offset,
+            value=reply.value,
+            error=reply.error,
+            stdout=_stdout_of(reply),
+            stderr=origin.stderr if reply.stderr is None else reply.stderr,
+            worker_id=origin.worker_id,
+            pid=origin.pid,
+            attempts=max(self.attempts, 1),
+            queued=max(self.sent_at - self.queued_at, 0.0),
+            running=max(origin.until - origin.since, 0.0),
+            peak_memory=reply.peak_memory,
+            raw=reply.raw,
+        )
+        return attach(record)
+
+
+def attach(record: Outcome) -> Outcome:
+    """Let the error of a record carry it, where the error takes attributes."""
+    if record.error is not None:
+        try:
+            record.error.record = record  # type: ignore[attr-defined]
+        except AttributeError:  # a class with __slots__
+            pass
+    return record
+
+
+def _stdout_of(reply: Reply) -> str:
+    if reply.stdout is not None:
+        return reply.stdout
+    return reply.value if isinstance(reply.value, str) else ""
+
+
+class Job(ABC):
+    """Where answers go. The pool calls `begin` under its lock, everything else outside of it."""
+
+    __slots__ = ("cancelled", "queued", "timeout")
+
+    def __init__(self, timeout: float | None) -> None:
+        self.timeout = timeout
+        """Seconds that one item may take, from its hand-over; None for no limit."""
+        self.cancelled = False
+        """Set by the scheduler: what has not started never starts."""
+        self.queued = 0
+        """Kept by the scheduler: how many items of this job wait in the queue."""
+
+    def begin(self) -> bool:
+        """An item is about to be handed over; False if it is not wanted any more."""
+        return True
+
+    @abstractmethod
+    def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
+        """The answers of all items of `batch`, in order: values, or `Reply` objects."""
+
+    @abstractmethod
+    def drop(self, batch: Batch, error: BaseException | None) -> None:
+        """The items of `batch` never started: for `error`, or, with None, because of a cancel."""

@@ -1,0 +1,297 @@
+"""Maps: many items in, their answers out, in order or as they come.
+
+The consumer's thread does everything: each time it asks for the next answer it first reads as much
+input as is allowed ahead, and then waits. The engine's thread only puts answers down here.
+
+    input ──read ahead──▶ batches ──▶ engine ──▶ arrived ──in order──▶ consumer
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import count, islice
+from threading import Condition
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from processpool.errors import ProcessPoolError
+from processpool.jobs import Batch, Job, Origin, Reply, attach
+from processpool.outcome import Outcome
+from processpool.snapshot import MapSnapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from processpool.engine.local import Engine
+    from processpool.forms import Items
+
+OnError = Literal["raise", "return", "skip"]
+Arrived = tuple[Batch, list[Any], Origin | None]
+
+MAX_CHUNK = 512
+"""Items read from the input at a time, at most."""
+SLOW_INPUT = 0.001
+"""Seconds after which a chunk of input counts as slow to read, and the next is smaller."""
+
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class MapOptions:
+    """How a map is to be run; the meaning is that of the arguments of `ProcessPool.map`."""
+
+    timeout: float | None = None
+    on_error: OnError = "raise"
+    progress: bool | str = False
+    details: bool = False
+    buffersize: int | None = None
+    ordered: bool = True
+    eager: bool = False
+    """All results are wanted at once, and an error ends the map as soon as it is known."""
+
+    def __post_init__(self) -> None:
+        if self.on_error not in get_args(OnError):
+            raise ValueError(
+                f"on_error must be 'raise', 'return' or 'skip', got {self.on_error!r}"
+            )
+
+
+class MapRun(Job):
+    """One map, from its input to its answers."""
+
+    def __init__(self, engine: Engine, items: Items, options: MapOptions, ahead: int) -> None:
+        """`ahead` items are read beyond what was taken."""
+        super().__init__(options.timeout)
+        self.number = next(_numbers)
+        self._engine = engine
+        self._input, self._pack, self._total = items
+        self._on_error = options.on_error
+        self._ordered = options.ordered
+        self._details = options.details
+        self._eager = options.eager
+        self._ahead = ahead
+        self._label = options.progress if isinstance(options.progress, str) else ""
+        self._began = monotonic()
+        self._condition = Condition()
+        self._arrived: dict[int, Arrived] = {}
+        self._chunk_size = 1
+        self._read = 0
+        self._outstanding = 0
+        self._taken = 0
+        self._next = 0
+        self._failed = 0
+        self._exhausted = False
+        self._error: BaseException | None = None
+
+    # -- the engine's side -----------------------------------------------------------------------
+
+    def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
+        """Answers have come: put them down, and wake the consumer if it can go on."""
+        plain = origin.plain
+        with self._condition:
+            self._put(batch, answers, None if plain and not self._details else origin)
+            if not plain:
+                self._note_errors(answers)
+            self._wake_consumer()
+        if self._error is not None and not self.cancelled:
+            self._engine.cancel(self, kill=False)
+
+    def drop(self, batch: Batch, error: BaseException | None) -> None:
+        """These items never start: the map was stopped, or the pool was."""
+        with self._condition:
+            self._outstanding -= len(batch)
+            if error is not None and self._error is None:
+                self._error = attach(Outcome(batch.start, error=error, attempts=0)).error
+            self._exhausted = True
+            self._condition.notify_all()
+
+    def snapshot(self) -> MapSnapshot:
+        """How far it is."""
+        done = self._read - self._outstanding
+        total = self._read if self._exhausted else self._total
+        return MapSnapshot(
+            self.number, self._label or f"map {self.number}", done, self._failed, total, monotonic() - self._began
+        )
+
+    def _put(self, batch: Batch, answers: list[Any], origin: Origin | None) -> None:
+        self._arrived[batch.start] = batch, answers, origin
+        self._outstanding -= len(batch)
+
+    def _note_errors(self, answers: list[Any]) -> None:
+        for answer in answers:
+            if type(answer) is Reply and answer.error is not None:
+                self._failed += 1
+                if self._on_error == "raise" and self._error is None:
+                    self._error = answer.error
+                    self._exhausted = True
+
+    def _wake_consumer(self) -> None:
+        """Wake the consumer if it can go on: to read more input, or to take what is next."""
+        if self._error is not None or not self._outstanding:
+            self._condition.notify()
+        elif self._eager:
+            if not self._exhausted and self._outstanding <= self._ahead // 2:
+                self._condition.notify()
+        elif not self._ordered or self._next in self._arrived:
+            self._condition.notify()
+
+    # -- the consumer's side ---------------------------------------------------------------------
+
+    def chunks(self) -> Iterator[list[Any]]:
+        """The results in lists, as they can be taken; at the end, or at an error, it stops the map.
+
+        Raises:
+            Exception: an item's error, with `on_error="raise"`; or whatever the input raised.
+        """
+        finished = False
+        self._engine.maps[self.number] = self
+        try:
+            while True:
+                self._read_ahead()
+                arrived = self._take()
+                if arrived is None:
+                    break
+                for batch, answers, origin in arrived:
+                    yield from self._results(batch, answers, origin)
+            finished = True
+        except GeneratorExit:
+            finished = True
+            self._engine.post(lambda: self._engine.cancel(self, kill=False))
+            raise
+        except Exception:
+            finished = True
+            self._engine.cancel(self, kill=False)
+            raise
+        finally:
+            if not finished:  # interrupted: what runs for nobody is ended
+                self._engine.cancel(self, kill=True)
+            self._engine.maps.pop(self.number, None)
+
+    def _read_ahead(self) -> None:
+        """Read input as far as is allowed, and submit it."""
+        while not self._exhausted:
+            room = self._ahead - (self._read - self._taken if not self._eager else self._outstanding)
+            if room <= 0 or (room < self._ahead // 2 and self._outstanding):
+                return
+            began = monotonic()
+            items = list(islice(self._input, min(self._chunk_size, room)))
+            if len(items) < min(self._chunk_size, room):
+                self._exhausted = True
+            fast = monotonic() - began < SLOW_INPUT
+            self._chunk_size = min(self._chunk_size * 2, MAX_CHUNK) if fast else 1
+            self._submit(items)
+
+    def _submit(self, items: list[Any]) -> None:
+        now = monotonic()
+        start, payloads = self._read, []
+        self._read += len(items)
+        self._outstanding_add(len(items))
+        for item in items:
+            try:
+                payloads.append(self._pack(item))
+            except ProcessPoolError as error:
+                self._send(start, payloads, now)
+                start += len(payloads)
+                refused = Batch(self, start, [item], now)
+                start, payloads = start + 1, []
+                self.deliver(refused, [Reply(error=error)], Origin(0, 0, now, now, plain=False))
+        self._send(start, payloads, now)
+
+    def _outstanding_add(self, count: int) -> None:
+        with self._condition:
+            self._outstanding += count
+
+    def _send(self, start: int, payloads: list[Any], now: float) -> None:
+        if payloads:
+            self._engine.submit(Batch(self, start, payloads, now))
+
+    def _take(self) -> list[Arrived] | None:
+        """Wait for results that can go out now; None when there will be no more."""
+        with self._condition:
+            while True:
+                if self._eager and self._error is not None:
+                    raise self._error
+                if self._eager and self._outstanding and self._exhausted:
+                    self._condition.wait()
+                    continue
+                ready = self._ready()
+                if ready:
+                    return ready
+                if self._exhausted and not self._outstanding:
+                    if self._error is not None:
+                        raise self._error
+                    return None
+                if self._can_read():
+                    return []
+                self._condition.wait()
+
+    def _can_read(self) -> bool:
+        if self._exhausted:
+            return False
+        pending = self._outstanding if self._eager else self._read - self._taken
+        return pending <= self._ahead // 2 or not self._outstanding
+
+    def _ready(self) -> list[Arrived]:
+        if not self._ordered:
+            ready = list(self._arrived.values())
+            self._arrived.clear()
+        else:
+            ready = []
+            while self._next in self._arrived:
+                arrived = self._arrived.pop(self._next)
+                self._next += len(arrived[0])
+                ready.append(arrived)
+        return ready
+
+    def _results(self, batch: Batch, answers: list[Any], origin: Origin | None) -> Iterator[Any]:
+        self._taken += len(batch)
+        if origin is None:
+            yield answers
+            return
+        for offset, answer in enumerate(answers):
+            record = batch.outcome(offset, answer, origin)
+            if record.error is not None and self._on_error == "raise":
+                raise record.error
+            if record.error is not None and self._on_error == "skip":
+                continue
+            if self._details:
+                yield [record]
+            else:
+                yield [record.value if record.error is None else record.error]
+
+
+def run_map(engine: Engine, items: Items, options: MapOptions) -> Iterator[Any]:
+    """Run a map; its results, one after another.
+
+    Not a generator itself: the map is known to the pool from here on, and starts at the first
+    `next`, or at once if it is eager.
+    """
+    run = MapRun(engine, items, options, ahead=_look_ahead(engine, options))
+    return _results_of(run, options.progress, items.total)
+
+
+def _results_of(run: MapRun, progress: bool | str, total: int | None) -> Iterator[Any]:
+    if not progress:
+        for chunk in run.chunks():
+            yield from chunk
+        return
+    from tqdm.auto import tqdm
+
+    label = progress if isinstance(progress, str) else None
+    with tqdm(total=total, desc=label) as bar:
+        for chunk in run.chunks():
+            yield from chunk
+            bar.update(len(chunk))
+
+
+def _look_ahead(engine: Engine, options: MapOptions) -> int:
+    """How many items are read before they are needed: enough to keep every worker busy."""
+    policy = engine.scheduler.policy
+    capacity = 2 * policy.max * policy.window
+    if options.eager:
+        return min(max(4 * capacity, 4 * MAX_CHUNK), engine.max_pending)
+    if options.buffersize is None:
+        return min(capacity, engine.max_pending)
+    if options.buffersize < 1:
+        raise ValueError(f"buffersize must be at least 1, got {options.buffersize}")
+    return options.buffersize

@@ -1,0 +1,42 @@
+"""What is known of one item when it has ended.
+
+An `Outcome` is the record of an item: its value or its error, and who made it. `map(details=True)`
+yields outcomes, a future carries one as `.record`, and so does every error that concerns an item.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The record of one item."""
+
+    index: int
+    """Place of the item in its map, from 0; a single request has 0."""
+    value: Any = None
+    error: BaseException | None = None
+    """Why there is no value; None where there is one."""
+    stdout: str = ""
+    """What the item printed; for a program that answers on its stdout, that is the answer."""
+    stderr: str = ""
+    worker_id: int | None = None
+    """The worker that had the item; None if it never reached one."""
+    pid: int | None = None
+    attempts: int = 1
+    """How often it was handed to a worker, the last time included."""
+    queued: float = 0.0
+    """Seconds between the submission and the hand-over to the worker."""
+    running: float = 0.0
+    """Seconds between the hand-over and the end."""
+    peak_memory: int | None = None
+    """Bytes of memory that the worker had at most, where it is known."""
+    raw: bytes | None = None
+    """The bytes of an answer that could not be decoded."""
+
+    @property
+    def ok(self) -> bool:
+        """True if the item has a value."""
+        return self.error is None

@@ -1,0 +1,383 @@
+"""`ProcessPool`: what users hold in their hands.
+
+The pool checks what it is given, says what is wrong with it, and hands it to the engine; it has no
+thread, no process and no queue of its own. Every public method may be called from any thread, and
+from a future's callback.
+"""
+
+from __future__ import annotations
+
+import weakref
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from processpool import events
+from processpool.engine.direct import NotBegun, exchange
+from processpool.engine.observe import take_snapshot
+from processpool.errors import PoolClosed, PoolExhausted, ProcessPoolError
+from processpool.factory import build_engine
+from processpool.futures import PoolFuture
+from processpool.jobs import Batch
+from processpool.lease import Lease
+from processpool.mapping import MapOptions, OnError, run_map
+from processpool.states import PoolState
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator, Mapping
+    from types import EllipsisType, TracebackType
+    from typing import Self
+
+    from processpool.config import PoolConfig
+    from processpool.snapshot import PoolSnapshot
+
+
+class ProcessPool:
+    """A pool of long-lived worker processes.
+
+    Make one with `from_yaml`, `from_dict` or `from_config`, and use it in a `with`:
+
+        with ProcessPool.from_yaml("configs/metrics.yaml") as pool:
+            answers = pool.map(messages)
+    """
+
+    def __init__(self, config: PoolConfig) -> None:
+        """Prepare a pool; no process runs before `with`, or `open()`."""
+        self.config = config
+        self._engine, self._form = build_engine(config)
+        self._finalizer: weakref.finalize[Any, Any] | None = None
+
+    @classmethod
+    def from_yaml(
+        cls,
+        path: str | os.PathLike[str],
+        pool: str | None = None,
+        *,
+        overrides: Mapping[str, object] | None = None,
+    ) -> Self:
+        """Read a pool's declaration from a YAML file.
+
+        Args:
+            path: the file.
+            pool: which of several pools under `pools:`; may be left out if there is one.
+            overrides: other values for single keys, by dotted path: `{"size.max": 8}`.
+
+        Raises:
+            ConfigError: the file does not declare a valid pool; all that is wrong is said at once.
+        """
+        from processpool.config import load_pool
+
+        return cls(load_pool(path, pool=pool, overrides=overrides))
+
+    @classmethod
+    def from_dict(
+        cls, data: Mapping[str, object], *, overrides: Mapping[str, object] | None = None
+    ) -> Self:
+        """Take a pool's declaration from a dictionary with the keys of the YAML file.
+
+        Raises:
+            ConfigError: it does not declare a valid pool.
+        """
+        from processpool.config import pool_from_dict
+
+        return cls(pool_from_dict(data, overrides=overrides))
+
+    @classmethod
+    def from_config(cls, config: PoolConfig) -> Self:
+        """Take a validated declaration."""
+        return cls(config)
+
+    # -- opening and closing ---------------------------------------------------------------------
+
+    def open(self) -> Self:
+        """Start the pool; returns as soon as one worker is ready, the others start meanwhile.
+
+        Raises:
+            WorkerStartFailed: no worker could be started; it says why.
+            PoolClosed: the pool was closed before.
+        """
+        if self._engine.opened:
+            self._require_open()
+            return self
+        self._engine.open()
+        self._finalizer = weakref.finalize(self, self._engine.abandon)
+        self._finalizer.atexit = False
+        try:
+            self._engine.wait_ready(min(1, self.config.size.min), None)
+        except BaseException:
+            self._engine.kill()
+            raise
+        self._engine.emit(events.PoolOpened(monotonic()))
+        return self
+
+    def close(self, grace: float | None | EllipsisType = ...) -> None:
+        """Take nothing more, finish what was submitted, end every worker, and wait for it.
+
+        Args:
+            grace: seconds that submitted work may still take, `timeouts.exit` if not given; what
+                is not done by then fails with `PoolClosed`. None waits as long as it takes.
+        """
+        self._engine.close(self.config.timeouts.exit if grace is ... else grace)
+
+    def kill(self) -> None:
+        """End every worker at once; what they had, and what waits, fails with `PoolClosed`."""
+        self._engine.kill()
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.drain()
+            self.close()
+        else:
+            self.close(0)
+
+    # -- work ------------------------------------------------------------------------------------
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Send one request and wait for its answer, on this thread: the fastest path.
+
+        Raises:
+            WorkerDied: the worker ended while it had the request.
+            RequestTimeout: it took longer than `timeouts.request`.
+            ProtocolError: the message cannot be sent, or the answer is none.
+            PoolClosed, PoolBroken: the pool takes no work.
+        """
+        payload = self._form.single("call", args, kwargs)
+        self._require_open()
+        worker = self._engine.borrow()
+        if worker is not None:
+            with suppress(NotBegun):
+                return exchange(self._engine, worker, payload, self.config.timeouts.request)
+        return self._submit(payload).result()
+
+    def submit(self, *args: Any, **kwargs: Any) -> PoolFuture:
+        """Send one request; its answer comes with the future.
+
+        Raises:
+            QueueFull: the queue is full, and the pool declares `queue.when_full: raise`.
+            PoolClosed, PoolBroken: the pool takes no work.
+        """
+        try:
+            payload = self._form.single("submit", args, kwargs)
+        except ProcessPoolError as error:
+            self._require_open()
+            future = PoolFuture(self._engine, None)
+            future._job.refuse(error)
+            return future
+        self._require_open()
+        return self._submit(payload)
+
+    def _submit(self, payload: Any) -> PoolFuture:
+        future = PoolFuture(self._engine, self.config.timeouts.request)
+        batch = Batch(future._job, 0, [payload], monotonic())
+        self._engine.submit(batch, wait=self.config.queue.when_full == "wait")
+        return future
+
+    def map(
+        self,
+        *args: Any,
+        timeout: float | None | EllipsisType = ...,
+        on_error: OnError = "raise",
+        progress: bool | str = False,
+        details: bool = False,
+    ) -> list[Any]:
+        """Send many requests, and wait for all answers.
+
+        Args:
+            *args: the messages, as one iterable.
+            timeout: seconds that one item may take, instead of `timeouts.request`.
+            on_error: `raise` stops the map at the first error; `return` puts the error in the
+                item's place; `skip` leaves the item out.
+            progress: show a progress bar; a string is its label.
+            details: `Outcome` records instead of values.
+
+        Returns:
+            The answers, in the order of the items.
+        """
+        options = MapOptions(self._seconds(timeout), on_error, progress, details, eager=True)
+        return list(self._run_map("map", args, options))
+
+    def imap(
+        self,
+        *args: Any,
+        timeout: float | None | EllipsisType = ...,
+        on_error: OnError = "raise",
+        progress: bool | str = False,
+        details: bool = False,
+        buffersize: int | None = None,
+    ) -> Iterator[Any]:
+        """Like `map`, lazily: answers in order, as they come; the input may be endless.
+
+        Args:
+            *args: the messages, as one iterable.
+            timeout: as in `map`.
+            on_error: as in `map`.
+            progress: as in `map`.
+            details: as in `map`.
+            buffersize: items read from the input beyond what was yielded; if not given, as many
+                as keep the workers busy.
+        """
+        options = MapOptions(self._seconds(timeout), on_error, progress, details, buffersize)
+        return self._run_map("imap", args, options)
+
+    def imap_unordered(
+        self,
+        *args: Any,
+        timeout: float | None | EllipsisType = ...,
+        on_error: OnError = "raise",
+        progress: bool | str = False,
+        details: bool = False,
+        buffersize: int | None = None,
+    ) -> Iterator[Any]:
+        """Like `imap`, but each answer as soon as it is there, in any order."""
+        seconds = self._seconds(timeout)
+        options = MapOptions(seconds, on_error, progress, details, buffersize, ordered=False)
+        return self._run_map("imap_unordered", args, options)
+
+    def _run_map(self, method: str, args: tuple[Any, ...], options: MapOptions) -> Iterator[Any]:
+        items = self._form.many(method, args)
+        self._require_open()
+        return run_map(self._engine, items, options)
+
+    def lease(self, timeout: float | None = None) -> Lease:
+        """A worker of your own, driven by hand, until it is released.
+
+        Args:
+            timeout: seconds to wait for one while the pool has `size.max` workers and none is
+                free; 0 does not wait; None waits as long as it takes.
+
+        Raises:
+            PoolExhausted: none came free in time.
+            PoolClosed, PoolBroken: the pool gives none.
+        """
+        self._require_open()
+        worker = self._engine.lease(timeout)
+        if worker is None:
+            size = self._engine.scheduler.policy.max
+            raise PoolExhausted(
+                f"no worker came free within {timeout:g} s, and the pool has size.max ({size}) "
+                "workers; release a lease, wait longer, or raise size.max"
+            )
+        return Lease(self._engine, worker, self._form, self.config.timeouts.exit)
+
+    # -- steering --------------------------------------------------------------------------------
+
+    def wait_ready(self, timeout: float | None = None) -> bool:
+        """Wait until `size.min` workers are ready.
+
+        Returns:
+            False if they are not after `timeout` seconds.
+
+        Raises:
+            WorkerStartFailed: none could be started.
+        """
+        self._require_open()
+        return self._engine.wait_ready(self._engine.scheduler.policy.min, timeout)
+
+    def drain(self, timeout: float | None = None) -> bool:
+        """Wait until everything that was submitted has ended; False after `timeout` seconds."""
+        return self._engine.drain(timeout)
+
+    def pause(self) -> None:
+        """Hand out no more work; what runs goes on, and new work waits in the queue."""
+        self._require_open()
+        self._engine.pause()
+
+    def resume(self) -> None:
+        """Hand out work again."""
+        self._require_open()
+        self._engine.resume()
+
+    def resize(
+        self, *, min: int | None = None, max: int | None = None, spare: int | None = None
+    ) -> None:
+        """Change the sizes of the running pool; what is not given stays.
+
+        Raises:
+            ValueError: the sizes contradict each other.
+        """
+        self._require_open()
+        self._engine.resize(min, max, spare)
+
+    def restart_worker(self, worker_id: int, *, wait: bool = False) -> None:
+        """Replace a worker by a new one.
+
+        Args:
+            worker_id: its number, as in `snapshot().workers`.
+            wait: let it finish what it has; otherwise it is killed, and the item that it has
+                fails with `WorkerDied`.
+
+        Raises:
+            ValueError: the pool has no such worker.
+        """
+        self._require_open()
+        self._engine.restart(worker_id, wait=wait)
+
+    def reset(self) -> None:
+        """Have a broken pool try again to start workers."""
+        self._engine.reset()
+
+    # -- looking ---------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The pool's name."""
+        return self.config.name
+
+    @property
+    def state(self) -> PoolState:
+        """Where the pool is in its life."""
+        return self._engine.state
+
+    @property
+    def num_running(self) -> int:
+        """Workers that have a request, or are leased."""
+        return self._engine.num_running
+
+    @property
+    def num_unassigned(self) -> int:
+        """Workers that wait for a request, those that are still starting included."""
+        return self._engine.num_unassigned
+
+    def snapshot(self, *, resources: bool = True) -> PoolSnapshot:
+        """The pool at this moment; `resources=False` leaves out CPU time and memory, and is faster."""
+        return take_snapshot(self._engine, self.name, resources=resources)
+
+    def events(self, callback: Callable[[events.Event], None]) -> Callable[[], None]:
+        """Call `callback` with everything that happens from now on, from the pool's own threads.
+
+        Returns:
+            A function that ends the subscription.
+        """
+        return self._engine.listen(callback)
+
+    def __repr__(self) -> str:
+        now = self.snapshot(resources=False)
+        workers = f"{len(now.workers)} workers" if now.workers else "no workers"
+        if now.state in (PoolState.NEW, PoolState.CLOSED):
+            return f"<ProcessPool {self.name!r}, {now.state}; {now.finished} done>"
+        return (
+            f"<ProcessPool {self.name!r}, {now.state}: {workers} ({self.num_running} running), "
+            f"{now.queued} queued, {now.finished} done, {now.failed} failed>"
+        )
+
+    def _require_open(self) -> None:
+        if not self._engine.opened:
+            raise PoolClosed(
+                "the pool is not open: write `with pool:`, or call pool.open() and, when done, "
+                "pool.close()"
+            )
+        error = self._engine.state_error()
+        if error is not None:
+            raise error
+
+    def _seconds(self, timeout: float | None | EllipsisType) -> float | None:
+        return self.config.timeouts.request if timeout is ... else timeout

@@ -1,0 +1,188 @@
+"""One worker process: how it is started, signalled and reaped.
+
+Three rules hold here. No Python code runs between fork and exec, so that a pool may be started from
+any thread. Every process leads a session, and so a process group, of its own: a terminal's Ctrl-C
+does not reach it, and what it leaves behind can be ended with it. Its death is learnt from the
+process (a pidfd), never from the end of a pipe, which a grandchild may hold open.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from processpool.errors import WorkerStartFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Command:
+    """What to run: the program with its arguments, where, and with which environment."""
+
+    argv: tuple[str, ...]
+    cwd: str
+    env: Mapping[str, str] = field(repr=False)
+
+    def __str__(self) -> str:
+        return subprocess.list2cmdline(self.argv)
+
+    def find(self) -> str:
+        """The file to execute.
+
+        Raises:
+            WorkerStartFailed: there is none, or it is not executable, or the cwd is missing.
+        """
+        name = self.argv[0]
+        if not os.path.isdir(self.cwd):
+            raise WorkerStartFailed(
+                f"cannot start {name!r}: the working directory {self.cwd!r} does not exist; "
+                "create it, or correct worker.cwd"
+            )
+        if "/" in name:
+            return self._check(os.path.join(self.cwd, name))
+        path = self.env.get("PATH", os.defpath)
+        found = shutil.which(name, path=path)
+        if found is None:
+            raise WorkerStartFailed(
+                f"cannot start {name!r}: no such program in PATH ({path}), cwd {self.cwd!r}; "
+                "install it, or give its path in worker.command"
+            )
+        return os.path.join(self.cwd, found)
+
+    def _check(self, path: str) -> str:
+        name = self.argv[0]
+        if not os.path.exists(path):
+            raise WorkerStartFailed(
+                f"cannot start {name!r}: there is no file {path!r} (cwd {self.cwd!r}); "
+                "correct worker.command or worker.cwd"
+            )
+        if os.path.isdir(path) or not os.access(path, os.X_OK):
+            raise WorkerStartFailed(
+                f"cannot start {name!r}: {path!r} is not executable; "
+                f"run chmod +x on it, or name its interpreter in worker.command"
+            )
+        return path
+
+
+class Process:
+    """A process that runs: its pid, its pidfd, and the parent's ends of its pipes."""
+
+    def __init__(self, command: Command, pass_fds: tuple[int, ...] = ()) -> None:
+        """Start it.
+
+        Raises:
+            WorkerStartFailed: the program or the working directory is not usable.
+            OSError: the system has no process, descriptor or memory left.
+        """
+        executable = command.find()
+        with ExitStack() as undo, ExitStack() as theirs:
+            child_in, self.stdin = _pipe(theirs, undo)
+            self.stdout, child_out = _pipe(undo, theirs)
+            self.stderr, child_err = _pipe(undo, theirs)
+            popen = subprocess.Popen(
+                command.argv,
+                executable=executable,
+                cwd=command.cwd,
+                env=dict(command.env),
+                stdin=child_in,
+                stdout=child_out,
+                stderr=child_err,
+                start_new_session=True,
+                pass_fds=pass_fds,
+            )
+            undo.callback(_end, popen)
+            self.pidfd = os.pidfd_open(popen.pid)
+            undo.pop_all()
+        for fd in (self.stdin, self.stdout, self.stderr):
+            os.set_blocking(fd, False)
+        self._popen = popen
+        self.pid = popen.pid
+        self._reaping = threading.Lock()
+
+    @property
+    def exitcode(self) -> int | None:
+        """Exit status, or minus the number of the signal; None while it runs."""
+        return self._popen.returncode
+
+    def signal_group(self, number: int) -> None:
+        """Send a signal to the process and whatever it has started in its group."""
+        with self._reaping:
+            if self._popen.returncode is None:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self.pid, number)
+
+    def reap(self) -> int:
+        """Collect the status of a process that has ended, and end what it left in its group.
+
+        The group is signalled while the process is still a zombie, so that its number cannot
+        belong to anybody else.
+        """
+        with self._reaping:
+            if self._popen.returncode is None:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self.pid, signal.SIGKILL)
+                self._popen.wait()
+            return self._popen.returncode
+
+    def close_stdin(self) -> None:
+        """Let the process see the end of its input."""
+        if self.stdin >= 0:
+            os.close(self.stdin)
+            self.stdin = -1
+
+    def close(self) -> None:
+        """Close every descriptor of this process, which leaves the worker itself alone."""
+        self.close_stdin()
+        for fd in (self.stdout, self.stderr, self.pidfd):
+            os.close(fd)
+
+
+def describe_exit(exitcode: int) -> str:
+    """An exit status in words: `exited with status 3`, `was killed by SIGSEGV`."""
+    if exitcode >= 0:
+        return f"exited with status {exitcode}"
+    try:
+        name = signal.Signals(-exitcode).name
+    except ValueError:
+        name = f"signal {-exitcode}"
+    return f"was killed by {name}"
+
+
+def waits_for_input(pid: int) -> bool:
+    """True if the process sleeps in a read from a pipe: a program that awaits its first request."""
+    try:
+        with open(f"/proc/{pid}/wchan", encoding="ascii") as file:
+            return "pipe_read" in file.read()
+    except OSError:
+        return False
+
+
+def cpu_ticks(pid: int) -> int | None:
+    """CPU time that a sleeping process has used, in clock ticks; None while it is not asleep."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            fields = file.read().rpartition(") ")[2].split()
+    except OSError:
+        return None
+    return int(fields[11]) + int(fields[12]) if fields and fields[0] == "S" else None
+
+
+def _pipe(reader: ExitStack, writer: ExitStack) -> tuple[int, int]:
+    """A pipe whose ends are closed by these stacks."""
+    read, write = os.pipe()
+    reader.callback(os.close, read)
+    writer.callback(os.close, write)
+    return read, write
+
+
+def _end(popen: subprocess.Popen[bytes]) -> None:
+    with popen:
+        popen.kill()

@@ -1,0 +1,89 @@
+"""A pool at one moment, frozen: what the displays, the command line and a monitor read.
+
+Nothing else reads the pool's inside. Times are seconds, memory is bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from processpool.states import PoolState, WorkerState
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSnapshot:
+    """One worker at that moment."""
+
+    id: int
+    pid: int | None
+    state: WorkerState
+    item: int | None
+    """Index of its current item in its map; None while it has none."""
+    item_age: float | None
+    """Seconds since the current item was handed over."""
+    pending: int
+    """Items that the worker has, the current one included."""
+    age: float
+    """Seconds since its process was started."""
+    handled: int
+    failed: int
+    cpu: float | None
+    """CPU seconds used so far; None where it cannot be read."""
+    memory: int | None
+    """Resident memory; None where it cannot be read."""
+    stderr: str
+    """The last that it wrote to its stderr."""
+    progress: tuple[float, float | None, str] | None = None
+    """What the item says of itself: done, total, note."""
+
+
+@dataclass(frozen=True, slots=True)
+class MapSnapshot:
+    """A map in progress."""
+
+    id: int
+    label: str
+    done: int
+    failed: int
+    total: int | None
+    """Items in all; None while that is not known."""
+    seconds: float
+    """How long it runs."""
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds that it still takes at its pace so far; None while that is not known."""
+        if self.total is None or not self.done:
+            return None
+        return self.seconds / self.done * (self.total - self.done)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSnapshot:
+    """A pool at one moment."""
+
+    name: str
+    state: PoolState
+    workers: tuple[WorkerSnapshot, ...]
+    queued: int
+    """Items that wait for a worker."""
+    running: int
+    """Items that workers have."""
+    finished: int
+    """Items that were answered."""
+    failed: int
+    """Items that ended with an error."""
+    min: int
+    max: int
+    spare: int
+    maps: tuple[MapSnapshot, ...]
+    at: float
+    """The monotonic time."""
+    last_error: str | None = None
+    """The last error in one line."""
+
+    def count(self, state: WorkerState) -> int:
+        """How many workers are in this state."""
+        return sum(worker.state == state for worker in self.workers)
