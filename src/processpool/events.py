@@ -106,3 +106,16 @@ class ItemFailed(WorkerEvent):
 
     index: int
     error: str
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsFinished(WorkerEvent):
+    """A worker has answered `count` consecutive items, the first of them with this `index`.
+
+    It had them since `since` until `at`; `job` is the number of their map, 0 for single requests.
+    """
+
+    index: int
+    count: int
+    since: float
+    job: int

@@ -112,9 +112,11 @@ def _stdout_of(reply: Reply) -> str:
 class Job(ABC):
     """Where answers go. The pool calls `begin` under its lock, everything else outside of it."""
 
-    __slots__ = ("cancelled", "queued", "timeout")
+    __slots__ = ("cancelled", "number", "queued", "timeout")
 
-    def __init__(self, timeout: float | None) -> None:
+    def __init__(self, timeout: float | None, number: int = 0) -> None:
+        self.number = number
+        """The number of a map; 0 for a single request."""
         self.timeout = timeout
         """Seconds that one item may take, from its hand-over; None for no limit."""
         self.cancelled = False

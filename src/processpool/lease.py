@@ -169,7 +169,7 @@ class Lease:
     def __del__(self) -> None:
         if not self._released:
             engine, worker = self._engine, self._worker
-            engine.post(lambda: engine.discard(worker, "lease dropped"))
+            engine.loop.post(lambda: engine.discard(worker, "lease dropped"))
 
     def _read_off(self) -> None:
         """Read what is owed, for `timeouts.exit` at most; with more to come it has failed."""

@@ -8,6 +8,7 @@ input as is allowed ahead, and then waits. The engine's thread only puts answers
 
 from __future__ import annotations
 
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from itertools import count, islice
 from threading import Condition
@@ -61,8 +62,7 @@ class MapRun(Job):
 
     def __init__(self, engine: Engine, items: Items, options: MapOptions, ahead: int) -> None:
         """`ahead` items are read beyond what was taken."""
-        super().__init__(options.timeout)
-        self.number = next(_numbers)
+        super().__init__(options.timeout, next(_numbers))
         self._engine = engine
         self._input, self._pack, self._total = items
         self._on_error = options.on_error
@@ -70,7 +70,7 @@ class MapRun(Job):
         self._details = options.details
         self._eager = options.eager
         self._ahead = ahead
-        self._label = options.progress if isinstance(options.progress, str) else ""
+        self.label = options.progress if isinstance(options.progress, str) else f"map {self.number}"
         self._began = monotonic()
         self._condition = Condition()
         self._arrived: dict[int, Arrived] = {}
@@ -105,12 +105,20 @@ class MapRun(Job):
             self._exhausted = True
             self._condition.notify_all()
 
+    def stop(self) -> None:
+        """End the map from outside: its consumer gets `CancelledError`."""
+        with self._condition:
+            self._error = self._error or CancelledError(f"{self.label} was stopped")
+            self._exhausted = True
+            self._condition.notify_all()
+        self._engine.cancel(self, kill=True)
+
     def snapshot(self) -> MapSnapshot:
         """How far it is."""
         done = self._read - self._outstanding
         total = self._read if self._exhausted else self._total
         return MapSnapshot(
-            self.number, self._label or f"map {self.number}", done, self._failed, total, monotonic() - self._began
+            self.number, self.label, done, self._failed, total, monotonic() - self._began
         )
 
     def _put(self, batch: Batch, answers: list[Any], origin: Origin | None) -> None:
@@ -156,7 +164,7 @@ class MapRun(Job):
             finished = True
         except GeneratorExit:
             finished = True
-            self._engine.post(lambda: self._engine.cancel(self, kill=False))
+            self._engine.loop.post(lambda: self._engine.cancel(self, kill=False))
             raise
         except Exception:
             finished = True

@@ -108,6 +108,7 @@ class ProcessPool:
         except BaseException:
             self._engine.kill()
             raise
+        self._engine.announces_failures = True
         self._engine.emit(events.PoolOpened(monotonic()))
         return self
 
@@ -320,6 +321,18 @@ class ProcessPool:
         """
         self._require_open()
         self._engine.restart(worker_id, wait=wait)
+
+    def stop_map(self, map_id: int) -> None:
+        """End a map in progress: its caller gets `CancelledError`, its busy workers are replaced.
+
+        Raises:
+            ValueError: no such map is in progress; `snapshot().maps` has those that are.
+        """
+        run = self._engine.maps.get(map_id)
+        if run is None:
+            known = ", ".join(map(str, self._engine.maps)) or "none"
+            raise ValueError(f"there is no map {map_id} in progress; there are: {known}")
+        run.stop()
 
     def reset(self) -> None:
         """Have a broken pool try again to start workers."""

@@ -9,6 +9,7 @@ process (a pidfd), never from the end of a pipe, which a grandchild may hold ope
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+_SHOWN = 200
+"""Characters of a command line that errors show."""
+
+
 @dataclass(frozen=True)
 class Command:
     """What to run: the program with its arguments, where, and with which environment."""
@@ -32,7 +37,8 @@ class Command:
     env: Mapping[str, str] = field(repr=False)
 
     def __str__(self) -> str:
-        return subprocess.list2cmdline(self.argv)
+        text = " ".join(shlex.join(self.argv).split())
+        return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
     def find(self) -> str:
         """The file to execute.

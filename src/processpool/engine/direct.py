@@ -7,7 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool.engine import failures
-from processpool.engine.local import CLOSED_STDOUT_GRACE
+from processpool.engine.answers import CLOSED_STDOUT_GRACE
 from processpool.errors import CodecError
 from processpool.jobs import attach
 from processpool.outcome import Outcome

@@ -17,6 +17,7 @@ from collections import deque
 from contextlib import suppress
 from itertools import chain, islice
 from threading import Lock
+from time import sleep
 from typing import TYPE_CHECKING, Any
 
 from processpool.engine.stderr import StderrLog
@@ -33,6 +34,8 @@ LARGE_READ = 1024 * 1024
 """Bytes asked of a pipe at a time, and once it is seen to carry large messages."""
 LINGER = 0.002
 """Seconds that stderr is awaited after the answer of a program that may write it late."""
+LATE_PAUSE = 0.0003
+"""Seconds after the first late stderr until the rest of it is taken to be there."""
 LINGERS = 3
 ALWAYS = 1 << 60
 _IOV_MAX = 512
@@ -54,6 +57,10 @@ class Worker:
         self.stderr = StderrLog(process.stderr)
         self.io = Lock()
         self.outbox: deque[Batch] = deque()
+        self.ready = False
+        """True once it has been seen to await requests."""
+        self.probed = True
+        """True if it may not say of itself that it is ready, and must be looked at."""
         self.closed = False
         """True once its descriptors are closed."""
         self.ended = False
@@ -237,7 +244,8 @@ class Worker:
         if not self.stderr.ended:
             poller = select.poll()
             poller.register(self.stderr.fd, select.POLLIN)
-            poller.poll(LINGER * 1000)
+            if poller.poll(LINGER * 1000):
+                sleep(LATE_PAUSE)
             self.stderr.read()
         self.lingered(late=self.stderr.received > before)
 

@@ -1,0 +1,124 @@
+"""Whatever a worker prints, caught in a file that descriptor 1 leads to.
+
+Three rules hold here. Everything that can print shares the file: `print`, C code, child processes.
+It is opened for appending, so that a child which prints late, or has opened /dev/stdout by itself,
+neither leaves a hole nor overwrites. And whatever was printed outside of a request goes to stderr.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import sys
+
+from processpool.child.wire import high
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TextIO
+
+
+class Capture:
+    """Takes descriptor 1, and `sys.stdout` with it; sends what was printed so far to stderr."""
+
+    def __init__(self) -> None:
+        self._file = high(_nameless_file())
+        fcntl.fcntl(self._file, fcntl.F_SETFL, os.O_APPEND)
+        self._flush_c = _c_stdout_flush()
+        self._stdout = _stdout()
+        os.dup2(2, 1)
+        self._flush()
+        os.dup2(self._file, 1)
+
+    def take(self) -> bytes:
+        """Return what was printed since the last time, all streams flushed."""
+        self._flush()
+        # The size, not the position: whoever opened /dev/stdout has a position of its own.
+        size = os.lseek(self._file, 0, os.SEEK_END)
+        if not size:
+            return b""
+        printed = os.pread(self._file, size, 0)
+        while len(printed) < size:  # one read gives at most 2 GiB
+            more = os.pread(self._file, size - len(printed), len(printed))
+            if not more:
+                break  # a child process has truncated the file
+            printed += more
+        os.ftruncate(self._file, 0)
+        return printed
+
+    def spill(self) -> None:
+        """Move to stderr what was printed and belongs to no request."""
+        printed = memoryview(self.take())
+        try:
+            while printed:
+                printed = printed[os.write(2, printed) :]
+        except OSError:
+            pass  # nobody reads it
+
+    def close(self) -> None:
+        """Let descriptor 1 lead to stderr from now on."""
+        self.spill()
+        os.dup2(2, 1)
+        os.close(self._file)
+
+    def spill_if_any(self) -> None:
+        """As `spill`, cheaper: what still waits in a stream's buffer is left there."""
+        if os.lseek(self._file, 0, os.SEEK_END):
+            self.spill()
+
+    def _flush(self) -> None:
+        self._flush_c()
+        _flush(sys.stderr)
+        _flush(self._stdout)
+        if sys.stdout is not self._stdout:
+            _flush(sys.stdout)
+
+
+def _flush(stream: TextIO | None) -> None:
+    try:  # noqa: SIM105 - contextlib costs a worker more time to start than the rest of this file
+        stream.flush()  # type: ignore[union-attr]
+    except (AttributeError, ValueError, OSError):
+        pass  # closed or replaced by the handler: what it prints there is its own affair
+
+
+def _nameless_file() -> int:
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("processpool-stdout")
+    import tempfile
+
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def _stdout() -> TextIO:
+    """Return `sys.stdout`, set up so that lines keep their order with those of child processes."""
+    stdout = sys.stdout
+    if not isinstance(stdout, io.TextIOWrapper):
+        stdout = open(1, "w", closefd=False)  # noqa: SIM115
+        sys.stdout = stdout
+    stdout.reconfigure(encoding="utf-8", line_buffering=True, write_through=False)
+    return stdout
+
+
+def _c_stdout_flush() -> Callable[[], object]:
+    """Return C's `fflush(stdout)`, where what C code printed may wait.
+
+    By `_ctypes`, since importing `ctypes` takes a third of a bare interpreter's time to start.
+    """
+    try:
+        import _ctypes
+
+        class Function(_ctypes.CFuncPtr):
+            _flags_ = _ctypes.FUNCFLAG_CDECL
+
+        class Pointer(_ctypes._SimpleCData[int]):
+            _type_ = "P"
+
+        library = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
+        flush = Function(_ctypes.dlsym(library, "fflush"))
+        stream = Pointer.from_address(_ctypes.dlsym(library, "stdout"))
+    except (ImportError, AttributeError, OSError, TypeError):
+        return bool  # no such C library: its output comes when its buffer is full
+    return lambda: flush(stream)

@@ -1,0 +1,205 @@
+"""The kinds of value that the models are made of.
+
+Two rules hold here. Each kind checks itself and says in its `ValueError` what would be right,
+without repeating the value. And each says in JSON Schema what an editor should accept.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    ValidationInfo,
+    WithJsonSchema,
+)
+
+from processpool.config.units import DURATION_PATTERN, SIZE_PATTERN, parse_duration, parse_size
+from processpool.cpus import usable_cpus
+
+_MANY = 2**31 - 1
+
+type_text = {"type": "string"}
+
+
+def _positive(value: float) -> float:
+    if value <= 0:
+        raise ValueError("must be more than 0")
+    return value
+
+
+def _whole_or_cpu(value: object) -> object:
+    if value == "cpu" and isinstance(value, str):
+        return usable_cpus()
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("must be a whole number or cpu")
+    return value
+
+
+def _tuple(value: object) -> object:
+    if not isinstance(value, list | tuple):
+        raise ValueError("must be a list")
+    return tuple(value)
+
+
+def _no_nul(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("must not hold a NUL")
+    return value
+
+
+def _name(value: str) -> str:
+    if not value.strip() or not value.isprintable():
+        raise ValueError("must be a name: some text, on one line")
+    return value
+
+
+def _words(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            return tuple(shlex.split(value))
+        except ValueError:
+            raise ValueError("cannot be split as a shell would: a quote is not closed") from None
+    if not isinstance(value, list | tuple):
+        raise ValueError("must be a list such as [python, worker.py], or the same as one string")
+    return tuple(value)
+
+
+def _program(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value or not value[0]:
+        raise ValueError("must begin with a program's name")
+    return value
+
+
+def _absolute(value: object, info: ValidationInfo) -> Path:
+    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
+        raise ValueError("must be the path of a folder")
+    base = info.context["base"] if info.context else Path.cwd()
+    return Path(os.path.abspath(base / value))
+
+
+def _target(value: str) -> str:
+    module, colon, attribute = value.partition(":")
+    if not colon or not all(part.isidentifier() for part in f"{module}.{attribute}".split(".")):
+        raise ValueError("must have the form package.module:attribute")
+    return value
+
+
+def _module(value: str) -> str:
+    if not all(part.isidentifier() for part in value.split(".")):
+        raise ValueError("must be a module's name, such as numpy or package.module")
+    return value
+
+
+def _variable(value: str) -> str:
+    if not value or "=" in value or "\0" in value:
+        raise ValueError("the name of a variable must not be empty, nor hold = or a NUL")
+    return value
+
+
+def _secret(value: SecretStr) -> SecretStr:
+    _no_nul(value.get_secret_value())
+    return value
+
+
+def _inherited(value: object) -> object:
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
+        raise ValueError("must be true, false or a list of names")
+    return tuple(value)
+
+
+class Environment(Mapping[str, SecretStr]):
+    """Variables whose values never show, and which cannot be changed.
+
+    `env["TOKEN"].get_secret_value()` is the only way to a value.
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, SecretStr]) -> None:
+        self._values = dict(values)
+
+    def __getitem__(self, name: str) -> SecretStr:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._values.items()))
+
+    def __repr__(self) -> str:
+        return f"Environment({self._values!r})"
+
+
+def _either_unit(pattern: str, number: str) -> WithJsonSchema:
+    """Return the schema of a number that may also be a string with its unit."""
+    return WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": pattern}, {"type": number, "minimum": 0}]}
+    )
+
+
+Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "minLength": 1})]
+Count = Annotated[int, Field(ge=0, le=_MANY)]
+Positive = Annotated[int, Field(ge=1, le=_MANY)]
+_CPU_SCHEMA = {"anyOf": [{"type": "integer", "minimum": 0}, {"const": "cpu"}]}
+Workers = Annotated[Count, BeforeValidator(_whole_or_cpu), WithJsonSchema(_CPU_SCHEMA)]
+
+Duration = Annotated[
+    float, BeforeValidator(parse_duration), _either_unit(DURATION_PATTERN, "number")
+]
+PositiveDuration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    AfterValidator(_positive),
+    _either_unit(DURATION_PATTERN, "number"),
+]
+PositiveSize = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    AfterValidator(_positive),
+    _either_unit(SIZE_PATTERN, "integer"),
+]
+
+Listed = BeforeValidator(_tuple)
+"""Put on a tuple: a list is as good."""
+
+Folder = Annotated[Path, BeforeValidator(_absolute), WithJsonSchema(type_text)]
+Folders = Annotated[tuple[Folder, ...], Listed]
+Target = Annotated[str, AfterValidator(_target)]
+Modules = Annotated[tuple[Annotated[str, AfterValidator(_module)], ...], Listed]
+Command = Annotated[
+    tuple[Annotated[str, AfterValidator(_no_nul)], ...],
+    BeforeValidator(_words),
+    AfterValidator(_program),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "array", "items": type_text, "minItems": 1},
+                {"type": "string", "minLength": 1},
+            ]
+        }
+    ),
+]
+Env = Annotated[
+    Mapping[
+        Annotated[str, AfterValidator(_variable)], Annotated[SecretStr, AfterValidator(_secret)]
+    ],
+    AfterValidator(Environment),
+    PlainSerializer(dict),
+    WithJsonSchema({"type": "object", "additionalProperties": type_text}),
+]
+Inherited = Annotated[bool | tuple[str, ...], BeforeValidator(_inherited)]

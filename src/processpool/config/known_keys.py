@@ -1,0 +1,57 @@
+"""Which keys there are, and which one was probably meant.
+
+One rule holds here: the models are asked, so that a new key needs no second list.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, get_args
+
+from pydantic import BaseModel
+
+from processpool.config.problems import nearest
+
+if TYPE_CHECKING:
+    from processpool.config.document import Document
+    from processpool.config.nodes import Path
+
+WORKER = "worker"
+"""The key whose model depends on `kind`."""
+
+
+@cache
+def worker_models() -> dict[str, type[BaseModel]]:
+    """Return the model of each kind of worker."""
+    from processpool.config.workers import CommandWorkerConfig, PythonWorkerConfig
+
+    return {"command": CommandWorkerConfig, "python": PythonWorkerConfig}
+
+
+def known_keys(root: type[BaseModel], path: Path, document: Document) -> list[str]:
+    """Return the keys that the mapping at `path` may have."""
+    model = root
+    for length, part in enumerate(path, start=1):
+        if part == WORKER and WORKER in model.model_fields:
+            worker = document.at(path[:length])
+            kind = worker.get("kind") if isinstance(worker, dict) else None
+            model = worker_models().get(str(kind), root)
+        else:
+            model = _model_of(model, str(part)) or model
+    return list(model.model_fields)
+
+
+def _model_of(model: type[BaseModel], key: str) -> type[BaseModel] | None:
+    annotation = model.model_fields[key].annotation
+    for found in (annotation, *get_args(annotation)):
+        if isinstance(found, type) and issubclass(found, BaseModel):
+            return found
+    return None
+
+
+def unknown_key(key: str, known: list[str]) -> str:
+    """Say that `key` is unknown, and which of the `known` keys is near it."""
+    meant = nearest(key, known)
+    if meant is not None:
+        return f"unknown key; did you mean {meant}?"
+    return f"unknown key; known here: {', '.join(known)}"

@@ -1,0 +1,125 @@
+"""From a file, or a dictionary, to a `PoolConfig`.
+
+    bytes ─yaml_source─▶ tree ─reading─▶ document ─overrides─▶ document ─models─▶ PoolConfig
+                           └───────────────┴─── problems ───────┴────explain──────┘
+
+Two rules hold here. Every stage adds its problems to one list, and the list is raised at the end.
+And of several pools in a file only the chosen one needs its variables; all are validated.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from processpool.config.document import Document
+from processpool.config.explain import explain
+from processpool.config.models import PoolConfig
+from processpool.config.overrides import apply_overrides
+from processpool.config.pools import Declared, choose, declared_pools
+from processpool.config.problems import Problem, config_error
+from processpool.config.reading import read_document
+from processpool.config.yaml_source import Source, read_source
+
+
+def load_pool(
+    path: str | os.PathLike[str],
+    *,
+    pool: str | None = None,
+    overrides: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> PoolConfig:
+    """Read the pool that a YAML file declares.
+
+    Args:
+        path: The file. Folders in it are relative to the folder the file is in.
+        pool: Which one, where the file declares several under `pools:`.
+        overrides: Values by dotted path, such as `{"size.max": 8}`, put in place of the file's.
+        environ: What `${NAME}` stands for; by default this process's environment.
+
+    Raises:
+        ConfigError: The file does not declare a valid pool. All that is wrong is in the message,
+            a line each.
+    """
+    source = read_source(path)
+    config, problems = _load(
+        source, pool, overrides or {}, os.environ if environ is None else environ
+    )
+    if config is None or problems:
+        raise config_error(problems, source.label)
+    return config
+
+
+def pool_from_dict(
+    data: Mapping[str, object],
+    *,
+    base: str | os.PathLike[str] | None = None,
+    overrides: Mapping[str, object] | None = None,
+) -> PoolConfig:
+    """Make a pool's configuration from plain data, with the keys of the YAML file.
+
+    Args:
+        data: The mapping that a file with one pool would hold. No variables are put in.
+        base: What folders in it are relative to; by default the current folder.
+        overrides: Values by dotted path, put in place of those in `data`.
+
+    Raises:
+        ConfigError: The data does not declare a valid pool.
+    """
+    if not isinstance(data, Mapping):
+        raise config_error([Problem((), f"must be a mapping, got a {type(data).__name__}")])
+    document = Document(dict(data))
+    config, problems = _validated(document, overrides or {}, Path(base or "").absolute())
+    if config is None or problems:
+        raise config_error(problems)
+    return config
+
+
+def _load(
+    source: Source,
+    pool: str | None,
+    overrides: Mapping[str, object],
+    environ: Mapping[str, str],
+) -> tuple[PoolConfig | None, list[Problem]]:
+    problems = list(source.problems)
+    declared, more = declared_pools(source)
+    problems += more
+    chosen, more = choose(declared, pool)
+    problems += more
+    result = None
+    for each in declared:
+        used = each is chosen
+        config, more = _read(
+            each, source.label, overrides if used else {}, environ if used else None
+        )
+        problems += more
+        result = config if used else result
+    return result, problems
+
+
+def _read(
+    declared: Declared,
+    label: str,
+    overrides: Mapping[str, object],
+    environ: Mapping[str, str] | None,
+) -> tuple[PoolConfig | None, list[Problem]]:
+    document, problems = read_document(declared.node, declared.prefix, environ)
+    if isinstance(document.data, dict):
+        document.data.setdefault("name", declared.name)
+    config, more = _validated(document, overrides, Path(os.path.abspath(label)).parent)
+    # What the caller has replaced is no longer a problem of the file.
+    kept = [p for p in problems if not document.is_overridden(p.path[len(declared.prefix) :])]
+    return config, kept + more
+
+
+def _validated(
+    document: Document, overrides: Mapping[str, object], base: Path
+) -> tuple[PoolConfig | None, list[Problem]]:
+    problems = apply_overrides(document, overrides)
+    try:
+        return PoolConfig.model_validate(document.data, context={"base": base}), problems
+    except ValidationError as error:
+        return None, problems + explain(error, document, PoolConfig)

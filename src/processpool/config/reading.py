@@ -1,0 +1,104 @@
+"""From a tree of nodes to a document: variables put in, scalars given their meaning.
+
+Two rules hold here. A plain scalar means what YAML says it means *after* its variables are put in;
+one in quotes stays text, and so does every `env` value. And an `env` value that YAML would not read
+as text is refused, because a worker would get something else than is written.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from processpool.config.document import SECRETS, Document
+from processpool.config.interpolation import NotSetError, has_variables, interpolate
+from processpool.config.nodes import Items, Mapping, Node, Path, Scalar
+from processpool.config.problems import Problem, printable, quoted
+from processpool.config.scalars import not_text, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping as Environ
+
+_SHORT = 5
+_ENV = ("worker", SECRETS)
+
+
+def read_document(
+    node: Node, prefix: Path, environ: Environ[str, str] | None
+) -> tuple[Document, list[Problem]]:
+    """Return the pool that `node` declares, and what is wrong with its variables and `env`.
+
+    Args:
+        node: The pool's mapping.
+        prefix: The keys above it.
+        environ: The variables; None for a pool that is only looked at, whose variables need not
+            be set.
+    """
+    reader = _Reader(Document(None, prefix), environ)
+    reader.document.data = reader.read(node, ())
+    return reader.document, reader.problems
+
+
+class _Reader:
+    """Fills a document, node by node; the tree's depth was limited before."""
+
+    def __init__(self, document: Document, environ: Environ[str, str] | None) -> None:
+        self.document = document
+        self.problems: list[Problem] = []
+        self._environ = environ
+
+    def read(self, node: Node, path: Path) -> object:
+        """Return the data of `node`, and note where it stands."""
+        self.document.places[path] = node.place
+        if isinstance(node, Scalar):
+            return self._scalar(node, path)
+        if isinstance(node, Items):
+            return [self.read(item, (*path, index)) for index, item in enumerate(node.items)]
+        if isinstance(node, Mapping):
+            return self._mapping(node, path)
+        self.document.unknown.add(path)
+        return None
+
+    def _mapping(self, node: Mapping, path: Path) -> dict[str, object]:
+        data = {}
+        for key, (place, value) in node.entries.items():
+            self.document.keys[*path, key] = place
+            data[key] = self.read(value, (*path, key))
+        return data
+
+    def _scalar(self, node: Scalar, path: Path) -> object:
+        self._note(node, path)
+        is_env = len(path) == len(_ENV) + 1 and path[: len(_ENV)] == _ENV
+        if has_variables(node.text):
+            return self._interpolated(node, path, is_env)
+        if is_env and node.plain:
+            self._check_env(node.text, path)
+        return resolve(node.text) if node.plain and not is_env else node.text
+
+    def _note(self, node: Scalar, path: Path) -> None:
+        text = printable(node.text) or "nothing" if node.plain else quoted(node.text)
+        self.document.written[path] = text
+        if node.plain:
+            self.document.unquoted.add(path)
+
+    def _interpolated(self, node: Scalar, path: Path, is_env: bool) -> object:
+        try:
+            text = interpolate(node.text, self._environ or {})
+        except ValueError as error:
+            self.document.unknown.add(path)
+            if self._environ is not None or not isinstance(error, NotSetError):
+                self.problems.append(self.document.problem(path, str(error)))
+            return node.text
+        return resolve(text) if node.plain and not is_env else text
+
+    def _check_env(self, text: str, path: Path) -> None:
+        kind = not_text(text)
+        if kind is None:
+            return
+        # A long number may be a password: it is not shown.
+        if kind == "a number" and len(text) > _SHORT:
+            sentence = "must be text, but this is a number in YAML (write it in quotes)"
+        else:
+            sentence = (
+                f"must be text, but {text or 'nothing'} is {kind} in YAML (write {quoted(text)})"
+            )
+        self.problems.append(self.document.problem(path, sentence))

@@ -1,0 +1,51 @@
+"""The JSON Schema of a file, so that editors complete and check it.
+
+Two rules hold here. It is made from the models, never written by hand. And it is draft 7, which
+every editor knows; so nothing in it needs what later drafts brought.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from processpool.config.models import PoolConfig
+
+_DRAFT = "http://json-schema.org/draft-07/schema#"
+_VARIABLE = {"type": "string", "pattern": r"\$\{"}
+_SCALARS = ("integer", "number", "boolean")
+
+
+def json_schema() -> dict[str, object]:
+    """Return the schema of a file with one pool, or with several under `pools:`."""
+    pool = _with_variables(PoolConfig.model_json_schema())
+    definitions = pool.pop("$defs")
+    definitions["PoolConfig"] = pool
+    reference = {"$ref": "#/$defs/PoolConfig"}
+    pools = {
+        "description": "Several pools, each under its name.",
+        "type": "object",
+        "additionalProperties": reference,
+        "minProperties": 1,
+    }
+    return {
+        "$schema": _DRAFT,
+        "title": "processpool",
+        "description": "A pool of worker processes, or several under `pools`.",
+        "if": {"type": "object", "required": ["pools"]},
+        "then": {"properties": {"pools": pools}, "additionalProperties": False},
+        "else": reference,
+        "$defs": definitions,
+    }
+
+
+def _with_variables(schema: Any) -> Any:
+    """Allow `${NAME}` wherever a number, a boolean or a choice is wanted."""
+    if isinstance(schema, list):
+        return [_with_variables(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("type") in _SCALARS or "enum" in schema:
+        kept = {key: schema[key] for key in ("description", "default", "title") if key in schema}
+        rest = {key: value for key, value in schema.items() if key not in kept}
+        return kept | {"anyOf": [rest, dict(_VARIABLE)]}
+    return {key: _with_variables(value) for key, value in schema.items()}

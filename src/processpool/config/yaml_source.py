@@ -1,0 +1,130 @@
+"""From a file's bytes to a tree of nodes with positions.
+
+Three rules hold here. YAML is data: no tag is obeyed, and no object is built. What is hostile is
+refused before it costs anything: the size before parsing, depth and number of values while they are
+counted, aliases without expanding them. And one fault does not hide the next: only broken syntax
+ends the reading.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+from processpool.config.nodes import Node, Place
+from processpool.config.problems import Problem, config_error, printable
+from processpool.config.tree import Refused, TreeBuilder
+
+MAX_BYTES = 1 << 20
+_FORBIDDEN = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(slots=True)
+class Source:
+    """What a file holds: its tree (None where its syntax is broken) and what is wrong with it."""
+
+    label: str
+    tree: Node | None
+    problems: list[Problem]
+
+
+def read_source(path: str | os.PathLike[str]) -> Source:
+    """Return the tree of the YAML file at `path`.
+
+    Raises:
+        ConfigError: The file cannot be read, or it is no text.
+    """
+    label = os.fsdecode(path)
+    found = _text(_bytes(label))
+    if isinstance(found, Problem):
+        raise config_error([found], label)
+    return _parse(found, label)
+
+
+def _bytes(label: str) -> bytes | Problem:
+    try:
+        with open(label, "rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        where = "" if os.path.isabs(label) else f" in {os.getcwd()}"
+        return Problem((), f"there is no such file{where}")
+    except IsADirectoryError:
+        return Problem((), "is a folder, not a YAML file")
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        return Problem((), f"cannot be read: {getattr(error, 'strerror', None) or error}")
+    return content if len(content) <= MAX_BYTES else Problem((), "is larger than 1 MiB")
+
+
+def _text(content: bytes | Problem) -> str | Problem:
+    """Decode, and find what no YAML file may hold, with its position."""
+    if isinstance(content, Problem):
+        return content
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode("utf-8-sig", errors="replace")
+        return Problem(
+            (),
+            f"is not UTF-8: byte 0x{content[error.start]:02x} at offset {error.start}",
+            _end_of(before),
+        )
+    bad = _FORBIDDEN.search(text)
+    if bad is None:
+        return text
+    name = "a NUL byte" if bad[0] == "\0" else f"the control character U+{ord(bad[0]):04X}"
+    return Problem((), f"{name} is not allowed in YAML", _end_of(text[: bad.start()]))
+
+
+def _end_of(text: str) -> Place:
+    lines = text.replace("\r\n", "\n").split("\n")
+    return Place(len(lines), len(lines[-1]) + 1)
+
+
+def _parse(text: str, label: str) -> Source:
+    import yaml  # here, so that a pool declared in Python does not pay for it
+
+    builder = TreeBuilder()
+    try:
+        # Events, not yaml.compose: composing recurses, and 10,000 brackets would end the process.
+        for event in yaml.parse(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            builder.feed(event)
+    except Refused as refusal:
+        return Source(label, None, [*builder.problems, refusal.problem])
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        return Source(label, None, [*builder.problems, _syntax(error, text)])
+    if builder.root is None:
+        builder.problems.append(Problem((), _EMPTY, Place(1, 1)))
+    return Source(label, builder.root, builder.problems)
+
+
+_EMPTY = (
+    "the file is empty; the smallest pool is"
+    " worker: {kind: command, command: [cat], protocol: lines}"
+)
+_IN_FLOW = "; inside { } and [ ] a ${NAME} must be quoted, or stand on a line of its own"
+
+
+def _syntax(error: Exception, text: str) -> Problem:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    if mark is None:
+        return Problem((), "is not valid YAML", Place(1, 1))
+    lines = re.split(r"\r\n|[\n\r\x85\u2028\u2029]", text)
+    line = lines[mark.line] if mark.line < len(lines) else ""
+    indentation = line[: len(line) - len(line.lstrip())]
+    if "\t" in indentation:
+        place = Place(mark.line + 1, indentation.index("\t") + 1)
+        return Problem((), "a tab cannot indent YAML; use spaces", place)
+    hint = _IN_FLOW if "${" in line[: mark.column + 1] and "flow" in _context(error) else ""
+    what = _context(error) + printable(getattr(error, "problem", None) or "")
+    place = Place(mark.line + 1, mark.column + 1)
+    return Problem((), f"is not valid YAML: {what}{hint}", place)
+
+
+def _context(error: Exception) -> str:
+    """Name the construct that is broken, and where it began."""
+    context = getattr(error, "context", None)
+    mark = getattr(error, "context_mark", None)
+    if not context or mark is None:
+        return ""
+    return f"{printable(context)} that begins on line {mark.line + 1}, "

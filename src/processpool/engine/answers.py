@@ -1,0 +1,126 @@
+"""From bytes on a worker's pipes to delivered answers.
+
+Runs on the engine thread only, for workers that are not leased.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from processpool import events
+from processpool.engine.worker import ALWAYS, LATE_PAUSE, LINGER
+from processpool.jobs import Origin, Reply
+from processpool.states import WorkerState
+
+if TYPE_CHECKING:
+    from processpool.engine.local import Engine
+    from processpool import events
+from processpool.engine.worker import Worker
+
+CLOSED_STDOUT_GRACE = 0.5
+"""Seconds that a worker may live on after it has closed its stdout."""
+
+
+class Reader:
+    """Reads what workers say, and hands it to those who wait for it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._held: dict[int, tuple[list[bytes], int]] = {}
+        """Worker → its answers for which late stderr is awaited, and how much had come."""
+
+    def on_answer(self, worker: Worker) -> None:
+        """Something can be read from the stdout of a busy worker."""
+        engine = self._engine
+        with worker.io:
+            if worker.closed:
+                return
+            answers = worker.receive()
+            if worker.stderr.read():
+                engine.loop.post(partial(self.on_stderr, worker))
+        if answers and worker.lingers and engine.scheduler.policy.window == 1:
+            self._held[worker.id] = answers, worker.stderr.received
+            engine.loop.later(LINGER, partial(self.release_held, worker))
+        elif answers:
+            self.complete(worker, answers)
+        if worker.fault() is not None:
+            engine.decide(lambda _: engine.scheduler.kill(worker.id, "protocol"))
+        elif worker.ended:
+            with engine.lock:
+                engine.unwatch(worker)
+            engine.loop.later(CLOSED_STDOUT_GRACE, partial(self._end_mute, worker))
+
+    def on_stderr(self, worker: Worker) -> None:
+        """Something can be read from a worker's stderr."""
+        engine = self._engine
+        with engine.lock:
+            slot = engine.scheduler.slots.get(worker.id)
+            state = None if slot is None else slot.state
+        if state is WorkerState.LEASED:
+            return  # it belongs to the thread that has the worker
+        with worker.io:
+            more = not worker.closed and worker.stderr.read()
+            if state is WorkerState.IDLE and worker.stderr.take() and worker.lingers:
+                worker.lingers = ALWAYS
+        if more:
+            engine.loop.post(partial(self.on_stderr, worker))
+        if worker.id in self._held:
+            engine.loop.later(LATE_PAUSE, partial(self.release_held, worker))
+
+    def release_held(self, worker: Worker) -> None:
+        """Late stderr was awaited long enough, or has come."""
+        held = self._held.pop(worker.id, None)
+        if held is None:
+            return
+        answers, before = held
+        with worker.io:
+            worker.stderr.read()
+        worker.lingered(late=worker.stderr.received > before)
+        self.complete(worker, answers)
+
+    def complete(self, worker: Worker, answers: list[bytes]) -> None:
+        """Answers have come: see whose they are, let the worker go on, and hand them over."""
+        engine = self._engine
+        values, plain = worker.decode(answers)
+        failed = 0 if plain else sum(type(v) is Reply and v.error is not None for v in values)
+        now = monotonic()
+        with engine.changed:
+            slot = engine.scheduler.slots[worker.id]
+            since = slot.since
+            done, commands = engine.scheduler.answered(worker.id, len(values), now, failed)
+            if not slot.load:
+                engine.unwatch(worker)
+            engine.enqueue(commands)
+            engine.changed.notify_all()
+        origin = Origin(worker.id, worker.pid, since, now, worker.stderr.take(), plain)
+        engine.carry_out(commands)
+        begin = 0
+        for batch in done:
+            end = begin + len(batch)
+            batch.job.deliver(batch, values[begin:end], origin)
+            if engine.has_listeners:
+                engine.emit(_finished(batch, origin))
+            begin = end
+        if begin < len(values):
+            engine.report_stray(worker, answers[begin])
+            engine.decide(lambda _: engine.scheduler.kill(worker.id, "wrote unasked"))
+
+    def _end_mute(self, worker: Worker) -> None:
+        """It closed its stdout and did not exit: it can never answer again."""
+        engine = self._engine
+        if not worker.closed:
+            engine.decide(lambda _: engine.scheduler.kill(worker.id, "closed stdout"))
+
+
+def _finished(batch: Batch, origin: Origin) -> events.ItemsFinished:
+    return events.ItemsFinished(
+        origin.until,
+        origin.worker_id,
+        origin.pid,
+        index=batch.start,
+        count=len(batch),
+        since=origin.since,
+        job=batch.job.number,
+    )

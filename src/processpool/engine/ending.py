@@ -1,0 +1,101 @@
+"""The end of a worker: its last answers, its unanswered items, and tidying up.
+
+Runs on the engine thread only; nobody else closes a worker's descriptors.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from processpool import events
+from processpool.engine import failures
+from processpool.jobs import Origin, Reply
+from processpool.scheduler import Lost
+from processpool.states import WorkerState
+
+if TYPE_CHECKING:
+    from processpool.engine.local import Engine
+    from processpool.engine.worker import Worker
+
+_NEVER_READY = ("start timeout", "wrote unasked")
+
+
+class Undertaker:
+    """Sees to workers whose process has ended."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def on_exit(self, worker: Worker) -> None:
+        """A worker's process has ended."""
+        engine = self._engine
+        worker.process.reap()
+        with engine.lock:
+            engine.loop.forget(worker.process.pidfd)
+            leased = engine.scheduler.slots[worker.id].state is WorkerState.LEASED
+        if not leased:  # otherwise the thread that has it will see, and discard it
+            self.bury(worker)
+
+    def bury_later(self, worker: Worker) -> None:
+        """A leased worker was discarded: if its process has ended already, nothing will tell."""
+        self._engine.loop.post(partial(self._bury_if_dead, worker))
+
+    def _bury_if_dead(self, worker: Worker) -> None:
+        if worker.process.exitcode is not None and not worker.closed:
+            self.bury(worker)
+
+    def bury(self, worker: Worker) -> None:
+        """Take its last answers, see what its end means for its items, and tidy up."""
+        engine = self._engine
+        exitcode = worker.process.reap()
+        untouched = self._take_last_answers(worker)
+        with engine.lock:
+            engine.abandon_pipes(worker)
+            slot = engine.scheduler.slots[worker.id]
+            failed_start = _is_failed_start(slot.state, slot.fate, slot.handled) or (
+                slot.fate is None and exitcode >= 0 and not slot.handled
+                and (untouched or not slot.load)
+            )  # fmt: skip
+        if failed_start:
+            limit = engine.scheduler.policy.start or 0.0
+            error = failures.start_failed(worker, slot.fate, engine.command, limit)
+            engine.starter.note_failure(worker.id, error)
+        now = monotonic()
+        lost = engine.release_slot(worker, failed_start=failed_start, begun=not untouched)
+        for command in lost:
+            self._lose(worker, command, now)
+        stderr = worker.stderr.tail
+        with worker.io:
+            worker.close()
+        engine.emit(
+            events.WorkerExited(now, worker.id, worker.pid, exitcode, slot.fate, stderr)
+        )
+
+    def _take_last_answers(self, worker: Worker) -> bool:
+        """Deliver what it had still written; True if it had read nothing of its last request."""
+        engine = self._engine
+        with worker.io:
+            answers = worker.drain()
+            untouched = worker.untouched()
+        engine.reader.release_held(worker)
+        if answers and engine.scheduler.slots[worker.id].load:
+            engine.reader.complete(worker, answers)
+        return untouched
+
+    def _lose(self, worker: Worker, lost: Lost, now: float) -> None:
+        """The item that the worker had fails."""
+        engine = self._engine
+        since = lost.batch.sent_at
+        error = failures.lost_item(worker, lost.fate, engine.command, now - since)
+        engine.last_error = f"{type(error).__name__}: {error}"
+        reply = Reply(error=error, raw=worker.framing.partial or None)
+        origin = Origin(worker.id, worker.pid, since, now, worker.stderr.take(), plain=False)
+        lost.batch.job.deliver(lost.batch, [reply], origin)
+        index = lost.batch.start
+        engine.emit(events.ItemFailed(now, worker.id, worker.pid, index, engine.last_error))
+
+
+def _is_failed_start(state: WorkerState, fate: str | None, handled: int) -> bool:
+    return state is WorkerState.STARTING or (fate in _NEVER_READY and not handled)

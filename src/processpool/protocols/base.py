@@ -1,0 +1,96 @@
+"""What every framing must offer: a request as bytes, and answers out of bytes as they arrive.
+
+Three rules hold here. A framing does no I/O and belongs to one worker. It never raises over what
+arrived: the answers that were complete are returned, then `error` is set and stays. And it costs
+time and memory in proportion to the bytes, however they are cut: an unfinished answer is collected
+once and never searched again.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from io import BytesIO
+from typing import ClassVar
+
+from processpool.errors import ProtocolError
+
+SHOWN = 64
+"""At most so many offending bytes are shown in an error."""
+
+KEPT = 64 * 1024
+"""At most so many bytes of an unfinished or broken answer are kept for its record."""
+
+SMALL = 64 * 1024
+"""Up to this size a request is copied behind its header: cheaper than a second buffer to write."""
+
+
+class Framing(ABC):
+    """One worker's framing; it holds what has arrived and is not complete yet.
+
+    Args:
+        max_message: the most bytes that one request or answer may have.
+    """
+
+    exit_message: ClassVar[bytes]
+    """What asks a worker to exit; empty where closing its stdin is the only way."""
+
+    error: ProtocolError | None = None
+    """Set once what arrived breaks the rules; from then on `feed` returns nothing."""
+
+    def __init__(self, max_message: int) -> None:
+        self._max = max_message
+        self._body = BytesIO()
+        self._broken = b""
+
+    @abstractmethod
+    def encode(self, payload: bytes) -> tuple[bytes, ...]:
+        """Return one request as buffers to write one after another; a large payload is not copied.
+
+        Raises:
+            ProtocolError: the framing cannot carry this payload, or it is over the limit.
+        """
+
+    @abstractmethod
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take what arrived; return the answers that it completes, in order."""
+
+    @abstractmethod
+    def eof(self) -> ProtocolError | None:
+        """Tell what is wrong with stdout ending here: None between two answers.
+
+        Returns:
+            An `UnexpectedEOF` in the middle of an answer; `error` where that is set already.
+        """
+
+    @property
+    @abstractmethod
+    def is_clean(self) -> bool:
+        """Whether nothing of an unfinished answer has arrived."""
+
+    @property
+    def partial(self) -> bytes:
+        """What has arrived of an unfinished answer, or what broke the rules: the first 64 KiB."""
+        if self.error is not None:
+            return self._broken
+        with self._body.getbuffer() as body:
+            return bytes(body[:KEPT])
+
+    def _check_size(self, payload: bytes) -> None:
+        if len(payload) > self._max:
+            raise ProtocolError(
+                f"the message has {len(payload)} bytes, more than max_message ({self._max})"
+            )
+
+    def _collect(self, data: bytes | memoryview) -> None:
+        self._body.write(data)
+
+    def _collected(self) -> bytes:
+        """Hand out the body, without a copy, and begin a new one."""
+        body, self._body = self._body, BytesIO()
+        return body.getvalue()
+
+    def _break(self, problem: str, offending: bytes) -> None:
+        """Set `error`; it shows the first of the offending bytes, and `partial` keeps more."""
+        self.error = ProtocolError(f"{problem}: {offending[:SHOWN]!r}")
+        self._broken = offending[:KEPT]
+        self._body = BytesIO()

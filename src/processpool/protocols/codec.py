@@ -1,0 +1,153 @@
+"""What the bytes of a message mean: text, bytes or JSON.
+
+Three rules hold here. A codec has no state, so one serves every worker. Whatever it cannot encode
+or decode is a `CodecError`, one sentence that says what this codec takes and, of bytes, at which
+one it stopped. And nothing is guessed or repaired: invalid UTF-8, NaN and infinity, and an object
+that has the same key twice are refused, not replaced.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from processpool.errors import CodecError
+
+
+class Codec(ABC):
+    """Turns a message into the bytes that travel, and an answer's bytes into a value."""
+
+    name: ClassVar[str]
+    """As in a pool's YAML."""
+
+    @abstractmethod
+    def encode(self, message: Any) -> bytes:
+        """Return the bytes of a message; raise `CodecError` if it cannot be one."""
+
+    @abstractmethod
+    def decode(self, payload: bytes) -> Any:
+        """Return the value of an answer; raise `CodecError` naming the offending byte."""
+
+
+class TextCodec(Codec):
+    """A message is a str; it travels as UTF-8."""
+
+    name = "text"
+
+    def encode(self, message: Any) -> bytes:
+        """Return the UTF-8 of a str; raise `CodecError` for other types and lone surrogates."""
+        if not isinstance(message, str):
+            raise CodecError(f"codec text takes a str, got {_type(message)}")
+        return _utf8(message, self.name)
+
+    def decode(self, payload: bytes) -> str:
+        """Return the str; raise `CodecError` naming the first byte that is no UTF-8."""
+        return _text(payload, self.name)
+
+
+class BytesCodec(Codec):
+    """A message is bytes, or a bytearray or memoryview, and travels as it is."""
+
+    name = "bytes"
+
+    def encode(self, message: Any) -> bytes:
+        """Return the message; raise `CodecError` for what is no buffer of bytes."""
+        if isinstance(message, bytes):
+            return message
+        if isinstance(message, bytearray | memoryview):
+            return bytes(message)
+        raise CodecError(f"codec bytes takes bytes, bytearray or memoryview, got {_type(message)}")
+
+    def decode(self, payload: bytes) -> bytes:
+        """Return the payload."""
+        return payload
+
+
+class JsonCodec(Codec):
+    """A message is what JSON can say; it travels as one line of UTF-8.
+
+    Numbers follow Python: integers of any size within `sys.set_int_max_str_digits`, and `1e999`
+    reads as infinity, as JSON allows it. The names `NaN` and `Infinity`, which JSON does not have,
+    are refused both ways.
+    """
+
+    name = "json"
+
+    def __init__(self) -> None:
+        self._encode = json.JSONEncoder(
+            ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        ).encode
+        self._decode = json.JSONDecoder(
+            parse_constant=_refuse_constant, object_pairs_hook=_unique
+        ).decode
+
+    def encode(self, message: Any) -> bytes:
+        """Return JSON without a newline; raise `CodecError` for what JSON cannot say."""
+        try:
+            text = self._encode(message)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise CodecError(f"codec json takes what JSON can say: {error}") from error
+        return _utf8(text, self.name)
+
+    def decode(self, payload: bytes) -> Any:
+        """Return the value; raise `CodecError` for invalid JSON, NaN and duplicate keys."""
+        text = _text(payload, self.name)
+        try:
+            return self._decode(text)
+        except json.JSONDecodeError as error:
+            offset = len(text[: error.pos].encode())
+            raise CodecError(f"codec json: {error.msg} at byte {offset}") from error
+        except (ValueError, RecursionError) as error:
+            raise CodecError(f"codec json: {error}") from error
+
+
+_CODECS: dict[str, type[Codec]] = {
+    codec.name: codec for codec in (TextCodec, BytesCodec, JsonCodec)
+}
+
+
+def make_codec(name: str) -> Codec:
+    """Return the codec called `text`, `bytes` or `json`; raise `ValueError` for other names."""
+    try:
+        return _CODECS[name]()
+    except KeyError:
+        known = ", ".join(_CODECS)
+        raise ValueError(f"no codec is called {name!r}; there are {known}") from None
+
+
+def _type(message: object) -> str:
+    return type(message).__qualname__
+
+
+def _utf8(text: str, codec: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise CodecError(
+            f"codec {codec}: {text[error.start]!r} at character {error.start} is half a "
+            f"surrogate pair, which UTF-8 cannot say"
+        ) from error
+
+
+def _text(payload: bytes, codec: str) -> str:
+    try:
+        return str(payload, "utf-8")
+    except UnicodeDecodeError as error:
+        raise CodecError(
+            f"codec {codec}: invalid UTF-8 at byte {error.start} "
+            f"(0x{payload[error.start]:02x}: {error.reason})"
+        ) from error
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for index, key in enumerate(keys) if key in keys[:index])
+        raise ValueError(f"an object has the key {twice!r} twice")
+    return value
