@@ -11,10 +11,11 @@ first used, so that a worker which only wants `serve` never pays for pydantic or
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
+    from processpool.child.progress import progress as progress
     from processpool.child.serve import serve as serve
     from processpool.errors import CodecError as CodecError
     from processpool.errors import ConfigError as ConfigError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from processpool.errors import ProcessPoolError as ProcessPoolError
     from processpool.errors import ProtocolError as ProtocolError
     from processpool.errors import QueueFull as QueueFull
+    from processpool.errors import RemoteError as RemoteError
     from processpool.errors import RequestTimeout as RequestTimeout
     from processpool.errors import UnexpectedEOF as UnexpectedEOF
     from processpool.errors import WorkerDied as WorkerDied
@@ -36,6 +38,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "serve": "child.serve",
+    "progress": "child.progress",
     "Outcome": "outcome",
     "ProcessPool": "pool",
     "CodecError": "errors",
@@ -47,6 +50,7 @@ _HOME = {
     "ProcessPoolError": "errors",
     "ProtocolError": "errors",
     "QueueFull": "errors",
+    "RemoteError": "errors",
     "RequestTimeout": "errors",
     "UnexpectedEOF": "errors",
     "WorkerDied": "errors",
@@ -62,6 +66,8 @@ def __getattr__(name: str) -> Any:
         home = _HOME[name]
     except KeyError:
         raise AttributeError(f"module 'processpool' has no attribute {name!r}") from None
+    from importlib import import_module
+
     value = getattr(import_module(f"processpool.{home}"), name)
     globals()[name] = value
     return value

@@ -61,6 +61,13 @@ class WorkerDied(ProcessPoolError):
     """The last that the worker wrote to its standard error."""
 
 
+class RemoteError(ProcessPoolError):
+    """An item raised an exception that cannot be brought here; this one tells what it said."""
+
+    type_name: str = ""
+    """The exception's own type, with its module."""
+
+
 class RequestTimeout(ProcessPoolError, TimeoutError):
     """The item was not answered within its timeout, and its worker was replaced."""
 

@@ -11,31 +11,92 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
+from processpool.engine.launching import CommandLauncher, Orders, PythonLauncher
 from processpool.engine.local import Engine
-from processpool.engine.worker import Worker
-from processpool.forms import MessageForm
-from processpool.process import Command, Process
+from processpool.forms import CallForm, Form, HandlerForm, MessageForm
+from processpool.functions import Function, Functions
+from processpool.process import Command
 from processpool.protocols.codec import make_codec
 from processpool.protocols.framing import make_framing
 from processpool.scheduler import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from processpool.config import CommandWorkerConfig, PoolConfig, PythonWorkerConfig
 
 INTERPRETERS = ("python", "python3")
 """As the first word of a command, these mean the interpreter that runs the pool."""
+CODEC_VARIABLE = "PROCESSPOOL_CODEC"
+"""Tells a worker under `serve` what a message is."""
+PYTHON_WINDOW = 8
+"""Single items that a Python worker may have at a time; what it has not begun is taken back."""
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+)
+"""What the numerical libraries take their number of threads from."""
 
 
-def build_policy(config: PoolConfig) -> Policy:
+def build_engine(config: PoolConfig) -> tuple[Engine, Form]:
+    """The engine of a pool, and the form in which it takes work."""
+    if config.worker.kind == "command":
+        return _build_command_engine(config, config.worker)
+    return _build_python_engine(config, config.worker)
+
+
+def _build_command_engine(
+    config: PoolConfig, worker: CommandWorkerConfig
+) -> tuple[Engine, MessageForm]:
+    command = build_command(worker)
+    codec = make_codec(worker.codec)
+    frame = partial(make_framing, worker.protocol.kind, worker.protocol.max_message)
+    policy = build_policy(config, window=worker.protocol.pipeline)
+    launcher = CommandLauncher(command, frame, codec)
+    engine = Engine(policy, launcher, str(command), config.queue.max_pending)
+    return engine, MessageForm(frame(), codec)
+
+
+def _build_python_engine(config: PoolConfig, worker: PythonWorkerConfig) -> tuple[Engine, Form]:
+    env = build_environment(worker)
+    if worker.threads is not None:
+        for name in THREAD_VARIABLES:
+            if name not in worker.env:
+                env[name] = str(worker.threads)
+    orders = Orders(
+        handler=worker.handler,
+        setup=worker.setup,
+        teardown=worker.teardown,
+        path=tuple(map(str, worker.path)),
+        preload=worker.preload,
+    )
+    launcher = PythonLauncher(str(worker.cwd), env, orders)
+    policy = build_policy(config, window=PYTHON_WINDOW, takes_back=True)
+    engine = Engine(policy, launcher, str(launcher), config.queue.max_pending)
+    if worker.handler is not None:
+        return engine, HandlerForm()
+    functions = Functions()
+
+    def renew(function: Function) -> None:
+        if worker.reload == "auto" and functions.changed_source(function):
+            engine.renew()
+
+    return engine, CallForm(functions, renew)
+
+
+def build_policy(config: PoolConfig, window: int, *, takes_back: bool = False) -> Policy:
     """The numbers that the scheduler works by."""
-    worker = config.worker
     return Policy(
         min=config.size.min,
         max=config.size.max,
         spare=config.size.spare,
-        window=worker.protocol.pipeline if worker.kind == "command" else 1,
+        window=window,
+        takes_back=takes_back,
         start=config.timeouts.start,
         idle=config.timeouts.idle,
         exit=config.timeouts.exit,
@@ -46,29 +107,13 @@ def build_policy(config: PoolConfig) -> Policy:
     )
 
 
-def build_engine(config: PoolConfig) -> tuple[Engine, MessageForm]:
-    """The engine of a pool, and the form in which it takes work."""
-    if config.worker.kind != "command":
-        raise NotImplementedError("pools of Python functions are not there yet")
-    worker = config.worker
-    command = build_command(worker)
-    codec = make_codec(worker.codec)
-    frame = partial(make_framing, worker.protocol.kind, worker.protocol.max_message)
-
-    def launch(number: int) -> Worker:
-        return _launch(number, command, frame, codec)
-
-    engine = Engine(build_policy(config), launch, str(command), config.queue.max_pending)
-    return engine, MessageForm(frame(), codec)
-
-
 def build_command(worker: CommandWorkerConfig) -> Command:
     """The command line of a command worker, with its environment."""
     program, *arguments = worker.command
     if program in INTERPRETERS:
         program = sys.executable
     env = build_environment(worker)
-    env["PROCESSPOOL_CODEC"] = worker.codec
+    env[CODEC_VARIABLE] = worker.codec
     return Command((program, *arguments), str(worker.cwd), env)
 
 
@@ -83,19 +128,3 @@ def build_environment(worker: CommandWorkerConfig | PythonWorkerConfig) -> dict[
         env = {name: os.environ[name] for name in inherit if name in os.environ}
     env.update({name: secret.get_secret_value() for name, secret in worker.env.items()})
     return env
-
-
-def _launch(
-    number: int, command: Command, frame: Callable[[], object], codec: object
-) -> Worker:
-    """Start one worker, with a pipe on which `serve` says that it is ready."""
-    ready, theirs = os.pipe()
-    try:
-        env = {**command.env, "PROCESSPOOL_READY_FD": str(theirs)}
-        process = Process(Command(command.argv, command.cwd, env), pass_fds=(theirs,))
-    except BaseException:
-        os.close(ready)
-        raise
-    finally:
-        os.close(theirs)
-    return Worker(number, process, frame(), codec, ready)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from processpool.jobs import Batch, Job, Origin, Reply, attach
+from processpool.jobs import Batch, Job, Origin, attach
 from processpool.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 class PoolFuture(Future[Any]):
     """A `concurrent.futures.Future` which also knows what its item printed, and where it ran."""
 
-    def __init__(self, engine: Engine, timeout: float | None) -> None:
+    def __init__(self, engine: Engine, timeout: float | None, task: Any = None) -> None:
         super().__init__()
         self._engine = engine
         self._job = SingleJob(self, timeout)
+        self._job.task = task
         self._record: Outcome | None = None
 
     @property
@@ -105,5 +106,3 @@ class SingleJob(Job):
         else:
             self._future.set_exception(record.error)
 
-
-__all__ = ["PoolFuture", "Reply", "SingleJob"]

@@ -112,13 +112,17 @@ def _stdout_of(reply: Reply) -> str:
 class Job(ABC):
     """Where answers go. The pool calls `begin` under its lock, everything else outside of it."""
 
-    __slots__ = ("cancelled", "number", "queued", "timeout")
+    __slots__ = ("cancelled", "number", "queued", "task", "timeout", "window")
 
     def __init__(self, timeout: float | None, number: int = 0) -> None:
         self.number = number
         """The number of a map; 0 for a single request."""
         self.timeout = timeout
         """Seconds that one item may take, from its hand-over; None for no limit."""
+        self.task: Any = None
+        """What workers are to do with its items, where they must be told."""
+        self.window: int | None = None
+        """Items of this job that a worker may have at a time; None for what the pool says."""
         self.cancelled = False
         """Set by the scheduler: what has not started never starts."""
         self.queued = 0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from processpool.engine import failures
 from processpool.errors import InvalidLease, UnexpectedEOF
+from processpool.jobs import Reply
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -18,18 +19,18 @@ if TYPE_CHECKING:
 
     from processpool.engine.local import Engine
     from processpool.engine.worker import Worker
-    from processpool.forms import MessageForm
+    from processpool.forms import Form
 
 
 class Lease:
     """A leased worker. Use it in a `with`, or call `release()` when done."""
 
-    def __init__(self, engine: Engine, worker: Worker, form: MessageForm, grace: float) -> None:
+    def __init__(self, engine: Engine, worker: Worker, form: Form, grace: float) -> None:
         self._engine = engine
         self._worker = worker
         self._form = form
         self._grace = grace
-        self._answers: list[bytes] = []
+        self._answers: list[Any] = []
         self._owed = 0
         self._handled = 0
         self._failed = False
@@ -49,7 +50,7 @@ class Lease:
         """The worker's process."""
         return self._worker.pid
 
-    def send(self, data: Any) -> None:
+    def send(self, *data: Any) -> None:
         """Send a request; it does not wait for the answer.
 
         Raises:
@@ -57,9 +58,9 @@ class Lease:
             InvalidLease: the lease was released.
         """
         self._check()
-        buffers = self._form.pack(data)
+        request = self._form.single("lease().send", data, {})
         self._owed += 1
-        sent = self._worker.send(buffers)
+        sent = self._worker.send(request.payload, request.task)
         while not sent and not self._worker.ended:
             self._pump(None)
             sent = self._worker.flush()
@@ -115,7 +116,12 @@ class Lease:
             self._pump(None)
         self._owed -= 1
         self._handled += 1
-        return self._form.decode(self._answers.pop(0))
+        (value,), _ = self._worker.decode([self._answers.pop(0)])
+        if type(value) is not Reply:
+            return value
+        if value.error is not None:
+            raise value.error
+        return value.value
 
     def read_stderr(self) -> str:
         """What the worker has written to stderr since this was last called."""
@@ -145,7 +151,7 @@ class Lease:
         except BaseException:
             self._engine.discard(self._worker, "lease interrupted")
             raise
-        if self.failed or self._owed or not self._worker.framing.is_clean:
+        if self.failed or self._owed or not self._worker.is_clean:
             self._engine.discard(self._worker, "lease failed")
         else:
             self._worker.stderr.take()

@@ -64,7 +64,7 @@ class MapRun(Job):
         """`ahead` items are read beyond what was taken."""
         super().__init__(options.timeout, next(_numbers))
         self._engine = engine
-        self._input, self._pack, self._total = items
+        self._input, self._pack, self._total, self.task = items
         self._on_error = options.on_error
         self._ordered = options.ordered
         self._details = options.details
@@ -191,9 +191,13 @@ class MapRun(Job):
 
     def _submit(self, items: list[Any]) -> None:
         now = monotonic()
-        start, payloads = self._read, []
+        start = self._read
         self._read += len(items)
         self._outstanding_add(len(items))
+        if self._pack is None:
+            self._send(start, items, now)
+            return
+        payloads: list[Any] = []
         for item in items:
             try:
                 payloads.append(self._pack(item))

@@ -25,11 +25,12 @@ from processpool.states import PoolState
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from types import EllipsisType, TracebackType
     from typing import Self
 
     from processpool.config import PoolConfig
+    from processpool.forms import Request
     from processpool.snapshot import PoolSnapshot
 
 
@@ -151,13 +152,13 @@ class ProcessPool:
             ProtocolError: the message cannot be sent, or the answer is none.
             PoolClosed, PoolBroken: the pool takes no work.
         """
-        payload = self._form.single("call", args, kwargs)
+        request = self._form.single("call", args, kwargs)
         self._require_open()
         worker = self._engine.borrow()
         if worker is not None:
             with suppress(NotBegun):
-                return exchange(self._engine, worker, payload, self.config.timeouts.request)
-        return self._submit(payload).result()
+                return exchange(self._engine, worker, request, self.config.timeouts.request)
+        return self._submit(request).result()
 
     def submit(self, *args: Any, **kwargs: Any) -> PoolFuture:
         """Send one request; its answer comes with the future.
@@ -167,18 +168,18 @@ class ProcessPool:
             PoolClosed, PoolBroken: the pool takes no work.
         """
         try:
-            payload = self._form.single("submit", args, kwargs)
+            request = self._form.single("submit", args, kwargs)
         except ProcessPoolError as error:
             self._require_open()
             future = PoolFuture(self._engine, None)
             future._job.refuse(error)
             return future
         self._require_open()
-        return self._submit(payload)
+        return self._submit(request)
 
-    def _submit(self, payload: Any) -> PoolFuture:
-        future = PoolFuture(self._engine, self.config.timeouts.request)
-        batch = Batch(future._job, 0, [payload], monotonic())
+    def _submit(self, request: Request) -> PoolFuture:
+        future = PoolFuture(self._engine, self.config.timeouts.request, request.task)
+        batch = Batch(future._job, 0, [request.payload], monotonic())
         self._engine.submit(batch, wait=self.config.queue.when_full == "wait")
         return future
 
@@ -360,8 +361,13 @@ class ProcessPool:
         """Workers that wait for a request, those that are still starting included."""
         return self._engine.num_unassigned
 
-    def snapshot(self, *, resources: bool = True) -> PoolSnapshot:
-        """The pool at this moment; `resources=False` leaves out CPU time and memory, and is faster."""
+    def snapshot(self, *, resources: bool | Collection[int] = True) -> PoolSnapshot:
+        """The pool at this moment.
+
+        Args:
+            resources: whether to look at the CPU time and memory of all workers, of none, or of
+                those with these numbers; it is by far the dearest part.
+        """
         return take_snapshot(self._engine, self.name, resources=resources)
 
     def events(self, callback: Callable[[events.Event], None]) -> Callable[[], None]:

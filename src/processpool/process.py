@@ -8,6 +8,7 @@ process (a pidfd), never from the end of a pipe, which a grandchild may hold ope
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import shutil
@@ -39,6 +40,10 @@ class Command:
     def __str__(self) -> str:
         text = " ".join(shlex.join(self.argv).split())
         return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+    def with_env(self, extra: Mapping[str, str]) -> Command:
+        """The same with further environment variables."""
+        return Command(self.argv, self.cwd, {**self.env, **extra})
 
     def find(self) -> str:
         """The file to execute.
@@ -77,12 +82,32 @@ class Command:
             )
         return path
 
+    def explain(self, path: str, error: OSError) -> OSError | WorkerStartFailed:
+        """The error to raise where the system would not run `path`: the file's fault or its own."""
+        if error.errno not in (errno.ENOEXEC, errno.ENOENT, errno.EACCES):
+            return error
+        return WorkerStartFailed(
+            f"cannot start {self.argv[0]!r}: the system cannot run {path!r} ({error.strerror}); "
+            "begin a script with #! and its interpreter, or name that in worker.command"
+        )
+
 
 class Process:
     """A process that runs: its pid, its pidfd, and the parent's ends of its pipes."""
 
-    def __init__(self, command: Command, pass_fds: tuple[int, ...] = ()) -> None:
+    requests = -1
+    """With `packets`: what the process has not read of its stdin can be read here."""
+
+    def __init__(
+        self, command: Command, pass_fds: tuple[int, ...] = (), *, packets: bool = False
+    ) -> None:
         """Start it.
+
+        Args:
+            command: what to run.
+            pass_fds: descriptors that it inherits under the same numbers.
+            packets: what is written to its stdin at a time is read at a time, and `requests`
+                reads back what it has not read yet.
 
         Raises:
             WorkerStartFailed: the program or the working directory is not usable.
@@ -90,20 +115,27 @@ class Process:
         """
         executable = command.find()
         with ExitStack() as undo, ExitStack() as theirs:
-            child_in, self.stdin = _pipe(theirs, undo)
+            child_in, self.stdin = _pipe(theirs, undo, os.O_DIRECT if packets else 0)
             self.stdout, child_out = _pipe(undo, theirs)
             self.stderr, child_err = _pipe(undo, theirs)
-            popen = subprocess.Popen(
-                command.argv,
-                executable=executable,
-                cwd=command.cwd,
-                env=dict(command.env),
-                stdin=child_in,
-                stdout=child_out,
-                stderr=child_err,
-                start_new_session=True,
-                pass_fds=pass_fds,
-            )
+            if packets:
+                flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+                self.requests = os.open(f"/proc/self/fd/{child_in}", flags)
+                undo.callback(os.close, self.requests)
+            try:
+                popen = subprocess.Popen(
+                    command.argv,
+                    executable=executable,
+                    cwd=command.cwd,
+                    env=dict(command.env),
+                    stdin=child_in,
+                    stdout=child_out,
+                    stderr=child_err,
+                    start_new_session=True,
+                    pass_fds=pass_fds,
+                )
+            except OSError as error:
+                raise command.explain(executable, error) from error
             undo.callback(_end, popen)
             self.pidfd = os.pidfd_open(popen.pid)
             undo.pop_all()
@@ -143,6 +175,9 @@ class Process:
         if self.stdin >= 0:
             os.close(self.stdin)
             self.stdin = -1
+        if self.requests >= 0:
+            os.close(self.requests)
+            self.requests = -1
 
     def close(self) -> None:
         """Close every descriptor of this process, which leaves the worker itself alone."""
@@ -181,9 +216,9 @@ def cpu_ticks(pid: int) -> int | None:
     return int(fields[11]) + int(fields[12]) if fields and fields[0] == "S" else None
 
 
-def _pipe(reader: ExitStack, writer: ExitStack) -> tuple[int, int]:
+def _pipe(reader: ExitStack, writer: ExitStack, flags: int = 0) -> tuple[int, int]:
     """A pipe whose ends are closed by these stacks."""
-    read, write = os.pipe()
+    read, write = os.pipe2(os.O_CLOEXEC | flags)
     reader.callback(os.close, read)
     writer.callback(os.close, write)
     return read, write

@@ -29,6 +29,8 @@ TERM_GRACE = 1.0
 """Seconds between SIGTERM and SIGKILL, at most; php-fpm waits as long."""
 SURPLUS_LINGER = 1.0
 """Seconds that a worker beyond `spare` waits for the next burst before it is retired."""
+_MAX_DOUBLINGS = 60
+"""Of the first back-off: beyond this any of them is over the longest."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,9 @@ class Policy:
     max: int
     spare: int
     window: int = 1
-    """Items that a worker may have at a time: `pipeline`."""
+    """Items that a worker may have at a time, unless their job says otherwise."""
+    takes_back: bool = False
+    """Whether what a worker has not begun can be taken back."""
     start: float | None = 30.0
     idle: float | None = 300.0
     exit: float = 5.0
@@ -82,6 +86,12 @@ class Grant(NamedTuple):
     waiter: LeaseWaiter
 
 
+class TakeBack(NamedTuple):
+    """Take back from the worker what it has not begun: another one has nothing to do."""
+
+    worker: int
+
+
 class Lost(NamedTuple):
     """The worker ended while it had this one item; `fate` says why, if the pool ended it."""
 
@@ -96,7 +106,7 @@ class Drop(NamedTuple):
     state: PoolState
 
 
-Command = Send | Stop | Terminate | Kill | Grant | Lost | Drop
+Command = Send | Stop | Terminate | Kill | Grant | TakeBack | Lost | Drop
 
 
 class LeaseWaiter:
@@ -166,6 +176,8 @@ class Scheduler:
         self._consecutive_failures = 0
         self._next_spawn_at = 0.0
         self._close_deadline: float | None = None
+        self._overdue = False
+        """True once it closes without finishing what is queued."""
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -221,9 +233,11 @@ class Scheduler:
 
     def release(self, worker: int, handled: int, now: float) -> list[Command]:
         """A worker that was taken or leased comes back."""
-        slot = self.slots[worker]
-        slot.handled += handled
         self.finished += handled
+        slot = self.slots.get(worker)
+        if slot is None:  # the pool has ended it meanwhile
+            return []
+        slot.handled += handled
         if slot.state is not WorkerState.LEASED:
             return []
         self._move(slot, WorkerEvent.RELEASED)
@@ -253,11 +267,37 @@ class Scheduler:
             return done, []
         if slot.inflight:
             self._begin_item(slot, now)
-            if slot.load * 2 <= self.policy.window and slot.retiring is None:
+            if slot.load * 2 <= self._window(slot.inflight[0]) and slot.retiring is None:
                 self._roomy[slot.id] = slot
             return done, self._assign(now)
         self._move(slot, WorkerEvent.FINISHED)
         return done, self._park(slot, now) + self._assign(now)
+
+    def send_singly(self, worker: int, now: float) -> list[Command]:
+        """The worker could not read its first batch: the items of that go one by one."""
+        slot = self.slots[worker]
+        if not slot.inflight:
+            return []
+        batch = slot.inflight.popleft()
+        self._requeue(_singles(batch))
+        return self._relieved(slot, len(batch), now)
+
+    def taken_back(self, worker: int, batches: list[Batch], now: float) -> list[Command]:
+        """These batches were taken from a worker that had not begun them."""
+        slot = self.slots[worker]
+        kept = [batch for batch in slot.inflight if batch not in batches]
+        self._requeue(batch for batch in slot.inflight if batch in batches)
+        slot.inflight = deque(kept)
+        return self._relieved(slot, sum(map(len, batches)), now)
+
+    def _relieved(self, slot: Slot, items: int, now: float) -> list[Command]:
+        """A worker has fewer items, without having answered them."""
+        slot.load -= items
+        self.running -= items
+        if slot.inflight or slot.state is not WorkerState.BUSY:
+            return self._assign(now)
+        self._move(slot, WorkerEvent.FINISHED)
+        return self._park(slot, now) + self._assign(now)
 
     def cancel(self, job: Job, *, kill: bool) -> list[Command]:
         """Nothing more of this job starts; with `kill`, the workers that run it are replaced."""
@@ -298,7 +338,13 @@ class Scheduler:
         return self._park(slot, now) + self._assign(now)
 
     def exited(
-        self, worker: int, now: float, *, failed_start: bool = False, begun: bool = True
+        self,
+        worker: int,
+        now: float,
+        *,
+        failed_start: bool = False,
+        begun: bool = True,
+        singly: bool = False,
     ) -> list[Command]:
         """A worker is gone. What it had not begun goes back to the queue.
 
@@ -307,12 +353,20 @@ class Scheduler:
             now: the time.
             failed_start: it was never of any use: the next one starts later.
             begun: it may have begun the first of its items.
+            singly: its first batch killed it before any item of that began, so its items are to
+                go one by one, which shows whose fault it is.
         """
         slot = self.slots.pop(worker)
         self.counts[slot.state] -= 1
         self._idle.pop(worker, None)
         self._roomy.pop(worker, None)
+        if singly and slot.inflight and len(slot.inflight[0]) > 1:
+            slot.inflight.extendleft(reversed(_singles(slot.inflight.popleft())))
+        elif singly:
+            begun = True
         out = self._give_up_items(slot, begun)
+        if self._overdue:
+            out += self._drop_queue()
         if failed_start:
             out += self._note_failed_start(now)
         return out + self._assign(now)
@@ -386,6 +440,7 @@ class Scheduler:
         """End everything at once."""
         self.state = PoolState.CLOSING
         self._close_deadline = None
+        self._overdue = True
         out = self._refuse_waiters() + self._drop_queue()
         for slot in self.slots.values():
             out += self._kill(slot, "closed")
@@ -407,6 +462,7 @@ class Scheduler:
                 out += self._expired(slot, now)
         if self._close_deadline is not None and self._close_deadline <= now:
             self._close_deadline = None
+            self._overdue = True
             out += self._drop_queue()
             for slot in list(self.slots.values()):
                 out += self._hurry(slot, now)
@@ -440,6 +496,8 @@ class Scheduler:
             if slot is None:
                 break
             self._hand_over(slot, now, out)
+        if self._idle and self.policy.takes_back and not self._queue:
+            out += self._take_back()
         if self.state is PoolState.CLOSING and not self._queue:
             for slot in list(self._idle.values()):
                 out += self._stop(slot, "closed", now)
@@ -447,6 +505,11 @@ class Scheduler:
                 if slot.state is WorkerState.STARTING:
                     out += self._kill(slot, "closed")
         return out
+
+    def _take_back(self) -> list[Command]:
+        """A worker has nothing to do while another has more than it works on."""
+        loaded = [slot for slot in self._roomy.values() if len(slot.inflight) > 1]
+        return [TakeBack(max(loaded, key=lambda slot: slot.load).id)] if loaded else []
 
     def _discard(self, batch: Batch, out: list[Command]) -> None:
         out.append(Drop(batch, self.state))
@@ -468,7 +531,8 @@ class Scheduler:
 
     def _hand_over(self, slot: Slot, now: float, out: list[Command]) -> None:
         batch = self._queue.popleft()
-        size = min(self.policy.window - slot.load, self._fair_share())
+        window = self._window(batch)
+        size = max(1, min(window - slot.load, self._fair_share()))
         if len(batch) > size:
             batch, rest = batch.split(size)
             self._queue.appendleft(rest)
@@ -486,16 +550,19 @@ class Scheduler:
             self._begin_item(slot, now)
         self._move(slot, WorkerEvent.ASSIGNED)
         self._idle.pop(slot.id, None)
-        if slot.load < self.policy.window:
-            self._roomy[slot.id] = slot
-        else:
-            self._roomy.pop(slot.id, None)
+        self._roomy.pop(slot.id, None)
+        if slot.load < window and slot.retiring is None:
+            self._roomy[slot.id] = slot  # behind the others, who have less
         out.append(Send(slot.id, batch))
+
+    def _window(self, batch: Batch) -> int:
+        """How many items a worker may have at a time, if they are such as in this batch."""
+        return batch.job.window or self.policy.window
 
     def _fair_share(self) -> int:
         """How many items one worker gets now, so that the others get as many."""
-        takers = len(self._idle) + len(self._roomy) + self.counts[WorkerState.STARTING] or 1
-        return max(1, -(-self.queued // takers))
+        takers = len(self._idle) or self.counts[WorkerState.BUSY]
+        return max(1, -(-self.queued // (takers + self.counts[WorkerState.STARTING])))
 
     def _begin_item(self, slot: Slot, now: float) -> None:
         slot.since = now
@@ -592,7 +659,8 @@ class Scheduler:
         while self._failed_starts[0] < now - policy.failures_within:
             self._failed_starts.popleft()
         first, last = policy.backoff
-        delay = min(first * 2**self._consecutive_failures, last) * policy.jitter()
+        doublings = min(self._consecutive_failures, _MAX_DOUBLINGS)
+        delay = min(first * 2**doublings, last) * policy.jitter()
         self._consecutive_failures += 1
         self._next_spawn_at = now + delay
         healthy = self.alive - self.counts[WorkerState.STARTING]
@@ -634,6 +702,15 @@ class Scheduler:
         self._queue.clear()
         self.queued = 0
         return dropped
+
+
+def _singles(batch: Batch) -> list[Batch]:
+    """The items of a batch, each in a batch of its own."""
+    singles = []
+    while len(batch) > 1:
+        single, batch = batch.split(1)
+        singles.append(single)
+    return [*singles, batch]
 
 
 def resized(policy: Policy, least: int | None, most: int | None, spare: int | None) -> Policy:

@@ -35,6 +35,8 @@ class WorkerSnapshot:
     """Resident memory; None where it cannot be read."""
     stderr: str
     """The last that it wrote to its stderr."""
+    stderr_bytes: int = 0
+    """Bytes that it has written there so far."""
     progress: tuple[float, float | None, str] | None = None
     """What the item says of itself: done, total, note."""
 
@@ -61,6 +63,21 @@ class MapSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """The last thing that went wrong."""
+
+    at: float
+    """The monotonic time."""
+    error: str
+    """The error: its class and its message."""
+    worker_id: int | None = None
+    """The worker that had the item, or did not start; None if there was none."""
+    pid: int | None = None
+    stderr: str = ""
+    """The last that this worker had written to its stderr."""
+
+
+@dataclass(frozen=True, slots=True)
 class PoolSnapshot:
     """A pool at one moment."""
 
@@ -81,8 +98,13 @@ class PoolSnapshot:
     maps: tuple[MapSnapshot, ...]
     at: float
     """The monotonic time."""
-    last_error: str | None = None
-    """The last error in one line."""
+    last_failure: Failure | None = None
+    """The last error of an item or of a worker's start; None as long as there was none."""
+
+    @property
+    def last_error(self) -> str | None:
+        """The last error: its class and its message."""
+        return None if self.last_failure is None else self.last_failure.error
 
     def count(self, state: WorkerState) -> int:
         """How many workers are in this state."""

@@ -27,8 +27,8 @@ class Capture:
         self._file = high(_nameless_file())
         fcntl.fcntl(self._file, fcntl.F_SETFL, os.O_APPEND)
         self._flush_c = _c_stdout_flush()
-        self._stdout = _stdout()
         os.dup2(2, 1)
+        self._stdout = _stdout()
         self._flush()
         os.dup2(self._file, 1)
 
@@ -70,17 +70,13 @@ class Capture:
 
     def _flush(self) -> None:
         self._flush_c()
-        _flush(sys.stderr)
-        _flush(self._stdout)
-        if sys.stdout is not self._stdout:
-            _flush(sys.stdout)
-
-
-def _flush(stream: TextIO | None) -> None:
-    try:  # noqa: SIM105 - contextlib costs a worker more time to start than the rest of this file
-        stream.flush()  # type: ignore[union-attr]
-    except (AttributeError, ValueError, OSError):
-        pass  # closed or replaced by the handler: what it prints there is its own affair
+        try:
+            self._stdout.flush()
+            sys.stderr.flush()
+            if sys.stdout is not self._stdout:
+                sys.stdout.flush()
+        except (AttributeError, ValueError, OSError):
+            pass  # closed or replaced by the handler: what it prints there is its own affair
 
 
 def _nameless_file() -> int:
@@ -113,12 +109,12 @@ def _c_stdout_flush() -> Callable[[], object]:
         class Function(_ctypes.CFuncPtr):
             _flags_ = _ctypes.FUNCFLAG_CDECL
 
-        class Pointer(_ctypes._SimpleCData[int]):
+        class Pointer(_ctypes._SimpleCData):  # type: ignore[type-arg]
             _type_ = "P"
 
         library = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
         flush = Function(_ctypes.dlsym(library, "fflush"))
         stream = Pointer.from_address(_ctypes.dlsym(library, "stdout"))
-    except (ImportError, AttributeError, OSError, TypeError):
+    except (ImportError, AttributeError, OSError):
         return bool  # no such C library: its output comes when its buffer is full
     return lambda: flush(stream)

@@ -88,10 +88,16 @@ class Document:
             return self.written[path]
         return _words(self.at(path))
 
+    def wants_quotes(self, path: Path) -> bool:
+        """Say whether the value at `path` may be shown as it should be written: in quotes."""
+        return path in self.unquoted and SECRETS not in path and not self.is_overridden(path)
+
 
 def _step(value: Any, part: str | int) -> object:
+    if not isinstance(value, dict | list | tuple):
+        raise TypeError("nothing stands below a scalar")
     # A dictionary that came from PyYAML has True for the key `on`.
-    return value[True] if part == "on" and "on" not in value else value[part]
+    return value[True] if part == "on" and part not in value else value[part]  # type: ignore[index]
 
 
 def _words(value: object) -> str:

@@ -7,18 +7,19 @@ is dropped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ValidationError
-
-from processpool.config.document import SECRETS, Document
 from processpool.config.known_keys import WORKER, known_keys, unknown_key, worker_models
-from processpool.config.nodes import Path
-from processpool.config.problems import Problem, either, nearest, quoted
+from processpool.config.problems import Problem, dotted, either, nearest, printable, quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic import BaseModel, ValidationError
     from pydantic_core import ErrorDetails
+
+    from processpool.config.document import Document
+    from processpool.config.nodes import Path
 
 _KEY = "[key]"
 """What pydantic puts at the end of a location that means the key, not its value."""
@@ -30,6 +31,7 @@ _RIGHT = {
     "string_type": "must be text",
     "bool_type": "must be true or false",
     "model_type": "must be a mapping",
+    "dict_type": "must be a mapping of names to values",
     "mapping_type": "must be a mapping of names to values",
     "model_attributes_type": "must be a mapping",
 }
@@ -37,89 +39,110 @@ _RIGHT = {
 
 def explain(error: ValidationError, document: Document, root: type[BaseModel]) -> list[Problem]:
     """Return the problems that pydantic found in `document`, validated as `root`."""
+    explainer = _Explainer(document, root)
     problems: list[Problem] = []
     for details in error.errors(include_url=False, include_input=False):
-        path = _path(details, root)
-        problems.extend(_EXPLAINED.get(details["type"], _wrong)(details, path, document, root))
+        problems.extend(explainer.explain(details))
     return problems
 
 
-def _path(details: ErrorDetails, root: type[BaseModel]) -> Path:
-    """Return the location without the tag that pydantic puts after `worker`."""
-    path = details["loc"]
-    if path[:1] == (WORKER,) and WORKER in root.model_fields:
-        path = path[:1] + path[2:]
-    return path
+class _Explainer:
+    """Says what each of pydantic's errors means for one document."""
+
+    def __init__(self, document: Document, root: type[BaseModel]) -> None:
+        self._document = document
+        self._root = root
+
+    def explain(self, details: ErrorDetails) -> Iterator[Problem]:
+        """Yield the problems behind one of pydantic's errors."""
+        path = self._path(details)
+        match details["type"]:
+            case "missing":
+                yield self._document.problem(path, "is required")
+            case "extra_forbidden":
+                yield self._unknown(path, known_keys(self._root, path[:-1], self._document))
+            case "invalid_key":
+                yield self._no_text(path)
+            case "union_tag_not_found" | "union_tag_invalid":
+                yield from self._kind((*path, "kind"))
+            case kind if path[-1:] == (_KEY,):
+                yield self._key(path[:-1], details, kind)
+            case kind:
+                yield from self._value(self._document.existing(path), details, kind)
+
+    def _path(self, details: ErrorDetails) -> Path:
+        """Return the location without the tag that pydantic puts after `worker`."""
+        path = details["loc"]
+        if path[:1] == (WORKER,) and WORKER in self._root.model_fields:
+            path = path[:1] + path[2:]
+        return path
+
+    def _unknown(self, path: Path, known: list[str]) -> Problem:
+        return self._document.problem(path, unknown_key(str(path[-1]), known), at_key=True)
+
+    def _no_text(self, path: Path) -> Problem:
+        shown = printable(str(path[-1]))
+        return self._document.problem(path[:-1], f"a key must be text, got {shown}")
+
+    def _key(self, path: Path, details: ErrorDetails, kind: str) -> Problem:
+        if kind == "string_type":
+            return self._no_text(path)
+        return self._document.problem(path, _right(details), at_key=True)
+
+    def _kind(self, path: Path) -> Iterator[Problem]:
+        """Explain a `kind` that is missing or wrong; the keys beside it are then looked at here."""
+        if self._document.is_unknown(path):
+            return
+        models = worker_models()
+        if self._document.existing(path) == path:
+            yield self._document.problem(path, self._choice(list(models), path))
+        else:
+            yield self._document.problem(path, f"is required: {either(models)}")
+        known = sorted({key for model in models.values() for key in model.model_fields})
+        beside = self._document.at(path[:-1])
+        for key in beside if isinstance(beside, dict) else ():
+            if isinstance(key, str) and key not in known:
+                yield self._unknown((*path[:-1], key), known)
+
+    def _value(self, path: Path, details: ErrorDetails, kind: str) -> Iterator[Problem]:
+        if self._document.is_unknown(path):
+            return
+        if kind == "literal_error":
+            sentence = self._choice(_words(details), path)
+        elif kind == "bound":
+            sentence = self._got(self._bound(details, path), path)
+        else:
+            sentence = self._got(_right(details), path)
+        yield self._document.problem(path, sentence)
+
+    def _got(self, right: str, path: Path) -> str:
+        shown = self._document.shown(path)
+        if right == _RIGHT["string_type"] and self._document.wants_quotes(path):
+            return f"{right}, got {shown} (write {quoted(shown)})"
+        return f"{right}, got {shown}"
+
+    def _choice(self, words: list[str], path: Path) -> str:
+        shown = self._document.shown(path)
+        meant = nearest(shown.strip('"'), words)
+        hint = f"; did you mean {meant}?" if meant else ""
+        return f"must be {either(words)}, got {shown}{hint}"
+
+    def _bound(self, details: ErrorDetails, path: Path) -> str:
+        """Name the other key with its value, as it is written if it is written."""
+        context = details["ctx"]
+        other = (*path[:-1], context["other"])
+        value = str(context["value"])
+        if self._document.existing(other) == other:
+            value = self._document.shown(other)
+        if value == "cpu":
+            value = f"cpu, here {context['value']}"
+        return f"must be {context['words']} {dotted(other)} ({value})"
 
 
-_Explained = Iterator[Problem]
-_Explain = Callable[["ErrorDetails", Path, Document, type[BaseModel]], _Explained]
-
-
-def _missing(
-    details: ErrorDetails, path: Path, document: Document, root: type[BaseModel]
-) -> _Explained:
-    yield document.problem(path, "is required")
-
-
-def _extra(
-    details: ErrorDetails, path: Path, document: Document, root: type[BaseModel]
-) -> _Explained:
-    known = known_keys(root, path[:-1], document)
-    yield document.problem(path, unknown_key(str(path[-1]), known), at_key=True)
-
-
-def _no_text_key(
-    details: ErrorDetails, path: Path, document: Document, root: type[BaseModel]
-) -> _Explained:
-    yield document.problem(path[:-1], f"a key must be text, got {path[-1]!r}")
-
-
-def _kind(
-    details: ErrorDetails, path: Path, document: Document, root: type[BaseModel]
-) -> _Explained:
-    """Explain a `kind` that is missing or wrong; the keys beside it are then looked at here."""
-    models = worker_models()
-    path = (*path, "kind")
-    if document.is_unknown(path):
-        return
-    if document.existing(path) == path:
-        yield document.problem(path, _choice(list(models), path, document))
-    else:
-        yield document.problem(path, f"is required: {either(models)}")
-    known = {key for model in models.values() for key in model.model_fields}
-    found = document.at(path[:-1])
-    for key in found if isinstance(found, dict) else ():
-        if isinstance(key, str) and key not in known:
-            yield document.problem((*path[:-1], key), unknown_key(key, sorted(known)), at_key=True)
-
-
-def _wrong(
-    details: ErrorDetails, path: Path, document: Document, root: type[BaseModel]
-) -> _Explained:
-    """Explain a value that is there and wrong."""
-    at_key = path[-1:] == (_KEY,)
-    path = document.existing(path[:-1] if at_key else path)
-    if document.is_unknown(path):
-        return
-    if at_key:
-        yield document.problem(path, _right(details), at_key=True)
-    elif details["type"] == "literal_error":
-        words = details["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-        yield document.problem(path, _choice(words, path, document))
-    elif details["type"] == "bound":
-        yield document.problem(path, _got(_bound(details, path, document), path, document))
-    else:
-        yield document.problem(path, _got(_right(details), path, document))
-
-
-_EXPLAINED: dict[str, _Explain] = {
-    "missing": _missing,
-    "extra_forbidden": _extra,
-    "invalid_key": _no_text_key,
-    "union_tag_not_found": _kind,
-    "union_tag_invalid": _kind,
-}
+def _words(details: ErrorDetails) -> list[str]:
+    """Return the choice of a literal, which pydantic writes as `'a', 'b' or 'c'`."""
+    expected: str = details["ctx"]["expected"]
+    return expected.replace("'", "").replace(" or ", ", ").split(", ")
 
 
 def _right(details: ErrorDetails) -> str:
@@ -127,31 +150,11 @@ def _right(details: ErrorDetails) -> str:
     if details["type"] == "value_error":
         return str(context["error"])
     if "ge" in context:
-        return f"must be at least {context['ge']}"
+        return f"must be at least {_plain(context['ge'])}"
     if "le" in context:
-        return f"must be at most {context['le']}"
+        return f"must be at most {_plain(context['le'])}"
     return _RIGHT.get(details["type"], "is not valid")
 
 
-def _got(right: str, path: Path, document: Document) -> str:
-    shown = document.shown(path)
-    wants_quotes = right == _RIGHT["string_type"] and path in document.unquoted
-    if wants_quotes and SECRETS not in path and not document.is_overridden(path):
-        return f"{right}, got {shown} (write {quoted(shown)})"
-    return f"{right}, got {shown}"
-
-
-def _choice(words: list[str], path: Path, document: Document) -> str:
-    shown = document.shown(path)
-    meant = nearest(shown.strip('"'), words)
-    return f"must be {either(words)}, got {shown}{f'; did you mean {meant}?' if meant else ''}"
-
-
-def _bound(details: ErrorDetails, path: Path, document: Document) -> str:
-    """Name the other key with its value, as it is written if it is written."""
-    context = details["ctx"]
-    other = (*path[:-1], context["other"])
-    value = document.shown(other) if document.existing(other) == other else str(context["value"])
-    if value == "cpu":
-        value = f"cpu, here {context['value']}"
-    return f"must be {context['words']} {'.'.join(map(str, other))} ({value})"
+def _plain(bound: float) -> str:
+    return str(int(bound)) if bound == int(bound) else str(bound)

@@ -27,7 +27,7 @@ from processpool.cpus import usable_cpus
 
 _MANY = 2**31 - 1
 
-type_text = {"type": "string"}
+_TEXT = {"type": "string"}
 
 
 def _positive(value: float) -> float:
@@ -145,6 +145,10 @@ class Environment(Mapping[str, SecretStr]):
         return f"Environment({self._values!r})"
 
 
+def _as_dict(env: Mapping[str, SecretStr]) -> dict[str, SecretStr]:
+    return dict(env)
+
+
 def _either_unit(pattern: str, number: str) -> WithJsonSchema:
     """Return the schema of a number that may also be a string with its unit."""
     return WithJsonSchema(
@@ -177,7 +181,7 @@ PositiveSize = Annotated[
 Listed = BeforeValidator(_tuple)
 """Put on a tuple: a list is as good."""
 
-Folder = Annotated[Path, BeforeValidator(_absolute), WithJsonSchema(type_text)]
+Folder = Annotated[Path, BeforeValidator(_absolute), WithJsonSchema(_TEXT)]
 Folders = Annotated[tuple[Folder, ...], Listed]
 Target = Annotated[str, AfterValidator(_target)]
 Modules = Annotated[tuple[Annotated[str, AfterValidator(_module)], ...], Listed]
@@ -188,7 +192,7 @@ Command = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "array", "items": type_text, "minItems": 1},
+                {"type": "array", "items": _TEXT, "minItems": 1},
                 {"type": "string", "minLength": 1},
             ]
         }
@@ -199,7 +203,7 @@ Env = Annotated[
         Annotated[str, AfterValidator(_variable)], Annotated[SecretStr, AfterValidator(_secret)]
     ],
     AfterValidator(Environment),
-    PlainSerializer(dict),
-    WithJsonSchema({"type": "object", "additionalProperties": type_text}),
+    PlainSerializer(_as_dict),
+    WithJsonSchema({"type": "object", "additionalProperties": _TEXT}),
 ]
 Inherited = Annotated[bool | tuple[str, ...], BeforeValidator(_inherited)]

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_MARK = re.compile(r"\$\$|\$\{(?P<body>[^}]*)\}|\$\{")
+# A body ends at the next brace of either kind, or "${${${..." would take quadratic time.
+_MARK = re.compile(r"\$\$|\$\{(?P<body>[^{}]*)\}|\$\{")
 _BODY = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-.*)?", re.DOTALL)
 
 

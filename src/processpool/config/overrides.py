@@ -52,6 +52,8 @@ def _put(document: Document, path: tuple[str, ...], value: object) -> str | None
     """Set one value, copying what is changed: the caller's own dictionaries stay as they are."""
     document.data = data = dict(document.data)  # type: ignore[call-overload]
     for length, part in enumerate(path[:-1], start=1):
+        if part not in data:
+            document.overridden.add(path[:length])
         below = data.get(part, {})
         if isinstance(below, str) and path[:length] in _SHORT_FORMS:
             below = {_SHORT_FORMS[path[:length]]: below}

@@ -12,7 +12,6 @@ import re
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _TRUE = frozenset({"yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"})
 _FALSE = frozenset({"no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"})
-_LETTERS = frozenset({"y", "Y", "n", "N"})
 
 _INT = re.compile(r"[-+]?(0|[1-9][0-9_]*|0x[0-9a-fA-F_]+|0b[01_]+)")
 _FLOAT = re.compile(
@@ -49,7 +48,7 @@ def not_text(text: str) -> str | None:
     value = resolve(text)
     if value is None:
         return "null"
-    if isinstance(value, bool) or text in _LETTERS:
+    if isinstance(value, bool):
         return "a boolean"
     if _DATE.fullmatch(text):
         return "a date"

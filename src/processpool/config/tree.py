@@ -141,7 +141,7 @@ class TreeBuilder:
         if not isinstance(key, Scalar):
             self._problem("a key must be text", key.place, up=1)
         elif key.plain and key.text == _MERGE:
-            self._merge(frame, value)
+            self._merge(frame, key.place, value)
         elif key.plain and not isinstance(resolve(key.text), str | bool):
             written = f", got {key.text} (write {quoted(key.text)})" if key.text else ""
             self._problem(f"a key must be text{written}", key.place, up=1)
@@ -151,10 +151,10 @@ class TreeBuilder:
         else:
             entries[key.text] = (key.place, value)
 
-    def _merge(self, frame: _Open, value: Node) -> None:
+    def _merge(self, frame: _Open, place: Place, value: Node) -> None:
         for source in value.items if isinstance(value, Items) else [value]:
             if isinstance(source, Mapping):
-                self._spend(len(source.entries), value.place)
+                self._spend(len(source.entries), place)
                 frame.merged.append(source)
             elif not isinstance(source, Broken):
                 sentence = "must be a mapping, such as *name for one anchored by &name"

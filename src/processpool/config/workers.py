@@ -7,9 +7,9 @@ read: relative to the file's folder, or in Python to the current one.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler
 
 from processpool.config.fields import (
     Command,
@@ -24,6 +24,10 @@ from processpool.config.fields import (
     Target,
 )
 from processpool.config.section import Section
+
+if TYPE_CHECKING:
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
 
 _HERE = Path(".")
 _GIB = 1 << 30
@@ -44,7 +48,17 @@ def _long_form(value: object) -> object:
     return {"kind": value} if isinstance(value, str) else value
 
 
-Protocol = Annotated[ProtocolConfig, BeforeValidator(_long_form)]
+class _ShortForm:
+    """Lets editors accept `protocol: lines` beside the mapping."""
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        kinds = list(get_args(ProtocolConfig.model_fields["kind"].annotation))
+        return {"anyOf": [{"type": "string", "enum": kinds}, handler(core)]}
+
+
+Protocol = Annotated[ProtocolConfig, BeforeValidator(_long_form), _ShortForm()]
 
 
 class _WorkerConfig(Section):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from processpool import events
 from processpool.engine.worker import ALWAYS, LATE_PAUSE, LINGER
@@ -28,7 +28,7 @@ class Reader:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._held: dict[int, tuple[list[bytes], int]] = {}
+        self._held: dict[int, tuple[list[Any], int]] = {}
         """Worker → its answers for which late stderr is awaited, and how much had come."""
 
     def on_answer(self, worker: Worker) -> None:
@@ -45,7 +45,9 @@ class Reader:
             engine.loop.later(LINGER, partial(self.release_held, worker))
         elif answers:
             self.complete(worker, answers)
-        if worker.fault() is not None:
+        if worker.asks_for_split():
+            engine.decide(lambda now: engine.scheduler.send_singly(worker.id, now))
+        elif worker.fault() is not None:
             engine.decide(lambda _: engine.scheduler.kill(worker.id, "protocol"))
         elif worker.ended:
             with engine.lock:
@@ -80,7 +82,7 @@ class Reader:
         worker.lingered(late=worker.stderr.received > before)
         self.complete(worker, answers)
 
-    def complete(self, worker: Worker, answers: list[bytes]) -> None:
+    def complete(self, worker: Worker, answers: list[Any]) -> None:
         """Answers have come: see whose they are, let the worker go on, and hand them over."""
         engine = self._engine
         values, plain = worker.decode(answers)
@@ -94,8 +96,10 @@ class Reader:
                 engine.unwatch(worker)
             engine.enqueue(commands)
             engine.changed.notify_all()
-        origin = Origin(worker.id, worker.pid, since, now, worker.stderr.take(), plain)
+        origin = Origin(worker.id, worker.pid, since, now, worker.item_stderr(), plain)
         engine.carry_out(commands)
+        if failed:
+            engine.remember(_last_error(values), worker.id, worker)
         begin = 0
         for batch in done:
             end = begin + len(batch)
@@ -104,7 +108,7 @@ class Reader:
                 engine.emit(_finished(batch, origin))
             begin = end
         if begin < len(values):
-            engine.report_stray(worker, answers[begin])
+            engine.report_stray(worker, repr(values[begin]).encode())
             engine.decide(lambda _: engine.scheduler.kill(worker.id, "wrote unasked"))
 
     def _end_mute(self, worker: Worker) -> None:
@@ -112,6 +116,11 @@ class Reader:
         engine = self._engine
         if not worker.closed:
             engine.decide(lambda _: engine.scheduler.kill(worker.id, "closed stdout"))
+
+
+def _last_error(values: list[Any]) -> BaseException:
+    """The error of the last answer that is one; there must be one."""
+    return next(v.error for v in reversed(values) if type(v) is Reply and v.error is not None)
 
 
 def _finished(batch: Batch, origin: Origin) -> events.ItemsFinished:

@@ -8,22 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from processpool.engine import failures
 from processpool.engine.answers import CLOSED_STDOUT_GRACE
-from processpool.errors import CodecError
-from processpool.jobs import attach
+from processpool.jobs import Reply, attach
 from processpool.outcome import Outcome
 
 if TYPE_CHECKING:
     from processpool.engine.local import Engine
     from processpool.engine.worker import Worker
+    from processpool.forms import Request
 
 
 class NotBegun(Exception):
     """The worker had ended before it read anything of the request."""
 
 
-def exchange(
-    engine: Engine, worker: Worker, payload: tuple[bytes, ...], timeout: float | None
-) -> Any:
+def exchange(engine: Engine, worker: Worker, request: Request, timeout: float | None) -> Any:
     """Send one request to a borrowed worker, wait for its answer, and give the worker back.
 
     Raises:
@@ -33,27 +31,34 @@ def exchange(
     began = monotonic()
     try:
         with worker.io:
-            answers = _await_answer(worker, payload, None if timeout is None else began + timeout)
+            answers = _await_answer(worker, request, None if timeout is None else began + timeout)
             if not answers:
                 raise _failure(engine, worker, began)
+            values, plain = worker.decode(answers)
     except BaseException:
         engine.discard(worker, "interrupted")
         raise
-    if len(answers) == 1 and worker.fault() is None:
+    if len(values) == 1 and worker.fault() is None:
         engine.give_back(worker, 1)
     else:
         engine.discard(worker, "protocol", handled=1)
-    try:
-        return worker.codec.decode(answers[0])
-    except CodecError as error:
-        raise _recorded(worker, error, began, answers[0]) from error.__cause__
+    if plain or type(values[0]) is not Reply:
+        return values[0]
+    return _unwrap(worker, values[0], began)
+
+
+def _unwrap(worker: Worker, reply: Reply, began: float) -> Any:
+    """The value of an answer that is more than one; or its error is raised."""
+    if reply.error is not None:
+        raise _recorded(worker, reply, began)
+    return reply.value
 
 
 def _await_answer(
-    worker: Worker, payload: tuple[bytes, ...], deadline: float | None
-) -> list[bytes]:
+    worker: Worker, request: Request, deadline: float | None
+) -> list[Any]:
     """The answers that came, normally one; none if the worker failed, or the time is over."""
-    worker.send(payload)
+    worker.send(request.payload, request.task)
     left = None
     while not worker.ended and worker.fault() is None:
         if deadline is not None:
@@ -64,7 +69,6 @@ def _await_answer(
         if answers:
             if worker.lingers:
                 worker.linger()
-            worker.stderr.take()
             return answers
     return []
 
@@ -78,11 +82,12 @@ def _failure(engine: Engine, worker: Worker, began: float) -> BaseException:
         fate = "timeout"
     elif not _exits(worker):
         fate = "closed stdout"
-    elif fate is None and worker.untouched():
+    elif fate is None and not worker.has_begun():
         return NotBegun()
+    reply = worker.unfinished()
     seconds = monotonic() - began
-    error = failures.lost_item(worker, fate, engine.command, seconds)
-    return _recorded(worker, error, began, worker.framing.partial)
+    reply.error = failures.lost_item(worker, fate, engine.command, seconds, reply.stderr)
+    return _recorded(worker, reply, began)
 
 
 def _exits(worker: Worker) -> bool:
@@ -92,15 +97,18 @@ def _exits(worker: Worker) -> bool:
     return bool(poller.poll(CLOSED_STDOUT_GRACE * 1000))
 
 
-def _recorded(worker: Worker, error: BaseException, began: float, raw: bytes) -> BaseException:
+def _recorded(worker: Worker, reply: Reply, began: float) -> BaseException:
+    """The error of a reply, with the record of its item."""
+    assert reply.error is not None
     record = Outcome(
         index=0,
-        error=error,
-        stderr=worker.stderr.take(),
+        error=reply.error,
+        stdout=reply.stdout or "",
+        stderr=worker.item_stderr() if reply.stderr is None else reply.stderr,
         worker_id=worker.id,
         pid=worker.pid,
         running=monotonic() - began,
-        raw=raw or None,
+        raw=reply.raw,
     )
     attach(record)
-    return error
+    return reply.error

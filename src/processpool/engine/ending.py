@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from processpool import events
 from processpool.engine import failures
-from processpool.jobs import Origin, Reply
+from processpool.jobs import Origin
 from processpool.scheduler import Lost
 from processpool.states import WorkerState
 
@@ -50,20 +50,20 @@ class Undertaker:
         """Take its last answers, see what its end means for its items, and tidy up."""
         engine = self._engine
         exitcode = worker.process.reap()
-        untouched = self._take_last_answers(worker)
+        begun = self._take_last_answers(worker)
         with engine.lock:
             engine.abandon_pipes(worker)
             slot = engine.scheduler.slots[worker.id]
             failed_start = _is_failed_start(slot.state, slot.fate, slot.handled) or (
                 slot.fate is None and exitcode >= 0 and not slot.handled
-                and (untouched or not slot.load)
+                and (not begun or not slot.load)
             )  # fmt: skip
         if failed_start:
             limit = engine.scheduler.policy.start or 0.0
             error = failures.start_failed(worker, slot.fate, engine.command, limit)
             engine.starter.note_failure(worker.id, error)
         now = monotonic()
-        lost = engine.release_slot(worker, failed_start=failed_start, begun=not untouched)
+        lost = engine.release_slot(worker, failed_start=failed_start, begun=begun)
         for command in lost:
             self._lose(worker, command, now)
         stderr = worker.stderr.tail
@@ -74,27 +74,28 @@ class Undertaker:
         )
 
     def _take_last_answers(self, worker: Worker) -> bool:
-        """Deliver what it had still written; True if it had read nothing of its last request."""
+        """Deliver what it had still written; False if it had not begun its next item."""
         engine = self._engine
         with worker.io:
             answers = worker.drain()
-            untouched = worker.untouched()
+            begun = worker.has_begun()
         engine.reader.release_held(worker)
         if answers and engine.scheduler.slots[worker.id].load:
             engine.reader.complete(worker, answers)
-        return untouched
+        return begun
 
     def _lose(self, worker: Worker, lost: Lost, now: float) -> None:
         """The item that the worker had fails."""
         engine = self._engine
         since = lost.batch.sent_at
-        error = failures.lost_item(worker, lost.fate, engine.command, now - since)
-        engine.last_error = f"{type(error).__name__}: {error}"
-        reply = Reply(error=error, raw=worker.framing.partial or None)
-        origin = Origin(worker.id, worker.pid, since, now, worker.stderr.take(), plain=False)
+        reply = worker.unfinished()
+        error = failures.lost_item(worker, lost.fate, engine.command, now - since, reply.stderr)
+        text = engine.remember(error, worker.id, worker)
+        reply.error = error
+        origin = Origin(worker.id, worker.pid, since, now, worker.item_stderr(), plain=False)
         lost.batch.job.deliver(lost.batch, [reply], origin)
         index = lost.batch.start
-        engine.emit(events.ItemFailed(now, worker.id, worker.pid, index, engine.last_error))
+        engine.emit(events.ItemFailed(now, worker.id, worker.pid, index, text))
 
 
 def _is_failed_start(state: WorkerState, fate: str | None, handled: int) -> bool:

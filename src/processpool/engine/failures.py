@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 _STDERR_LINES = 12
 
 
-def lost_item(worker: Worker, fate: str | None, command: str, seconds: float) -> BaseException:
+def lost_item(
+    worker: Worker, fate: str | None, command: str, seconds: float, stderr: str | None = None
+) -> BaseException:
     """Why a worker did not answer the item that it had, given why the pool ended the worker."""
     who = f"worker {worker.id} (pid {worker.pid})"
     match fate:
@@ -38,21 +40,21 @@ def lost_item(worker: Worker, fate: str | None, command: str, seconds: float) ->
         case "cancelled":
             return CancelledError(f"{who} was ended while it had the item")
         case "closed stdout":
-            return worker.framing.eof() or UnexpectedEOF(
+            return worker.cut_off() or UnexpectedEOF(
                 f"{who} closed its standard output without an answer; one answer a request is due"
             )
         case _:
-            return died(worker, fate, command)
+            return died(worker, fate, command, stderr)
 
 
-def died(worker: Worker, fate: str | None, command: str) -> BaseException:
-    """The error of an item whose worker has ended."""
+def died(worker: Worker, fate: str | None, command: str, stderr: str | None = None) -> BaseException:
+    """The error of an item whose worker has ended; `stderr` is the item's, where it is known."""
     exitcode = worker.process.reap()
     how = describe_exit(exitcode) if fate is None else f"was ended ({fate})"
-    cut_off = worker.fault() or worker.framing.eof()
+    cut_off = worker.fault() or worker.cut_off()
     if cut_off is not None and exitcode >= 0:
         return type(cut_off)(f"{cut_off}; worker {worker.id} (pid {worker.pid}) {how}")
-    stderr = worker.stderr.tail
+    stderr = stderr or worker.stderr.tail
     error = WorkerDied(
         f"worker {worker.id} (pid {worker.pid}) {how} before it answered{_hint(exitcode, fate)}; "
         f"its command: {command}{quote_stderr(stderr)}"

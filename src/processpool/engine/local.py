@@ -40,9 +40,11 @@ from processpool.scheduler import (
     Scheduler,
     Send,
     Stop,
+    TakeBack,
     Terminate,
     resized,
 )
+from processpool.snapshot import Failure
 from processpool.states import PoolState, WorkerState
 
 if TYPE_CHECKING:
@@ -70,7 +72,7 @@ class Engine:
         self.workers: dict[int, Worker] = {}
         self.changed = threading.Condition(self.lock)
         """Notified when room, a worker, or an end has come."""
-        self.last_error: str | None = None
+        self.last_failure: Failure | None = None
         self.start_error: WorkerStartFailed | OSError | None = None
         self.opened = False
         self.announces_failures = False
@@ -334,6 +336,11 @@ class Engine:
         else:
             self.decide(lambda _: self.scheduler.kill(number, "restarted"))
 
+    def renew(self) -> None:
+        """Replace every worker, each when it has done what it has."""
+        for number in list(self.scheduler.slots):
+            self.decide(partial(self.scheduler.retire, number, "renewed"))
+
     @property
     def num_running(self) -> int:
         """Workers that have a request, or are leased."""
@@ -361,6 +368,18 @@ class Engine:
     def has_listeners(self) -> bool:
         """True if anybody wants to know of events."""
         return bool(self._listeners)
+
+    def remember(self, error: BaseException, number: int, worker: Worker | None) -> str:
+        """Keep an error for the displays, as the last one; returns it as text."""
+        text = f"{type(error).__name__}: {error}"
+        self.last_failure = Failure(
+            monotonic(),
+            text,
+            number,
+            None if worker is None else worker.pid,
+            "" if worker is None else worker.stderr.tail,
+        )
+        return text
 
     def emit(self, event: events.Event) -> None:
         """Tell the listeners; a listener that raises harms nobody."""
@@ -395,6 +414,8 @@ class Engine:
                     self._signal(number, signal.SIGTERM)
                 case Kill(number):
                     self._signal(number, signal.SIGKILL)
+                case TakeBack(number):
+                    self._take_back(self.workers.get(number))
                 case Grant():
                     with self.changed:
                         self.changed.notify_all()
@@ -410,6 +431,14 @@ class Engine:
             if not worker.closed:
                 handler = partial(self._on_writable, worker)
                 self.loop.watch(worker.process.stdin, select.EPOLLOUT, handler)
+
+    def _take_back(self, worker: Worker | None) -> None:
+        if worker is None:
+            return
+        with worker.io:
+            batches = [] if worker.closed else worker.take_back()
+        if batches:
+            self.decide(lambda now: self.scheduler.taken_back(worker.id, batches, now))
 
     def _drop(self, batch: Batch, state: PoolState) -> None:
         error = None if batch.job.cancelled else self.state_error()
@@ -483,7 +512,11 @@ class Engine:
         """The worker is gone: let others have its place and what it had not begun."""
         with self.changed:
             commands = self.scheduler.exited(
-                worker.id, monotonic(), failed_start=failed_start, begun=begun
+                worker.id,
+                monotonic(),
+                failed_start=failed_start,
+                begun=begun,
+                singly=worker.died_loading(),
             )
             del self.workers[worker.id]
             self.enqueue(commands)

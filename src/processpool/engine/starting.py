@@ -63,7 +63,7 @@ class Starter:
     def note_failure(self, number: int, error: WorkerStartFailed | OSError) -> None:
         """A worker is of no use: remember why, and tell."""
         self._engine.start_error = error
-        self._engine.last_error = f"{type(error).__name__}: {error}"
+        self._engine.remember(error, number, self._engine.workers.get(number))
         if self._engine.announces_failures:
             log.warning("worker %d did not start: %s", number, error)
         self._engine.emit(events.WorkerFailedToStart(monotonic(), number, str(error)))

@@ -29,6 +29,7 @@ class StderrLog:
         self._request = bytearray()
         self._dropped = 0
         self._tail = bytearray()
+        self._decoded = 0, ""
 
     def read(self) -> bool:
         """Read what is there, without waiting; True if there may be more."""
@@ -62,7 +63,10 @@ class StderrLog:
     @property
     def tail(self) -> str:
         """The last that the worker has written."""
-        return self._tail[-TAIL_LIMIT:].decode("utf-8", "replace")
+        received = self.received
+        if self._decoded[0] != received:
+            self._decoded = received, self._tail[-TAIL_LIMIT:].decode("utf-8", "replace")
+        return self._decoded[1]
 
     def _keep(self, data: bytes) -> None:
         self.received += len(data)

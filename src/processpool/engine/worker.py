@@ -1,4 +1,4 @@
-"""One worker as the pool sees it: its process, what it is sent, and what it has said.
+"""A worker as the pool sees it: its process, what it is sent, and what it has said.
 
 A worker's pipes belong to the engine thread, except while the worker is leased: then they belong to
 the thread that has it. Whoever writes or reads holds `io`; nothing here ever blocks but `pump`,
@@ -11,23 +11,21 @@ from __future__ import annotations
 import fcntl
 import os
 import select
-import struct
-import termios
+from abc import ABC, abstractmethod
 from collections import deque
 from contextlib import suppress
-from itertools import chain, islice
 from threading import Lock
 from time import sleep
 from typing import TYPE_CHECKING, Any
 
 from processpool.engine.stderr import StderrLog
-from processpool.errors import CodecError, ProtocolError
 from processpool.jobs import Reply
 
 if TYPE_CHECKING:
+    from processpool.errors import ProtocolError
+    from processpool.functions import Task
     from processpool.jobs import Batch
     from processpool.process import Process
-    from processpool.protocols import Codec, Framing
 
 SMALL_READ = 64 * 1024
 LARGE_READ = 1024 * 1024
@@ -38,22 +36,16 @@ LATE_PAUSE = 0.0003
 """Seconds after the first late stderr until the rest of it is taken to be there."""
 LINGERS = 3
 ALWAYS = 1 << 60
-_IOV_MAX = 512
-_JOIN_LIMIT = 256 * 1024
 
 
-class Worker:
-    """A command worker: a process that reads requests and writes answers on its pipes."""
+class Worker(ABC):
+    """What the pool asks of any worker; how it is asked and answers is its kind's own affair."""
 
-    def __init__(
-        self, number: int, process: Process, framing: Framing, codec: Codec, ready: int = -1
-    ) -> None:
+    def __init__(self, number: int, process: Process, ready: int) -> None:
         self.id = number
         self.process = process
-        self.framing = framing
-        self.codec = codec
         self.ready_fd = ready
-        """Where a worker under `serve` says that it is ready; -1 once it has."""
+        """Where a worker that knows of it says that it is ready; -1 once it has."""
         self.stderr = StderrLog(process.stderr)
         self.io = Lock()
         self.outbox: deque[Batch] = deque()
@@ -67,10 +59,10 @@ class Worker:
         """True once its standard output has ended, or its process."""
         self.lingers = LINGERS
         """Answers for which late stderr is still awaited; `ALWAYS` once some has come late."""
+        self.progress: tuple[float, float | None, str] | None = None
+        """What the running item says of itself."""
         self._unsent: deque[memoryview | bytes] = deque()
-        self._unread_end = False
-        self._last_request = 0
-        self._read_size = SMALL_READ
+        self._nobody_reads = False
         self._poller = select.poll()
         for fd in (process.stdout, process.stderr, process.pidfd):
             self._poller.register(fd, select.POLLIN)
@@ -80,55 +72,91 @@ class Worker:
         """The process's number."""
         return self.process.pid
 
+    # -- what the kinds do each in their way -----------------------------------------------------
+
+    @abstractmethod
+    def _stage_batch(self, batch: Batch) -> None:
+        """Put a batch down as bytes to be written."""
+
+    @abstractmethod
+    def _stage_one(self, payload: Any, task: Task | None) -> None:
+        """Put one request down as bytes to be written."""
+
+    @abstractmethod
+    def _write_unsent(self) -> int:
+        """Write some of what is to be written; may raise `BlockingIOError`."""
+
+    @abstractmethod
+    def _feed(self, data: bytes) -> list[Any]:
+        """The answers that these bytes complete, not decoded yet."""
+
+    @abstractmethod
+    def decode(self, answers: list[Any]) -> tuple[list[Any], bool]:
+        """The values of answers, and whether all are plain; others become a `Reply`."""
+
+    @abstractmethod
+    def ask_to_exit(self) -> None:
+        """Send the exit message, if there is one, and end the worker's input."""
+
+    @property
+    @abstractmethod
+    def is_clean(self) -> bool:
+        """True if nothing of an unfinished answer has arrived."""
+
+    @abstractmethod
+    def has_begun(self) -> bool:
+        """Of a worker that is dead: False if it surely had not begun its first open item."""
+
+    def asks_for_split(self) -> bool:
+        """True, once, if it could not read a batch and wants its items one by one."""
+        return False
+
+    def died_loading(self) -> bool:
+        """Of a worker that is dead: True if a batch killed it before any item of it began."""
+        return False
+
+    def fault(self) -> ProtocolError | None:
+        """What is wrong with what it has written, if anything is."""
+        return None
+
+    def cut_off(self) -> ProtocolError | None:
+        """Of a worker whose output has ended: what is wrong with where it ended."""
+        return None
+
+    def unfinished(self) -> Reply:
+        """What there is of the answer to an item that will never be answered."""
+        return Reply()
+
+    def item_stderr(self) -> str:
+        """What came on stderr during the last request."""
+        return self.stderr.take()
+
+    def take_back(self) -> list[Batch]:
+        """Batches that it has not begun, and will not; none, where a kind cannot do that."""
+        return []
+
     # -- writing ---------------------------------------------------------------------------------
 
     def flush(self) -> bool:
         """Write what has been decided; False if the pipe is full."""
         while self.outbox:
-            batch = self.outbox.popleft()
-            self._stage(list(chain.from_iterable(batch.payloads)))
+            self._stage_batch(self.outbox.popleft())
         return self._write()
 
-    def send(self, buffers: tuple[bytes, ...]) -> bool:
+    def send(self, payload: Any, task: Task | None = None) -> bool:
         """Write one request; False if the pipe is full."""
-        self._stage(list(buffers))
+        self._stage_one(payload, task)
         return self._write()
-
-    def ask_to_exit(self) -> None:
-        """Send the exit message, if there is one, and end the worker's input."""
-        if self.process.stdin >= 0:
-            with suppress(OSError):
-                os.write(self.process.stdin, self.framing.exit_message)
-            self.process.close_stdin()
-
-    def untouched(self) -> bool:
-        """True if a worker that is dead has read nothing of its last request."""
-        if self.process.stdin < 0 or not self._last_request:
-            return False
-        unread = struct.unpack("i", fcntl.ioctl(self.process.stdin, termios.FIONREAD, b"\0" * 4))[0]
-        return unread + sum(map(len, self._unsent)) >= self._last_request
-
-    def _stage(self, buffers: list[bytes]) -> None:
-        size = sum(map(len, buffers))
-        self._last_request = size
-        if size <= _JOIN_LIMIT:
-            self._unsent.append(b"".join(buffers))
-        else:
-            self._widen()
-            self._unsent.extend(memoryview(buffer) for buffer in buffers if buffer)
 
     def _write(self) -> bool:
         unsent = self._unsent
         while unsent:
             try:
-                if len(unsent) == 1:
-                    written = os.write(self.process.stdin, unsent[0])
-                else:
-                    written = os.writev(self.process.stdin, list(islice(unsent, _IOV_MAX)))
+                written = self._write_unsent()
             except BlockingIOError:
                 return False
-            except OSError:  # nobody reads it any more: its end will be seen
-                self._unread_end = True
+            except OSError:  # its end will be seen
+                self._nobody_reads = True
                 return True
             while unsent and written >= len(unsent[0]):
                 written -= len(unsent.popleft())
@@ -136,18 +164,12 @@ class Worker:
                 unsent[0] = memoryview(unsent[0])[written:]
         return True
 
-    def _widen(self) -> None:
-        """Give the pipes the size that large messages need, where the system allows it."""
-        if self._read_size == SMALL_READ:
-            self._read_size = LARGE_READ
-            for fd in (self.process.stdin, self.process.stdout):
-                with suppress(OSError):
-                    fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, LARGE_READ)
-
     # -- reading ---------------------------------------------------------------------------------
 
-    def receive(self) -> list[bytes]:
-        """The answers that are complete now, as bytes; without waiting."""
+    _read_size = SMALL_READ
+
+    def receive(self) -> list[Any]:
+        """The answers that are complete now; without waiting."""
         try:
             data = os.read(self.process.stdout, self._read_size)
         except BlockingIOError:
@@ -157,35 +179,30 @@ class Worker:
             return []
         if len(data) == SMALL_READ:
             self._widen()
-        return self.framing.feed(data)
+        return self._feed(data)
 
-    def drain(self) -> list[bytes]:
+    def drain(self) -> list[Any]:
         """The last answers of a worker that has ended."""
-        answers: list[bytes] = []
-        while self.framing.error is None:
+        answers: list[Any] = []
+        while self.fault() is None:
             try:
                 data = os.read(self.process.stdout, LARGE_READ)
             except BlockingIOError:
                 break
             if not data:
                 break
-            answers += self.framing.feed(data)
+            answers += self._feed(data)
         self.ended = True
         self.stderr.read()
         return answers
 
-    def decode(self, answers: list[bytes]) -> tuple[list[Any], bool]:
-        """The values of answers, and whether all of them are plain; bad ones become a `Reply`."""
-        try:
-            return list(map(self.codec.decode, answers)), True
-        except CodecError:
-            return [self._decode_one(answer) for answer in answers], False
-
-    def _decode_one(self, answer: bytes) -> Any:
-        try:
-            return self.codec.decode(answer)
-        except CodecError as error:
-            return Reply(error=error, raw=answer)
+    def _widen(self) -> None:
+        """Give the pipes the size that large messages need, where the system allows it."""
+        if self._read_size == SMALL_READ:
+            self._read_size = LARGE_READ
+            for fd in (self.process.stdin, self.process.stdout):
+                with suppress(OSError):
+                    fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, LARGE_READ)
 
     # -- driving it by hand ----------------------------------------------------------------------
 
@@ -199,12 +216,17 @@ class Worker:
                 if self.stderr.ended:
                     self._poller.unregister(fd)
             elif fd == self.process.stdout:
-                with suppress(BlockingIOError):
-                    stray = os.read(fd, SMALL_READ)
-                self.ended = not stray
+                stray = self._read_unasked()
         return stray
 
-    def pump(self, timeout: float | None) -> list[bytes]:
+    def _read_unasked(self) -> bytes:
+        with suppress(BlockingIOError):
+            stray = os.read(self.process.stdout, SMALL_READ)
+            self.ended = not stray
+            return stray
+        return b""
+
+    def pump(self, timeout: float | None) -> list[Any]:
         """Wait for the worker, read what it says, and write what is still to be written.
 
         Args:
@@ -214,7 +236,7 @@ class Worker:
             the answers that are complete now; none if something else happened, or nothing.
         """
         process = self.process
-        writing = bool(self._unsent) and not self._unread_end
+        writing = bool(self._unsent) and not self._nobody_reads
         if writing:
             self._poller.register(process.stdin, select.POLLOUT)
         try:
@@ -222,7 +244,7 @@ class Worker:
         finally:
             if writing:
                 self._poller.unregister(process.stdin)
-        answers: list[bytes] = []
+        answers: list[Any] = []
         for fd, _ in events:
             if fd == process.stdout:
                 answers += self.receive()
@@ -255,10 +277,6 @@ class Worker:
             self.lingers = ALWAYS
         elif self.lingers < ALWAYS:
             self.lingers -= 1
-
-    def fault(self) -> ProtocolError | None:
-        """What is wrong with what it has written, if anything is."""
-        return self.framing.error
 
     def close(self) -> None:
         """Close every descriptor of a worker that has ended."""

@@ -1,0 +1,77 @@
+# Every target makes what it needs, the virtual environment in .venv included. All it takes is make
+# and a Python that is 3.11 or newer; choose another one with `make PYTHON=/path/to/python test`.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+export PIP_ROOT_USER_ACTION := ignore
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help venv demo test lint format bench schema clean
+
+help:  ## Say what there is
+	@echo "make TARGET, where TARGET is:"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+
+venv: $(VENV)/.installed-dev  ## Make .venv with everything that development takes
+
+demo: $(VENV)/.installed  ## Measure the whole standard library with a pool of workers
+	@$(BIN)/python configs/metrics_demo.py
+
+test: $(VENV)/.installed-dev  ## Run the tests, and the notebooks as tests
+	$(BIN)/python -m pytest
+ifneq ($(NOTEBOOKS),)
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 60 \
+		-W default --override-ini timeout=600 $(NOTEBOOKS)
+endif
+
+lint: $(VENV)/.installed-dev  ## Check style, formatting and types
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+
+format: $(VENV)/.installed-dev  ## Sort the imports and format the code
+	$(BIN)/python -m ruff check --select I --fix .
+	$(BIN)/python -m ruff format .
+
+bench: $(VENV)/.installed-bench  ## Compare with raw pipes and with other pools; prints ratios
+	$(BIN)/python -m benchmarks
+
+schema: $(VENV)/.installed  ## Write configs/pool.schema.json anew
+	$(BIN)/python -m processpool schema > $(VENV)/pool.schema.json
+	mv $(VENV)/pool.schema.json configs/pool.schema.json
+
+clean:  ## Remove .venv and whatever else was made
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is older than pyproject.toml exactly when there may be something new to install.
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	@echo "Installing processpool into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.installed-%: pyproject.toml | $(BIN)/python
+	@echo "Installing processpool and what '$*' needs into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	@touch $@ $(VENV)/.installed
+
+.PRECIOUS: $(VENV)/.installed-%
+
+$(BIN)/python:
+	@for python in "$(PYTHON)" python3.14 python3.13 python3.12 python3.11; do \
+		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+		"$$python" -m venv --clear $(VENV) && exit 0; \
+		rm -rf $(VENV); \
+		echo "$$python cannot make a virtual environment (on Debian: apt install python3-venv)" >&2; \
+		exit 1; \
+	done; \
+	echo "processpool needs Python 3.11 or newer, and neither $(PYTHON) nor python3.11 to" \
+		"python3.14 is one; say which to take: make PYTHON=/path/to/python" >&2; \
+	exit 1

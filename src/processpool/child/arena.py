@@ -1,0 +1,141 @@
+"""Shared memory for large payloads: one side places them, the other maps them.
+
+Each direction of each worker has an arena, which is a nameless file in memory: no crash of either
+side can leave it behind. Its owner writes; a place is free again when nothing of it is mapped any
+more on the other side. Freed memory is used again, since fresh memory costs four times as much.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from _weakref import ref
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Buffer = bytes | bytearray | memoryview
+
+ALIGN = 64
+"""Every part begins at a multiple of this, as NumPy likes it."""
+PAGE = mmap.PAGESIZE
+KEEP_FREE = 256 * 1024 * 1024
+"""Bytes at the end of an arena that are kept for the next payload."""
+_WRITE_LIMIT = 1 << 30
+
+
+class Arena:
+    """The side that writes."""
+
+    def __init__(self, fd: int, base: int) -> None:
+        self._fd = fd
+        self._base = base
+        self._end = base
+        self._free: list[tuple[int, int]] = []
+
+    def place(self, parts: Sequence[Buffer]) -> tuple[int, int]:
+        """Write parts next to each other; their place.
+
+        Raises:
+            OSError: there is no memory left.
+        """
+        joined = join(parts)
+        total = sum(memoryview(part).nbytes for part in joined)
+        offset = self._find(total)
+        try:
+            self._write(offset, joined)
+        except OSError:
+            self.free(offset, total)
+            raise
+        return offset, total
+
+    def free(self, offset: int, size: int) -> None:
+        """A place can be used again."""
+        self._free.append((offset, _pages(size)))
+        self._free.sort()
+        merged: list[tuple[int, int]] = []
+        for begin, length in self._free:
+            if merged and sum(merged[-1]) == begin:
+                merged[-1] = merged[-1][0], merged[-1][1] + length
+            else:
+                merged.append((begin, length))
+        self._free = merged
+        begin, length = merged[-1]
+        if begin + length == self._end and length > KEEP_FREE:
+            merged[-1] = begin, KEEP_FREE
+            self._end = begin + KEEP_FREE
+            os.ftruncate(self._fd, self._end)
+
+    def _find(self, size: int) -> int:
+        size = _pages(size)
+        for index, (begin, length) in enumerate(self._free):
+            if length >= size:
+                rest = [(begin + size, length - size)] if length > size else []
+                self._free[index : index + 1] = rest
+                return begin
+        if self._free and sum(self._free[-1]) == self._end:  # the last one only needs to grow
+            begin = self._free.pop()[0]
+        else:
+            begin = self._end
+        os.ftruncate(self._fd, begin + size)
+        self._end = begin + size
+        return begin
+
+    def _write(self, offset: int, parts: Sequence[Buffer]) -> None:
+        for part in parts:
+            view = memoryview(part).cast("B")
+            while view:
+                written = os.pwrite(self._fd, view[:_WRITE_LIMIT], offset)
+                view = view[written:]
+                offset += written
+
+
+class Reader:
+    """The side that maps: it knows which places are not mapped any more."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._mapped: dict[ref[mmap.mmap], tuple[int, int]] = {}
+        self.freed: list[tuple[int, int]] = []
+        """Places whose mapping is gone; the owner wants to hear of them."""
+
+    def read(self, offset: int, size: int) -> list[memoryview]:
+        """The parts of a place, without a copy; they keep it mapped."""
+        mapping = mmap.mmap(self._fd, size, offset=offset)
+        self._mapped[ref(mapping, self._unmapped)] = offset, size
+        return split(memoryview(mapping))
+
+    def _unmapped(self, gone: ref[mmap.mmap]) -> None:
+        self.freed.append(self._mapped.pop(gone))
+
+
+def join(parts: Sequence[Buffer]) -> list[Buffer]:
+    """Parts with a table of their sizes before them, each begun at a multiple of `ALIGN`."""
+    sizes = [memoryview(part).nbytes for part in parts]
+    table = b"".join(number.to_bytes(8, "little") for number in (len(sizes), *sizes))
+    joined: list[Buffer] = []
+    for part in (table, *parts):
+        joined.append(part)
+        joined.append(bytes(-memoryview(part).nbytes % ALIGN))
+    return joined
+
+
+def split(view: memoryview) -> list[memoryview]:
+    """The parts that `join` has joined."""
+    count = int.from_bytes(view[:8], "little")
+    sizes = view[8 : 8 + 8 * count].cast("Q").tolist()
+    parts = []
+    begin = _align(8 + 8 * count)
+    for length in sizes:
+        parts.append(view[begin : begin + length])
+        begin = _align(begin + length)
+    return parts
+
+
+def _align(number: int) -> int:
+    return -(-number // ALIGN) * ALIGN
+
+
+def _pages(number: int) -> int:
+    return -(-number // PAGE) * PAGE

@@ -1,0 +1,53 @@
+"""How a pool and its Python workers talk: packets, frames, and the page they share.
+
+Both sides import this module, so it holds only numbers and formats. Requests go down a pipe in
+packets, each read whole or not at all, so that the pool can take back what a worker has not begun.
+Answers come up another pipe in frames. What is too large for either lies in shared memory, and only
+its place travels.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+PACKET_LIMIT = 4096
+"""Bytes of a packet at most: what Linux writes and reads as one (PIPE_BUF)."""
+PACKET = Struct("<BBxxIIIQQ")
+"""kind, flags, function, batch, items, size, offset; then the payload, if it lies nowhere else."""
+
+DEFINE, ITEMS, FREED, EXIT = range(1, 5)
+"""Kinds of packet: a function, items to call it with, places free again, the end."""
+
+ONE, STAR, FULL = 0, 1, 2
+"""Flags of ITEMS: an item is the argument, the arguments, or (arguments, keywords)."""
+CHECKED = 8
+"""Flag of ITEMS: an item is (True, item), or (False, None) in the place of one that cannot be sent."""
+AWAY, LONG = 16, 32
+"""Flags: the payload lies in shared memory; or it follows in packets of its own."""
+
+FRAME = Struct("<BxxxIQ")
+"""kind, number of items, bytes that follow."""
+PLAIN, ENTRIES, SPLIT, LOG, PROGRESS, PLACES, ECHO = range(1, 8)
+"""Kinds of frame: values pickled one behind the other; entries; the batch is wanted item by item;
+a log record; progress; places in shared memory that are free again; output as it is printed."""
+
+ENTRY = Struct("<BI")
+"""flags, bytes that follow: one answer among ENTRIES."""
+REPLY = 1
+"""Flag of an entry: it is (value, error, stdout, stderr), not a value."""
+PLACE = Struct("<QQ")
+"""offset, size: something in shared memory."""
+
+STARTED, SINCE, BASE, LENGTH, KIND, LOADING = range(6)
+"""Words of the page: items begun so far; since when (monotonic ns); items answered before the
+first in the journal; bytes in the journal; their kind of frame; 1 while a request is unpickled."""
+PAGE_SIZE = 4096
+JOURNAL_SIZE = 252 * 1024
+"""Answers that have not been sent yet: they survive the worker."""
+ARENA_BASE = PAGE_SIZE + JOURNAL_SIZE
+"""Where the requests' shared memory begins, behind the page and the journal."""
+
+PLAIN_HEAD, PLAIN_TAIL = b"\x80\x03(", b"l."
+"""Around PLAIN values, these make one pickled list."""
+LARGE = 64 * 1024
+"""Payloads and buffers from this size on travel in shared memory."""

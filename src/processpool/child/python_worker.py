@@ -1,0 +1,287 @@
+"""The loop of a Python worker: items in, answers out, and nothing lost if an item kills it.
+
+Before an item begins, its number is written to the page that the pool shares; when it has ended,
+its answer is written to the journal behind that page, and counted. Whatever happens to this process
+then, the pool knows which item was running and has every answer before it. The journal is sent up
+the pipe at least every half a millisecond, so a run of fast items costs one write.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from _thread import allocate_lock
+from time import monotonic_ns
+
+from processpool.child import layout
+from processpool.child.arena import Arena, Reader, join, split
+from processpool.child.layout import ENTRY, FRAME, LARGE, PACKET, PLACE
+from processpool.child.pickling import dumps, loads, pack
+from processpool.child.raised import RefusedError, describe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from processpool.child.output import Output
+
+FLUSH_AFTER = 500_000
+"""Nanoseconds that an answer waits at most to be sent, while others are made."""
+SLOW = 50_000
+"""Nanoseconds from which on an item is asked what C code has printed."""
+_SIMPLE = frozenset({int, float, bool, str, bytes, type(None)})
+_PAGE_STARTED, _PAGE_SINCE, _PAGE_LENGTH = layout.STARTED, layout.SINCE, layout.LENGTH
+
+
+class Journal:
+    """Answers that were made and not sent yet, in memory that outlives this process."""
+
+    def __init__(self, shared: int, answers: int) -> None:
+        memory = memoryview(mmap.mmap(shared, layout.ARENA_BASE))
+        self.page = memory[: layout.PAGE_SIZE].cast("Q")
+        self.memory = memory[layout.PAGE_SIZE :]
+        self.page[layout.KIND] = self.kind = layout.PLAIN
+        self.length = 0
+        self.count = 0
+        self._answers = answers
+        self._sending = allocate_lock()
+
+    def append(self, kind: int, body: bytes) -> None:
+        """Put an answer down; the body must fit into an empty journal."""
+        if self.count and (kind != self.kind or self.length + len(body) > len(self.memory)):
+            self.flush()
+        if kind != self.kind:
+            self.page[layout.KIND] = self.kind = kind
+        end = self.length + len(body)
+        self.memory[self.length : end] = body
+        self.page[layout.LENGTH] = self.length = end
+        self.count += 1
+
+    def flush(self) -> None:
+        """Send what is in the journal, and begin it anew."""
+        if not self.count:
+            return
+        self.send(self.kind, self.count, bytes(self.memory[: self.length]))
+        self.page[layout.LENGTH] = self.length = 0
+        self.page[layout.BASE] += self.count
+        self.count = 0
+
+    def send(self, kind: int, count: int, *bodies: Any) -> None:
+        """Write one frame; from any thread."""
+        size = sum(memoryview(body).nbytes for body in bodies)
+        with self._sending:
+            _write(self._answers, FRAME.pack(kind, count, size) + (bodies[0] if bodies else b""))
+            for body in bodies[1:]:
+                _write(self._answers, body)
+
+    def tell(self, kind: int, body: bytes) -> None:
+        """Write a frame that is no answer, but comes from the item that runs."""
+        self.send(kind, self.page[layout.STARTED] & 0xFFFFFFFF, body)
+
+
+class PythonWorker:
+    """One worker: the requests' pipe, the journal, and the functions that it knows."""
+
+    def __init__(self, requests: int, journal: Journal, shared: int, outbox: int) -> None:
+        self.journal = journal
+        self.functions: dict[int, Callable[..., Any]] = {}
+        self.output: Output
+        self.before_items: Callable[[], None] = _nothing
+        """Called before the items of a request."""
+        self._requests = requests
+        self._inbox = Reader(shared)
+        self._outbox = Arena(outbox, 0)
+        self._started = 0
+
+    def run(self) -> None:
+        """Answer requests until the pool says to exit, or is gone."""
+        read, requests = os.read, self._requests
+        while packet := read(requests, layout.PACKET_LIMIT):
+            kind, flags, function, _, count, size, offset = PACKET.unpack_from(packet)
+            place = (flags, packet[PACKET.size :], size, offset)
+            if kind == layout.ITEMS:
+                self._serve(function, flags & 15, count, place)
+            elif kind == layout.DEFINE:
+                self.functions[function] = _load_function(self._parts(*place))
+            elif kind == layout.FREED:
+                for at in range(PACKET.size, len(packet), PLACE.size):
+                    self._outbox.free(*PLACE.unpack_from(packet, at))
+            else:
+                return
+
+    def _parts(self, flags: int, payload: bytes, size: int, offset: int) -> list[Any]:
+        """The parts of a request: the pickle first, then the buffers that it refers to."""
+        if flags & layout.AWAY:
+            return list(self._inbox.read(offset, size))
+        if not flags & layout.LONG:
+            return [payload]
+        pieces = []
+        while size:
+            piece = os.read(self._requests, layout.PACKET_LIMIT)
+            pieces.append(piece)
+            size -= len(piece)
+            if not piece:
+                raise EOFError("the pool is gone")
+        return list(split(memoryview(b"".join(pieces))))
+
+    def _serve(self, function: int, style: int, count: int, place: tuple[Any, ...]) -> None:
+        """One request: its items, answered one after another."""
+        self.output.spill()
+        page = self.journal.page
+        page[layout.LOADING] = 1
+        try:
+            parts = self._parts(*place)
+            items = loads(parts[0], buffers=parts[1:])
+            del parts
+        except BaseException as error:
+            page[layout.LOADING] = 0
+            self._refuse(error, count)
+            return
+        page[layout.LOADING] = 0
+        self.before_items()
+        self._answer_all(_spread(self.functions[function], style), items)
+        self.journal.flush()
+        self._return_places()
+
+    def _refuse(self, error: BaseException, count: int) -> None:
+        """The request cannot be unpickled: one item's fault, found by sending them singly."""
+        if count > 1:
+            self.journal.send(layout.SPLIT, 0)
+            return
+        self._started += 1
+        self.journal.page[layout.STARTED] = self._started
+        self._reply(None, describe(error, globals()))
+        self.journal.flush()
+
+    def _answer_all(self, call: Callable[[Any], Any], items: list[Any]) -> None:
+        journal, flags, clock = self.journal, self.output.flags, monotonic_ns
+        page, memory, limit = journal.page, journal.memory, len(journal.memory)
+        started = self._started
+        flushed_at = before = clock()
+        items.reverse()  # taken from the end, so that no item outlives its call
+        while items:
+            self._started = started = started + 1
+            page[_PAGE_SINCE] = before
+            page[_PAGE_STARTED] = started
+            try:
+                value = call(items.pop())
+            except BaseException as error:
+                self._reply(None, describe(error, globals()))
+                now = clock()
+            else:
+                now = clock()
+                if flags[0] or (now - before > SLOW and self.output.any()):
+                    self._reply(value, None)
+                elif type(value) in _SIMPLE:
+                    body = dumps(value, 3)[2:-1]
+                    end = journal.length + len(body)
+                    if end <= limit and journal.kind == 1:
+                        memory[journal.length : end] = body
+                        page[_PAGE_LENGTH] = journal.length = end
+                        journal.count += 1
+                    else:
+                        self._value(value, body)
+                else:
+                    self._value(value, None)
+                del value
+            if now - flushed_at > FLUSH_AFTER:
+                journal.flush()
+                now = flushed_at = clock()
+            before = now
+
+    def _value(self, value: Any, body: bytes | None) -> None:
+        """Answer with a value that is not simple, or whose simple form did not fit."""
+        if body is not None and len(body) <= len(self.journal.memory):
+            self.journal.append(layout.PLAIN, body)
+            return
+        try:
+            parts = pack(value)
+        except BaseException as error:
+            self._reply(None, _unsendable(error, value))
+        else:
+            self._entry(0, parts)
+
+    def _reply(self, value: Any, raised: Any) -> None:
+        """Answer with an error, or with a value and what was printed."""
+        stdout, stderr = self.output.take()
+        try:
+            parts = pack((value, raised, stdout, stderr))
+        except BaseException as error:
+            parts = pack((None, _unsendable(error, value), stdout, stderr))
+        self._entry(layout.REPLY, parts)
+
+    def _entry(self, flags: int, parts: list[Any]) -> None:
+        """Put one answer down among entries; in shared memory, if it is large."""
+        if len(parts) == 1 and len(parts[0]) < LARGE:
+            self.journal.append(layout.ENTRIES, ENTRY.pack(flags, len(parts[0])) + parts[0])
+            return
+        try:
+            place = self._outbox.place(parts)
+        except OSError:
+            self._send_long(flags | layout.LONG, parts)
+        else:
+            entry = ENTRY.pack(flags | layout.AWAY, PLACE.size) + PLACE.pack(*place)
+            self.journal.append(layout.ENTRIES, entry)
+
+    def _send_long(self, flags: int, parts: list[Any]) -> None:
+        """No shared memory is left: a large answer goes up the pipe as it is."""
+        self.journal.flush()
+        self.journal.send(layout.ENTRIES, 1, ENTRY.pack(flags, 0), *join(parts))
+        self.journal.page[layout.BASE] += 1
+
+    def _return_places(self) -> None:
+        """Tell the pool which places in its shared memory nobody looks at any more."""
+        if self._inbox.freed:
+            places, self._inbox.freed = self._inbox.freed, []
+            self.journal.send(layout.PLACES, 0, b"".join(PLACE.pack(*place) for place in places))
+
+
+def _spread(function: Callable[..., Any], style: int) -> Callable[[Any], Any]:
+    """The function of one argument that an item is."""
+    call: Callable[[Any], Any] = function
+    if style & 3 == layout.STAR:
+        call = lambda item: function(*item)  # noqa: E731
+    elif style & 3 == layout.FULL:
+        call = lambda item: function(*item[0], **item[1])  # noqa: E731
+    if not style & layout.CHECKED:
+        return call
+
+    def checked(item: tuple[bool, Any]) -> Any:
+        if not item[0]:
+            raise RefusedError
+        return call(item[1])
+
+    return checked
+
+
+def _unsendable(error: BaseException, value: Any) -> Any:
+    error.add_note(f"The result, of type {type(value).__qualname__}, cannot be sent back.")
+    return describe(error, globals())
+
+
+def _load_function(parts: list[Any]) -> Callable[..., Any]:
+    """The function; or, if it cannot be loaded, one that says why."""
+    try:
+        function: Callable[..., Any] = loads(parts[0], buffers=parts[1:])
+    except BaseException as error:
+        trouble = error
+
+        def fail(*_: Any, **__: Any) -> Any:
+            raise trouble
+
+        return fail
+    return function
+
+
+def _write(fd: int, data: Any) -> None:
+    written = os.write(fd, data)
+    if written < len(data):
+        view = memoryview(data)[written:]
+        while view:
+            view = view[os.write(fd, view) :]
+
+
+def _nothing() -> None:
+    """Nothing is to be done before the items."""
+

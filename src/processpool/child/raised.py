@@ -1,0 +1,54 @@
+"""What an item raised, made ready to travel: the exception if it can be pickled, its text always."""
+
+from __future__ import annotations
+
+from processpool.child.pickling import loads, pack
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    Raised = tuple[bytes | None, str, str, str, bytes | None]
+
+
+class RefusedError(Exception):
+    """Stands for an item that could not be sent; the pool knows why."""
+
+
+def describe(error: BaseException, hidden: dict[str, object]) -> Raised:
+    """An exception as (pickle, type, message, traceback, pickle of its cause).
+
+    Args:
+        error: what was raised.
+        hidden: globals of the module whose frames are left out of the traceback.
+    """
+    import traceback
+
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_globals is hidden:
+        trace = trace.tb_next
+    shown = error.with_traceback(trace)
+    try:
+        text = "".join(traceback.format_exception(shown))
+    except Exception as trouble:  # a __str__ or a __notes__ that raises
+        text = f"{type(error).__name__} (its traceback cannot be shown: {trouble!r})\n"
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    name = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
+    return _pickled(error), name, _text(error), text, None if cause is None else _pickled(cause)
+
+
+def _pickled(error: BaseException) -> bytes | None:
+    """The exception's pickle, if it can be read again."""
+    try:
+        parts = pack(error)
+        if len(parts) > 1:
+            return None
+        again = loads(parts[0])
+    except BaseException:  # its own code runs here: nothing that it does may harm the worker
+        return None
+    return parts[0] if type(again) is type(error) else None
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return "(its message cannot be shown)"

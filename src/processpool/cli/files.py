@@ -1,0 +1,172 @@
+"""Where lines come from, and where answers go.
+
+Reading is done on the descriptor itself: a thread that waits in a file object holds its lock, and
+Python cannot end while it does. Answers are written at once, unless they go to a plain file, where
+nobody can be waiting for one.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+STREAM = "-"
+"""On the command line: stdin, or stdout."""
+_CHUNK = 1 << 18
+
+
+class FileError(Exception):
+    """A file that the command line names, or stdin or stdout, cannot be used."""
+
+    status = 2
+    """The exit status: the command line is wrong."""
+
+
+class BrokenOffError(FileError):
+    """An answer cannot be written, or a line not be read, in the middle of a run."""
+
+    status = 1
+
+
+@contextmanager
+def opened_source(name: str) -> Iterator[int]:
+    """The descriptor of the file with the messages.
+
+    Raises:
+        FileError: it cannot be opened.
+    """
+    stdin = name == STREAM
+    try:
+        source = open(0 if stdin else name, "rb", buffering=0, closefd=not stdin)  # noqa: SIM115
+    except OSError as error:
+        raise FileError(f"cannot read {'stdin' if stdin else name}: {error.strerror}") from None
+    with source:
+        yield source.fileno()
+
+
+def is_file(descriptor: int) -> bool:
+    """Whether it is a plain file, whose content is there before it is asked for."""
+    return stat.S_ISREG(os.fstat(descriptor).st_mode)
+
+
+def count_lines(descriptor: int) -> int:
+    """How many lines a plain file has from here on; its position stays."""
+    at, newlines, last = os.lseek(descriptor, 0, os.SEEK_CUR), 0, b"\n"
+    while chunk := os.pread(descriptor, _CHUNK, at):
+        newlines += chunk.count(b"\n")
+        at += len(chunk)
+        last = chunk[-1:]
+    return newlines + (last != b"\n")
+
+
+def read_lines(descriptor: int) -> Iterator[bytes]:
+    """The lines that a descriptor gives, without their newlines, each as soon as it is there.
+
+    Raises:
+        BrokenOffError: it cannot be read any further.
+    """
+    pieces: list[bytes] = []
+    while chunk := _read(descriptor):
+        *whole, rest = chunk.split(b"\n")
+        if whole:
+            yield b"".join([*pieces, whole[0]])
+            yield from whole[1:]
+            pieces.clear()
+        if rest:
+            pieces.append(rest)
+    if pieces:
+        yield b"".join(pieces)
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, _CHUNK)
+    except OSError as error:
+        raise BrokenOffError(f"cannot read the input: {error.strerror}") from None
+
+
+def refuse_same(source: int, output: Path | None) -> None:
+    """Refuse to write the answers over the messages.
+
+    Raises:
+        FileError: both are one plain file.
+    """
+    if output is None or not is_file(source):
+        return
+    with suppress(OSError):
+        if os.path.samestat(os.fstat(source), output.stat()):
+            raise FileError(f"{output} is the input; the answers would overwrite it")
+
+
+class Answers:
+    """Where answers are written."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Open the file at `path`, emptying it, or take stdout.
+
+        Raises:
+            FileError: it cannot be written.
+        """
+        self._path = path
+        try:
+            self._file: BinaryIO = open(path or 1, "wb", closefd=path is not None)  # noqa: SIM115
+        except OSError as error:
+            raise FileError(self._trouble(error)) from None
+        self._at_once = not is_file(self._file.fileno())
+        self.is_terminal = self._file.isatty()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, BrokenPipeError | FileError):
+            self._discard()
+            return
+        try:
+            self._put(b"", at_once=True)
+        except (BrokenPipeError, FileError):
+            self._discard()
+            raise
+        self._file.close()
+
+    def write(self, line: bytes) -> None:
+        """Write one answer.
+
+        Raises:
+            BrokenPipeError: nobody reads any more.
+            BrokenOffError: it cannot be written.
+        """
+        self._put(line, at_once=self._at_once)
+
+    def _put(self, line: bytes, *, at_once: bool) -> None:
+        try:
+            self._file.write(line)
+            if at_once:
+                self._file.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise BrokenOffError(self._trouble(error)) from None
+
+    def _discard(self) -> None:
+        """Give up what has not been written yet: closing would try once more."""
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, self._file.fileno())
+        os.close(nothing)
+        self._file.close()
+
+    def _trouble(self, error: OSError) -> str:
+        return f"cannot write {self._path or 'stdout'}: {error.strerror}"

@@ -1,0 +1,87 @@
+"""Answers, failures and the progress bar, side by side.
+
+Answers go to their file or to stdout, and nothing else does. What goes to stderr is made harmless
+first: what a worker writes can neither move the cursor nor begin a line of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+from processpool.printable import printable
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from processpool.cli.files import Answers
+
+
+def complain(message: str) -> None:
+    """Write a message to stderr, without a traceback and without its escape sequences."""
+    print(printable(message), file=sys.stderr, flush=True)
+
+
+def failure_text(index: int, error: BaseException) -> str:
+    """What is said of an item that failed; every line but the first is indented."""
+    text = f"item {index}: {type(error).__name__}: {error}"
+    return printable(text).replace("\n", "\n    ")
+
+
+class Report:
+    """What is told of a run while it goes on, and at its end."""
+
+    def __init__(self, answers: Answers, total: int | None, *, bar: bool) -> None:
+        self._answers = answers
+        self.done = 0
+        self.failed = 0
+        self._bar: Any = _make_bar(total) if bar else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def answer(self, line: bytes) -> None:
+        """An item was answered."""
+        with self._aside() if self._answers.is_terminal else nullcontext():
+            self._answers.write(line)
+        self._count()
+
+    def failure(self, index: int, error: BaseException) -> None:
+        """An item failed."""
+        self.failed += 1
+        with self._aside():
+            print(failure_text(index, error), file=sys.stderr, flush=True)
+        if self._bar is not None:
+            self._bar.set_postfix(failed=self.failed, refresh=False)
+        self._count()
+
+    def summary(self) -> str:
+        """How many items failed."""
+        return f"{self.failed} of {self.done} items failed"
+
+    def _count(self) -> None:
+        self.done += 1
+        if self._bar is not None:
+            self._bar.update()
+
+    def _aside(self) -> AbstractContextManager[None]:
+        """Take the bar away while something else is written to the terminal."""
+        if self._bar is None:
+            return nullcontext()
+        aside: AbstractContextManager[None] = self._bar.external_write_mode(file=sys.stderr)
+        return aside
+
+
+def _make_bar(total: int | None) -> Any:
+    from tqdm import tqdm
+
+    # A terminal that does not say how wide it is would get a bar of no width.
+    unknown = not os.get_terminal_size(sys.stderr.fileno()).columns
+    width = {"ncols": 80} if unknown else {"dynamic_ncols": True}
+    return tqdm(total=total, unit=" items", file=sys.stderr, **width)

@@ -1,0 +1,76 @@
+"""The items of a file or of a stream, through a pool, in order.
+
+A file is always ready to be read, so `imap` takes its lines as it needs them, which is fastest. A
+pipe or a terminal may have nothing for hours while an answer is due: there a thread of its own
+reads, and submits what it has read, so that nobody waits for a line to see an answer.
+
+Either way, what was read and not yet written is bounded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import count
+from queue import Queue
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+from processpool.outcome import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from processpool.cli.lines import Messages
+    from processpool.futures import PoolFuture
+    from processpool.pool import ProcessPool
+
+    Waiting = Queue[PoolFuture | BaseException | None]
+
+
+def outcomes(pool: ProcessPool, messages: Messages, *, blocking: bool) -> Iterator[Outcome]:
+    """The outcomes of all messages, in their order.
+
+    Args:
+        pool: an open pool.
+        messages: what to send.
+        blocking: whether reading them may take arbitrarily long.
+    """
+    run = _submitted(pool, messages) if blocking else _mapped(pool, messages)
+    for outcome in run:
+        error = messages.refused.pop(outcome.index, None)
+        yield outcome if error is None else replace(outcome, error=error)
+
+
+def _mapped(pool: ProcessPool, messages: Messages) -> Iterator[Outcome]:
+    return pool.imap(messages, details=True, on_error="return")
+
+
+def _submitted(pool: ProcessPool, messages: Messages) -> Iterator[Outcome]:
+    waiting: Waiting = Queue(maxsize=_look_ahead(pool))
+    # A daemon, since nothing can wake it while it waits for input.
+    Thread(target=_submit_all, args=(pool, messages, waiting), daemon=True).start()
+    for index in count():
+        future = waiting.get()
+        if future is None:
+            return
+        if isinstance(future, BaseException):
+            raise future
+        error = future.exception()
+        yield replace(future.record or Outcome(0, error=error), index=index)
+
+
+def _submit_all(pool: ProcessPool, messages: Iterator[Any], waiting: Waiting) -> None:
+    try:
+        for message in messages:
+            waiting.put(pool.submit(message))
+    except BaseException as error:
+        waiting.put(error)
+    else:
+        waiting.put(None)
+
+
+def _look_ahead(pool: ProcessPool) -> int:
+    """How many items may be under way: enough to keep every worker busy, as in `imap`."""
+    worker = pool.config.worker
+    pipeline = worker.protocol.pipeline if worker.kind == "command" else 1
+    return min(2 * pool.config.size.max * pipeline, pool.config.queue.max_pending)

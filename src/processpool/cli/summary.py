@@ -1,0 +1,89 @@
+"""A pool's declaration in a few lines: what was read, with its defaults, in the file's own words.
+
+The values of `env` are never shown; its names are.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from processpool.config import PoolConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from processpool.config import CommandWorkerConfig, PythonWorkerConfig
+
+_ALWAYS = ("size", "timeouts")
+_IF_SET = ("queue", "retry", "recycle", "limits", "restart")
+_DURATIONS = {"start", "request", "idle", "exit", "after", "cpu_time", "within", "backoff"}
+_SIZES = {"max_message", "above_memory", "memory"}
+_TIME_UNITS = ((3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms"))
+_SIZE_UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B"))
+
+
+def describe(config: PoolConfig) -> Iterator[str]:
+    """The lines that describe a pool."""
+    yield config.name
+    worker = config.worker
+    if worker.kind == "command":
+        yield from _command(worker)
+    else:
+        yield from _python(worker)
+    yield _row("cwd", str(worker.cwd))
+    yield _row("env", _environment(worker))
+    for name in _ALWAYS + _IF_SET:
+        section = getattr(config, name)
+        if name in _ALWAYS or section != PoolConfig.model_fields[name].get_default():
+            yield _row(name, _pairs(section.model_dump()))
+
+
+def _command(worker: CommandWorkerConfig) -> Iterator[str]:
+    yield _row("command", shlex.join(worker.command))
+    yield _row("protocol", _pairs(worker.protocol.model_dump()))
+    yield _row("codec", worker.codec)
+
+
+def _python(worker: PythonWorkerConfig) -> Iterator[str]:
+    yield _row("handler", worker.handler or "none: takes functions")
+    keys = ("setup", "teardown", "path", "preload", "threads", "reload")
+    for key in keys:
+        value = getattr(worker, key)
+        if value not in (None, ()):
+            yield _row(key, _value(key, value))
+
+
+def _environment(worker: CommandWorkerConfig | PythonWorkerConfig) -> str:
+    own = ", ".join(worker.env) or "nothing of its own"
+    if worker.inherit_env is True:
+        return f"{own}; inherits the pool's environment"
+    if worker.inherit_env is False:
+        return f"{own}; inherits nothing"
+    return f"{own}; inherits {', '.join(worker.inherit_env) or 'nothing'}"
+
+
+def _row(name: str, text: str) -> str:
+    return f"  {name:<9} {text}"
+
+
+def _pairs(section: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {_value(key, value)}" for key, value in section.items())
+
+
+def _value(key: str, value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, tuple | list):
+        return " ".join(_value(key, item) for item in value)
+    if key in _DURATIONS:
+        return _with_unit(round(value * 1000), _TIME_UNITS)
+    if key in _SIZES:
+        return _with_unit(value, _SIZE_UNITS)
+    return str(value)
+
+
+def _with_unit(value: int, units: tuple[tuple[int, str], ...]) -> str:
+    """The value in the largest unit that it is a whole number of."""
+    size, unit = next((pair for pair in units if value % pair[0] == 0 and value), units[-1])
+    return f"{value // size}{unit}"

@@ -1,0 +1,108 @@
+"""A worker of any program: requests and answers by a framing and a codec, on its standard pipes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import termios
+from contextlib import suppress
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
+
+from processpool.child.memory import LARGE, keep_large_blocks
+from processpool.engine.worker import Worker
+from processpool.errors import CodecError, ProtocolError
+from processpool.jobs import Reply
+
+if TYPE_CHECKING:
+    from processpool.functions import Task
+    from processpool.jobs import Batch
+    from processpool.process import Process
+    from processpool.protocols.codec import Codec
+    from processpool.protocols.framing import Framing
+
+_IOV_MAX = 512
+_JOIN_LIMIT = 256 * 1024
+
+
+class CommandWorker(Worker):
+    """A process that reads requests from its stdin and writes answers to its stdout."""
+
+    def __init__(
+        self, number: int, process: Process, framing: Framing, codec: Codec, ready: int
+    ) -> None:
+        super().__init__(number, process, ready)
+        self.framing = framing
+        self._decode = codec.decode
+        self._last_request = 0
+
+    def _stage_batch(self, batch: Batch) -> None:
+        self._stage(list(chain.from_iterable(batch.payloads)))
+
+    def _stage_one(self, payload: tuple[bytes, ...], task: Task | None) -> None:
+        self._stage(payload)
+
+    def _stage(self, buffers: list[bytes] | tuple[bytes, ...]) -> None:
+        size = sum(map(len, buffers))
+        self._last_request = size
+        if size <= _JOIN_LIMIT:
+            self._unsent.append(b"".join(buffers))
+            return
+        self._widen()
+        if size >= LARGE:
+            keep_large_blocks()
+        self._unsent.extend(memoryview(buffer) for buffer in buffers if buffer)
+
+    def _write_unsent(self) -> int:
+        if len(self._unsent) == 1:
+            return os.write(self.process.stdin, self._unsent[0])
+        return os.writev(self.process.stdin, list(islice(self._unsent, _IOV_MAX)))
+
+    def _feed(self, data: bytes) -> list[bytes]:
+        return self.framing.feed(data)
+
+    def decode(self, answers: list[bytes]) -> tuple[list[Any], bool]:
+        """The values of answers, and whether all are plain; bad ones become a `Reply`."""
+        try:
+            return list(map(self._decode, answers)), True
+        except CodecError:
+            return [self._decode_one(answer) for answer in answers], False
+
+    def _decode_one(self, answer: bytes) -> Any:
+        try:
+            return self._decode(answer)
+        except CodecError as error:
+            return Reply(error=error, raw=answer)
+
+    def ask_to_exit(self) -> None:
+        """Send the exit message, if there is one, and end the worker's input."""
+        if self.process.stdin >= 0:
+            with suppress(OSError):
+                os.write(self.process.stdin, self.framing.exit_message)
+            self.process.close_stdin()
+
+    @property
+    def is_clean(self) -> bool:
+        """True if nothing of an unfinished answer has arrived."""
+        return self.framing.error is None and self.framing.is_clean
+
+    def has_begun(self) -> bool:
+        """False if a worker that is dead has read nothing of its last request."""
+        if self.process.stdin < 0 or not self._last_request:
+            return True
+        answer = fcntl.ioctl(self.process.stdin, termios.FIONREAD, b"\0" * 4)
+        unread: int = struct.unpack("i", answer)[0]
+        return unread + sum(map(len, self._unsent)) < self._last_request
+
+    def fault(self) -> ProtocolError | None:
+        """What is wrong with what it has written, if anything is."""
+        return self.framing.error
+
+    def cut_off(self) -> ProtocolError | None:
+        """Set if its output ended in the middle of an answer."""
+        return self.framing.eof()
+
+    def unfinished(self) -> Reply:
+        """The bytes that it has written of its answer."""
+        return Reply(raw=self.framing.partial or None)

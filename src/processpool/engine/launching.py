@@ -1,0 +1,141 @@
+"""Starting one worker of each kind: the pipes, the shared memory, the process.
+
+Whatever fails on the way leaves no descriptor and no process behind.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import processpool
+from processpool.child import layout
+from processpool.child.arena import Arena
+from processpool.engine.command_worker import CommandWorker
+from processpool.engine.python_worker import PythonWorker, Shared
+from processpool.process import Command, Process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from processpool.protocols.codec import Codec
+    from processpool.protocols.framing import Framing
+
+READY_VARIABLE = "PROCESSPOOL_READY_FD"
+"""Tells a worker under `serve` where it can say that it is ready."""
+
+_BOOT = (
+    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "from processpool.child.bootstrap import main; main()"
+)
+_ROOT = str(Path(processpool.__file__).parent.parent)
+
+
+@dataclass(frozen=True)
+class CommandLauncher:
+    """Starts command workers."""
+
+    command: Command
+    make_framing: Callable[[], Framing]
+    codec: Codec
+
+    def __call__(self, number: int) -> CommandWorker:
+        """Start one.
+
+        Raises:
+            WorkerStartFailed: the program or the working directory is not usable.
+            OSError: the system has no process, descriptor or memory left.
+        """
+        with ExitStack() as undo:
+            ready, theirs = os.pipe()
+            undo.callback(os.close, ready)
+            try:
+                command = self.command.with_env({READY_VARIABLE: str(theirs)})
+                process = Process(command, (theirs,))
+            finally:
+                os.close(theirs)
+            undo.pop_all()
+        return CommandWorker(number, process, self.make_framing(), self.codec, ready)
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What a Python worker does before it is ready; functions by name, or pickled."""
+
+    handler: str | None = None
+    setup: str | bytes | None = None
+    teardown: str | None = None
+    path: tuple[str, ...] = ()
+    preload: tuple[str, ...] = ()
+
+    def pickled(self) -> bytes:
+        """As the worker reads it, with what holds in this process now."""
+        here = os.getcwd()
+        path = [*self.path, *(entry or here for entry in sys.path)]
+        orders = {
+            "handler": self.handler,
+            "setup": self.setup,
+            "teardown": self.teardown,
+            "path": path,
+            "argv": sys.argv[:1] if hasattr(sys, "argv") else [""],
+            "preload": self.preload,
+            "log_level": logging.getLogger().level,
+        }
+        return pickle.dumps(orders)
+
+
+@dataclass(frozen=True)
+class PythonLauncher:
+    """Starts Python workers."""
+
+    cwd: str
+    env: dict[str, str] = field(repr=False)
+    orders: Orders
+
+    def __str__(self) -> str:
+        return f"{sys.executable} (a Python worker)"
+
+    def __call__(self, number: int) -> PythonWorker:
+        """Start one.
+
+        Raises:
+            WorkerStartFailed: the working directory is missing.
+            OSError: the system has no process, descriptor or memory left.
+        """
+        with ExitStack() as undo, ExitStack() as theirs:
+            shared = Shared(*(self._memory(undo, name) for name in Shared._fields))
+            ready, told = os.pipe()
+            undo.callback(os.close, ready)
+            theirs.callback(os.close, told)
+            os.ftruncate(shared.inbox, layout.ARENA_BASE)
+            inbox = Arena(shared.inbox, layout.ARENA_BASE)
+            orders = self.orders.pickled()
+            os.pwrite(shared.inbox, orders, layout.PAGE_SIZE)
+            numbers = (*shared, told, layout.PAGE_SIZE, len(orders))
+            process = Process(self._command(numbers), (*shared, told), packets=True)
+            undo.pop_all()
+        return PythonWorker(number, process, shared, inbox, ready)
+
+    def _memory(self, undo: ExitStack, name: str) -> int:
+        fd = os.memfd_create(f"processpool-{name}")
+        undo.callback(os.close, fd)
+        return fd
+
+    def _command(self, numbers: tuple[Any, ...]) -> Command:
+        flags = _interpreter_flags()
+        argv = (sys.executable, *flags, "-c", _BOOT, _ROOT, *map(str, numbers))
+        return Command(argv, self.cwd, self.env)
+
+
+def _interpreter_flags() -> list[str]:
+    """The flags of this interpreter that hold for its workers too: -O, -W, -X and the like."""
+    import subprocess
+
+    flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+    return flags

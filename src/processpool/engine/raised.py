@@ -1,0 +1,43 @@
+"""What an item raised in its worker, raised again here."""
+
+from __future__ import annotations
+
+from pickle import loads
+from typing import TYPE_CHECKING
+
+from processpool.errors import RemoteError
+
+if TYPE_CHECKING:
+    from processpool.child.raised import Raised
+
+
+class RemoteTraceback(Exception):  # noqa: N818 - it is no error, but where one came from
+    """The traceback of the worker, as the cause of an exception that came from there."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.text}"""'
+
+
+def rebuild(raised: Raised) -> BaseException:
+    """The exception itself, or a `RemoteError` that tells of it; its cause is the traceback."""
+    pickled, name, message, text, cause = raised
+    error = _load(pickled) or RemoteError(f"{name}: {message}")
+    if isinstance(error, RemoteError):
+        error.type_name = name
+    error.__context__ = _load(cause)
+    error.__cause__ = RemoteTraceback(text)
+    return error
+
+
+def _load(pickled: bytes | None) -> BaseException | None:
+    if pickled is None:
+        return None
+    try:
+        error = loads(pickled)
+    except BaseException:  # the exception's own code runs here, and may raise anything
+        return None
+    return error if isinstance(error, BaseException) else None

@@ -1,0 +1,128 @@
+"""A pool on show: its widget, the thread that feeds it, and every output that it appears in.
+
+It holds the pool weakly: a pool that nobody uses any more is closed, on show or not. When the pool
+is closed, every output is replaced by a static table, and the widget is taken away.
+"""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from collections import deque
+from contextlib import contextmanager, suppress
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from processpool.states import PoolState
+from processpool.widget import static
+from processpool.widget.actions import carry_out
+from processpool.widget.feed import Feed
+from processpool.widget.updater import Updater
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from processpool.pool import ProcessPool
+    from processpool.widget.view import State
+    from processpool.widget.widget import PoolWidget
+
+log = logging.getLogger("processpool")
+
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+MAX_OUTPUTS = 100
+"""Outputs that are replaced at the end; older ones stay as they are."""
+
+
+class Display:
+    """The live display of one pool."""
+
+    def __init__(self, pool: ProcessPool) -> None:
+        self._pool = weakref.ref(pool)
+        self._feed = Feed()
+        self._feed.take(pool.snapshot(resources=False))
+        self._widget: PoolWidget | None = None
+        self._outputs: deque[Any] = deque(maxlen=MAX_OUTPUTS)
+        self._updater = Updater(self._look, self._answer)
+        self._ending = Lock()
+        self._before: State = {}
+
+    @property
+    def live(self) -> bool:
+        """True while it shows what happens."""
+        return self._widget is not None
+
+    def show(self) -> None:
+        """Put the widget into the output of the cell that runs."""
+        from IPython.display import display
+
+        from processpool.widget.widget import PoolWidget
+
+        if self._widget is None:
+            self._widget = PoolWidget(self._feed.everything(heard=False), self._updater.post)
+            self._updater.start()
+        view = {"version_major": 2, "version_minor": 0, "model_id": self._widget.model_id}
+        bundle = {WIDGET_VIEW: view, **static_bundle(self._feed.state)}
+        self._outputs.append(display(bundle, raw=True, display_id=True))
+
+    @contextmanager
+    def closing(self) -> Iterator[None]:
+        """The pool is closed meanwhile: look at it just before and after, and then end."""
+        self._updater.look_now()
+        self._before = self._feed.state
+        try:
+            yield
+        finally:
+            pool = self._pool()
+            if pool is not None and pool.state is PoolState.CLOSED:
+                self._updater.stop()
+                self._end(pool)
+
+    def _look(self) -> bool:
+        """Look at the pool, and send what has changed; False if it is closed, or gone."""
+        pool = self._pool()
+        if pool is None or pool.state is PoolState.CLOSED:
+            self._end(pool)
+            return False
+        state = self._feed.state
+        if state["order"] and state["state"] != PoolState.CLOSING:
+            self._before = state
+        frame = self._feed.take(pool.snapshot(resources=self._feed.next_looks()))
+        if frame is not None:
+            self._send(frame)
+        return True
+
+    def _answer(self, message: Any) -> None:
+        """The front end wants everything anew, or something done."""
+        if not isinstance(message, dict):
+            return
+        if message.get("kind") == "hello":
+            self._send(self._feed.everything())
+        elif message.get("kind") == "do":
+            pool = self._pool()
+            error = "the pool is gone" if pool is None else carry_out(pool, message)
+            self._send({"done": message.get("id"), "error": error})
+
+    def _send(self, content: dict[str, Any]) -> None:
+        if self._widget is not None:
+            self._widget.send(content)
+
+    def _end(self, pool: ProcessPool | None) -> None:
+        """Replace every output by a static table, and take the widget away; once."""
+        with self._ending:
+            widget, self._widget = self._widget, None
+        if widget is None:
+            return
+        if pool is not None:
+            self._feed.take(pool.snapshot(resources=False))
+        bundle = static_bundle(static.final(self._before, self._feed.state))
+        for output in self._outputs:
+            with suppress(Exception):
+                output.update(bundle, raw=True)
+        self._outputs.clear()
+        with suppress(Exception):
+            widget.close()
+
+
+def static_bundle(state: State) -> dict[str, str]:
+    """The static table in the forms that every viewer understands."""
+    return {"text/plain": static.to_text(state), "text/html": static.to_html(state)}

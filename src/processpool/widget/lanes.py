@@ -1,0 +1,110 @@
+"""The timeline: what every worker did in each quarter of a second of the last minute.
+
+Three rules hold here. A lane is a seat: a worker that replaces a dead one goes on in its lane, so
+that there are never more lanes than workers at a time. A column is one string, a letter for each
+lane. And the number of columns is bounded.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import groupby, islice, zip_longest
+from typing import TYPE_CHECKING
+
+from processpool.states import WorkerState
+
+if TYPE_CHECKING:
+    from processpool.snapshot import PoolSnapshot, WorkerSnapshot
+
+SECONDS = 60
+PER_SECOND = 4
+COLUMNS = SECONDS * PER_SECOND
+
+NOBODY, LOST, BEGAN, GOES_ON = ".", "x", "b", "c"
+"""No worker; a worker or an item was lost; busy with something new, or with the same as before."""
+LETTERS = {
+    WorkerState.STARTING: "s",
+    WorkerState.IDLE: "i",
+    WorkerState.BUSY: BEGAN,
+    WorkerState.LEASED: "l",
+    WorkerState.STOPPING: "e",
+}
+
+Run = tuple[int, str]
+"""How many columns in a row, and what each of them says."""
+
+
+class Lanes:
+    """The columns of the last minute, and who sits in which lane."""
+
+    def __init__(self) -> None:
+        self.seats: list[int] = []
+        """The worker of each lane; 0 where there is none."""
+        self._columns: deque[str] = deque(maxlen=COLUMNS)
+        self._slot: int | None = None
+        self._before: dict[int, WorkerSnapshot] = {}
+
+    def note(self, snapshot: PoolSnapshot) -> list[Run]:
+        """Take in a snapshot; returns the columns that are new, none if it comes too soon."""
+        slot = int(snapshot.at * PER_SECOND)
+        missed = 0 if self._slot is None else slot - self._slot - 1
+        if missed < 0:
+            return []
+        self._slot = slot
+        column = self._column({worker.id: worker for worker in snapshot.workers})
+        runs = [(1, column)]
+        if missed:  # nobody looked for a while: taken to have been as it is now
+            runs.insert(0, (min(missed, COLUMNS), column.replace(BEGAN, GOES_ON)))
+        for count, letters in runs:
+            self._columns.extend([letters] * count)
+        return runs
+
+    def all(self) -> list[Run]:
+        """Every column there is, equal neighbours joined."""
+        return [(len(list(equal)), column) for column, equal in groupby(self._columns)]
+
+    def _column(self, present: dict[int, WorkerSnapshot]) -> str:
+        lost = self._clear_seats(present)
+        self._seat([number for number in present if number not in self._before])
+        letters = [self._letter(present.get(number)) for number in self.seats]
+        for lane in lost:
+            letters[lane] = LOST
+        self._before = present
+        while self.seats and not self.seats[-1]:
+            self.seats.pop()
+        return "".join(letters)
+
+    def _clear_seats(self, present: dict[int, WorkerSnapshot]) -> list[int]:
+        """Free the seats of those who left; the lanes in which an item was lost with them."""
+        lost = []
+        for lane, number in enumerate(self.seats):
+            if number and number not in present:
+                self.seats[lane] = 0
+                if self._before[number].pending:
+                    lost.append(lane)
+        return lost
+
+    def _seat(self, newcomers: list[int]) -> None:
+        """Newcomers take the free seats, and then new ones."""
+        free = (lane for lane, number in enumerate(self.seats) if not number)
+        for number, lane in zip_longest(newcomers, islice(free, len(newcomers))):
+            if lane is None:
+                self.seats.append(number)
+            else:
+                self.seats[lane] = number
+
+    def _letter(self, worker: WorkerSnapshot | None) -> str:
+        if worker is None:
+            return NOBODY
+        before = self._before.get(worker.id)
+        if before is None:
+            return LETTERS[worker.state]
+        if worker.failed > before.failed:
+            return LOST
+        if worker.state is before.state is WorkerState.BUSY and _is_same_item(worker, before):
+            return GOES_ON
+        return LETTERS[worker.state]
+
+
+def _is_same_item(worker: WorkerSnapshot, before: WorkerSnapshot) -> bool:
+    return (worker.item, worker.handled) == (before.item, before.handled)

@@ -1,0 +1,66 @@
+"""What the workers last wrote to their standard error, line by line, with who wrote it.
+
+It is text from programs, so it is made printable here, and its lines and their number are bounded.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from processpool.printable import printable
+
+if TYPE_CHECKING:
+    from processpool.snapshot import PoolSnapshot, WorkerSnapshot
+
+KEPT = 200
+"""Lines that are remembered."""
+AT_ONCE = 20
+"""New lines that one look shows at most; of more, the last ones."""
+WIDTH = 300
+"""Characters of a line that are shown."""
+
+Line = tuple[int, str]
+"""A worker's number, and a line without its end; 0 stands for the display itself."""
+
+
+class Log:
+    """The last lines of all workers."""
+
+    def __init__(self) -> None:
+        self.lines: deque[Line] = deque(maxlen=KEPT)
+        self._seen: dict[int, int] = {}
+        """Worker → bytes of its stderr that were taken in."""
+
+    def note(self, snapshot: PoolSnapshot) -> list[Line]:
+        """Take in a snapshot; returns the lines that are new."""
+        fresh: list[Line] = []
+        for worker in snapshot.workers:
+            if worker.stderr_bytes != self._seen.get(worker.id, 0):
+                fresh += [(worker.id, line) for line in self._new_lines(worker)]
+        if len(self._seen) > len(snapshot.workers):
+            present = {worker.id for worker in snapshot.workers}
+            self._seen = {key: seen for key, seen in self._seen.items() if key in present}
+        if len(fresh) > AT_ONCE:
+            skipped = len(fresh) - AT_ONCE
+            fresh = [(0, f"… {skipped:,} lines are not shown …"), *fresh[-AT_ONCE:]]
+        self.lines.extend(fresh)
+        return fresh
+
+    def _new_lines(self, worker: WorkerSnapshot) -> list[str]:
+        count = worker.stderr_bytes - self._seen.get(worker.id, 0)
+        self._seen[worker.id] = worker.stderr_bytes
+        text = worker.stderr.encode("utf-8", "replace")[-count:].decode("utf-8", "replace")
+        return lines_of(text)
+
+
+def lines_of(text: str, last: int | None = None) -> list[str]:
+    """The lines of a worker's text, printable and not too long; with `last`, the last ones."""
+    lines = text.splitlines()
+    if last is not None:
+        lines = lines[-last:]
+    return [_cut(printable(line)) for line in lines if line.strip()]
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= WIDTH else line[: WIDTH - 1] + "…"

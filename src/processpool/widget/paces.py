@@ -1,0 +1,96 @@
+"""What numbers say only over time: items a second, how long an item usually takes, CPU use.
+
+It is all learnt from snapshots, so that watching a pool costs it nothing between two looks.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from processpool.snapshot import PoolSnapshot, WorkerSnapshot
+
+RATE_OVER = 2.0
+"""Seconds over which the pace is taken."""
+REMEMBERED = 256
+"""Items whose duration is remembered."""
+LATE_FACTOR = 3.0
+"""An item is late when it takes this many times as long as the median does,"""
+LATE_AT_LEAST = 1.0
+"""and at least these seconds."""
+
+
+class Paces:
+    """The figures of one pool over time. All of its memory is bounded by the pool's size."""
+
+    def __init__(self) -> None:
+        self.rate = 0.0
+        """Items finished a second."""
+        self.typical: float | None = None
+        """Seconds that an item takes, the median; None while that is not known."""
+        self.cpu: dict[int, float] = {}
+        """Worker → CPU use in percent of one CPU."""
+        self.memory: dict[int, int] = {}
+        """Worker → bytes."""
+        self._finished: deque[tuple[float, int]] = deque()
+        self._durations: deque[float] = deque(maxlen=REMEMBERED)
+        self._before: dict[int, WorkerSnapshot] = {}
+        self._at = 0.0
+        self._cpu_read: dict[int, tuple[float, float]] = {}
+
+    def note(self, snapshot: PoolSnapshot) -> None:
+        """Take in a snapshot."""
+        self._note_rate(snapshot)
+        present = {worker.id: worker for worker in snapshot.workers}
+        ended = [
+            seconds
+            for worker in snapshot.workers
+            if worker.handled and (seconds := self._seconds_each(worker, snapshot.at)) is not None
+        ]
+        if ended:
+            self._durations.extend(ended)
+            self.typical = median(self._durations)
+        for worker in snapshot.workers:
+            if worker.cpu is not None:
+                self._note_resources(worker, worker.cpu, snapshot.at)
+        self._before, self._at = present, snapshot.at
+        self._forget_all_but(present)
+
+    def is_late(self, worker: WorkerSnapshot) -> bool:
+        """True if its item takes much longer than items usually do."""
+        if self.typical is None or worker.item_age is None or worker.item is None:
+            return False
+        return worker.item_age > max(LATE_FACTOR * self.typical, LATE_AT_LEAST)
+
+    def _note_rate(self, snapshot: PoolSnapshot) -> None:
+        seen = self._finished
+        seen.append((snapshot.at, snapshot.finished))
+        while len(seen) > 2 and seen[1][0] <= snapshot.at - RATE_OVER:
+            seen.popleft()
+        (since, before), (now, finished) = seen[0], seen[-1]
+        self.rate = (finished - before) / (now - since) if now > since else 0.0
+
+    def _seconds_each(self, worker: WorkerSnapshot, now: float) -> float | None:
+        """How long the items took that it has finished since it was last seen."""
+        before = self._before.get(worker.id)
+        if before is None or before.item_age is None or before.handled == worker.handled:
+            return None
+        began = self._at - before.item_age
+        ended = now - (worker.item_age or 0.0)
+        return max(ended - began, 0.0) / (worker.handled - before.handled)
+
+    def _note_resources(self, worker: WorkerSnapshot, cpu: float, now: float) -> None:
+        self.memory[worker.id] = worker.memory or 0
+        read_at, before = self._cpu_read.get(worker.id, (now - worker.age, 0.0))
+        if now > read_at:
+            self.cpu[worker.id] = max(cpu - before, 0.0) / (now - read_at) * 100
+        self._cpu_read[worker.id] = now, cpu
+
+    def _forget_all_but(self, present: Collection[int]) -> None:
+        for figures in (self.cpu, self.memory, self._cpu_read):
+            for number in [number for number in figures if number not in present]:
+                del figures[number]

@@ -1,0 +1,48 @@
+"""Which workers have a row, and in which order.
+
+With more workers than rows, those that failed and those whose item is late win. The order is kept
+as calm as can be: a row moves only when a worker fails, or its item becomes late.
+"""
+
+from __future__ import annotations
+
+from heapq import nsmallest
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from processpool.snapshot import WorkerSnapshot
+
+ROWS = 40
+SLOW = 1.0
+"""Seconds from which on an item's age decides whether its worker has a row."""
+
+Rank = tuple[bool, bool, float, bool, int]
+
+
+def choose(
+    workers: Collection[WorkerSnapshot], late: Collection[int], shown: Collection[int]
+) -> list[WorkerSnapshot]:
+    """The workers that have a row, in their order.
+
+    Args:
+        workers: all of them.
+        late: the numbers of those whose item takes unusually long.
+        shown: the numbers of those that have a row now, and keep it if all else is equal.
+    """
+
+    def rank(worker: WorkerSnapshot) -> Rank:
+        age = worker.item_age or 0.0
+        slow = -age if age >= SLOW else 0.0
+        return not worker.failed, worker.id not in late, slow, worker.id not in shown, worker.id
+
+    def place(worker: WorkerSnapshot) -> tuple[int, float, int]:
+        if worker.failed:
+            return 0, 0.0, worker.id
+        if worker.id in late:
+            return 1, -(worker.item_age or 0.0), worker.id
+        return 2, 0.0, worker.id
+
+    chosen = workers if len(workers) <= ROWS else nsmallest(ROWS, workers, key=rank)
+    return sorted(chosen, key=place)

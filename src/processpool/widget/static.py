@@ -1,0 +1,124 @@
+"""A pool as a table that needs no kernel and no script: for saved notebooks, GitHub and nbconvert.
+
+Plain HTML without styles, which every viewer keeps; and the same as text. All that comes from a
+worker is escaped.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from processpool.states import PoolState, WorkerState
+from processpool.widget import words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from processpool.widget.view import State
+
+COLUMNS = ("worker", "pid", "state", "item", "handled", "failed", "CPU", "memory")
+ENDED = "ended"
+"""The state of the workers of a pool that is closed."""
+_CLOSED_GLYPH = words.POOL_GLYPHS[PoolState.CLOSED]
+
+
+def final(before: State, after: State) -> State:
+    """The state of a closed pool: its totals, and the workers that it had before it was closed."""
+    if after["order"] or not before:
+        return after
+    rows = {key: [row[0], ENDED, None, None, *row[4:8], False, None] for key, row in _rows(before)}
+    return {**after, "order": before["order"], "rows": rows, "hidden": before["hidden"]}
+
+
+def headline(state: State) -> str:
+    """The pool in one line."""
+    glyph = words.POOL_GLYPHS[PoolState(state["state"])]
+    parts = [f"{glyph} {state['name']}: {state['state']}"]
+    alive = sum(state["workers"].values())
+    if alive:
+        counts = [f"{count} {word}" for word, count in state["workers"].items() if count]
+        parts.append(f"{alive} worker{'s' * (alive != 1)} ({', '.join(counts)})")
+    if state["queued"]:
+        parts.append(f"{words.amount(state['queued'])} queued")
+    parts.append(f"{words.amount(state['finished'])} done")
+    parts.append(f"{words.amount(state['failed'])} failed")
+    return " · ".join(parts)
+
+
+def to_text(state: State) -> str:
+    """The pool as a table in plain text."""
+    lines = [headline(state), *_map_lines(state)]
+    if state["order"]:
+        table = [list(COLUMNS), *(cells for cells in _cells(state))]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines += ["  ".join(map(str.ljust, cells, widths)).rstrip() for cells in table]
+    lines += _notes(state)
+    return "\n".join(lines)
+
+
+def to_html(state: State) -> str:
+    """The pool as a table in HTML."""
+    parts = [f"<p><strong>{escape(headline(state))}</strong></p>"]
+    parts += [f"<p>{escape(line)}</p>" for line in _map_lines(state)]
+    if state["order"]:
+        parts.append(_table(state))
+    parts += [f"<pre>{escape(line)}</pre>" for line in _notes(state)]
+    return "\n".join(parts)
+
+
+def _table(state: State) -> str:
+    head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
+    body = "\n".join(
+        f'<tr><th scope="row">{first}</th>' + "".join(f"<td>{cell}</td>" for cell in rest) + "</tr>"
+        for first, *rest in ([escape(cell) for cell in cells] for cells in _cells(state))
+    )
+    return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+
+
+def _cells(state: State) -> Iterator[list[str]]:
+    for key, row in _rows(state):
+        pid, word, item, _, handled, failed, cpu, memory, _, _ = row
+        yield [
+            key,
+            _text(pid),
+            f"{_glyph(word)} {word}",
+            _text(item),
+            words.amount(handled),
+            words.amount(failed),
+            "" if cpu is None else f"{cpu} %",
+            "" if memory is None else words.size(memory),
+        ]
+
+
+def _rows(state: State) -> Iterator[tuple[str, list[Any]]]:
+    return ((str(number), state["rows"][str(number)]) for number in state["order"])
+
+
+def _glyph(word: str) -> str:
+    return _CLOSED_GLYPH if word == ENDED else words.WORKER_GLYPHS[WorkerState(word)]
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _map_lines(state: State) -> list[str]:
+    lines = []
+    for _, label, done, failed, total, _, eta in state["maps"]:
+        of = f" of {words.amount(total)}" if total is not None else ""
+        line = f"{label}: {words.amount(done)}{of} done"
+        line += f", {words.amount(failed)} failed" if failed else ""
+        lines.append(line + (f", about {words.duration(eta)} to go" if eta else ""))
+    return lines
+
+
+def _notes(state: State) -> list[str]:
+    notes = []
+    if state["hidden"]:
+        notes.append(f"… and {words.amount(state['hidden'])} more workers")
+    error = state["error"]
+    if error is not None:
+        where = f"Last error, worker {error['worker']}: " if error["worker"] else "Last error: "
+        notes.append("\n".join([where + error["text"], *(f"  {line}" for line in error["log"])]))
+    return notes

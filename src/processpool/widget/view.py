@@ -1,0 +1,125 @@
+"""What a display shows of a pool: `render` turns a snapshot into plain data, and does nothing else.
+
+The state that comes out is JSON: numbers, texts, lists, and dictionaries with text keys. Times are
+seconds of the pool's clock, so that an age grows without anything being sent. `front/store.js`
+reads it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from processpool.printable import printable
+from processpool.states import WorkerState
+from processpool.widget.log import lines_of
+from processpool.widget.rows import choose
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from processpool.snapshot import Failure, MapSnapshot, PoolSnapshot, WorkerSnapshot
+
+State = dict[str, Any]
+
+LABELLED_LANES = 24
+"""With more lanes than this there is no room to say whose they are."""
+ERROR_LINES = 20
+ERROR_WIDTH = 2000
+_TENTHS = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a snapshot does not say by itself."""
+
+    rate: float = 0.0
+    """Items finished a second."""
+    typical: float | None = None
+    """Seconds that an item usually takes."""
+    cpu: Mapping[int, float] = field(default_factory=dict)
+    """Worker → percent of one CPU."""
+    memory: Mapping[int, int] = field(default_factory=dict)
+    """Worker → bytes."""
+    late: Collection[int] = ()
+    """Workers whose item takes unusually long."""
+    seats: Sequence[int] = ()
+    """Lane → worker."""
+
+
+def render(snapshot: PoolSnapshot, figures: Figures, shown: Collection[int] = ()) -> State:
+    """The state that a display shows.
+
+    Args:
+        snapshot: the pool.
+        figures: what is known besides.
+        shown: the numbers of the workers that have a row now.
+    """
+    rows = choose(snapshot.workers, figures.late, shown)
+    return {
+        "name": snapshot.name,
+        "state": str(snapshot.state),
+        "workers": {str(state): snapshot.count(state) for state in WorkerState},
+        "size": [snapshot.min, snapshot.max],
+        "queued": snapshot.queued,
+        "running": snapshot.running,
+        "finished": snapshot.finished,
+        "failed": snapshot.failed,
+        "rate": round(figures.rate, 1),
+        "maps": [_map(run, snapshot.at) for run in snapshot.maps],
+        "order": [row.id for row in rows],
+        "rows": {str(row.id): _row(row, figures, snapshot.at) for row in rows},
+        "hidden": len(snapshot.workers) - len(rows),
+        "lanes": list(figures.seats) if len(figures.seats) <= LABELLED_LANES else [],
+        "error": None if snapshot.last_failure is None else _error(snapshot.last_failure),
+    }
+
+
+def _row(worker: WorkerSnapshot, figures: Figures, now: float) -> list[Any]:
+    """One worker: pid, state, item, since, handled, failed, CPU, memory, late, progress."""
+    since = None if worker.item_age is None else round(now - worker.item_age, _TENTHS)
+    cpu = figures.cpu.get(worker.id)
+    return [
+        worker.pid,
+        str(worker.state),
+        worker.item,
+        since,
+        worker.handled,
+        worker.failed,
+        None if cpu is None else round(cpu),
+        figures.memory.get(worker.id),
+        worker.id in figures.late,
+        _progress(worker.progress),
+    ]
+
+
+def _progress(progress: tuple[float, float | None, str] | None) -> list[Any] | None:
+    if progress is None:
+        return None
+    done, total, note = progress
+    return [done, total, printable(note)[:80]]
+
+
+def _map(run: MapSnapshot, now: float) -> list[Any]:
+    """One map: number, label, done, failed, total, since, seconds still to go."""
+    eta = run.eta
+    since = round(now - run.seconds, _TENTHS)
+    label = printable(run.label)[:80]
+    return [
+        run.id,
+        label,
+        run.done,
+        run.failed,
+        run.total,
+        since,
+        None if eta is None else round(eta),
+    ]
+
+
+def _error(failure: Failure) -> State:
+    return {
+        "at": round(failure.at, _TENTHS),
+        "text": printable(failure.error)[:ERROR_WIDTH],
+        "worker": failure.worker_id,
+        "log": lines_of(failure.stderr, last=ERROR_LINES),
+    }

@@ -1,0 +1,56 @@
+"""How a display writes what a snapshot says: a word and a glyph for each state, numbers short.
+
+A state always shows as word and glyph, so that no colour is needed to read it. The same units are
+written by the front end, in `front/words.js`.
+"""
+
+from __future__ import annotations
+
+from processpool.states import PoolState, WorkerState
+
+WORKER_GLYPHS = {
+    WorkerState.STARTING: "◌",
+    WorkerState.IDLE: "○",
+    WorkerState.BUSY: "●",
+    WorkerState.LEASED: "◆",
+    WorkerState.STOPPING: "◍",
+}
+POOL_GLYPHS = {
+    PoolState.NEW: "○",
+    PoolState.OPEN: "●",
+    PoolState.PAUSED: "⏸",
+    PoolState.CLOSING: "◍",
+    PoolState.CLOSED: "■",
+    PoolState.BROKEN: "✖",
+}
+_SIZES = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+
+
+def amount(number: float) -> str:
+    """A count, with thousands set apart: `12,345`."""
+    return f"{number:,.0f}"
+
+
+def rate(number: float) -> str:
+    """Items a second, with as many digits as say something."""
+    return f"{number:,.0f}" if number >= 10 else f"{number:.1f}"
+
+
+def duration(seconds: float) -> str:
+    """A time span: `0.3 s`, `12 s`, `3:05`, `1:02:03`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def size(number: int) -> str:
+    """Bytes in the unit that fits: `512 B`, `3.4 MiB`."""
+    for unit, name in _SIZES:
+        if number >= unit:
+            value = number / unit
+            return f"{value:.0f} {name}" if value >= 10 else f"{value:.1f} {name}"
+    return f"{number} B"

@@ -1,0 +1,7 @@
+"""The tasks under `serve`."""
+
+from tasks import handle
+
+from processpool import serve
+
+serve(handle)

@@ -1,0 +1,216 @@
+"""What the tests of the scheduler share: a job that notes, commands as words, a check of the books.
+
+`Bench` is the scheduler with the clock in hand: each of its methods is an event, returns the
+commands as words, and checks that all numbers still agree.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+from processpool.jobs import Batch, Job, Origin
+from processpool.scheduler import (
+    Command,
+    Drop,
+    Grant,
+    Kill,
+    LeaseWaiter,
+    Lost,
+    Policy,
+    Scheduler,
+    Send,
+    Slot,
+    Stop,
+    Terminate,
+)
+from processpool.states import PoolState, WorkerState
+
+
+class NotedJob(Job):
+    """A job that delivers nowhere; its items are called `a0`, `a1`, …"""
+
+    __slots__ = ("name", "wanted")
+
+    def __init__(self, name: str, timeout: float | None = None) -> None:
+        super().__init__(timeout)
+        self.name = name
+        self.wanted = True
+
+    def begin(self) -> bool:
+        return self.wanted
+
+    def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
+        raise AssertionError("the scheduler delivers nothing")
+
+    def drop(self, batch: Batch, error: BaseException | None) -> None:
+        raise AssertionError("the scheduler drops nothing")
+
+
+def items(batch: Batch) -> list[str]:
+    """The names of a batch's items."""
+    assert isinstance(batch.job, NotedJob)
+    names = [f"{batch.job.name}{batch.start + offset}" for offset in range(len(batch))]
+    assert list(batch.payloads) == names, "payloads and indexes have come apart"
+    return names
+
+
+def words(commands: list[Command]) -> list[str]:
+    """Commands as they are compared: `send 1 a0 a1`, `lost a0: timeout`, `drop a1: closing`."""
+    return [_word(command) for command in commands]
+
+
+def _word(command: Command) -> str:
+    match command:
+        case Send(worker, batch):
+            return " ".join(["send", str(worker), *items(batch)])
+        case Stop(worker):
+            return f"stop {worker}"
+        case Terminate(worker):
+            return f"terminate {worker}"
+        case Kill(worker):
+            return f"kill {worker}"
+        case Grant(worker):
+            return f"grant {worker}"
+        case Lost(batch, fate):
+            return f"lost {' '.join(items(batch))}: {fate}"
+        case Drop(batch, state):
+            return f"drop {' '.join(items(batch))}: {state}"
+    raise AssertionError(command)
+
+
+def check(scheduler: Scheduler) -> None:
+    """Recompute every number and index that the scheduler keeps, and compare."""
+    slots = scheduler.slots.values()
+    assert scheduler.counts == {
+        state: sum(slot.state is state for slot in slots) for state in WorkerState
+    }
+    waiting = [batch for batch in scheduler._queue if not batch.job.cancelled]
+    assert scheduler.queued == sum(map(len, waiting))
+    assert scheduler.running == sum(slot.load for slot in slots)
+    for job in {batch.job for batch in scheduler._queue}:
+        assert job.queued == sum(len(batch) for batch in waiting if batch.job is job)
+    assert set(scheduler._idle) == {s.id for s in slots if s.state is WorkerState.IDLE}
+    for slot in slots:
+        _check_slot(scheduler, slot)
+    _check_no_work_is_forgotten(scheduler, waiting)
+
+
+def _check_slot(scheduler: Scheduler, slot: Slot) -> None:
+    window = scheduler.policy.window
+    assert slot.load == sum(map(len, slot.inflight)) <= window
+    assert bool(slot.load) == (slot.state is WorkerState.BUSY) or slot.state is WorkerState.STOPPING
+    if slot.id in scheduler._roomy:
+        assert slot.state is WorkerState.BUSY
+        assert slot.load < window
+        assert slot.retiring is None
+    if slot.deadline is not None:
+        assert slot.timer is not None
+        assert slot.timer <= slot.deadline
+        assert (slot.timer, slot.id) in scheduler._timers
+
+
+def _check_no_work_is_forgotten(scheduler: Scheduler, waiting: list[Batch]) -> None:
+    if scheduler.state in (PoolState.OPEN, PoolState.CLOSING):
+        free = scheduler._idle or scheduler._roomy
+        assert not (waiting and free), "an item waits, though a worker is free"
+        assert not (scheduler._waiters and scheduler._idle), "a lease waits, though one is free"
+
+
+class Bench:
+    """A scheduler and its clock."""
+
+    def __init__(self, **numbers: Any) -> None:
+        """`numbers` are those of the policy that matter to the test."""
+        usual: dict[str, Any] = {"min": 1, "max": 2, "max_failures": 2, "backoff": (1.0, 4.0)}
+        usual |= numbers
+        self.policy = Policy(**{"spare": usual["max"]} | usual)
+        self.scheduler = Scheduler(self.policy)
+        self.now = 100.0
+        self._names = (chr(ord("a") + number % 26) for number in count())
+
+    def job(self, timeout: float | None = None) -> NotedJob:
+        """A new job; they are called a, b, c, …"""
+        return NotedJob(next(self._names), timeout)
+
+    def submit(self, job: NotedJob, size: int = 1, start: int = 0) -> list[str]:
+        payloads = [f"{job.name}{start + offset}" for offset in range(size)]
+        return self._done(self.scheduler.submit(Batch(job, start, payloads, self.now), self.now))
+
+    def start_all(self) -> list[int]:
+        """Start what is wanted now; the numbers of the workers."""
+        started = []
+        while (slot := self.scheduler.spawn(self.now)) is not None:
+            started.append(slot.id)
+            check(self.scheduler)
+        return started
+
+    def ready(self, worker: int) -> list[str]:
+        return self._done(self.scheduler.ready(worker, self.now))
+
+    def ready_all(self) -> list[str]:
+        """Start what is wanted, and have all of it become ready."""
+        return [word for worker in self.start_all() for word in self.ready(worker)]
+
+    def answered(self, worker: int, count: int = 1, failed: int = 0) -> list[str]:
+        """The worker answers: `done a0`, and what follows from it."""
+        done, commands = self.scheduler.answered(worker, count, self.now, failed)
+        return [f"done {' '.join(items(batch))}" for batch in done] + self._done(commands)
+
+    def exited(self, worker: int, *, failed_start: bool = False, begun: bool = True) -> list[str]:
+        return self._done(
+            self.scheduler.exited(worker, self.now, failed_start=failed_start, begun=begun)
+        )
+
+    def lease(self) -> tuple[LeaseWaiter, list[str]]:
+        waiter = LeaseWaiter()
+        return waiter, self._done(self.scheduler.lease(waiter, self.now))
+
+    def release(self, worker: int, handled: int = 1) -> list[str]:
+        return self._done(self.scheduler.release(worker, handled, self.now))
+
+    def take(self) -> int | None:
+        slot = self.scheduler.take(self.now)
+        check(self.scheduler)
+        return None if slot is None else slot.id
+
+    def cancel(self, job: Job, *, kill: bool = False) -> list[str]:
+        return self._done(self.scheduler.cancel(job, kill=kill))
+
+    def kill(self, worker: int, fate: str = "killed") -> list[str]:
+        return self._done(self.scheduler.kill(worker, fate))
+
+    def retire(self, worker: int) -> list[str]:
+        return self._done(self.scheduler.retire(worker, "restarted", self.now))
+
+    def close(self, grace: float | None = None) -> list[str]:
+        deadline = None if grace is None else self.now + grace
+        return self._done(self.scheduler.close(deadline, self.now))
+
+    def after(self, seconds: float) -> list[str]:
+        """So much time goes by, and every timer goes off; no worker is started."""
+        end = self.now + seconds
+        out: list[str] = []
+        while (due := self._next_timer()) is not None and due <= end:
+            asked_for = self.scheduler.next_deadline
+            assert asked_for is not None
+            assert asked_for <= due
+            self.now = max(self.now, due)
+            out += self._done(self.scheduler.tick(self.now))
+        self.now = end
+        return out
+
+    def _next_timer(self) -> float | None:
+        times = [when for when, _ in self.scheduler._timers]
+        closing = self.scheduler._close_deadline
+        return min(times if closing is None else [*times, closing], default=None)
+
+    def pool_state(self) -> PoolState:
+        return self.scheduler.state
+
+    def state(self, worker: int) -> WorkerState:
+        return self.scheduler.slots[worker].state
+
+    def _done(self, commands: list[Command]) -> list[str]:
+        check(self.scheduler)
+        return words(commands)
