@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from processpool.errors import ProcessPoolError
 from processpool.jobs import Batch, Job, Origin, Reply, attach
 from processpool.outcome import Outcome
+from processpool.pace import Pace
 from processpool.snapshot import MapSnapshot
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 OnError = Literal["raise", "return", "skip"]
 Arrived = tuple[Batch, list[Any], Origin | None]
 
-MAX_CHUNK = 512
+MAX_CHUNK = 4096
 """Items read from the input at a time, at most."""
 SLOW_INPUT = 0.001
 """Seconds after which a chunk of input counts as slow to read, and the next is smaller."""
@@ -55,13 +56,14 @@ class MapOptions:
             raise ValueError(
                 f"on_error must be 'raise', 'return' or 'skip', got {self.on_error!r}"
             )
+        if self.buffersize is not None and self.buffersize < 1:
+            raise ValueError(f"buffersize must be at least 1, got {self.buffersize}")
 
 
 class MapRun(Job):
     """One map, from its input to its answers."""
 
-    def __init__(self, engine: Engine, items: Items, options: MapOptions, ahead: int) -> None:
-        """`ahead` items are read beyond what was taken."""
+    def __init__(self, engine: Engine, items: Items, options: MapOptions) -> None:
         super().__init__(options.timeout, next(_numbers))
         self._engine = engine
         self._input, self._pack, self._total, self.task = items
@@ -69,7 +71,9 @@ class MapRun(Job):
         self._ordered = options.ordered
         self._details = options.details
         self._eager = options.eager
-        self._ahead = ahead
+        self._buffersize = options.buffersize
+        self._pace = None if self.task is None else Pace()
+        self.window = None if self._pace is None else self._pace.window
         self.label = options.progress if isinstance(options.progress, str) else f"map {self.number}"
         self._began = monotonic()
         self._condition = Condition()
@@ -88,6 +92,9 @@ class MapRun(Job):
     def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
         """Answers have come: put them down, and wake the consumer if it can go on."""
         plain = origin.plain
+        if self._pace is not None:
+            self._pace.learn(len(batch), origin.until - origin.since)
+            self.window = self._pace.window
         with self._condition:
             self._put(batch, answers, None if plain and not self._details else origin)
             if not plain:
@@ -138,7 +145,7 @@ class MapRun(Job):
         if self._error is not None or not self._outstanding:
             self._condition.notify()
         elif self._eager:
-            if not self._exhausted and self._outstanding <= self._ahead // 2:
+            if not self._exhausted and self._outstanding <= self._ahead() // 2:
                 self._condition.notify()
         elif not self._ordered or self._next in self._arrived:
             self._condition.notify()
@@ -178,8 +185,9 @@ class MapRun(Job):
     def _read_ahead(self) -> None:
         """Read input as far as is allowed, and submit it."""
         while not self._exhausted:
-            room = self._ahead - (self._read - self._taken if not self._eager else self._outstanding)
-            if room <= 0 or (room < self._ahead // 2 and self._outstanding):
+            ahead = self._ahead()
+            room = ahead - (self._outstanding if self._eager else self._read - self._taken)
+            if room <= 0 or (room < ahead // 2 and self._outstanding):
                 return
             began = monotonic()
             items = list(islice(self._input, min(self._chunk_size, room)))
@@ -188,6 +196,16 @@ class MapRun(Job):
             fast = monotonic() - began < SLOW_INPUT
             self._chunk_size = min(self._chunk_size * 2, MAX_CHUNK) if fast else 1
             self._submit(items)
+
+    def _ahead(self) -> int:
+        """How many items are read before they are needed: enough to keep every worker busy."""
+        if self._buffersize is not None:
+            return self._buffersize
+        policy = self._engine.scheduler.policy
+        capacity = policy.max * (self.window or policy.window)
+        if self._eager:
+            return min(4 * capacity + MAX_CHUNK, self._engine.max_pending + capacity)
+        return min(2 * capacity, self._engine.max_pending + capacity)
 
     def _submit(self, items: list[Any]) -> None:
         now = monotonic()
@@ -241,7 +259,7 @@ class MapRun(Job):
         if self._exhausted:
             return False
         pending = self._outstanding if self._eager else self._read - self._taken
-        return pending <= self._ahead // 2 or not self._outstanding
+        return pending <= self._ahead() // 2 or not self._outstanding
 
     def _ready(self) -> list[Arrived]:
         if not self._ordered:
@@ -272,14 +290,16 @@ class MapRun(Job):
                 yield [record.value if record.error is None else record.error]
 
 
-def run_map(engine: Engine, items: Items, options: MapOptions) -> Iterator[Any]:
-    """Run a map; its results, one after another.
+def run_map(
+    engine: Engine, items: Items, options: MapOptions, *, bar: bool = True
+) -> Iterator[Any]:
+    """Run a map; its results, one after another. `bar` says whether there may be a progress bar.
 
     Not a generator itself: the map is known to the pool from here on, and starts at the first
     `next`, or at once if it is eager.
     """
-    run = MapRun(engine, items, options, ahead=_look_ahead(engine, options))
-    return _results_of(run, options.progress, items.total)
+    run = MapRun(engine, items, options)
+    return _results_of(run, bar and options.progress, items.total)
 
 
 def _results_of(run: MapRun, progress: bool | str, total: int | None) -> Iterator[Any]:
@@ -294,16 +314,3 @@ def _results_of(run: MapRun, progress: bool | str, total: int | None) -> Iterato
         for chunk in run.chunks():
             yield from chunk
             bar.update(len(chunk))
-
-
-def _look_ahead(engine: Engine, options: MapOptions) -> int:
-    """How many items are read before they are needed: enough to keep every worker busy."""
-    policy = engine.scheduler.policy
-    capacity = 2 * policy.max * policy.window
-    if options.eager:
-        return min(max(4 * capacity, 4 * MAX_CHUNK), engine.max_pending)
-    if options.buffersize is None:
-        return min(capacity, engine.max_pending)
-    if options.buffersize < 1:
-        raise ValueError(f"buffersize must be at least 1, got {options.buffersize}")
-    return options.buffersize

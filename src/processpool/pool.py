@@ -8,7 +8,7 @@ from a future's callback.
 from __future__ import annotations
 
 import weakref
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +26,14 @@ from processpool.states import PoolState
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Collection, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from types import EllipsisType, TracebackType
     from typing import Self
 
     from processpool.config import PoolConfig
     from processpool.forms import Request
     from processpool.snapshot import PoolSnapshot
+    from processpool.widget.display import Display
 
 
 class ProcessPool:
@@ -48,6 +50,7 @@ class ProcessPool:
         self.config = config
         self._engine, self._form = build_engine(config)
         self._finalizer: weakref.finalize[Any, Any] | None = None
+        self._display: Display | None = None
 
     @classmethod
     def from_yaml(
@@ -113,18 +116,20 @@ class ProcessPool:
         self._engine.emit(events.PoolOpened(monotonic()))
         return self
 
-    def close(self, grace: float | None | EllipsisType = ...) -> None:
+    def close(self, grace: float | EllipsisType | None = ...) -> None:
         """Take nothing more, finish what was submitted, end every worker, and wait for it.
 
         Args:
             grace: seconds that submitted work may still take, `timeouts.exit` if not given; what
                 is not done by then fails with `PoolClosed`. None waits as long as it takes.
         """
-        self._engine.close(self.config.timeouts.exit if grace is ... else grace)
+        with self._showing_the_end():
+            self._engine.close(self.config.timeouts.exit if grace is ... else grace)
 
     def kill(self) -> None:
         """End every worker at once; what they had, and what waits, fails with `PoolClosed`."""
-        self._engine.kill()
+        with self._showing_the_end():
+            self._engine.kill()
 
     def __enter__(self) -> Self:
         return self.open()
@@ -186,7 +191,7 @@ class ProcessPool:
     def map(
         self,
         *args: Any,
-        timeout: float | None | EllipsisType = ...,
+        timeout: float | EllipsisType | None = ...,
         on_error: OnError = "raise",
         progress: bool | str = False,
         details: bool = False,
@@ -198,7 +203,8 @@ class ProcessPool:
             timeout: seconds that one item may take, instead of `timeouts.request`.
             on_error: `raise` stops the map at the first error; `return` puts the error in the
                 item's place; `skip` leaves the item out.
-            progress: show a progress bar; a string is its label.
+            progress: show a progress bar, unless the pool's widget is on show, which has one
+                for every map; a string is its label.
             details: `Outcome` records instead of values.
 
         Returns:
@@ -210,7 +216,7 @@ class ProcessPool:
     def imap(
         self,
         *args: Any,
-        timeout: float | None | EllipsisType = ...,
+        timeout: float | EllipsisType | None = ...,
         on_error: OnError = "raise",
         progress: bool | str = False,
         details: bool = False,
@@ -233,7 +239,7 @@ class ProcessPool:
     def imap_unordered(
         self,
         *args: Any,
-        timeout: float | None | EllipsisType = ...,
+        timeout: float | EllipsisType | None = ...,
         on_error: OnError = "raise",
         progress: bool | str = False,
         details: bool = False,
@@ -247,7 +253,8 @@ class ProcessPool:
     def _run_map(self, method: str, args: tuple[Any, ...], options: MapOptions) -> Iterator[Any]:
         items = self._form.many(method, args)
         self._require_open()
-        return run_map(self._engine, items, options)
+        on_show = self._display is not None and self._display.live
+        return run_map(self._engine, items, options, bar=not on_show)
 
     def lease(self, timeout: float | None = None) -> Lease:
         """A worker of your own, driven by hand, until it is released.
@@ -388,6 +395,19 @@ class ProcessPool:
             f"{now.queued} queued, {now.finished} done, {now.failed} failed>"
         )
 
+    def _ipython_display_(self) -> None:
+        from processpool.widget import show
+
+        show(self)
+
+    def _repr_html_(self) -> str:
+        from processpool.widget import to_html
+
+        return to_html(self)
+
+    def _showing_the_end(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._display is None else self._display.closing()
+
     def _require_open(self) -> None:
         if not self._engine.opened:
             raise PoolClosed(
@@ -398,5 +418,5 @@ class ProcessPool:
         if error is not None:
             raise error
 
-    def _seconds(self, timeout: float | None | EllipsisType) -> float | None:
+    def _seconds(self, timeout: float | EllipsisType | None) -> float | None:
         return self.config.timeouts.request if timeout is ... else timeout

@@ -82,14 +82,18 @@ class Command:
             )
         return path
 
-    def explain(self, path: str, error: OSError) -> OSError | WorkerStartFailed:
-        """The error to raise where the system would not run `path`: the file's fault or its own."""
-        if error.errno not in (errno.ENOEXEC, errno.ENOENT, errno.EACCES):
-            return error
-        return WorkerStartFailed(
-            f"cannot start {self.argv[0]!r}: the system cannot run {path!r} ({error.strerror}); "
-            "begin a script with #! and its interpreter, or name that in worker.command"
-        )
+    def blame(self, path: str, error: OSError) -> None:
+        """Look at an error of the system that kept `path` from running.
+
+        Raises:
+            WorkerStartFailed: it is the file's fault.
+        """
+        if error.errno in (errno.ENOEXEC, errno.ENOENT, errno.EACCES):
+            raise WorkerStartFailed(
+                f"cannot start {self.argv[0]!r}: the system cannot run {path!r} "
+                f"({error.strerror}); begin a script with #! and its interpreter, or name that in "
+                "worker.command"
+            ) from error
 
 
 class Process:
@@ -135,7 +139,8 @@ class Process:
                     pass_fds=pass_fds,
                 )
             except OSError as error:
-                raise command.explain(executable, error) from error
+                command.blame(executable, error)
+                raise
             undo.callback(_end, popen)
             self.pidfd = os.pidfd_open(popen.pid)
             undo.pop_all()

@@ -142,9 +142,7 @@ class TestStart:
             os.close(write)
         assert {int(fd) for fd in listed.split()} <= {0, 1, 2, 3}
 
-    def test_the_pool_keeps_no_end_that_is_the_workers(
-        self, start: Callable[..., Process]
-    ) -> None:
+    def test_the_pool_keeps_no_end_that_is_the_workers(self, start: Callable[..., Process]) -> None:
         before = open_fds()
         process = start("true")
         assert len(open_fds()) == len(before) + 4

@@ -5,6 +5,7 @@ Runs on the engine thread only; nobody else closes a worker's descriptors.
 
 from __future__ import annotations
 
+import signal
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -18,8 +19,10 @@ from processpool.states import WorkerState
 if TYPE_CHECKING:
     from processpool.engine.local import Engine
     from processpool.engine.worker import Worker
+    from processpool.scheduler import Slot
 
 _NEVER_READY = ("start timeout", "wrote unasked")
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Undertaker:
@@ -54,10 +57,7 @@ class Undertaker:
         with engine.lock:
             engine.abandon_pipes(worker)
             slot = engine.scheduler.slots[worker.id]
-            failed_start = _is_failed_start(slot.state, slot.fate, slot.handled) or (
-                slot.fate is None and exitcode >= 0 and not slot.handled
-                and (not begun or not slot.load)
-            )  # fmt: skip
+            failed_start = _is_failed_start(slot, exitcode, begun)
         if failed_start:
             limit = engine.scheduler.policy.start or 0.0
             error = failures.start_failed(worker, slot.fate, engine.command, limit)
@@ -98,5 +98,13 @@ class Undertaker:
         engine.emit(events.ItemFailed(now, worker.id, worker.pid, index, text))
 
 
-def _is_failed_start(state: WorkerState, fate: str | None, handled: int) -> bool:
-    return state is WorkerState.STARTING or (fate in _NEVER_READY and not handled)
+def _is_failed_start(slot: Slot, exitcode: int, begun: bool) -> bool:
+    """True if the worker was of no use, and the next one will hardly be of more.
+
+    One that was killed from outside says nothing about the next; nor does one that had answered.
+    """
+    if slot.handled or -exitcode in _FROM_OUTSIDE and slot.fate is None:
+        return False
+    if slot.state is WorkerState.STARTING or slot.fate in _NEVER_READY:
+        return True
+    return slot.fate is None and exitcode >= 0 and (not begun or not slot.load)

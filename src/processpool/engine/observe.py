@@ -79,6 +79,7 @@ def _freeze(slot: Slot, worker: Worker | None, now: float) -> WorkerSnapshot:
         memory=None,
         stderr="" if worker is None else worker.stderr.tail,
         stderr_bytes=0 if worker is None else worker.stderr.received,
+        progress=None if worker is None else worker.progress,
     )
 
 

@@ -222,8 +222,6 @@ class PythonWorker(Worker):
 
     def drain(self) -> list[Frame]:
         """The last answers of a worker that has ended, those in its journal included."""
-        if self.ended:
-            return []
         frames = super().drain()
         length = self._page[layout.LENGTH]
         if length and self._page[layout.BASE] == self._received:

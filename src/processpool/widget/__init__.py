@@ -14,6 +14,8 @@ import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from processpool.states import PoolState
+
 if TYPE_CHECKING:
     from processpool.pool import ProcessPool
     from processpool.widget.view import State
@@ -38,3 +40,27 @@ def state_of(pool: ProcessPool) -> State:
     snapshot = pool.snapshot()
     memory = {worker.id: worker.memory for worker in snapshot.workers if worker.memory is not None}
     return render(snapshot, Figures(memory=memory))
+
+
+def show(pool: ProcessPool) -> None:
+    """Show a pool as the result of a cell.
+
+    Raises:
+        NotImplementedError: there can be no widget; IPython then shows the static table.
+    """
+    ended = pool.state is PoolState.CLOSED
+    if ended or not can_be_live(pool.config.widget):
+        raise NotImplementedError("there is nothing live to show")
+    if pool._display is None:
+        from processpool.widget.display import Display
+
+        pool._display = Display(pool)
+    pool._display.show()
+
+
+def to_html(pool: ProcessPool) -> str:
+    """The static table of a pool, as it is now, or as it was at its end."""
+    from processpool.widget import static
+
+    ended = None if pool._display is None else pool._display.final
+    return static.to_html(state_of(pool) if ended is None else ended)

@@ -45,6 +45,8 @@ class Display:
         self._updater = Updater(self._look, self._answer)
         self._ending = Lock()
         self._before: State = {}
+        self.final: State | None = None
+        """What is left to see when the pool is closed; None until then."""
 
     @property
     def live(self) -> bool:
@@ -62,7 +64,7 @@ class Display:
             self._updater.start()
         view = {"version_major": 2, "version_minor": 0, "model_id": self._widget.model_id}
         bundle = {WIDGET_VIEW: view, **static_bundle(self._feed.state)}
-        self._outputs.append(display(bundle, raw=True, display_id=True))
+        self._outputs.append(display(bundle, raw=True, display_id=True))  # type: ignore[no-untyped-call]
 
     @contextmanager
     def closing(self) -> Iterator[None]:
@@ -114,7 +116,8 @@ class Display:
             return
         if pool is not None:
             self._feed.take(pool.snapshot(resources=False))
-        bundle = static_bundle(static.final(self._before, self._feed.state))
+        self.final = static.final(self._before, self._feed.state)
+        bundle = static_bundle(self.final)
         for output in self._outputs:
             with suppress(Exception):
                 output.update(bundle, raw=True)

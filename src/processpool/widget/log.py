@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from processpool.printable import printable
 
 if TYPE_CHECKING:
-    from processpool.snapshot import PoolSnapshot, WorkerSnapshot
+    from processpool.snapshot import Failure, PoolSnapshot, WorkerSnapshot
 
 KEPT = 200
 """Lines that are remembered."""
@@ -31,6 +31,7 @@ class Log:
         self.lines: deque[Line] = deque(maxlen=KEPT)
         self._seen: dict[int, int] = {}
         """Worker → bytes of its stderr that were taken in."""
+        self._failed_at = float("-inf")
 
     def note(self, snapshot: PoolSnapshot) -> list[Line]:
         """Take in a snapshot; returns the lines that are new."""
@@ -38,6 +39,8 @@ class Log:
         for worker in snapshot.workers:
             if worker.stderr_bytes != self._seen.get(worker.id, 0):
                 fresh += [(worker.id, line) for line in self._new_lines(worker)]
+        if snapshot.last_failure is not None:
+            fresh += self._last_words(snapshot.last_failure)
         if len(self._seen) > len(snapshot.workers):
             present = {worker.id for worker in snapshot.workers}
             self._seen = {key: seen for key, seen in self._seen.items() if key in present}
@@ -46,6 +49,17 @@ class Log:
             fresh = [(0, f"… {skipped:,} lines are not shown …"), *fresh[-AT_ONCE:]]
         self.lines.extend(fresh)
         return fresh
+
+    def _last_words(self, failure: Failure) -> list[Line]:
+        """What a worker wrote after it was looked at for the last time."""
+        if failure.at <= self._failed_at or failure.worker_id is None:
+            return []
+        self._failed_at = failure.at
+        text = failure.stderr.encode("utf-8", "replace")
+        seen = self._seen.get(failure.worker_id, 0)
+        self._seen[failure.worker_id] = max(seen, len(text))
+        words = text[seen:].decode("utf-8", "replace") if seen < len(text) else ""
+        return [(failure.worker_id, line) for line in lines_of(words)]
 
     def _new_lines(self, worker: WorkerSnapshot) -> list[str]:
         count = worker.stderr_bytes - self._seen.get(worker.id, 0)

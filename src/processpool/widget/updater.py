@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from functools import partial
 from threading import Event, Lock, Thread, current_thread
 from typing import TYPE_CHECKING, Any
 
@@ -62,8 +63,7 @@ class Updater:
             self._wake.clear()
             with self._turn:
                 while self._messages and not self._stopped:
-                    message = self._messages.popleft()
-                    self._guarded(lambda message=message: self._answer(message))
+                    self._guarded(partial(self._answer, self._messages.popleft()))
                 if self._stopped or self._guarded(self._look) is False:
                     return
 

@@ -38,9 +38,9 @@ def rate(number: float) -> str:
 
 def duration(seconds: float) -> str:
     """A time span: `0.3 s`, `12 s`, `3:05`, `1:02:03`."""
-    if seconds < 10:
+    if seconds < 9.95:
         return f"{seconds:.1f} s"
-    if seconds < 60:
+    if seconds < 59.5:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -52,5 +52,5 @@ def size(number: int) -> str:
     for unit, name in _SIZES:
         if number >= unit:
             value = number / unit
-            return f"{value:.0f} {name}" if value >= 10 else f"{value:.1f} {name}"
+            return f"{value:.0f} {name}" if value >= 9.95 else f"{value:.1f} {name}"
     return f"{number} B"

@@ -1,0 +1,51 @@
+// What went wrong last, and what the workers wrote to their standard error.
+
+class ErrorPanel {
+  constructor(store) {
+    this.store = store;
+    this.title = element("div", { class: "pp-error-title" });
+    this.text = element("div", { class: "pp-error-text" });
+    this.log = element("pre", { class: "pp-lines" });
+    this.details = element("details", {}, element("summary", {}, "its log"), this.log);
+    this.node = element("section", { class: "pp-error", hidden: true, "aria-label": "last error" },
+      this.title, this.text, this.details);
+  }
+
+  update() {
+    const { error } = this.store.state;
+    setHidden(this.node, !error);
+    if (!error) return;
+    const who = error.worker ? `worker ${error.worker}, ` : "";
+    const ago = Math.floor((this.store.now - error.at) / 10) * 10;
+    const when = ago < 10 ? "just now" : `${duration(ago)} ago`;
+    setText(this.title, `✖ Last error: ${who}${when}`);
+    setText(this.text, error.text);
+    setText(this.log, error.log.join("\n"));
+    setHidden(this.details, !error.log.length);
+  }
+}
+
+class LogPanel {
+  constructor(store) {
+    this.store = store;
+    this.lines = element("div", {
+      class: "pp-lines pp-scroll", role: "log", "aria-live": "off", tabindex: 0,
+      "aria-label": "standard error of the workers",
+    });
+    this.node = element("details", { class: "pp-log", hidden: true, open: true },
+      element("summary", {}, "stderr of the workers"), this.lines);
+  }
+
+  update({ lines, history }) {
+    setHidden(this.node, !this.store.lines.length);
+    const box = this.lines;
+    const atEnd = box.scrollTop + box.clientHeight >= box.scrollHeight - 8;
+    if (history) box.replaceChildren();
+    for (const [worker, text] of history ? this.store.lines : lines) {
+      box.append(element("div", {},
+        element("span", { class: "pp-who" }, worker ? `worker ${worker}│` : "│"), text));
+    }
+    while (box.children.length > MAX_LINES) box.firstChild.remove();
+    if (atEnd && (lines.length || history)) box.scrollTop = box.scrollHeight;
+  }
+}

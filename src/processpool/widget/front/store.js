@@ -1,0 +1,114 @@
+// What is known of the pool in this page: one store for a model, whatever the number of its views.
+// It puts frames together, and asks for everything if one is missing. See feed.py and delta.py.
+
+const MAX_COLUMNS = 240;
+const MAX_LINES = 200;
+const STALE_AFTER = 3000;
+const ASK_AGAIN_AFTER = 1000;
+const ROW = {
+  pid: 0, state: 1, item: 2, since: 3, handled: 4, failed: 5, cpu: 6, memory: 7, late: 8, progress: 9,
+};
+
+class Store {
+  constructor(model) {
+    this.model = model;
+    this.state = null;
+    this.columns = [];
+    this.lines = [];
+    this.seq = 0;
+    this.at = 0;
+    this.heardAt = performance.now();
+    this.views = new Set();
+    this.waiting = new Map();
+    this.askedAt = -Infinity;
+    this.onMessage = (content) => this.receive(content);
+  }
+
+  open() {
+    this.model.on("msg:custom", this.onMessage);
+    this.timer = setInterval(() => this.tell("tick"), 500);
+    this.take(this.model.get("first"));
+    this.ask();
+  }
+
+  close() {
+    this.model.off("msg:custom", this.onMessage);
+    clearInterval(this.timer);
+  }
+
+  // Seconds on the pool's clock, now; it stands still while nothing is heard from the kernel.
+  get now() {
+    return this.at + Math.min(performance.now() - this.heardAt, STALE_AFTER) / 1000;
+  }
+
+  get stale() {
+    return performance.now() - this.heardAt > STALE_AFTER;
+  }
+
+  receive(content) {
+    this.heardAt = performance.now();
+    if ("done" in content) {
+      const settle = this.waiting.get(content.done);
+      this.waiting.delete(content.done);
+      if (settle) settle(content.error);
+    } else {
+      this.take(content);
+    }
+  }
+
+  take(frame) {
+    if (!frame || !frame.seq) return;
+    if (frame.full) {
+      if (frame.seq < this.seq) return;
+      this.state = frame.full;
+    } else if (this.state && frame.seq === this.seq + 1) {
+      this.state = applied(this.state, frame.delta);
+    } else {
+      if (frame.seq > this.seq) this.ask();
+      return;
+    }
+    this.seq = frame.seq;
+    this.at = frame.at;
+    const news = this.collect(frame);
+    this.tell("frame", news);
+  }
+
+  collect(frame) {
+    if (frame.history) this.columns = [];
+    if (frame.history) this.lines = [];
+    const columns = [];
+    for (const [count, letters] of frame.columns) {
+      for (let each = 0; each < Math.min(count, MAX_COLUMNS); each++) columns.push(letters);
+    }
+    this.columns = this.columns.concat(columns).slice(-MAX_COLUMNS);
+    this.lines = this.lines.concat(frame.log).slice(-MAX_LINES);
+    return { columns, lines: frame.log, history: Boolean(frame.history) };
+  }
+
+  ask() {
+    if (performance.now() < this.askedAt + ASK_AGAIN_AFTER) return;
+    this.askedAt = performance.now();
+    this.model.send({ kind: "hello" });
+  }
+
+  // Ask the kernel to do something; `settle` is called with an error, empty if there was none.
+  act(action, settle) {
+    const id = `${Date.now()}-${Math.random()}`;
+    this.waiting.set(id, settle);
+    this.model.send({ kind: "do", id, ...action });
+  }
+
+  tell(what, news) {
+    for (const view of this.views) view(what, news);
+  }
+}
+
+function applied(old, changed) {
+  const state = { ...old, ...changed };
+  const rows = { ...old.rows };
+  for (const [key, row] of Object.entries(changed.rows ?? {})) {
+    rows[key] = Array.isArray(row) ? row : Object.assign([...rows[key]], row);
+  }
+  state.rows = Object.fromEntries(state.order.map((number) => [number, rows[number]]));
+  return state;
+}

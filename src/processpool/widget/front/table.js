@@ -1,0 +1,109 @@
+// A row for each worker, at most as many as the kernel sends. Rows are made once and changed in
+// place, so that focus, selection and scrolling stay where they are.
+
+const HEADINGS = [
+  ["worker", "number"], ["pid", "number"], ["state", ""], ["item", "number"], ["age", "number"],
+  ["done", "number"], ["failed", "number"], ["CPU", "number"], ["memory", "number"], ["", "act"],
+];
+
+class Table {
+  constructor(store, say) {
+    Object.assign(this, { store, say });
+    this.rows = new Map();
+    this.body = element("tbody");
+    this.more = element("div", { class: "pp-more", hidden: true });
+    const head = HEADINGS.map(([name, kind]) =>
+      element("th", { scope: "col", class: kind && `pp-${kind}` },
+        name || element("span", { class: "pp-unseen" }, "actions")));
+    this.node = element("div", { class: "pp-workers" },
+      element("div", { class: "pp-scroll", tabindex: 0, role: "region", "aria-label": "workers" },
+        element("table", { class: "pp-table" },
+          element("caption", { class: "pp-unseen" }, "The workers of the pool"),
+          element("thead", {}, element("tr", {}, ...head)), this.body)),
+      this.more);
+  }
+
+  update() {
+    const { order, rows, hidden } = this.store.state;
+    const known = new Set(order);
+    for (const number of this.rows.keys()) if (!known.has(number)) this.rows.delete(number);
+    for (const number of order) {
+      if (!this.rows.has(number)) this.rows.set(number, new Row(this.store, this.say, number));
+      this.rows.get(number).update(rows[number]);
+    }
+    arrange(this.body, order.map((number) => this.rows.get(number).node));
+    setHidden(this.more, !hidden);
+    if (hidden) {
+      setText(this.more, `${plural(hidden, "more worker")}; the timeline shows all. Failed and long-running ones come first.`);
+    }
+  }
+
+  updateAges() {
+    for (const row of this.rows.values()) row.updateAge();
+  }
+}
+
+class Row {
+  constructor(store, say, number) {
+    this.store = store;
+    this.cells = HEADINGS.slice(1, -1).map(([, kind]) => element("td", { class: kind && `pp-${kind}` }));
+    [this.pid, this.state, this.item, this.age, this.handled, this.failed, this.cpu, this.memory] =
+      this.cells;
+    this.glyph = element("span", { class: "pp-glyph", "aria-hidden": "true" });
+    this.word = element("span");
+    this.state.append(this.glyph, this.word);
+    this.index = element("span");
+    this.progress = element("span", { class: "pp-progress" });
+    this.item.append(this.index, this.progress);
+    this.button = new ActionButton(store, say, {
+      label: "Restart", title: `Replace worker ${number} by a new one`,
+      plan: () => this.plan(number),
+    });
+    this.node = element("tr", {},
+      element("th", { scope: "row", class: "pp-number" }, String(number)),
+      ...this.cells, element("td", { class: "pp-act" }, this.button.node));
+  }
+
+  // Replacing an idle worker loses nothing, and waits if it has become busy by then.
+  plan(number) {
+    const working = ["busy", "leased"].includes(this.row[ROW.state]);
+    const item = this.row[ROW.item];
+    const what = item == null ? "what it has" : `item ${item}`;
+    return {
+      action: { action: "restart", worker: number, wait: !working },
+      confirm: working ? `Lose ${what}?` : null,
+    };
+  }
+
+  update(row) {
+    this.row = row;
+    setText(this.pid, row[ROW.pid] == null ? "" : String(row[ROW.pid]));
+    setText(this.word, row[ROW.state]);
+    setText(this.glyph, WORKER_GLYPHS[row[ROW.state]] ?? "");
+    setAttribute(this.node, "data-state", row[ROW.state]);
+    setText(this.index, row[ROW.item] == null ? "" : amount(row[ROW.item]));
+    this.updateProgress(row[ROW.progress]);
+    setText(this.handled, amount(row[ROW.handled]));
+    setText(this.failed, row[ROW.failed] ? `✖ ${amount(row[ROW.failed])}` : "0");
+    setAttribute(this.failed, "data-mood", row[ROW.failed] ? "bad" : null);
+    setText(this.cpu, row[ROW.cpu] == null ? "" : `${row[ROW.cpu]} %`);
+    setText(this.memory, row[ROW.memory] == null ? "" : size(row[ROW.memory]));
+    setAttribute(this.node, "data-late", row[ROW.late] ? "" : null);
+    setAttribute(this.age, "title", row[ROW.late] ? "More than three times as long as items usually take" : null);
+    this.button.node.disabled = row[ROW.state] === "stopping";
+    this.updateAge();
+  }
+
+  updateProgress(progress) {
+    if (!progress) return setText(this.progress, "");
+    const [done, total, note] = progress;
+    const share = total ? ` ${Math.floor((100 * done) / total)} %` : ` ${amount(done)}`;
+    return setText(this.progress, note ? `${share} ${note}` : share);
+  }
+
+  updateAge() {
+    const since = this.row[ROW.since];
+    const text = since == null ? "" : duration(this.store.now - since);
+    setText(this.age, this.row[ROW.late] ? `⚠ ${text}` : text);
+  }
+}

@@ -1,0 +1,149 @@
+// The last minute of every worker, a lane each, drawn on one canvas that moves to the left.
+// Each column is a quarter of a second; see lanes.py for the letters.
+
+const COLUMN = 3;
+const NAMES = {
+  b: "busy", c: "busy", i: "idle", s: "starting", l: "leased", e: "stopping", x: "lost an item",
+};
+const COLOURS = {
+  b: "--pp-busy", c: "--pp-busy", i: "--pp-idle", s: "--pp-starting", l: "--pp-leased",
+  e: "--pp-stopping", x: "--pp-bad",
+};
+const LEGEND = ["busy", "idle", "starting", "leased", "stopping", "lost an item"];
+const GRAIN = 25;
+const TALLEST = 250;
+
+const laneHeight = (lanes) =>
+  lanes <= 8 ? 14 : lanes <= 24 ? 10 : lanes <= 64 ? 4 : lanes <= 160 ? 2 : 1;
+
+class Timeline {
+  constructor(store) {
+    this.store = store;
+    this.canvas = element("canvas", {
+      class: "pp-canvas", role: "img", width: MAX_COLUMNS * COLUMN,
+      onmousemove: (event) => this.point(event), onmouseleave: () => setText(this.pointed, ""),
+    });
+    this.age = 0;
+    this.context = this.canvas.getContext("2d", { alpha: true });
+    this.labels = element("div", { class: "pp-lanes", "aria-hidden": "true" });
+    this.pointed = element("span", { class: "pp-pointed" });
+    const times = ["60 s ago", "45", "30", "15", "now"].map((text) => element("span", {}, text));
+    this.node = element("div", { class: "pp-timeline" },
+      this.labels,
+      element("div", { class: "pp-tape" }, this.canvas,
+        element("div", { class: "pp-times", "aria-hidden": "true" }, ...times)),
+      element("div", { class: "pp-legend" },
+        ...LEGEND.map((name) =>
+          element("span", {}, element("i", { class: "pp-swatch", "data-name": name }), name)),
+        this.pointed));
+    this.lanes = -1;
+  }
+
+  update({ columns, history }) {
+    const palette = this.palette();
+    const lanes = this.room(columns);
+    if (history || lanes !== this.lanes || palette.key !== this.colours.key) {
+      this.colours = palette;
+      this.lanes = lanes;
+      this.redraw();
+    } else {
+      this.advance(columns);
+    }
+    this.label();
+  }
+
+  // As many lanes as are needed; in steps if there are many, so that growing does not redraw all.
+  room(columns) {
+    let most = mostLanes(columns);
+    if (most <= this.lanes && this.age++ < MAX_COLUMNS) return this.lanes;
+    this.age = 0;
+    most = mostLanes(this.store.columns);
+    return most <= 64 ? most : Math.ceil(most / GRAIN) * GRAIN;
+  }
+
+  palette() {
+    const style = getComputedStyle(this.node);
+    const colours = {};
+    for (const [letter, name] of Object.entries(COLOURS)) {
+      colours[letter] = style.getPropertyValue(name).trim();
+    }
+    colours.key = Object.values(colours).join();
+    return colours;
+  }
+
+  redraw() {
+    const { columns } = this.store;
+    this.height = laneHeight(this.lanes);
+    this.canvas.height = Math.max(this.lanes * this.height, 1);
+    this.canvas.style.height = `${Math.min(this.canvas.height, TALLEST)}px`;
+    const first = MAX_COLUMNS - columns.length;
+    for (let lane = 0; lane < this.lanes; lane++) this.drawLane(lane, columns, first);
+  }
+
+  advance(columns) {
+    if (!columns.length || !this.lanes) return;
+    const { context, canvas } = this;
+    const width = columns.length * COLUMN;
+    context.globalCompositeOperation = "copy";
+    context.drawImage(canvas, -width, 0);
+    context.globalCompositeOperation = "source-over";
+    context.globalAlpha = 1;
+    context.clearRect(canvas.width - width, 0, width, canvas.height);
+    const first = MAX_COLUMNS - columns.length;
+    for (let lane = 0; lane < this.lanes; lane++) this.drawLane(lane, columns, first);
+  }
+
+  // Draw one lane, equal neighbours in one go. A notch marks a new item, or, where there is no room
+  // for one, a paler spot; of very many lanes only the colours are drawn.
+  drawLane(lane, columns, first) {
+    const { height, context } = this;
+    const gap = height >= 10 ? 2 : height >= 4 ? 1 : 0;
+    const notched = height >= 4;
+    const marked = height >= 2;
+    for (let begin = 0; begin < columns.length;) {
+      const letter = columns[begin][lane];
+      let end = begin + 1;
+      while (end < columns.length && goesOn(letter, columns[end][lane], notched, marked)) end++;
+      if (this.colours[letter]) {
+        const notch = notched && letter === "b" ? 1 : 0;
+        context.fillStyle = this.colours[letter];
+        context.globalAlpha = marked && !notched && letter === "b" ? 0.7 : 1;
+        context.fillRect((first + begin) * COLUMN + notch, lane * height,
+          (end - begin) * COLUMN - notch, height - gap);
+      }
+      begin = end;
+    }
+  }
+
+  label() {
+    const { lanes, workers } = this.store.state;
+    const labels = this.labels;
+    while (labels.children.length > lanes.length) labels.lastChild.remove();
+    while (labels.children.length < lanes.length) labels.append(element("span"));
+    lanes.forEach((number, lane) => {
+      labels.children[lane].style.height = `${this.height}px`;
+      setText(labels.children[lane], number ? String(number) : "");
+    });
+    const counts = Object.entries(workers).filter(([, count]) => count);
+    setAttribute(this.canvas, "aria-label", `The last minute of every worker; now ${
+      counts.map(([word, count]) => `${count} ${word}`).join(", ") || "there are none"}`);
+  }
+
+  point(event) {
+    const box = this.canvas.getBoundingClientRect();
+    const place = Math.floor(((event.clientX - box.left) / box.width) * MAX_COLUMNS);
+    const lane = Math.floor(((event.clientY - box.top) / box.height) * this.lanes);
+    const { columns, state } = this.store;
+    const name = NAMES[columns[place - MAX_COLUMNS + columns.length]?.[lane]];
+    const who = state.lanes[lane] ? `worker ${state.lanes[lane]}` : `lane ${lane + 1}`;
+    setText(this.pointed, name ? `${who}: ${name}, ${duration((MAX_COLUMNS - place) / 4)} ago` : "");
+  }
+}
+
+const mostLanes = (columns) => columns.reduce((most, { length }) => Math.max(most, length), 0);
+
+function goesOn(letter, next, notched, marked) {
+  if (next === letter) return !(notched && letter === "b");
+  if (notched) return letter === "b" && next === "c";
+  return !marked && "bc".includes(letter) && "bc".includes(next);
+}

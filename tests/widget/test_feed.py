@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from typing import Any
+
+from processpool.widget.delta import applied
+from processpool.widget.feed import LOOKS, Feed
+from processpool.widget.lanes import COLUMNS
+from tests.widget.snapshots import busy, pool, worker
+
+
+def heard() -> Feed:
+    """A feed to which a front end listens."""
+    feed = Feed()
+    feed.take(pool(worker(1), at=100.0))
+    feed.everything()
+    return feed
+
+
+def frame_of(feed: Feed, *args: Any, **changes: Any) -> dict[str, Any]:
+    frame = feed.take(pool(*args, **changes))
+    assert frame is not None
+    return frame
+
+
+def test_frames_are_full_until_a_front_end_has_been_heard() -> None:
+    feed = Feed()
+    assert "full" in frame_of(feed, worker(1), at=100.0)
+    assert "full" in frame_of(feed, busy(1, item=0), at=100.25)
+    feed.everything()
+    assert "delta" in frame_of(feed, worker(1), at=100.5)
+
+
+def test_frames_are_numbered_and_lead_from_state_to_state() -> None:
+    feed = heard()
+    state, seq = feed.state, feed.everything()["seq"]
+    for quarter, item in enumerate(range(3, 9), 1):
+        frame = frame_of(feed, busy(1, item=item), worker(item), at=100 + quarter / 4)
+        state = applied(state, frame["delta"])
+        seq += 1
+        assert (frame["seq"], state) == (seq, feed.state)
+
+
+def test_nothing_is_sent_while_nothing_happens_but_a_heartbeat() -> None:
+    feed = heard()
+    frames = [feed.take(pool(worker(1), at=100 + quarter / 4)) for quarter in range(1, 9)]
+    sent = [frame for frame in frames if frame is not None]
+    assert [frame["at"] for frame in sent] == [101.0, 102.0]
+    assert [frame["delta"] for frame in sent] == [{}, {}]
+    assert [sum(count for count, _ in frame["columns"]) for frame in sent] == [4, 4]
+
+
+def test_an_item_that_merely_grows_older_is_no_news() -> None:
+    feed = heard()
+    assert feed.take(pool(busy(1, item=0, age=1.0), at=101.0)) is not None
+    assert feed.take(pool(busy(1, item=0, age=1.25), at=101.25)) is None
+
+
+def test_new_lines_of_a_worker_are_news() -> None:
+    feed = heard()
+    frame = frame_of(feed, worker(1, stderr="hm\n", stderr_bytes=3), at=100.25)
+    assert frame["log"] == [(1, "hm")]
+
+
+def test_a_late_front_end_gets_the_history() -> None:
+    feed = heard()
+    for quarter in range(1, 2 * COLUMNS):
+        line = f"line {quarter}\n"
+        feed.take(pool(worker(1, stderr=line, stderr_bytes=9 * quarter), at=100 + quarter / 4))
+    frame = feed.everything()
+    assert frame["full"] == feed.state
+    assert frame["history"]
+    assert sum(count for count, _ in frame["columns"]) == COLUMNS
+    assert frame["log"]
+
+
+def test_resources_are_read_of_a_few_workers_at_a_time() -> None:
+    feed = Feed()
+    workers = [worker(number) for number in range(1, 26)]
+    feed.take(pool(*workers))
+    looks = [feed.next_looks() for _ in range(3)]
+    assert all(len(look) == LOOKS for look in looks)
+    assert frozenset().union(*looks) == {worker.id for worker in workers}
+
+
+def test_of_a_pool_without_workers_nothing_is_read() -> None:
+    assert Feed().next_looks() == frozenset()

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from processpool.snapshot import Failure
+from processpool.states import PoolState
+from processpool.widget import static
+from processpool.widget.view import Figures, State, render
+from tests.widget.snapshots import busy, pool, run, worker
+
+
+def state(*args: object, **changes: object) -> State:
+    snapshot = pool(*args, **changes)  # type: ignore[arg-type]
+    return render(snapshot, Figures(memory={1: 3 << 20}, cpu={1: 12.4}))
+
+
+def test_the_text_is_a_table_with_totals() -> None:
+    text = static.to_text(state(worker(1, handled=1200), busy(2, item=7), queued=3, finished=1500))
+    assert text.splitlines() == [
+        "● demo: open · 2 workers (1 idle, 1 busy) · 3 queued · 1,500 done · 0 failed",
+        "worker  pid  state   item  handled  failed  CPU   memory",
+        "1       101  ○ idle        1,200    0       12 %  3.0 MiB",
+        "2       102  ● busy  7     0        0",
+    ]
+
+
+def test_the_table_has_headings_for_rows_and_columns() -> None:
+    html = static.to_html(state(worker(1)))
+    assert html.count('scope="col"') == len(static.COLUMNS)
+    assert html.count('scope="row"') == 1
+
+
+def test_there_is_no_style_and_no_script_and_nothing_of_a_worker_is_html() -> None:
+    evil = "<script>alert(1)</script><img src=x onerror=alert(1)>"
+    failure = Failure(1.0, evil, 1, 101, evil)
+    shown = state(worker(1), last_failure=failure, maps=(replace(run(), label=evil),), name=evil)
+    html = static.to_html(shown)
+    assert "<script" not in html
+    assert "<img" not in html
+    assert "<style" not in html
+    assert "style=" not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_maps_and_the_last_error_are_named() -> None:
+    failure = Failure(1.0, "WorkerDied: gone", 3, 103, "oh no\n")
+    text = static.to_text(state(worker(1), maps=(run(),), last_failure=failure))
+    assert "map 1: 3 of 10 done, about 14 s to go" in text
+    assert text.endswith("Last error, worker 3: WorkerDied: gone\n  oh no")
+
+
+def test_rows_that_do_not_fit_are_counted() -> None:
+    text = static.to_text(state(*[worker(number) for number in range(1, 101)]))
+    assert text.splitlines()[-1] == "… and 60 more workers"
+
+
+def test_a_closed_pool_keeps_its_workers_and_has_the_last_totals() -> None:
+    before = state(busy(1, item=5, handled=4), finished=4)
+    after = state(state=PoolState.CLOSED, finished=5)
+    final = static.final(before, after)
+    assert static.to_text(final).splitlines() == [
+        "■ demo: closed · 5 done · 0 failed",
+        "worker  pid  state    item  handled  failed  CPU   memory",
+        "1       101  ■ ended        4        0       12 %  3.0 MiB",
+    ]
+
+
+def test_a_pool_that_never_had_workers_is_one_line() -> None:
+    assert static.to_text(state(state=PoolState.NEW)) == "○ demo: new · 0 done · 0 failed"
