@@ -6,6 +6,7 @@ Each function runs in a probe's process, opens the pool called `peer`, and retur
 from __future__ import annotations
 
 import heapq
+import os
 import random
 import subprocess
 import sys
@@ -83,12 +84,34 @@ def measure_makespan(peer: str, durations: str, items: int) -> Figures:
     }
 
 
+def bare_makespan(durations: str, items: int) -> Figures:
+    """Run the items in two forked processes that know their shares beforehand, without any pool."""
+    asked = _DURATIONS[durations](items)
+    shares = _shares(asked, WORKERS)
+    start = perf_counter()
+    for share in shares:
+        if os.fork() == 0:
+            for duration in share:
+                spin(duration)
+            os._exit(0)
+    for _ in shares:
+        os.wait()
+    return {"efficiency": ideal_makespan(asked, WORKERS) / (perf_counter() - start)}
+
+
 def ideal_makespan(durations: Sequence[float], workers: int) -> float:
     """How long the items take, in this order, when a free worker always takes the next at once."""
-    free_at = [0.0] * workers
+    return max(map(sum, _shares(durations, workers)))
+
+
+def _shares(durations: Sequence[float], workers: int) -> list[list[float]]:
+    shares: list[list[float]] = [[] for _ in range(workers)]
+    free_at = [(0.0, number) for number in range(workers)]
     for duration in durations:
-        heapq.heapreplace(free_at, free_at[0] + duration)
-    return max(free_at)
+        moment, number = free_at[0]
+        shares[number].append(duration)
+        heapq.heapreplace(free_at, (moment + duration, number))
+    return shares
 
 
 def _mixed(items: int) -> list[float]:

@@ -113,6 +113,7 @@ def measure(case: Case, rounds: int) -> Measured:
             answer = run_probe(case.probes[label])
             if isinstance(answer, str):
                 measured.failures[label] = answer
+                measured.rounds[label].clear()
             else:
                 measured.rounds[label].append(answer)
     return measured

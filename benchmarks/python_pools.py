@@ -37,6 +37,7 @@ SUBMIT = "processpool.submit"
 DROP_IN = "processpool.ProcessPoolExecutor"
 PING_PONG = "raw pipe ping-pong"
 BARE = "python -c pass"
+NO_POOL = "two processes, no pool"
 
 
 def cases(scale: float) -> Sequence[Case]:
@@ -156,9 +157,14 @@ def _memory(items: int, fewer: int) -> Case:
 
 def _makespan(name: str, durations: str, items: int) -> Case:
     peers = ("ProcessPoolExecutor fork", "Pool.map", "Pool.imap", *OTHERS)
-    probes = _probes("measure_makespan", (OURS, *peers), durations=durations, items=items)
+    options = {"durations": durations, "items": items}
+    probes = {
+        **_probes("measure_makespan", (OURS, *peers), **options),
+        NO_POOL: Probe("benchmarks.function_measures:bare_makespan", options),
+    }
     rows = (
         Row("efficiency", PER_CENT, (), at_least(0.97), "of the ideal time"),
+        Row("efficiency", PER_CENT, (NO_POOL,), None, "of the ideal time"),
         Row("busy", PER_CENT, (), at_least(0.97), "workers busy"),
         *(Row("busy", PER_CENT, (peer,), None, "workers busy") for peer in peers),
     )

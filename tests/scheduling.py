@@ -10,20 +10,20 @@ from itertools import count
 from typing import Any
 
 from processpool.jobs import Batch, Job, Origin
-from processpool.scheduler import (
+from processpool.scheduling.commands import (
     Command,
     Drop,
     Grant,
     Kill,
     LeaseWaiter,
     Lost,
-    Policy,
-    Scheduler,
     Send,
-    Slot,
     Stop,
     Terminate,
 )
+from processpool.scheduling.policy import Policy
+from processpool.scheduling.scheduler import Scheduler
+from processpool.scheduling.slot import Slot
 from processpool.states import PoolState, WorkerState
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from processpool.scheduler import Policy, resized
+from processpool.scheduling.policy import Policy, resized
 from processpool.states import PoolState, WorkerState
 from tests.scheduling import Bench, check
 

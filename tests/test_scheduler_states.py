@@ -16,20 +16,19 @@ from hypothesis.stateful import (
 )
 
 from processpool.jobs import Batch
-from processpool.scheduler import (
+from processpool.scheduling.commands import (
     Command,
     Drop,
     Grant,
     Kill,
     LeaseWaiter,
     Lost,
-    Policy,
-    Scheduler,
     Send,
     Stop,
     Terminate,
-    resized,
 )
+from processpool.scheduling.policy import Policy, resized
+from processpool.scheduling.scheduler import Scheduler
 from processpool.states import PoolState, WorkerState
 from tests.scheduling import NotedJob, check, items
 

@@ -15,10 +15,10 @@ from processpool.engine.launching import CommandLauncher, Orders, PythonLauncher
 from processpool.engine.local import Engine
 from processpool.forms import CallForm, Form, HandlerForm, MessageForm
 from processpool.functions import Function, Functions
-from processpool.process import Command
+from processpool.process import Command, Limits
 from processpool.protocols.codec import make_codec
 from processpool.protocols.framing import make_framing
-from processpool.scheduler import Policy
+from processpool.scheduling.policy import Policy
 
 if TYPE_CHECKING:
     from processpool.config import CommandWorkerConfig, PoolConfig, PythonWorkerConfig
@@ -27,6 +27,7 @@ INTERPRETERS = ("python", "python3")
 """As the first word of a command, these mean the interpreter that runs the pool."""
 CODEC_VARIABLE = "PROCESSPOOL_CODEC"
 """Tells a worker under `serve` what a message is."""
+BACKOFF_JITTER = 0.1
 PYTHON_WINDOW = 8
 """Single items that a Python worker may have at a time; what it has not begun is taken back."""
 THREAD_VARIABLES = (
@@ -57,7 +58,7 @@ def _build_command_engine(
     codec = make_codec(worker.codec)
     frame = partial(make_framing, worker.protocol.kind, worker.protocol.max_message)
     policy = build_policy(config, window=worker.protocol.pipeline)
-    launcher = CommandLauncher(command, frame, codec)
+    launcher = CommandLauncher(command, frame, codec, build_limits(config))
     engine = Engine(policy, launcher, str(command), config.queue.max_pending)
     return engine, MessageForm(frame(), codec)
 
@@ -75,7 +76,7 @@ def _build_python_engine(config: PoolConfig, worker: PythonWorkerConfig) -> tupl
         path=tuple(map(str, worker.path)),
         preload=worker.preload,
     )
-    launcher = PythonLauncher(str(worker.cwd), env, orders)
+    launcher = PythonLauncher(str(worker.cwd), env, orders, build_limits(config))
     policy = build_policy(config, window=PYTHON_WINDOW, takes_back=True)
     engine = Engine(policy, launcher, str(launcher), config.queue.max_pending)
     if worker.handler is not None:
@@ -97,14 +98,31 @@ def build_policy(config: PoolConfig, window: int, *, takes_back: bool = False) -
         spare=config.size.spare,
         window=window,
         takes_back=takes_back,
+        dumps_stacks=config.worker.kind == "python",
         start=config.timeouts.start,
         idle=config.timeouts.idle,
         exit=config.timeouts.exit,
+        attempts=config.retry.attempts,
+        retry_on=frozenset(config.retry.on),
+        recycle_requests=config.recycle.after_requests,
+        recycle_age=config.recycle.after,
+        recycle_memory=config.recycle.above_memory,
+        recycle_jitter=partial(_around_one, config.recycle.jitter),
         max_failures=config.restart.max_failures,
         failures_within=config.restart.within,
         backoff=config.restart.backoff,
-        jitter=lambda: random.uniform(0.9, 1.1),
+        jitter=partial(_around_one, BACKOFF_JITTER),
     )
+
+
+def _around_one(spread: float) -> float:
+    return random.uniform(1 - spread, 1 + spread)
+
+
+def build_limits(config: PoolConfig) -> Limits:
+    """What the system allows each worker."""
+    limits = config.limits
+    return Limits(limits.memory, limits.cpu_time, limits.open_files, limits.nice)
 
 
 def build_command(worker: CommandWorkerConfig) -> Command:

@@ -47,7 +47,7 @@ class Origin:
 class Batch:
     """Consecutive items of one job: `payloads[i]` is the item with the index `start + i`."""
 
-    __slots__ = ("attempts", "job", "payloads", "queued_at", "sent_at", "start")
+    __slots__ = ("attempts", "history", "job", "payloads", "queued_at", "sent_at", "start")
 
     def __init__(self, job: Job, start: int, payloads: Sequence[Any], queued_at: float) -> None:
         self.job = job
@@ -56,6 +56,8 @@ class Batch:
         self.queued_at = queued_at
         self.sent_at = queued_at
         self.attempts = 0
+        self.history: tuple[Outcome, ...] = ()
+        """The records of earlier attempts, of a batch with one item."""
 
     def __len__(self) -> int:
         return len(self.payloads)
@@ -71,6 +73,7 @@ class Batch:
         part = Batch(self.job, self.start + begin, self.payloads[begin:end], self.queued_at)
         part.sent_at = self.sent_at
         part.attempts = self.attempts
+        part.history = self.history
         return part
 
     def outcome(self, offset: int, answer: Any, origin: Origin) -> Outcome:
@@ -89,6 +92,7 @@ class Batch:
             running=max(origin.until - origin.since, 0.0),
             peak_memory=reply.peak_memory,
             raw=reply.raw,
+            history=self.history,
         )
         return attach(record)
 

@@ -35,6 +35,8 @@ class Outcome:
     """Bytes of memory that the worker had at most, where it is known."""
     raw: bytes | None = None
     """The bytes of an answer that could not be decoded."""
+    history: tuple[Outcome, ...] = ()
+    """The records of earlier attempts, where the pool's `retry` allows several."""
 
     @property
     def ok(self) -> bool:

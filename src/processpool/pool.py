@@ -159,7 +159,7 @@ class ProcessPool:
         """
         request = self._form.single("call", args, kwargs)
         self._require_open()
-        worker = self._engine.borrow()
+        worker = self._engine.borrow() if self.config.retry.attempts == 1 else None
         if worker is not None:
             with suppress(NotBegun):
                 return exchange(self._engine, worker, request, self.config.timeouts.request)

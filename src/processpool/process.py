@@ -9,7 +9,9 @@ process (a pidfd), never from the end of a pipe, which a grandchild may hold ope
 from __future__ import annotations
 
 import errno
+import math
 import os
+import resource
 import shlex
 import shutil
 import signal
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+CPU_GRACE = 5
+"""Seconds of CPU time between SIGXCPU and SIGKILL."""
 _SHOWN = 200
 """Characters of a command line that errors show."""
 
@@ -96,6 +100,48 @@ class Command:
             ) from error
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What the system allows a worker; None leaves a limit as it is."""
+
+    memory: int | None = None
+    """Bytes of address space."""
+    cpu_time: float | None = None
+    """Seconds of CPU time; SIGXCPU at that time, SIGKILL a little later."""
+    open_files: int | None = None
+    nice: int | None = None
+    """Added to this process's own niceness."""
+
+    def apply(self, pid: int) -> None:
+        """Set them for a process that was just started: from outside, so that no code of ours
+        runs in it.
+
+        Raises:
+            WorkerStartFailed: this user may not set one of them.
+        """
+        wanted = [
+            (resource.RLIMIT_AS, self.memory, self.memory),
+            (resource.RLIMIT_CPU, _seconds(self.cpu_time), _seconds(self.cpu_time, CPU_GRACE)),
+            (resource.RLIMIT_NOFILE, self.open_files, self.open_files),
+        ]
+        try:
+            for number, soft, hard in wanted:
+                if soft is not None and hard is not None:
+                    most = resource.prlimit(pid, number)[1]
+                    ends = hard if most == resource.RLIM_INFINITY else min(hard, most)
+                    resource.prlimit(pid, number, (min(soft, ends), ends))
+            if self.nice is not None:
+                own = os.getpriority(os.PRIO_PROCESS, 0)
+                os.setpriority(os.PRIO_PROCESS, pid, own + self.nice)
+        except ProcessLookupError:
+            pass  # it has ended already, which will be seen
+        except (OSError, ValueError) as error:
+            raise WorkerStartFailed(f"cannot set the worker's limits: {error}; see `limits`") from error
+
+
+UNLIMITED = Limits()
+
+
 class Process:
     """A process that runs: its pid, its pidfd, and the parent's ends of its pipes."""
 
@@ -103,7 +149,12 @@ class Process:
     """With `packets`: what the process has not read of its stdin can be read here."""
 
     def __init__(
-        self, command: Command, pass_fds: tuple[int, ...] = (), *, packets: bool = False
+        self,
+        command: Command,
+        pass_fds: tuple[int, ...] = (),
+        *,
+        packets: bool = False,
+        limits: Limits = UNLIMITED,
     ) -> None:
         """Start it.
 
@@ -112,6 +163,7 @@ class Process:
             pass_fds: descriptors that it inherits under the same numbers.
             packets: what is written to its stdin at a time is read at a time, and `requests`
                 reads back what it has not read yet.
+            limits: what the system allows it.
 
         Raises:
             WorkerStartFailed: the program or the working directory is not usable.
@@ -142,6 +194,7 @@ class Process:
                 command.blame(executable, error)
                 raise
             undo.callback(_end, popen)
+            limits.apply(popen.pid)
             self.pidfd = os.pidfd_open(popen.pid)
             undo.pop_all()
         for fd in (self.stdin, self.stdout, self.stderr):
@@ -154,6 +207,13 @@ class Process:
     def exitcode(self) -> int | None:
         """Exit status, or minus the number of the signal; None while it runs."""
         return self._popen.returncode
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process alone."""
+        with self._reaping:
+            if self._popen.returncode is None:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(self.pid, number)
 
     def signal_group(self, number: int) -> None:
         """Send a signal to the process and whatever it has started in its group."""
@@ -227,6 +287,10 @@ def _pipe(reader: ExitStack, writer: ExitStack, flags: int = 0) -> tuple[int, in
     reader.callback(os.close, read)
     writer.callback(os.close, write)
     return read, write
+
+
+def _seconds(limit: float | None, more: int = 0) -> int | None:
+    return None if limit is None else max(1, math.ceil(limit)) + more
 
 
 def _end(popen: subprocess.Popen[bytes]) -> None:

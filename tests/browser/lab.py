@@ -22,8 +22,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import nbformat
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -55,6 +53,10 @@ HAS_RUN = f"""index => {{
     const {{model}} = {CELL};
     return model.executionState === "idle" && model.executionCount !== null;
 }}"""
+HAS_STARTED = f"""index => {{
+    const {{model}} = {CELL};
+    return model.executionState === "running" || model.executionCount !== null;
+}}"""
 OUTPUT_TEXT = f"""index => {CELL}.model.outputs.toJSON()
     .map(output => output.text ?? output.data?.["text/plain"] ?? output.ename ?? "")
     .flat().join("")"""
@@ -80,19 +82,25 @@ class Lab:
 
     def write(self, name: str, cells: list[str]) -> Path:
         """Make a notebook of code cells."""
-        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
-        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+        blank = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
+        notebook = {
+            "cells": [{**blank, "id": f"cell-{i}", "source": c} for i, c in enumerate(cells)],
+            "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+            "nbformat": 4,
+            "nbformat_minor": 5,
+        }
         path = self.folder / f"{name}.ipynb"
-        nbformat.write(notebook, path)
+        path.write_text(json.dumps(notebook))
         return path
 
     def is_up(self) -> bool:
         """True once it answers."""
         request = f"http://127.0.0.1:{self._port}/api/status?token={self._token}"
-        with suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+        try:
             with urllib.request.urlopen(request, timeout=5) as answer:
                 return bool(answer.status == 200)
-        return False
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
 
 
 @contextmanager
@@ -138,6 +146,7 @@ def _environment(folder: Path) -> dict[str, str]:
         env[f"{name}_DIR"] = str(folder / name.lower())
     for name in ("JUPYTERLAB_SETTINGS", "JUPYTERLAB_WORKSPACES"):
         env[f"{name}_DIR"] = str(folder / name.lower())
+    env["PYTHONPATH"] = str(Path(__file__).parents[2])  # for tests.browser.crowd
     settings = folder / "jupyterlab_settings" / "@jupyterlab" / "apputils-extension"
     settings.mkdir(parents=True)
     (settings / "notification.jupyterlab-settings").write_text(json.dumps({"fetchNews": "false"}))
@@ -167,8 +176,9 @@ class Notebook:
         """Every live widget in the page."""
 
     def run(self, index: int) -> None:
-        """Start a cell, and do not wait for it."""
+        """Start a cell, and do not wait for its end."""
         self.page.evaluate(RUN_CELL, index)
+        self.page.wait_for_function(HAS_STARTED, arg=index)
 
     def finish(self, index: int) -> str:
         """Wait until a cell has run; returns what it printed, or the name of what it raised."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
+from processpool.child import layout
 from processpool.child.pickling import loads
 from processpool.child.python_worker import Journal, PythonWorker
 
@@ -68,6 +69,7 @@ def _start(worker: PythonWorker, orders: dict[str, Any], stdout: int, stderr: in
     sys.stderr.flush()
     worker.output = Output(stdout, stderr)
     faulthandler.enable(file=2)
+    faulthandler.register(layout.DUMP_SIGNAL, file=2)
     worker.before_items = Forwarder(worker.journal, orders["log_level"]).install
     progress.journal = worker.journal
 

@@ -8,6 +8,7 @@ its place travels.
 
 from __future__ import annotations
 
+from signal import SIGRTMAX
 from struct import Struct
 
 PACKET_LIMIT = 4096
@@ -51,3 +52,6 @@ PLAIN_HEAD, PLAIN_TAIL = b"\x80\x03(", b"l."
 """Around PLAIN values, these make one pickled list."""
 LARGE = 64 * 1024
 """Payloads and buffers from this size on travel in shared memory."""
+
+DUMP_SIGNAL = int(SIGRTMAX) - 1
+"""Has a worker write the stacks of its threads to stderr: one that nobody else uses."""

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool import events
+from processpool.engine.memory import tree_memory
 from processpool.engine.worker import ALWAYS, LATE_PAUSE, LINGER
 from processpool.jobs import Origin, Reply
 from processpool.states import WorkerState
@@ -17,8 +18,11 @@ from processpool.states import WorkerState
 if TYPE_CHECKING:
     from processpool.engine.local import Engine
     from processpool import events
+from processpool.engine.memory import tree_memory
 from processpool.engine.worker import Worker
 
+WEIGH_EVERY = 1.0
+"""Seconds between two looks at a worker's memory, both after an answer of its."""
 CLOSED_STDOUT_GRACE = 0.5
 """Seconds that a worker may live on after it has closed its stdout."""
 
@@ -30,6 +34,7 @@ class Reader:
         self._engine = engine
         self._held: dict[int, tuple[list[Any], int]] = {}
         """Worker → its answers for which late stderr is awaited, and how much had come."""
+        self._weighed_at: dict[int, float] = {}
 
     def on_answer(self, worker: Worker) -> None:
         """Something can be read from the stdout of a busy worker."""
@@ -103,13 +108,47 @@ class Reader:
         begin = 0
         for batch in done:
             end = begin + len(batch)
-            batch.job.deliver(batch, values[begin:end], origin)
-            if engine.has_listeners:
-                engine.emit(_finished(batch, origin))
+            self._hand_out(batch, values[begin:end], origin)
             begin = end
         if begin < len(values):
             engine.report_stray(worker, repr(values[begin]).encode())
             engine.decide(lambda _: engine.scheduler.kill(worker.id, "wrote unasked"))
+        if engine.scheduler.policy.recycle_memory is not None:
+            self._weigh(worker, now)
+
+    def _hand_out(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
+        """Give answers to their job, but for the errors that are to be tried again."""
+        engine = self._engine
+        if engine.has_listeners:
+            engine.emit(_finished(batch, origin))
+        if origin.plain or "error" not in engine.scheduler.policy.retry_on:
+            batch.job.deliver(batch, answers, origin)
+            return
+        for answer in answers:
+            one, batch = batch.split(1)
+            if not self._tried_again(one, answer, origin):
+                one.job.deliver(one, [answer], origin)
+
+    def _tried_again(self, one: Batch, answer: Any, origin: Origin) -> bool:
+        engine = self._engine
+        if type(answer) is not Reply or answer.error is None:
+            return False
+        record = one.outcome(0, answer, origin)
+        with engine.lock:
+            again = engine.scheduler.retry(one, "error", origin.until)
+            if again:
+                one.history = (*one.history, record)
+        return again
+
+    def _weigh(self, worker: Worker, now: float) -> None:
+        """Now and then: is the worker too large to be kept?"""
+        if now - self._weighed_at.get(worker.id, 0.0) < WEIGH_EVERY:
+            return
+        self._weighed_at[worker.id] = now
+        engine = self._engine
+        limit = engine.scheduler.policy.recycle_memory
+        if limit is not None and tree_memory(worker.pid) > limit:
+            engine.decide(lambda now: engine.scheduler.expire(worker.id, now))
 
     def _end_mute(self, worker: Worker) -> None:
         """It closed its stdout and did not exit: it can never answer again."""

@@ -10,6 +10,7 @@ from processpool.engine import failures
 from processpool.engine.answers import CLOSED_STDOUT_GRACE
 from processpool.jobs import Reply, attach
 from processpool.outcome import Outcome
+from processpool.scheduling.scheduler import DUMP_GRACE
 
 if TYPE_CHECKING:
     from processpool.engine.local import Engine
@@ -80,7 +81,9 @@ def _failure(engine: Engine, worker: Worker, began: float) -> BaseException:
         fate = "protocol"
     elif not worker.ended:
         fate = "timeout"
-    elif not _exits(worker):
+        worker.dump_stacks()
+        _ends(worker, DUMP_GRACE)
+    elif not _ends(worker, CLOSED_STDOUT_GRACE):
         fate = "closed stdout"
     elif fate is None and not worker.has_begun():
         return NotBegun()
@@ -90,11 +93,11 @@ def _failure(engine: Engine, worker: Worker, began: float) -> BaseException:
     return _recorded(worker, reply, began)
 
 
-def _exits(worker: Worker) -> bool:
-    """True if a worker whose output has ended is exiting, rather than only mute."""
+def _ends(worker: Worker, seconds: float) -> bool:
+    """True if the worker's process ends within so many seconds."""
     poller = select.poll()
     poller.register(worker.process.pidfd, select.POLLIN)
-    return bool(poller.poll(CLOSED_STDOUT_GRACE * 1000))
+    return bool(poller.poll(seconds * 1000))
 
 
 def _recorded(worker: Worker, reply: Reply, began: float) -> BaseException:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from processpool import events
 from processpool.engine import failures
 from processpool.jobs import Origin
-from processpool.scheduler import Lost
+from processpool.scheduling.commands import Lost, Retry
 from processpool.states import WorkerState
 
 if TYPE_CHECKING:
     from processpool.engine.local import Engine
     from processpool.engine.worker import Worker
-    from processpool.scheduler import Slot
+    from processpool.scheduling.slot import Slot
 
 _NEVER_READY = ("start timeout", "wrote unasked")
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -84,18 +84,22 @@ class Undertaker:
             engine.reader.complete(worker, answers)
         return begun
 
-    def _lose(self, worker: Worker, lost: Lost, now: float) -> None:
-        """The item that the worker had fails."""
+    def _lose(self, worker: Worker, lost: Lost | Retry, now: float) -> None:
+        """The item that the worker had fails; or, if it is tried again, that is noted."""
         engine = self._engine
-        since = lost.batch.sent_at
+        batch = lost.batch
         reply = worker.unfinished()
-        error = failures.lost_item(worker, lost.fate, engine.command, now - since, reply.stderr)
+        seconds = now - batch.sent_at
+        error = failures.lost_item(worker, lost.fate, engine.command, seconds, reply.stderr)
         text = engine.remember(error, worker.id, worker)
         reply.error = error
-        origin = Origin(worker.id, worker.pid, since, now, worker.item_stderr(), plain=False)
-        lost.batch.job.deliver(lost.batch, [reply], origin)
-        index = lost.batch.start
-        engine.emit(events.ItemFailed(now, worker.id, worker.pid, index, text))
+        stderr = worker.item_stderr()
+        origin = Origin(worker.id, worker.pid, batch.sent_at, now, stderr, plain=False)
+        if type(lost) is Retry:
+            batch.history = (*batch.history, batch.outcome(0, reply, origin))
+        else:
+            batch.job.deliver(batch, [reply], origin)
+        engine.emit(events.ItemFailed(now, worker.id, worker.pid, batch.start, text))
 
 
 def _is_failed_start(slot: Slot, exitcode: int, begun: bool) -> bool:
@@ -103,7 +107,7 @@ def _is_failed_start(slot: Slot, exitcode: int, begun: bool) -> bool:
 
     One that was killed from outside says nothing about the next; nor does one that had answered.
     """
-    if slot.handled or -exitcode in _FROM_OUTSIDE and slot.fate is None:
+    if slot.handled or (slot.fate is None and -exitcode in _FROM_OUTSIDE):
         return False
     if slot.state is WorkerState.STARTING or slot.fate in _NEVER_READY:
         return True

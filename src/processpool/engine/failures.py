@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING
 
@@ -88,4 +89,9 @@ def quote_stderr(text: str) -> str:
 
 
 def _hint(exitcode: int, fate: str | None) -> str:
-    return " (out of memory?)" if fate is None and exitcode == -9 else ""
+    if fate is not None:
+        return ""
+    return {
+        -signal.SIGKILL: " (out of memory?)",
+        -signal.SIGXCPU: " (limits.cpu_time)",
+    }.get(exitcode, "")

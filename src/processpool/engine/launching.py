@@ -19,7 +19,7 @@ from processpool.child import layout
 from processpool.child.arena import Arena
 from processpool.engine.command_worker import CommandWorker
 from processpool.engine.python_worker import PythonWorker, Shared
-from processpool.process import Command, Process
+from processpool.process import UNLIMITED, Command, Limits, Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +44,7 @@ class CommandLauncher:
     command: Command
     make_framing: Callable[[], Framing]
     codec: Codec
+    limits: Limits = UNLIMITED
 
     def __call__(self, number: int) -> CommandWorker:
         """Start one.
@@ -57,7 +58,7 @@ class CommandLauncher:
             undo.callback(os.close, ready)
             try:
                 command = self.command.with_env({READY_VARIABLE: str(theirs)})
-                process = Process(command, (theirs,))
+                process = Process(command, (theirs,), limits=self.limits)
             finally:
                 os.close(theirs)
             undo.pop_all()
@@ -97,6 +98,7 @@ class PythonLauncher:
     cwd: str
     env: dict[str, str] = field(repr=False)
     orders: Orders
+    limits: Limits = UNLIMITED
 
     def __str__(self) -> str:
         return f"{sys.executable} (a Python worker)"
@@ -118,7 +120,8 @@ class PythonLauncher:
             orders = self.orders.pickled()
             os.pwrite(shared.inbox, orders, layout.PAGE_SIZE)
             numbers = (*shared, told, layout.PAGE_SIZE, len(orders))
-            process = Process(self._command(numbers), (*shared, told), packets=True)
+            command = self._command(numbers)
+            process = Process(command, (*shared, told), packets=True, limits=self.limits)
             undo.pop_all()
         return PythonWorker(number, process, shared, inbox, ready)
 

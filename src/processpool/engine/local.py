@@ -29,21 +29,22 @@ from processpool.engine.guard import Guard
 from processpool.engine.loop import Loop
 from processpool.engine.starting import Starter
 from processpool.errors import PoolBroken, PoolClosed, QueueFull
-from processpool.scheduler import (
+from processpool.scheduling.commands import (
     Command,
     Drop,
+    DumpStacks,
     Grant,
     Kill,
     LeaseWaiter,
     Lost,
-    Policy,
-    Scheduler,
+    Retry,
     Send,
     Stop,
     TakeBack,
     Terminate,
-    resized,
 )
+from processpool.scheduling.policy import Policy, resized
+from processpool.scheduling.scheduler import Scheduler
 from processpool.snapshot import Failure
 from processpool.states import PoolState, WorkerState
 
@@ -410,6 +411,8 @@ class Engine:
                     self._drop(batch, state)
                 case Stop(number):
                     self._stop(self.workers.get(number))
+                case DumpStacks(number):
+                    self._dump_stacks(self.workers.get(number))
                 case Terminate(number):
                     self._signal(number, signal.SIGTERM)
                 case Kill(number):
@@ -431,6 +434,10 @@ class Engine:
             if not worker.closed:
                 handler = partial(self._on_writable, worker)
                 self.loop.watch(worker.process.stdin, select.EPOLLOUT, handler)
+
+    def _dump_stacks(self, worker: Worker | None) -> None:
+        if worker is not None:
+            worker.dump_stacks()
 
     def _take_back(self, worker: Worker | None) -> None:
         if worker is None:
@@ -508,7 +515,7 @@ class Engine:
         for fd in (process.stdin, process.stderr, process.pidfd, worker.ready_fd):
             self.loop.forget(fd)
 
-    def release_slot(self, worker: Worker, *, failed_start: bool, begun: bool) -> list[Lost]:
+    def release_slot(self, worker: Worker, *, failed_start: bool, begun: bool) -> list[Lost | Retry]:
         """The worker is gone: let others have its place and what it had not begun."""
         with self.changed:
             commands = self.scheduler.exited(
@@ -523,7 +530,7 @@ class Engine:
             self.changed.notify_all()
         self._guard.remove(worker.pid)
         self.carry_out(commands)
-        return [command for command in commands if type(command) is Lost]
+        return [command for command in commands if isinstance(command, Lost | Retry)]
 
     def _on_writable(self, worker: Worker) -> None:
         with worker.io:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from processpool.engine.local import Engine
     from processpool.engine.worker import Worker
-    from processpool.scheduler import Slot
+    from processpool.scheduling.slot import Slot
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICK = os.sysconf("SC_CLK_TCK")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from processpool.states import PoolState
 
@@ -54,8 +54,15 @@ def show(pool: ProcessPool) -> None:
     if pool._display is None:
         from processpool.widget.display import Display
 
-        pool._display = Display(pool)
+        pool._display = Display(pool, _publish)
     pool._display.show()
+
+
+def _publish(bundle: dict[str, Any]) -> Any:
+    """Put something into the output of the cell that runs, so that it can be replaced later."""
+    from IPython.display import display
+
+    return display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
 
 
 def to_html(pool: ProcessPool) -> str:

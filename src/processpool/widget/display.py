@@ -6,7 +6,6 @@ is closed, every output is replaced by a static table, and the widget is taken a
 
 from __future__ import annotations
 
-import logging
 import weakref
 from collections import deque
 from contextlib import contextmanager, suppress
@@ -20,13 +19,14 @@ from processpool.widget.feed import Feed
 from processpool.widget.updater import Updater
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from processpool.pool import ProcessPool
     from processpool.widget.view import State
     from processpool.widget.widget import PoolWidget
 
-log = logging.getLogger("processpool")
+Bundle = dict[str, Any]
+"""The same thing in several MIME types."""
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 MAX_OUTPUTS = 100
@@ -36,7 +36,9 @@ MAX_OUTPUTS = 100
 class Display:
     """The live display of one pool."""
 
-    def __init__(self, pool: ProcessPool) -> None:
+    def __init__(self, pool: ProcessPool, publish: Callable[[Bundle], Any]) -> None:
+        """`publish` puts something into a cell's output; what it returns can `update` it."""
+        self._publish = publish
         self._pool = weakref.ref(pool)
         self._feed = Feed()
         self._feed.take(pool.snapshot(resources=False))
@@ -55,16 +57,14 @@ class Display:
 
     def show(self) -> None:
         """Put the widget into the output of the cell that runs."""
-        from IPython.display import display
-
         from processpool.widget.widget import PoolWidget
 
         if self._widget is None:
             self._widget = PoolWidget(self._feed.everything(heard=False), self._updater.post)
             self._updater.start()
         view = {"version_major": 2, "version_minor": 0, "model_id": self._widget.model_id}
-        bundle = {WIDGET_VIEW: view, **static_bundle(self._feed.state)}
-        self._outputs.append(display(bundle, raw=True, display_id=True))  # type: ignore[no-untyped-call]
+        bundle: Bundle = {WIDGET_VIEW: view, **static_bundle(self._feed.state)}
+        self._outputs.append(self._publish(bundle))
 
     @contextmanager
     def closing(self) -> Iterator[None]:
@@ -126,6 +126,6 @@ class Display:
             widget.close()
 
 
-def static_bundle(state: State) -> dict[str, str]:
+def static_bundle(state: State) -> Bundle:
     """The static table in the forms that every viewer understands."""
     return {"text/plain": static.to_text(state), "text/html": static.to_html(state)}

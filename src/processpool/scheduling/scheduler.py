@@ -1,8 +1,7 @@
-"""Who gets what: the decisions of a pool, and nothing else.
+"""The scheduler: what happened goes in, with the time; what is to be done comes out.
 
-What happened goes in, with the time; what is to be done comes out, as a list of commands. No
-process, no descriptor, no clock, no lock: whoever calls holds the pool's lock, and carries out the
-commands after letting go of it. The queue, the slots and the lease waiters here are the pool's
+No process, no descriptor, no clock, no lock: whoever calls holds the pool's lock, and carries out
+the commands after letting go of it. The queue, the slots and the lease waiters here are the pool's
 entire mutable state.
 
     submit ─▶ queue ─▶ assign ─▶ slot.inflight ─▶ answered ─▶ deliveries
@@ -14,141 +13,38 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from processpool.scheduling.commands import (
+    Command,
+    Drop,
+    DumpStacks,
+    Grant,
+    Kill,
+    LeaseWaiter,
+    Lost,
+    Retry,
+    Send,
+    Stop,
+    TakeBack,
+    Terminate,
+)
+from processpool.scheduling.restarts import Restarts
+from processpool.scheduling.slot import Slot
+from processpool.scheduling.work_queue import WorkQueue
 from processpool.states import PoolState, WorkerEvent, WorkerState, after
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from processpool.jobs import Batch, Job
+    from processpool.scheduling.policy import Policy
 
 TERM_GRACE = 1.0
 """Seconds between SIGTERM and SIGKILL, at most; php-fpm waits as long."""
 SURPLUS_LINGER = 1.0
 """Seconds that a worker beyond `spare` waits for the next burst before it is retired."""
-_MAX_DOUBLINGS = 60
-"""Of the first back-off: beyond this any of them is over the longest."""
-
-
-@dataclass(frozen=True)
-class Policy:
-    """The numbers that the decisions depend on. Times are in seconds; None means no limit."""
-
-    min: int
-    max: int
-    spare: int
-    window: int = 1
-    """Items that a worker may have at a time, unless their job says otherwise."""
-    takes_back: bool = False
-    """Whether what a worker has not begun can be taken back."""
-    start: float | None = 30.0
-    idle: float | None = 300.0
-    exit: float = 5.0
-    max_failures: int = 5
-    failures_within: float = 10.0
-    backoff: tuple[float, float] = (0.1, 30.0)
-    jitter: Callable[[], float] = field(default=lambda: 1.0)
-    """A factor near 1, drawn for each back-off."""
-
-
-class Send(NamedTuple):
-    """Write this batch to the worker."""
-
-    worker: int
-    batch: Batch
-
-
-class Stop(NamedTuple):
-    """Ask the worker to exit: its exit message, then the end of its input."""
-
-    worker: int
-
-
-class Terminate(NamedTuple):
-    """Send SIGTERM to the worker's process group."""
-
-    worker: int
-
-
-class Kill(NamedTuple):
-    """Send SIGKILL to the worker's process group."""
-
-    worker: int
-
-
-class Grant(NamedTuple):
-    """The worker belongs to this waiter from now on."""
-
-    worker: int
-    waiter: LeaseWaiter
-
-
-class TakeBack(NamedTuple):
-    """Take back from the worker what it has not begun: another one has nothing to do."""
-
-    worker: int
-
-
-class Lost(NamedTuple):
-    """The worker ended while it had this one item; `fate` says why, if the pool ended it."""
-
-    batch: Batch
-    fate: str | None
-
-
-class Drop(NamedTuple):
-    """These items will not be started; `state` is the pool's at that moment."""
-
-    batch: Batch
-    state: PoolState
-
-
-Command = Send | Stop | Terminate | Kill | Grant | TakeBack | Lost | Drop
-
-
-class LeaseWaiter:
-    """A place in the line for a worker of one's own."""
-
-    __slots__ = ("granted", "pool_state")
-
-    def __init__(self) -> None:
-        self.granted: int | None = None
-        """The worker, once there is one."""
-        self.pool_state: PoolState | None = None
-        """Set when the pool will never grant it."""
-
-
-class Slot:
-    """What the scheduler knows of one worker. Its one timer means what its state says."""
-
-    __slots__ = (
-        "deadline", "failed", "fate", "handled", "id", "inflight", "load", "retiring", "rung",
-        "since", "started_at", "state", "timer",
-    )  # fmt: skip
-
-    def __init__(self, number: int, now: float) -> None:
-        self.id = number
-        self.state = WorkerState.STARTING
-        self.inflight: deque[Batch] = deque()
-        self.load = 0
-        """Items in `inflight`."""
-        self.since = now
-        """Since when it is idle, or has its current item."""
-        self.started_at = now
-        self.deadline: float | None = None
-        self.timer: float | None = None
-        """The earliest entry of this slot in the heap of timers."""
-        self.handled = 0
-        self.failed = 0
-        self.fate: str | None = None
-        """Why the pool ended it; None while it lives, or if it ended by itself."""
-        self.retiring: str | None = None
-        """Why it is to be stopped as soon as it has nothing to do."""
-        self.rung = 0
-        """How far it is on the exit ladder."""
+DUMP_GRACE = 0.1
+"""Seconds that a worker has to write down where its threads are."""
 
 
 class Scheduler:
@@ -160,21 +56,18 @@ class Scheduler:
         self.slots: dict[int, Slot] = {}
         self.counts = dict.fromkeys(WorkerState, 0)
         """How many workers are in each state."""
-        self.queued = 0
-        """Items in the queue, the cancelled ones left out."""
         self.running = 0
         """Items that workers have."""
         self.finished = 0
         self.failures = 0
-        self._queue: deque[Batch] = deque()
+        self._queue = WorkQueue()
         self._waiters: deque[LeaseWaiter] = deque()
         self._idle: dict[int, Slot] = {}
         self._roomy: dict[int, Slot] = {}
         self._timers: list[tuple[float, int]] = []
         self._numbers = count(1)
-        self._failed_starts: deque[float] = deque()
-        self._consecutive_failures = 0
-        self._next_spawn_at = 0.0
+        self._restarts = Restarts()
+        self._expiring = 0
         self._close_deadline: float | None = None
         self._overdue = False
         """True once it closes without finishing what is queued."""
@@ -184,12 +77,17 @@ class Scheduler:
     @property
     def alive(self) -> int:
         """Workers that count against `max`: all but those on their way out."""
-        return len(self.slots) - self.counts[WorkerState.STOPPING]
+        return len(self.slots) - self.counts[WorkerState.STOPPING] - self._expiring
+
+    @property
+    def queued(self) -> int:
+        """Items that wait for a worker, the cancelled ones left out."""
+        return self._queue.items
 
     @property
     def has_work(self) -> bool:
         """True while an item waits or runs."""
-        return self.queued > 0 or self.running > 0
+        return self.queued > 0 or self.running > 0 or self._queue.has_delayed
 
     @property
     def next_deadline(self) -> float | None:
@@ -197,15 +95,17 @@ class Scheduler:
         times = [self._timers[0][0]] if self._timers else []
         if self._close_deadline is not None:
             times.append(self._close_deadline)
+        if self._queue.next_due is not None:
+            times.append(self._queue.next_due)
         if self._lacking() > 0:
-            times.append(self._next_spawn_at)
+            times.append(self._restarts.next_at)
         return min(times, default=None)
 
     # -- work ------------------------------------------------------------------------------------
 
     def submit(self, batch: Batch, now: float) -> list[Command]:
         """Items have come in."""
-        self._enqueue(batch)
+        self._queue.append(batch)
         return self._assign(now)
 
     def take(self, now: float) -> Slot | None:
@@ -267,7 +167,7 @@ class Scheduler:
             return done, []
         if slot.inflight:
             self._begin_item(slot, now)
-            if slot.load * 2 <= self._window(slot.inflight[0]) and slot.retiring is None:
+            if slot.load * 2 <= self._window(slot.inflight[0]) and self._takes_more(slot):
                 self._roomy[slot.id] = slot
             return done, self._assign(now)
         self._move(slot, WorkerEvent.FINISHED)
@@ -279,14 +179,14 @@ class Scheduler:
         if not slot.inflight:
             return []
         batch = slot.inflight.popleft()
-        self._requeue(_singles(batch))
+        self._queue.put_back(_singles(batch))
         return self._relieved(slot, len(batch), now)
 
     def taken_back(self, worker: int, batches: list[Batch], now: float) -> list[Command]:
         """These batches were taken from a worker that had not begun them."""
         slot = self.slots[worker]
         kept = [batch for batch in slot.inflight if batch not in batches]
-        self._requeue(batch for batch in slot.inflight if batch in batches)
+        self._queue.put_back(batch for batch in slot.inflight if batch in batches)
         slot.inflight = deque(kept)
         return self._relieved(slot, sum(map(len, batches)), now)
 
@@ -301,9 +201,7 @@ class Scheduler:
 
     def cancel(self, job: Job, *, kill: bool) -> list[Command]:
         """Nothing more of this job starts; with `kill`, the workers that run it are replaced."""
-        self.queued -= job.queued
-        job.queued = 0
-        job.cancelled = True
+        self._queue.forget(job)
         if not kill:
             return []
         return [
@@ -317,9 +215,9 @@ class Scheduler:
 
     def spawn(self, now: float) -> Slot | None:
         """A slot for one more worker, if one is wanted and its time has come."""
-        if self._lacking() <= 0 or now < self._next_spawn_at:
+        if self._lacking() <= 0 or now < self._restarts.next_at:
             return None
-        slot = Slot(next(self._numbers), now)
+        slot = Slot(next(self._numbers), now, self.policy)
         self.slots[slot.id] = slot
         self.counts[slot.state] += 1
         if self.policy.start is not None:
@@ -331,11 +229,14 @@ class Scheduler:
         slot = self.slots[worker]
         if slot.state is not WorkerState.STARTING:
             return []
-        self._consecutive_failures = 0
+        self._restarts.succeeded()
         if self.state is PoolState.BROKEN:
             self.state = PoolState.OPEN
         self._move(slot, WorkerEvent.READY)
-        return self._park(slot, now) + self._assign(now)
+        out = self._park(slot, now)
+        if self._expiring:
+            out += self._replace_expiring(now)
+        return out + self._assign(now)
 
     def exited(
         self,
@@ -360,11 +261,13 @@ class Scheduler:
         self.counts[slot.state] -= 1
         self._idle.pop(worker, None)
         self._roomy.pop(worker, None)
+        if slot.expiring and slot.state is not WorkerState.STOPPING:
+            self._expiring -= 1
         if singly and slot.inflight and len(slot.inflight[0]) > 1:
             slot.inflight.extendleft(reversed(_singles(slot.inflight.popleft())))
         elif singly:
             begun = True
-        out = self._give_up_items(slot, begun)
+        out = self._give_up_items(slot, begun, now)
         if self._overdue:
             out += self._drop_queue()
         if failed_start:
@@ -422,9 +325,7 @@ class Scheduler:
 
     def reset(self, now: float) -> list[Command]:
         """Forget the failed starts of a broken pool, and try again."""
-        self._failed_starts.clear()
-        self._consecutive_failures = 0
-        self._next_spawn_at = 0.0
+        self._restarts.reset()
         if self.state is PoolState.BROKEN:
             self.state = PoolState.OPEN
         return self._assign(now)
@@ -466,21 +367,10 @@ class Scheduler:
             out += self._drop_queue()
             for slot in list(self.slots.values()):
                 out += self._hurry(slot, now)
+        self._queue.wake(now)
         return out + self._assign(now)
 
     # -- inside ----------------------------------------------------------------------------------
-
-    def _enqueue(self, batch: Batch) -> None:
-        self._queue.append(batch)
-        self.queued += len(batch)
-        batch.job.queued += len(batch)
-
-    def _requeue(self, batches: Iterable[Batch]) -> None:
-        for batch in reversed(list(batches)):
-            self._queue.appendleft(batch)
-            if not batch.job.cancelled:
-                self.queued += len(batch)
-                batch.job.queued += len(batch)
 
     def _assign(self, now: float) -> list[Command]:
         out: list[Command] = []
@@ -489,8 +379,8 @@ class Scheduler:
         while self._waiters and self._idle:
             out.append(self._grant(now))
         while self._queue:
-            if self._queue[0].job.cancelled:
-                self._discard(self._queue.popleft(), out)
+            if self._queue.first.job.cancelled:
+                out.append(Drop(self._queue.take(len(self._queue.first)), self.state))
                 continue
             slot = self._next_free()
             if slot is None:
@@ -498,7 +388,7 @@ class Scheduler:
             self._hand_over(slot, now, out)
         if self._idle and self.policy.takes_back and not self._queue:
             out += self._take_back()
-        if self.state is PoolState.CLOSING and not self._queue:
+        if self.state is PoolState.CLOSING and not (self._queue or self._queue.has_delayed):
             for slot in list(self._idle.values()):
                 out += self._stop(slot, "closed", now)
             for slot in list(self.slots.values()):
@@ -510,9 +400,6 @@ class Scheduler:
         """A worker has nothing to do while another has more than it works on."""
         loaded = [slot for slot in self._roomy.values() if len(slot.inflight) > 1]
         return [TakeBack(max(loaded, key=lambda slot: slot.load).id)] if loaded else []
-
-    def _discard(self, batch: Batch, out: list[Command]) -> None:
-        out.append(Drop(batch, self.state))
 
     def _grant(self, now: float) -> Grant:
         waiter = self._waiters.popleft()
@@ -530,16 +417,14 @@ class Scheduler:
         return next(iter(self._roomy.values()), None)
 
     def _hand_over(self, slot: Slot, now: float, out: list[Command]) -> None:
-        batch = self._queue.popleft()
-        window = self._window(batch)
+        """Give a worker as much of the first batch as it may have."""
+        window = self._window(self._queue.first)
         size = max(1, min(window - slot.load, self._fair_share()))
-        if len(batch) > size:
-            batch, rest = batch.split(size)
-            self._queue.appendleft(rest)
-        self.queued -= len(batch)
-        batch.job.queued -= len(batch)
+        if slot.remaining is not None:
+            size = max(1, min(size, slot.remaining))
+        batch = self._queue.take(size)
         if not batch.job.begin():
-            self._discard(batch, out)
+            out.append(Drop(batch, self.state))
             return
         batch.sent_at = now
         batch.attempts += 1
@@ -551,9 +436,13 @@ class Scheduler:
         self._move(slot, WorkerEvent.ASSIGNED)
         self._idle.pop(slot.id, None)
         self._roomy.pop(slot.id, None)
-        if slot.load < window and slot.retiring is None:
+        self._note_expiry(slot, now)
+        if slot.load < window and self._takes_more(slot):
             self._roomy[slot.id] = slot  # behind the others, who have less
         out.append(Send(slot.id, batch))
+
+    def _takes_more(self, slot: Slot) -> bool:
+        return slot.retiring is None and slot.remaining != 0
 
     def _window(self, batch: Batch) -> int:
         """How many items a worker may have at a time, if they are such as in this batch."""
@@ -577,7 +466,10 @@ class Scheduler:
         slot.since = now
         self._roomy.pop(slot.id, None)
         self._idle[slot.id] = slot
-        if self.alive > self.policy.max:
+        self._note_expiry(slot, now)
+        if slot.remaining is not None and slot.remaining <= 0:
+            slot.retiring = "recycled"
+        elif self.alive > self.policy.max and not slot.expiring:
             slot.retiring = "resized"
         if slot.retiring is not None:
             return self._stop(slot, slot.retiring, now)
@@ -588,10 +480,42 @@ class Scheduler:
         idle = self.policy.idle
         if len(self._idle) > self.policy.spare:
             idle = SURPLUS_LINGER if idle is None else min(idle, SURPLUS_LINGER)
-        if idle is None or len(self.slots) <= self.policy.min:
-            slot.deadline = None
+        if len(self.slots) <= self.policy.min:
+            idle = None
+        times = [] if idle is None else [now + idle]
+        if slot.max_age is not None and not slot.expiring:
+            times.append(slot.started_at + slot.max_age)
+        if times:
+            self._set_timer(slot, min(times))
         else:
-            self._set_timer(slot, now + idle)
+            slot.deadline = None
+
+    # -- recycling -------------------------------------------------------------------------------
+
+    def expire(self, worker: int, now: float) -> list[Command]:
+        """A worker has grown too large: it is replaced as soon as its successor is ready."""
+        slot = self.slots.get(worker)
+        if slot is not None:
+            self._mark_expiring(slot)
+        return self._assign(now)
+
+    def _note_expiry(self, slot: Slot, now: float) -> None:
+        if not slot.expiring and slot.expires(now):
+            self._mark_expiring(slot)
+
+    def _mark_expiring(self, slot: Slot) -> None:
+        if not slot.expiring and slot.state is not WorkerState.STOPPING:
+            slot.expiring = True
+            self._expiring += 1
+
+    def _replace_expiring(self, now: float) -> list[Command]:
+        """A successor is ready: the worker that expires longest goes, when it has done its work."""
+        for slot in self.slots.values():
+            if slot.expiring and slot.retiring is None and slot.state is not WorkerState.STOPPING:
+                return self.retire(slot.id, "recycled", now)
+        return []
+
+    # -- timers and the exit ladder --------------------------------------------------------------
 
     def _set_timer(self, slot: Slot, when: float) -> None:
         slot.deadline = when
@@ -604,16 +528,25 @@ class Scheduler:
             case WorkerState.STARTING:
                 return self._kill(slot, "start timeout")
             case WorkerState.BUSY:
-                return self._kill(slot, "timeout")
+                return self._out_of_time(slot, now)
             case WorkerState.IDLE:
                 return self._retire_idle(slot, now)
             case _:
                 return self._hurry(slot, now)
 
     def _retire_idle(self, slot: Slot, now: float) -> list[Command]:
-        if self.alive > self.policy.min:
+        self._note_expiry(slot, now)
+        if self.alive > self.policy.min and not slot.expiring:
             return self._stop(slot, "idle", now)
         return []
+
+    def _out_of_time(self, slot: Slot, now: float) -> list[Command]:
+        if not self.policy.dumps_stacks:
+            return self._kill(slot, "timeout")
+        self._leave(slot, "timeout")
+        slot.rung = 1  # the next is SIGKILL
+        self._set_timer(slot, now + DUMP_GRACE)
+        return [DumpStacks(slot.id)]
 
     def _hurry(self, slot: Slot, now: float) -> list[Command]:
         """The next rung of the exit ladder: SIGTERM, then SIGKILL."""
@@ -634,37 +567,41 @@ class Scheduler:
 
     def _leave(self, slot: Slot, fate: str) -> None:
         self._move(slot, WorkerEvent.STOPPED)
+        if slot.expiring:
+            self._expiring -= 1
         slot.fate = fate
         self._idle.pop(slot.id, None)
         self._roomy.pop(slot.id, None)
 
-    def _give_up_items(self, slot: Slot, begun: bool) -> list[Command]:
+    def _give_up_items(self, slot: Slot, begun: bool, now: float) -> list[Command]:
+        """The worker is gone: its items go to others, but for the one that it had begun."""
         self.running -= slot.load
         if not begun:
-            self._requeue(slot.inflight)
+            self._queue.put_back(slot.inflight)
         if not begun or not slot.inflight:
             return []
-        first = slot.inflight.popleft()
-        running, rest = first.split(1)
+        running, rest = slot.inflight.popleft().split(1)
         slot.failed += 1
-        self.failures += 1
         if len(rest):
             slot.inflight.appendleft(rest)
-        self._requeue(slot.inflight)
+        self._queue.put_back(slot.inflight)
+        reason = {None: "crash", "timeout": "timeout"}.get(slot.fate)
+        if reason and self.retry(running, reason, now):
+            return [Retry(running, slot.fate)]
+        self.failures += 1
         return [Lost(running, slot.fate)]
 
+    def retry(self, batch: Batch, reason: str, now: float) -> bool:
+        """An item failed, by crash, timeout or error; True if it will be tried again."""
+        if batch.job.cancelled or not self.policy.retries(reason, batch.attempts):
+            return False
+        self._queue.delay(batch, now + self.policy.delay(batch.attempts - 1))
+        return True
+
     def _note_failed_start(self, now: float) -> list[Command]:
-        policy = self.policy
-        self._failed_starts.append(now)
-        while self._failed_starts[0] < now - policy.failures_within:
-            self._failed_starts.popleft()
-        first, last = policy.backoff
-        doublings = min(self._consecutive_failures, _MAX_DOUBLINGS)
-        delay = min(first * 2**doublings, last) * policy.jitter()
-        self._consecutive_failures += 1
-        self._next_spawn_at = now + delay
+        too_often = self._restarts.failed(self.policy, now)
         healthy = self.alive - self.counts[WorkerState.STARTING]
-        if len(self._failed_starts) <= policy.max_failures or healthy:
+        if not too_often or healthy > 0:
             return []
         if self.state is PoolState.CLOSING:
             return self._drop_queue()
@@ -695,13 +632,7 @@ class Scheduler:
         return []
 
     def _drop_queue(self) -> list[Command]:
-        dropped: list[Command] = []
-        for batch in self._queue:
-            batch.job.queued = 0
-            dropped.append(Drop(batch, self.state))
-        self._queue.clear()
-        self.queued = 0
-        return dropped
+        return [Drop(batch, self.state) for batch in self._queue.clear()]
 
 
 def _singles(batch: Batch) -> list[Batch]:
@@ -711,22 +642,3 @@ def _singles(batch: Batch) -> list[Batch]:
         single, batch = batch.split(1)
         singles.append(single)
     return [*singles, batch]
-
-
-def resized(policy: Policy, least: int | None, most: int | None, spare: int | None) -> Policy:
-    """The policy with other sizes; None leaves one as it is.
-
-    Raises:
-        ValueError: the sizes contradict each other.
-    """
-    least = policy.min if least is None else least
-    most = max(policy.max, least) if most is None else most
-    if spare is None:
-        spare = min(max(policy.spare, least), most)
-    if least < 0 or most < 1 or least > most:
-        raise ValueError(f"size.max must be at least 1 and at least size.min ({least}), got {most}")
-    if not least <= spare <= most:
-        raise ValueError(
-            f"size.spare must be between size.min ({least}) and size.max ({most}), got {spare}"
-        )
-    return replace(policy, min=least, max=most, spare=spare)

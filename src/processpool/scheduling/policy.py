@@ -1,0 +1,76 @@
+"""The numbers that a pool's decisions depend on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_DOUBLINGS = 60
+"""Of the first back-off: beyond this any of them is over the longest."""
+
+
+def _one() -> float:
+    return 1.0
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Sizes, times and limits. Times are in seconds, memory in bytes; None means no limit."""
+
+    min: int
+    max: int
+    spare: int
+    window: int = 1
+    """Items that a worker may have at a time, unless their job says otherwise."""
+    takes_back: bool = False
+    """Whether what a worker has not begun can be taken back."""
+    dumps_stacks: bool = False
+    """Whether a worker that is out of time can say where it is, before it is killed."""
+    start: float | None = 30.0
+    idle: float | None = 300.0
+    exit: float = 5.0
+    attempts: int = 1
+    """How often an item is tried, the first time included."""
+    retry_on: frozenset[str] = frozenset()
+    """After what it is tried again: crash, timeout, error."""
+    recycle_requests: int | None = None
+    recycle_age: float | None = None
+    recycle_memory: int | None = None
+    recycle_jitter: Callable[[], float] = field(default=_one)
+    """A factor near 1 by which each worker's limits differ."""
+    max_failures: int = 5
+    failures_within: float = 10.0
+    backoff: tuple[float, float] = (0.1, 30.0)
+    jitter: Callable[[], float] = field(default=_one)
+    """A factor near 1, drawn for each back-off."""
+
+    def retries(self, reason: str, attempts: int) -> bool:
+        """Whether an item that has been tried so often is tried again after this."""
+        return attempts < self.attempts and reason in self.retry_on
+
+    def delay(self, earlier: int) -> float:
+        """Seconds to wait after a failure that follows so many earlier ones."""
+        first, last = self.backoff
+        return min(first * 2 ** min(earlier, MAX_DOUBLINGS), last) * self.jitter()
+
+
+def resized(policy: Policy, least: int | None, most: int | None, spare: int | None) -> Policy:
+    """The policy with other sizes; None leaves one as it is.
+
+    Raises:
+        ValueError: the sizes contradict each other.
+    """
+    least = policy.min if least is None else least
+    most = max(policy.max, least) if most is None else most
+    if spare is None:
+        spare = min(max(policy.spare, least), most)
+    if least < 0 or most < 1 or least > most:
+        raise ValueError(f"size.max must be at least 1 and at least size.min ({least}), got {most}")
+    if not least <= spare <= most:
+        raise ValueError(
+            f"size.spare must be between size.min ({least}) and size.max ({most}), got {spare}"
+        )
+    return replace(policy, min=least, max=most, spare=spare)

@@ -1,0 +1,38 @@
+"""How failed starts are counted: each makes the next one later, and too many break the pool."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from processpool.scheduling.policy import Policy
+
+
+class Restarts:
+    """The failed starts of late; as an OTP supervisor keeps them."""
+
+    def __init__(self) -> None:
+        self.next_at = 0.0
+        """When the next worker may be started."""
+        self._failed: deque[float] = deque()
+        self._in_a_row = 0
+
+    def failed(self, policy: Policy, now: float) -> bool:
+        """A worker failed to start; True if that is once too often."""
+        self._failed.append(now)
+        while self._failed[0] < now - policy.failures_within:
+            self._failed.popleft()
+        self.next_at = now + policy.delay(self._in_a_row)
+        self._in_a_row += 1
+        return len(self._failed) > policy.max_failures
+
+    def succeeded(self) -> None:
+        """A worker became ready."""
+        self._in_a_row = 0
+
+    def reset(self) -> None:
+        """Forget everything, and start the next one now."""
+        self._failed.clear()
+        self._in_a_row = 0
+        self.next_at = 0.0

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.browser.lab import Lab, Notebook
+
+Opener = "Callable[..., Notebook]"
+KERNEL = tuple(map(int, version("ipykernel").split(".")[:2]))
+needs_subshells = pytest.mark.skipif(KERNEL < (7, 1), reason="this ipykernel has no subshells")
+
+FIGURE = """name => {
+    const figures = [...document.querySelectorAll(".pp-figure")];
+    return figures.find(node => node.firstChild.textContent === name).children[1].textContent;
+}"""
+DONE = f"""({FIGURE})("done") === argument"""
+ROW = """pool.querySelector(`tbody tr:nth-child(${argument})`)"""
+
+
+def test_it_lives_while_a_cell_blocks(open_notebook: Callable[..., Notebook]) -> None:
+    notebook = open_notebook('pool.map(["0.5"] * 60, progress="sleeping")')
+    notebook.run(1)
+    notebook.await_widget('pool.querySelector(".pp-map-label")?.textContent === "sleeping"')
+    notebook.await_widget('/^[1-9] of 60/.test(pool.querySelector(".pp-map-text").textContent)')
+    notebook.await_widget('[...pool.querySelectorAll("tr[data-state=busy]")].length === 2')
+    notebook.await_widget('pool.querySelector("tbody td:nth-child(5)").textContent.endsWith(" s")')
+    assert notebook.page.locator(".tqdm, .jupyter-widgets progress").count() == 0
+    notebook.interrupt()
+    assert notebook.finish(1) == "KeyboardInterrupt"
+
+
+def test_after_an_interrupt_the_pool_works_on(open_notebook: Callable[..., Notebook]) -> None:
+    notebook = open_notebook('pool.map(["30"] * 4)', 'pool.map(["0.1", "0.2"])')
+    notebook.run(1)
+    notebook.await_widget('pool.querySelectorAll("tr[data-state=busy]").length === 2')
+    notebook.interrupt()
+    assert notebook.finish(1) == "KeyboardInterrupt"
+    notebook.run(2)
+    assert notebook.finish(2) == "['0.1', '0.2']"
+    notebook.await_widget('pool.querySelectorAll("tr[data-state=idle]").length === 2')
+
+
+@needs_subshells
+def test_a_worker_is_replaced_by_two_clicks_while_a_cell_blocks(
+    open_notebook: Callable[..., Notebook],
+) -> None:
+    notebook = open_notebook('pool.map(["60", "0.1"], on_error="return")')
+    notebook.run(1)
+    notebook.await_widget('pool.querySelectorAll("tr[data-state=busy]").length === 1')
+    notebook.await_widget('pool.querySelectorAll("tr[data-state=idle]").length === 1')
+    button = notebook.widget.locator("tr[data-state=busy] button")
+    button.click()
+    notebook.await_widget('pool.querySelector("[data-mode=armed]").textContent === "Lose item 0?"')
+    button.click()
+    assert "WorkerDied" in notebook.finish(1)
+    notebook.await_widget('pool.querySelector(".pp-error-text").textContent.includes("WorkerDied")')
+
+
+@needs_subshells
+def test_a_map_is_stopped_while_a_cell_blocks(open_notebook: Callable[..., Notebook]) -> None:
+    notebook = open_notebook('pool.map(["30"] * 4, progress="endless")')
+    notebook.run(1)
+    button = notebook.widget.get_by_role("button", name="Stop")
+    button.click()
+    notebook.widget.get_by_role("button", name="Stop it, losing what runs?").click()
+    assert notebook.finish(1) == "CancelledError"
+
+
+@needs_subshells
+def test_the_pool_is_resized_while_a_cell_blocks(open_notebook: Callable[..., Notebook]) -> None:
+    notebook = open_notebook('pool.map(["20"] * 6)')
+    notebook.run(1)
+    notebook.await_widget('pool.querySelectorAll("tr[data-state=busy]").length === 2')
+    box = notebook.widget.get_by_label("most workers")
+    box.fill("4")
+    box.press("Enter")
+    notebook.await_widget('pool.querySelectorAll("tr[data-state=busy]").length === 4')
+    notebook.interrupt()
+    assert notebook.finish(1) == "KeyboardInterrupt"
+
+
+@needs_subshells
+def test_the_keyboard_is_enough(open_notebook: Callable[..., Notebook]) -> None:
+    notebook = open_notebook("import time; time.sleep(60)", "pool.state")
+    notebook.run(1)
+    notebook.widget.get_by_role("button", name="Pause").focus()
+    notebook.page.keyboard.press("Enter")
+    notebook.await_widget('pool.querySelector(".pp-badge").textContent === "⏸ paused"')
+    notebook.await_widget('pool.querySelector("[role=status]").textContent.includes("paused")')
+    assert notebook.widget.get_by_role("button", name="Resume").count() == 1
+    notebook.interrupt()
+
+
+@pytest.mark.skipif(KERNEL >= (7, 0), reason="this ipykernel has subshells")
+def test_a_busy_kernel_is_said_to_be_busy(open_notebook: Callable[..., Notebook]) -> None:
+    notebook = open_notebook("import time; time.sleep(5)")
+    notebook.run(1)
+    notebook.widget.get_by_role("button", name="Pause").click()
+    notebook.await_widget('pool.querySelector("[data-mode=busy]").textContent.includes("busy")')
+    notebook.finish(1)
+    notebook.await_widget('pool.querySelector(".pp-badge").textContent === "⏸ paused"')
+
+
+def test_what_workers_write_stays_text(open_notebook: Callable[..., Notebook]) -> None:
+    notebook = open_notebook('pool.map(["shout"] * 3)')
+    notebook.run_all(1)
+    notebook.await_widget('pool.querySelector(".pp-log").textContent.includes("<b>bold</b>")')
+    assert notebook.widget.locator(".pp-log b, .pp-log script").count() == 0
+    assert "hacked" not in notebook.page.title()
+
+
+def test_a_crash_stays_in_sight(open_notebook: Callable[..., Notebook]) -> None:
+    notebook = open_notebook('pool.map(["die", "0.1"], on_error="skip")')
+    notebook.run_all(1)
+    notebook.await_widget('pool.querySelector(".pp-error").textContent.includes("status 3")')
+    notebook.await_widget('pool.querySelector(".pp-log").textContent.includes("about to die")')
+
+
+def test_closing_leaves_a_table_that_survives_saving_and_reopening(
+    open_notebook: Callable[..., Notebook], lab: Lab
+) -> None:
+    notebook = open_notebook('answers = pool.map(["0.1"] * 4)\npool.close()')
+    notebook.run_all(1)
+    table = notebook.page.locator(".jp-RenderedHTML table")
+    table.wait_for()
+    assert notebook.widget.count() == 0
+    notebook.save()
+    notebook.page.reload()
+    table.wait_for()
+    assert notebook.page.get_by_text("closed · 4 done · 0 failed").count() == 1
+    assert table.locator("tbody tr").count() == 2
+
+
+def test_after_a_reload_it_lives_on(open_notebook: Callable[..., Notebook]) -> None:
+    notebook = open_notebook('pool.map(["0.1"] * 5); None', 'pool.map(["0.1"] * 2); None')
+    notebook.run_all(1)
+    notebook.await_widget(DONE, "5")
+    notebook.save()
+    notebook.page.reload()
+    notebook.await_widget(DONE, "5")
+    notebook.run_all(2)
+    notebook.await_widget(DONE, "7")
+
+
+def test_a_second_view_shows_the_same(open_notebook: Callable[..., Notebook]) -> None:
+    notebook = open_notebook('pool.map(["0.1"] * 5); None', "pool")
+    notebook.run_all(1, 2)
+    notebook.page.wait_for_function('document.querySelectorAll(".pp-pool").length === 2')
+    both = """[...document.querySelectorAll(".pp-pool")].every(pool =>
+        pool.querySelectorAll("tbody tr").length === 2
+        && pool.querySelectorAll(".pp-figure")[2].children[1].textContent === "5")"""
+    notebook.page.wait_for_function(both)
+
+
+def test_without_a_kernel_it_says_that_it_is_old(open_notebook: Callable[..., Notebook]) -> None:
+    notebook = open_notebook()
+    notebook.page.evaluate(
+        "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+    )
+    notebook.await_widget('pool.dataset.stale === "" && pool.innerText.includes("No news")')
+
+
+def test_rows_keep_focus_and_identity_while_they_change(
+    open_notebook: Callable[..., Notebook],
+) -> None:
+    notebook = open_notebook('pool.map(["0.2"] * 8); None')
+    first = notebook.widget.locator("tbody tr").first
+    first.evaluate("row => { row.marked = true; row.querySelector('button').focus(); }")
+    notebook.page.evaluate("""() => {
+        const panel = window.jupyterapp.shell.currentWidget;
+        panel.sessionContext.session.kernel.requestExecute({code: "pool.map(['0.2'] * 8)"});
+    }""")
+    notebook.await_widget(DONE, "8")
+    kept = "row => row.marked && document.activeElement === row.querySelector('button')"
+    assert first.evaluate(kept)
+
+
+def test_five_hundred_workers_stay_smooth(open_notebook: Callable[..., Notebook]) -> None:
+    setup = """
+from processpool.widget import _publish
+from processpool.widget.display import Display
+from tests.browser.crowd import Crowd
+crowd = Crowd(500)
+display = Display(crowd, _publish)
+display.show()
+"""
+    notebook = open_notebook("import time; time.sleep(12)", setup=setup)
+    notebook.await_widget('pool.querySelectorAll("tbody tr").length === 40')
+    notebook.page.evaluate("""() => {
+        window.longTasks = [];
+        const note = list => window.longTasks.push(...list.getEntries().map(e => e.duration));
+        new PerformanceObserver(note).observe({type: "longtask"});
+    }""")
+    notebook.run_all(1)
+    longest = notebook.page.evaluate("Math.max(0, ...window.longTasks)")
+    assert longest < 200, f"a task of {longest:.0f} ms"

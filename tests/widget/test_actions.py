@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from processpool.widget.actions import carry_out
+
+if TYPE_CHECKING:
+    from processpool import ProcessPool
+
+
+def test_pausing_and_going_on(pool: ProcessPool) -> None:
+    assert carry_out(pool, {"action": "pause"}) == ""
+    assert str(pool.state) == "paused"
+    assert carry_out(pool, {"action": "resume"}) == ""
+    assert str(pool.state) == "open"
+
+
+def test_a_smaller_size_takes_the_least_along(pool: ProcessPool) -> None:
+    assert carry_out(pool, {"action": "resize", "max": 1}) == ""
+    now = pool.snapshot(resources=False)
+    assert (now.min, now.max) == (1, 1)
+
+
+def test_replacing_a_worker(pool: ProcessPool) -> None:
+    before = pool.snapshot(resources=False).workers[0].id
+    assert carry_out(pool, {"action": "restart", "worker": before, "wait": True}) == ""
+    assert pool.map(["a", "b"]) == ["a", "b"]
+    assert before not in [worker.id for worker in pool.snapshot(resources=False).workers]
+
+
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [
+        ({"action": "explode"}, "there is no action 'explode'"),
+        ({}, "there is no action None"),
+        ({"action": "resize"}, "max must be a whole number, got None"),
+        ({"action": "resize", "max": True}, "max must be a whole number, got True"),
+        ({"action": "resize", "max": 0}, "size.max must be at least 1"),
+        ({"action": "restart", "worker": 999}, "there is no worker 999"),
+        ({"action": "stop_map", "map": 999}, "there is no map 999"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    pool: ProcessPool, message: dict[str, Any], error: str
+) -> None:
+    assert carry_out(pool, message).startswith(error)
