@@ -74,7 +74,7 @@ def _start(repeats: int) -> Case:
         BARE: Probe("benchmarks.yardsticks:bare_start", {"repeats": repeats}),
     }
     rows = (Row("seconds", MILLISECONDS, (BARE,), None, "to the first answer"),)
-    return Case("start", "opening a pool of one echo worker under serve", probes, rows)
+    return Case("command-start", "opening a pool of one echo worker under serve", probes, rows)
 
 
 def _on(label: str, placement: str) -> str:
@@ -92,7 +92,9 @@ def _call(calls: int) -> Case:
     rows.append(
         Row("submit_p50", MICROSECONDS, (PING_PONG,), None, "submit().result()", OURS, "p50")
     )
-    return Case("call", "one 16-byte message and its answer, echo under serve", probes, tuple(rows))
+    return Case(
+        "command-call", "one 16-byte message and its answer, echo under serve", probes, tuple(rows)
+    )
 
 
 def _map(messages: int, exchanges: int) -> Case:
@@ -105,7 +107,7 @@ def _map(messages: int, exchanges: int) -> Case:
         Row("rate", ITEMS_PER_SECOND, (label,), at_least(3), "map") for label in yardsticks
     )
     title = f"{messages:,} messages of 16 bytes, 2 workers, pipeline 64"
-    return Case("map", title, probes, rows)
+    return Case("command-map", title, probes, rows)
 
 
 def _large(repeats: int) -> Case:
@@ -119,7 +121,7 @@ def _large(repeats: int) -> Case:
         title = _on("there and back", placement)
         rows.append(Row("rate", GIGABYTES_PER_SECOND, (raw,), at_least(0.35), title, ours))
     title = "a 64 MiB message echoed, its bytes counted once"
-    return Case("large", title, probes, tuple(rows))
+    return Case("command-large", title, probes, tuple(rows))
 
 
 def _many(workers: int, lines: int) -> Case:
@@ -134,13 +136,13 @@ def _many(workers: int, lines: int) -> Case:
         Row("rate", ITEMS_PER_SECOND, (PLAIN,), None, "lines"),
         Row("close", MILLISECONDS, (PLAIN,), None, "all closed"),
     )
-    return Case("many", f"{workers} workers running cat, {lines:,} lines", probes, rows)
+    return Case("command-many", f"{workers} workers running cat, {lines:,} lines", probes, rows)
 
 
 def _memory(messages: int) -> Case:
     probes = {OURS: _ours("measure_memory", messages=messages)}
     rows = (Row("growth", MEGABYTES, (), at_most(30e6), "added to the parent"),)
-    return Case("memory", f"imap over {messages:,} messages, lazily", probes, rows)
+    return Case("command-memory", f"imap over {messages:,} messages, lazily", probes, rows)
 
 
 def measure_start(repeats: int) -> Figures:

@@ -49,13 +49,15 @@ def cases(scale: float) -> Sequence[Case]:
         *(
             _makespan(name, durations, round(items * max(scale, 0.5)))
             for name, durations, items in (
-                ("makespan-1ms", "1 ms", 2_000),
-                ("makespan-10ms", "10 ms", 200),
-                ("makespan-mixed", "mixed", 400),
+                ("function-makespan-1ms", "1 ms", 2_000),
+                ("function-makespan-10ms", "10 ms", 200),
+                ("function-makespan-mixed", "mixed", 400),
             )
         ),
-        _array("array-in", "in, a float out", max(round(7 * scale), 2), both_ways=False),
-        _array("array-out", "in, another out; counted once", max(round(7 * scale), 2), True),
+        _array("function-array-in", "in, a float out", max(round(7 * scale), 2), both_ways=False),
+        _array(
+            "function-array-out", "in, another out; counted once", max(round(7 * scale), 2), True
+        ),
         _first_answer(),
         _script(),
         _imports(),
@@ -102,7 +104,7 @@ def _map(items: int) -> Case:
         Row("rate", ITEMS_PER_SECOND, (EXECUTORS[0],), None, "drop-in executor", DROP_IN),
     )
     title = f"a trivial function over {items:,} integers (slow peers: {items // 10:,}), as a rate"
-    return Case("map", title, probes, rows)
+    return Case("function-map", title, probes, rows)
 
 
 def _call(calls: int) -> Case:
@@ -128,7 +130,7 @@ def _call(calls: int) -> Case:
         for peer in (*peers, "joblib")
     ]
     rows.append(Row("p50", MICROSECONDS, (SPAWN,), None, "drop-in executor", DROP_IN))
-    return Case("call", "one trivial call and its answer, the median", probes, tuple(rows))
+    return Case("function-call", "one trivial call and its answer, the median", probes, tuple(rows))
 
 
 def _ping_pong(exchanges: int, placement: str) -> Probe:
@@ -152,7 +154,7 @@ def _memory(items: int, fewer: int) -> Case:
         Row("growth", MEGABYTES, (), at_most(20e6), f"{items:,} items"),
         *(Row("growth", MEGABYTES, (peer,), None, f"{fewer:,} items", few) for peer in peers),
     )
-    return Case("memory", "imap over a lazy generator, added to the parent", probes, rows)
+    return Case("function-memory", "imap over a lazy generator, added to the parent", probes, rows)
 
 
 def _makespan(name: str, durations: str, items: int) -> Case:
@@ -199,7 +201,7 @@ def _first_answer() -> Case:
         Row("seconds", MILLISECONDS, (BARE,), at_most(2)),
         *_against_each("seconds", MILLISECONDS, peers),
     )
-    return Case("first-answer", "opening a pool, to its first answer", probes, rows)
+    return Case("function-first-answer", "opening a pool, to its first answer", probes, rows)
 
 
 def _script() -> Case:
@@ -209,7 +211,7 @@ def _script() -> Case:
         BARE: Probe("benchmarks.yardsticks:bare_start", {"repeats": 5}),
     }
     rows = _against_each("seconds", MILLISECONDS, [label for label in probes if label != OURS])
-    return Case("script", "a whole script: import, open, one answer, end", probes, rows)
+    return Case("function-script", "a whole script: import, open, one answer, end", probes, rows)
 
 
 def _imports() -> Case:
@@ -226,7 +228,7 @@ def _imports() -> Case:
         Row("seconds", MILLISECONDS, (), None, used, used),
         *(Row("seconds", MILLISECONDS, (peer,), None, used, used) for peer in peers),
     )
-    return Case("import", "importing the library", probes, rows)
+    return Case("function-import", "importing the library", probes, rows)
 
 
 def _worker_import() -> Case:
@@ -235,7 +237,7 @@ def _worker_import() -> Case:
         Row("seconds", MILLISECONDS, (), at_most(0.010), "all that a worker imports"),
         Row("modules", COUNT, (), None, "modules beyond a bare interpreter"),
     )
-    return Case("worker-import", "importing the library in a worker", {OURS: probe}, rows)
+    return Case("function-worker-import", "importing the library in a worker", {OURS: probe}, rows)
 
 
 def _restarts(items: int, fewer: int) -> Case:
@@ -248,7 +250,7 @@ def _restarts(items: int, fewer: int) -> Case:
     targets = {peer: at_least(1) for peer in peers[:2]}
     rows = _against_each("rate", ITEMS_PER_SECOND, (*peers, *more), targets)
     title = f"a new worker for each of {items:,} items (peers: {fewer:,}), as a rate"
-    return Case("restarts", title, probes, rows)
+    return Case("function-restarts", title, probes, rows)
 
 
 def _idle_memory() -> Case:
@@ -258,7 +260,7 @@ def _idle_memory() -> Case:
         Row("beyond", MEGABYTES, (), at_most(3e6), "beyond a bare interpreter"),
         *_against_each("uss", MEGABYTES, peers),
     )
-    return Case("idle-memory", "an idle worker's own memory (USS)", probes, rows)
+    return Case("function-idle-memory", "an idle worker's own memory (USS)", probes, rows)
 
 
 if __name__ == "__main__":

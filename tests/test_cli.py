@@ -202,7 +202,7 @@ def test_an_answer_comes_before_the_next_line_is_there(
         process.stdin.flush()
         assert process.stdout.readline() == line
     process.stdin.close()
-    assert process.wait() == 0
+    assert process.wait(timeout=30) == 0
 
 
 def test_endless_input_is_answered_until_nobody_reads(
@@ -216,7 +216,10 @@ def test_endless_input_is_answered_until_nobody_reads(
         assert process.stderr
         assert [process.stdout.readline() for _ in range(3)] == [b"y\n"] * 3
         process.stdout.close()
-        assert process.wait() == 141
+        try:
+            assert process.wait(timeout=30) == 141
+        finally:
+            yes.kill()
         assert process.stderr.read() == b""
 
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from processpool.errors import UnexpectedEOF as UnexpectedEOF
     from processpool.errors import WorkerDied as WorkerDied
     from processpool.errors import WorkerStartFailed as WorkerStartFailed
+    from processpool.executor import PoolExecutor as PoolExecutor
+    from processpool.executor import ProcessPoolExecutor as ProcessPoolExecutor
     from processpool.outcome import Outcome as Outcome
     from processpool.pool import ProcessPool as ProcessPool
 
@@ -40,6 +42,8 @@ _HOME = {
     "serve": "child.serve",
     "progress": "child.progress",
     "Outcome": "outcome",
+    "PoolExecutor": "executor",
+    "ProcessPoolExecutor": "executor",
     "ProcessPool": "pool",
     "CodecError": "errors",
     "ConfigError": "errors",

@@ -11,6 +11,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
+from processpool.child.pickling import pack_whole
 from processpool.engine.launching import CommandLauncher, Orders, PythonLauncher
 from processpool.engine.local import Engine
 from processpool.forms import CallForm, Form, HandlerForm, MessageForm
@@ -21,6 +22,8 @@ from processpool.protocols.framing import make_framing
 from processpool.scheduling.policy import Policy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from processpool.config import CommandWorkerConfig, PoolConfig, PythonWorkerConfig
 
 INTERPRETERS = ("python", "python3")
@@ -44,11 +47,16 @@ THREAD_VARIABLES = (
 """What the numerical libraries take their number of threads from."""
 
 
-def build_engine(config: PoolConfig) -> tuple[Engine, Form]:
-    """The engine of a pool, and the form in which it takes work."""
+def build_engine(
+    config: PoolConfig, setup: Callable[[], object] | None = None
+) -> tuple[Engine, Form]:
+    """The engine of a pool, and the form in which it takes work.
+
+    `setup` is called once in each Python worker before its first item, instead of `worker.setup`.
+    """
     if config.worker.kind == "command":
         return _build_command_engine(config, config.worker)
-    return _build_python_engine(config, config.worker)
+    return _build_python_engine(config, config.worker, setup)
 
 
 def _build_command_engine(
@@ -63,7 +71,9 @@ def _build_command_engine(
     return engine, MessageForm(frame(), codec)
 
 
-def _build_python_engine(config: PoolConfig, worker: PythonWorkerConfig) -> tuple[Engine, Form]:
+def _build_python_engine(
+    config: PoolConfig, worker: PythonWorkerConfig, setup: Callable[[], object] | None
+) -> tuple[Engine, Form]:
     env = build_environment(worker)
     if worker.threads is not None:
         for name in THREAD_VARIABLES:
@@ -71,7 +81,7 @@ def _build_python_engine(config: PoolConfig, worker: PythonWorkerConfig) -> tupl
                 env[name] = str(worker.threads)
     orders = Orders(
         handler=worker.handler,
-        setup=worker.setup,
+        setup=worker.setup if setup is None else pack_whole(setup),
         teardown=worker.teardown,
         path=tuple(map(str, worker.path)),
         preload=worker.preload,

@@ -12,17 +12,16 @@ from processpool.child.layout import FULL, ONE, STAR
 from processpool.functions import HANDLER, Function, Functions, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from processpool.protocols.codec import Codec
     from processpool.protocols.framing import Framing
 
 
-class Request(NamedTuple):
-    """One item, packed; and what is to be done with it, where workers must be told."""
+Request = tuple[Any, Task | None]
+"""One item, packed; and what is to be done with it, where workers must be told."""
 
-    payload: Any
-    task: Task | None = None
+_HANDLE = Task(HANDLER, FULL)
 
 
 class Items(NamedTuple):
@@ -37,7 +36,7 @@ class Items(NamedTuple):
 class Form(Protocol):
     """How a pool takes work."""
 
-    def single(self, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Request:
+    def single(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
         """The item of `call` or `submit`; `TypeError` if the form is wrong."""
 
     def many(self, method: str, args: tuple[Any, ...]) -> Items:
@@ -61,14 +60,14 @@ class MessageForm:
         """
         return self._frame(self._encode(message))
 
-    def single(self, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Request:
+    def single(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
         """The payload of `call` or `submit`."""
         if len(args) != 1 or kwargs:
             raise TypeError(
                 f"this pool runs a command: write pool.{method}(message), with one message "
                 "and no other arguments"
             )
-        return Request(self.pack(args[0]))
+        return self._frame(self._encode(args[0])), None
 
     def many(self, method: str, args: tuple[Any, ...]) -> Items:
         """The input of a map."""
@@ -83,9 +82,9 @@ class MessageForm:
 class HandlerForm:
     """The form of Python pools with a handler: data in, as the handler takes it."""
 
-    def single(self, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Request:
+    def single(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
         """The arguments of the handler."""
-        return Request((args, dict(kwargs)), Task(HANDLER, FULL))
+        return (args, kwargs), _HANDLE
 
     def many(self, method: str, args: tuple[Any, ...]) -> Items:
         """One iterable for each parameter of the handler."""
@@ -105,10 +104,10 @@ class CallForm:
         self._functions = functions
         self._renew = renew
 
-    def single(self, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Request:
+    def single(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
         """A function and its arguments."""
         function = self._function(method, args, "*args, **kwargs")
-        return Request((args[1:], dict(kwargs)), Task(function, FULL))
+        return (args[1:], kwargs), function.task
 
     def many(self, method: str, args: tuple[Any, ...]) -> Items:
         """A function, and one iterable for each of its parameters."""

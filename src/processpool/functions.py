@@ -8,36 +8,52 @@ sent anew.
 
 from __future__ import annotations
 
-import os
-import sys
+from functools import partial
 from itertools import count
 from pickle import PROTO
+from threading import Lock
 from time import monotonic
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
 from processpool.child import pickling
+from processpool.child.layout import FULL
+from processpool.sources import Sources, sources_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
 
-RECHECK = 0.2
-"""Seconds for which a source file that was looked at is taken to be unchanged."""
-_CONSTANT = (int, float, complex, str, bytes, bool, type(None), frozenset, range)
+RECHECK = 50e-6
+"""Seconds after a look at a source file in which nobody can have edited it."""
+KEPT = 256
+KEPT_SIZE = 64 * 1024 * 1024
+"""Functions that are kept for the next use, and bytes of their pickles."""
+_CONSTANT = (int, float, str, bytes, bool, type(None))
+_MISSING = object()
+_UNCHANGING = (FunctionType, BuiltinFunctionType, type)
+"""What is the same as long as its name and its `_state` are; others may change inside."""
 
 
 class Function:
     """A function as workers know it: a number, and the parts of its pickle."""
 
-    __slots__ = ("module", "name", "number", "parts")
+    __slots__ = ("looked_at", "name", "number", "parts", "size", "sources", "task")
 
-    def __init__(self, number: int, parts: list[Any], name: str, module: ModuleType | None) -> None:
+    def __init__(
+        self, number: int, parts: list[Any], name: str, sources: tuple[str, ...] = ()
+    ) -> None:
         self.number = number
         self.parts = parts
         self.name = name
-        self.module = module
-        """Where it is imported from; None if it travels by value."""
+        self.size = sum(len(part) for part in parts)
+        """Bytes of its pickle."""
+        self.sources = sources
+        """Files that it runs the code of, besides what travels with it."""
+        self.looked_at = 0.0
+        """When it was last made sure that its source has not changed."""
+        self.task = Task(self, FULL)
+        """What is to be done with a single item."""
 
     def __repr__(self) -> str:
         return f"<Function {self.number} {self.name}>"
@@ -50,7 +66,7 @@ class Task(NamedTuple):
     style: int
 
 
-HANDLER = Function(0, [], "handler", None)
+HANDLER = Function(0, [], "handler")
 """The function that the pool's YAML names; every worker has it from its start."""
 
 
@@ -61,7 +77,9 @@ class Functions:
         self._numbers = count(1)
         self._known: dict[int, tuple[ref[Any], Function, tuple[Any, ...] | None]] = {}
         self._by_value: dict[bytes, Function] = {}
-        self._looked_at: dict[str, tuple[float, float]] = {}
+        self._kept_size = 0
+        self._adding = Lock()
+        self.sources = Sources()
 
     def get(self, function: Callable[..., Any]) -> Function:
         """The function as workers know it.
@@ -78,35 +96,41 @@ class Functions:
 
     def changed_source(self, function: Function) -> bool:
         """True if the file of the function's module was changed since this was last asked."""
-        path = getattr(function.module, "__file__", None)
-        if path is None:
-            return False
         now = monotonic()
-        looked_at, modified = self._looked_at.get(path, (0.0, 0.0))
-        if now - looked_at < RECHECK:
+        if now - function.looked_at < RECHECK:
             return False
-        try:
-            found = os.stat(path).st_mtime
-        except OSError:
-            return False
-        self._looked_at[path] = now, found
-        return bool(modified) and found != modified
+        function.looked_at = now
+        return self.sources.changed(function.sources)
 
     def _add(self, function: Callable[..., Any]) -> Function:
-        name = getattr(function, "__qualname__", type(function).__qualname__)
         parts = pickling.pack(function)
         by_value = _travels_by_value(parts[0])
         key = b"".join(bytes(part) for part in parts)
-        known = self._by_value.get(key)
-        if known is None:
-            module = None if by_value else sys.modules.get(function.__module__)
-            known = self._by_value[key] = Function(next(self._numbers), parts, name, module)
-        try:
-            alive = ref(function)
-        except TypeError:
-            return known
-        self._known[id(function)] = alive, known, _state(function) if by_value else None
+        with self._adding:
+            known = self._by_value.pop(key, None)
+            if known is None:
+                name = getattr(function, "__qualname__", type(function).__qualname__)
+                sources = sources_of(function, by_value=by_value)
+                known = Function(next(self._numbers), parts, name, sources)
+                self._make_room(known.size)
+            self._by_value[key] = known
+        if type(function) in _UNCHANGING:
+            state = _state(function) if by_value else None
+            alive = ref(function, partial(self._forget, id(function)))
+            self._known[id(function)] = alive, known, state
         return known
+
+    def _make_room(self, size: int) -> None:
+        """Let go of those whose last use was longest ago."""
+        self._kept_size += size
+        kept = self._by_value
+        while kept and (len(kept) >= KEPT or self._kept_size > KEPT_SIZE):
+            self._kept_size -= kept.pop(next(iter(kept))).size
+
+    def _forget(self, number: int, gone: ref[Any]) -> None:
+        known = self._known.get(number)
+        if known is not None and known[0] is gone:
+            del self._known[number]
 
 
 def _travels_by_value(stream: bytes) -> bool:
@@ -120,14 +144,19 @@ def _state(function: Any) -> tuple[Any, ...]:
     Compared by equality: two empty results never count as the same.
     """
     code = getattr(function, "__code__", None)
-    if code is None or code.co_freevars and not function.__closure__:
+    if code is None or any(map(_is_code, code.co_consts)):
         return ()
-    values = [function.__globals__.get(name) for name in code.co_names]
+    values = [function.__globals__.get(name, _MISSING) for name in code.co_names]
     values += [cell.cell_contents for cell in function.__closure__ or () if _filled(cell)]
-    values += [function.__defaults__, *(function.__kwdefaults__ or {}).values()]
-    if not all(map(_is_constant, values)) or any(map(_is_code, code.co_consts)):
+    values += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    if not all(map(_is_constant, values)):
         return ()
-    return code, *((type(value), value) for value in values)
+    return code, function.__defaults__ is None, *map(_distinct, values)
+
+
+def _distinct(value: Any) -> Any:
+    """Something that equals only the same value of the same type: 1, 1.0 and True are three."""
+    return type(value), repr(value) if type(value) is float else value
 
 
 def _filled(cell: Any) -> bool:
@@ -139,10 +168,8 @@ def _filled(cell: Any) -> bool:
 
 
 def _is_constant(value: Any) -> bool:
-    if isinstance(value, tuple):
-        return all(map(_is_constant, value))
-    return type(value) in _CONSTANT or type(value) is type(os)
+    return type(value) in _CONSTANT or value is _MISSING or type(value) is ModuleType
 
 
 def _is_code(value: Any) -> bool:
-    return type(value) is type(_is_code.__code__)
+    return type(value) is CodeType

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Any
 
 from processpool.jobs import Batch, Job, Origin, attach
@@ -74,16 +74,20 @@ class SingleJob(Job):
         self._notified = False
 
     def begin(self) -> bool:
-        """Tell the future that it runs; False if it was cancelled."""
-        started = self._future.set_running_or_notify_cancel()
-        self._notified = not started
-        return started
+        """Tell the future that it runs; False if it was cancelled.
+
+        It may run already: on a worker that has died before it began this item.
+        """
+        with self._future._condition:
+            if self._notified or self._future.running():
+                return not self._notified
+            started = self._future.set_running_or_notify_cancel()
+            self._notified = not started
+            return started
 
     def notify_cancelled(self) -> None:
         """Let those who wait for the future know that it was cancelled, once."""
-        if not self._notified:
-            self._notified = True
-            self._future.set_running_or_notify_cancel()
+        self.begin()
 
     def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
         """Set the future's result, or its exception."""
@@ -91,12 +95,13 @@ class SingleJob(Job):
 
     def drop(self, batch: Batch, error: BaseException | None) -> None:
         """It never started."""
-        if error is not None and self._future.set_running_or_notify_cancel():
+        if self.begin():
+            error = error or CancelledError("it was ended before it started")
             self._settle(attach(Outcome(index=0, error=error, attempts=0)))
 
     def refuse(self, error: BaseException) -> None:
         """It cannot even be sent."""
-        self._future.set_running_or_notify_cancel()
+        self.begin()
         self._settle(attach(Outcome(index=0, error=error, attempts=0)))
 
     def _settle(self, record: Outcome) -> None:

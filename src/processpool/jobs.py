@@ -102,7 +102,7 @@ def attach(record: Outcome) -> Outcome:
     if record.error is not None:
         try:
             record.error.record = record  # type: ignore[attr-defined]
-        except AttributeError:  # a class with __slots__
+        except Exception:  # a class with __slots__, or with a mind of its own
             pass
     return record
 
@@ -135,6 +135,9 @@ class Job(ABC):
     def begin(self) -> bool:
         """An item is about to be handed over; False if it is not wanted any more."""
         return True
+
+    def echo(self, number: int, printed: bytes) -> None:  # noqa: B027 - most have no use for it
+        """A running item has printed this to 1 (stdout) or 2 (stderr), and it is to be shown."""
 
     @abstractmethod
     def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:

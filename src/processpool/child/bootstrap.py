@@ -9,7 +9,7 @@ import os
 import sys
 
 from processpool.child import layout
-from processpool.child.pickling import loads
+from processpool.child.pickling import dumps, loads
 from processpool.child.python_worker import Journal, PythonWorker
 
 TYPE_CHECKING = False
@@ -28,18 +28,20 @@ def main() -> None:
     os.pwrite(shared, bytes(size), offset)
     sys.path[:] = orders["path"]
     sys.argv[:] = orders["argv"]
-    _import_all(orders["preload"])
     requests, answers = _take_pipes()
     worker = PythonWorker(requests, Journal(shared, answers), shared, outbox)
+    _watch(worker, orders)
+    _import_all(orders["preload"])
     state = _call_setup(orders["setup"])
     if orders["handler"]:
         handler = _resolve(orders["handler"])
         worker.functions[HANDLER] = _with_state(handler, state)
     teardown = _with_state(_resolve(orders["teardown"]), state) if orders["teardown"] else None
-    _start(worker, orders, stdout, stderr)
-    os.write(ready, b"\n")
+    _start(worker, stdout, stderr)
+    os.write(ready, dumps(_sources(orders)))
     os.close(ready)
     worker.run()
+    worker.output.close()
     if teardown is not None:
         teardown()
 
@@ -57,21 +59,40 @@ def _take_pipes() -> tuple[int, int]:
     return requests, answers
 
 
-def _start(worker: PythonWorker, orders: dict[str, Any], stdout: int, stderr: int) -> None:
-    """Everything that needs the worker, when the user's setup has been done."""
+def _watch(worker: PythonWorker, orders: dict[str, Any]) -> None:
+    """Before any code of the user's runs: have its crashes and its log records told."""
     import faulthandler
 
-    from processpool.child import progress
     from processpool.child.logs import Forwarder
+
+    faulthandler.enable(file=2)
+    faulthandler.register(layout.DUMP_SIGNAL, file=2)
+    forwarder = Forwarder(worker.journal, orders["log_level"], orders["log_levels"])
+    worker.before_items = forwarder.follow
+
+
+def _start(worker: PythonWorker, stdout: int, stderr: int) -> None:
+    """Everything that is for items only, when the user's setup has been done."""
+    from processpool.child import progress
     from processpool.child.output import Output
 
     sys.stdout.flush()
     sys.stderr.flush()
     worker.output = Output(stdout, stderr)
-    faulthandler.enable(file=2)
-    faulthandler.register(layout.DUMP_SIGNAL, file=2)
-    worker.before_items = Forwarder(worker.journal, orders["log_level"]).install
     progress.journal = worker.journal
+
+
+def _sources(orders: dict[str, Any]) -> list[tuple[str, int, int]]:
+    """The files that the orders name, and which state of them was read: when written, size."""
+    targets = (orders["handler"], orders["setup"], orders["teardown"], *orders["preload"])
+    names = {target.partition(":")[0] for target in targets if isinstance(target, str)}
+    found = []
+    for name in names:
+        path = getattr(sys.modules[name], "__file__", None)
+        if path is not None and path.endswith(".py"):
+            state = os.stat(path)
+            found.append((path, state.st_mtime_ns, state.st_size))
+    return found
 
 
 def _import_all(names: tuple[str, ...]) -> None:
@@ -97,6 +118,10 @@ def _resolve(target: Any) -> Callable[..., Any]:
 
 
 def _call_setup(target: Any) -> Any:
+    if isinstance(target, bytes):
+        from processpool.child.initializer import initialize
+
+        return initialize(loads(target))
     return _resolve(target)() if target else None
 
 

@@ -11,7 +11,9 @@ import fcntl
 import io
 import os
 import sys
+from os import lseek
 
+from processpool.child.c_stdio import unbuffer_c_stdout
 from processpool.child.wire import high
 
 TYPE_CHECKING = False
@@ -26,7 +28,7 @@ class Capture:
     def __init__(self) -> None:
         self._file = high(_nameless_file())
         fcntl.fcntl(self._file, fcntl.F_SETFL, os.O_APPEND)
-        self._flush_c = _c_stdout_flush()
+        unbuffer_c_stdout()
         os.dup2(2, 1)
         self._stdout = _stdout()
         self._flush()
@@ -36,7 +38,7 @@ class Capture:
         """Return what was printed since the last time, all streams flushed."""
         self._flush()
         # The size, not the position: whoever opened /dev/stdout has a position of its own.
-        size = os.lseek(self._file, 0, os.SEEK_END)
+        size = lseek(self._file, 0, 2)
         if not size:
             return b""
         printed = os.pread(self._file, size, 0)
@@ -65,11 +67,10 @@ class Capture:
 
     def spill_if_any(self) -> None:
         """As `spill`, cheaper: what still waits in a stream's buffer is left there."""
-        if os.lseek(self._file, 0, os.SEEK_END):
+        if lseek(self._file, 0, 2):
             self.spill()
 
     def _flush(self) -> None:
-        self._flush_c()
         try:
             self._stdout.flush()
             sys.stderr.flush()
@@ -96,25 +97,3 @@ def _stdout() -> TextIO:
         sys.stdout = stdout
     stdout.reconfigure(encoding="utf-8", line_buffering=True, write_through=False)
     return stdout
-
-
-def _c_stdout_flush() -> Callable[[], object]:
-    """Return C's `fflush(stdout)`, where what C code printed may wait.
-
-    By `_ctypes`, since importing `ctypes` takes a third of a bare interpreter's time to start.
-    """
-    try:
-        import _ctypes
-
-        class Function(_ctypes.CFuncPtr):
-            _flags_ = _ctypes.FUNCFLAG_CDECL
-
-        class Pointer(_ctypes._SimpleCData):  # type: ignore[type-arg]
-            _type_ = "P"
-
-        library = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
-        flush = Function(_ctypes.dlsym(library, "fflush"))
-        stream = Pointer.from_address(_ctypes.dlsym(library, "stdout"))
-    except (ImportError, AttributeError, OSError):
-        return bool  # no such C library: its output comes when its buffer is full
-    return lambda: flush(stream)

@@ -16,13 +16,17 @@ PACKET_LIMIT = 4096
 PACKET = Struct("<BBxxIIIQQ")
 """kind, flags, function, batch, items, size, offset; then the payload, if it lies nowhere else."""
 
-DEFINE, ITEMS, FREED, EXIT = range(1, 5)
-"""Kinds of packet: a function, items to call it with, places free again, the end."""
+DEFINE, ITEMS, FREED, EXIT, FORGET = range(1, 6)
+"""Kinds of packet: a function, items to call it with, places free again, the end; and that no
+function that came before this is used any more."""
 
 ONE, STAR, FULL = 0, 1, 2
 """Flags of ITEMS: an item is the argument, the arguments, or (arguments, keywords)."""
+ECHOED = 4
+"""Flag of ITEMS: what the items print is shown while they run."""
 CHECKED = 8
-"""Flag of ITEMS: an item is (True, item), or (False, None) in the place of one that cannot be sent."""
+"""Flag of ITEMS: an item is (True, item), or (False, number) in the place of one that cannot be
+sent."""
 AWAY, LONG = 16, 32
 """Flags: the payload lies in shared memory; or it follows in packets of its own."""
 
@@ -39,9 +43,10 @@ REPLY = 1
 PLACE = Struct("<QQ")
 """offset, size: something in shared memory."""
 
-STARTED, SINCE, BASE, LENGTH, KIND, LOADING = range(6)
+STARTED, SINCE, BASE, LENGTH, KIND, LOADING, LEVEL = range(7)
 """Words of the page: items begun so far; since when (monotonic ns); items answered before the
-first in the journal; bytes in the journal; their kind of frame; 1 while a request is unpickled."""
+first in the journal; bytes in the journal; their kind of frame; 1 while a request is unpickled;
+the level of the root logger in the pool's process."""
 PAGE_SIZE = 4096
 JOURNAL_SIZE = 252 * 1024
 """Answers that have not been sent yet: they survive the worker."""

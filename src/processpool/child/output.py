@@ -1,8 +1,9 @@
 """What an item prints: caught in files in memory that descriptors 1 and 2 lead to.
 
 The pool holds the same files, so that what an item has printed is known even if it kills its
-worker. Python code that prints raises a flag; what C code or a child process prints is noticed by
-the size of the file, which is only looked at after items that took a while.
+worker. Python code that prints raises a flag. What C code or a child process prints is noticed by
+the size of the file, which is looked at after items that took a while, after the first items of
+each function, and after every item of a function that was seen to print so.
 """
 
 from __future__ import annotations
@@ -12,69 +13,138 @@ import io
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SLOW = 50_000
+"""Nanoseconds from which on an item is asked what C code has printed."""
 _PASS_FD = 100
 
 
 class Printed(io.TextIOWrapper):
     """A `sys.stdout` or `sys.stderr` that says when it was written to."""
 
-    flags: list[bool]
+    output: Output
+    number: int
+    """1 or 2."""
 
     def write(self, text: str, /) -> int:
         """Write at once, and raise the flag."""
-        self.flags[0] = True
-        return super().write(text)
+        output = self.output
+        output.flags[0] = True
+        written = super().write(text)
+        if output.echo is not None and "\n" in text:
+            output.show(self.number)
+        return written
 
 
 class Output:
     """Takes descriptors 1 and 2, and what Python calls stdout and stderr."""
 
     def __init__(self, stdout: int, stderr: int) -> None:
-        self.flags = [False]
-        """True once Python code has printed something."""
+        self.flags = [0, SLOW]
+        """True once Python code has printed something; and from how many nanoseconds on an item
+        is asked what C code has printed."""
+        self.echo: Callable[[bytes], None] | None = None
+        """Takes whole lines as they are printed, with the number of their stream before them."""
+        self.surprised = False
+        """Set when something was printed though no flag was raised."""
+        self._shown = {1: 0, 2: 0}
         self._log = fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, _PASS_FD)
-        for target, file in ((1, stdout), (2, stderr)):
-            fcntl.fcntl(file, fcntl.F_SETFL, os.O_APPEND)
-            os.dup2(file, target)
-            os.close(file)
+        self._files = {1: self._take_over(1, stdout), 2: self._take_over(2, stderr)}
+        self._modules: int | None = len(sys.modules)
         sys.stdout = sys.__stdout__ = self._stream(1)
         sys.stderr = sys.__stderr__ = self._stream(2)
 
     def take(self) -> tuple[str, str]:
         """What was printed since the last time, to stdout and to stderr."""
+        if self._modules is not None:
+            self._see_to_c()
         for stream in (sys.stdout, sys.stderr):
             try:
                 stream.flush()
             except (AttributeError, ValueError, OSError):
                 pass  # replaced or closed by the item
-        self.flags[0] = False
-        return _take(1), _take(2)
+        flagged, self.flags[0] = self.flags[0], False
+        if self.echo is not None:
+            self.show(1, rest=True)
+            self.show(2, rest=True)
+        printed = self._take(1), self._take(2)
+        if not flagged and any(printed):
+            self.surprised = True
+        return printed
 
     def any(self) -> bool:
         """True if something was printed, by whomever."""
-        return bool(os.lseek(1, 0, os.SEEK_END) or os.lseek(2, 0, os.SEEK_END))
+        if self._modules is not None:
+            self._see_to_c()
+        files = self._files
+        return bool(os.lseek(files[1], 0, 2) or os.lseek(files[2], 0, 2))
 
-    def spill(self) -> None:
-        """Send what was printed outside of an item to the worker's log."""
-        if self.flags[0] or self.any():
-            for text in self.take():
-                try:
-                    os.write(self._log, text.encode("utf-8", "replace"))
-                except OSError:
-                    pass
+    def spill(self) -> bool:
+        """Send what was printed outside of an item to the worker's log; True if there was any."""
+        if not self.flags[0] and not self.any():
+            return False
+        for text in self.take():
+            try:
+                os.write(self._log, text.encode("utf-8", "replace"))
+            except OSError:
+                pass
+        return True
 
-    def _stream(self, fd: int) -> Printed:
-        raw = io.FileIO(fd, "w", closefd=False)
+    def close(self) -> None:
+        """Let everything that is still printed go to the log."""
+        self.echo = None
+        self.spill()
+        os.dup2(self._log, 1)
+        os.dup2(self._log, 2)
+
+    def show(self, number: int, *, rest: bool = False) -> None:
+        """Echo what was printed to 1 or 2 and was not shown yet: whole lines, or all of it."""
+        shown = self._shown[number]
+        fresh = self._read(number, shown)
+        if not rest:
+            fresh = fresh[: fresh.rfind(b"\n") + 1]
+        if fresh and self.echo is not None:
+            self._shown[number] = shown + len(fresh)
+            self.echo(b"%d%b" % (number, fresh))
+
+    def _take(self, number: int) -> str:
+        printed = self._read(number, 0)
+        if not printed:
+            return ""
+        os.ftruncate(self._files[number], 0)
+        self._shown[number] = 0
+        return printed.decode("utf-8", "replace")
+
+    def _read(self, number: int, begin: int) -> bytes:
+        file = self._files[number]
+        printed = b""
+        while (size := os.lseek(file, 0, 2) - begin) > 0:
+            piece = os.pread(file, size, begin)  # one read gives at most 2 GiB
+            printed += piece
+            begin += len(piece)
+        return printed
+
+    def _take_over(self, number: int, file: int) -> int:
+        """Let a descriptor lead to a file; the copy is out of the items' reach."""
+        fcntl.fcntl(file, fcntl.F_SETFL, os.O_APPEND)
+        os.dup2(file, number)
+        copy = fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, _PASS_FD)
+        os.close(file)
+        return copy
+
+    def _stream(self, number: int) -> Printed:
+        raw = io.FileIO(number, "w", closefd=False)
         stream = Printed(raw, encoding="utf-8", errors="backslashreplace", write_through=True)  # type: ignore[arg-type]
-        stream.flags = self.flags
+        stream.output, stream.number = self, number
         return stream
 
+    def _see_to_c(self) -> None:
+        """Have C code print at once. Only when modules were imported: Python itself never does."""
+        if len(sys.modules) != self._modules:
+            self._modules = None
+            from processpool.child.c_stdio import unbuffer_c_stdout
 
-def _take(fd: int) -> str:
-    size = os.lseek(fd, 0, os.SEEK_END)
-    if not size:
-        return ""
-    with open(f"/proc/self/fd/{fd}", "rb") as file:
-        text = file.read().decode("utf-8", "replace")
-    os.ftruncate(fd, 0)
-    return text
+            unbuffer_c_stdout()

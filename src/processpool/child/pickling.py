@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 PROTOCOL = 5
 
-__all__ = ["PickleError", "dumps", "loads", "pack", "pack_by_value"]
+__all__ = ["PickleError", "dumps", "loads", "pack", "pack_answer", "pack_by_value", "pack_whole"]
 
 
-def pack(value: Any) -> list[Any]:
+def pack(value: Any, by_value: Callable[[Any], list[Any]] | None = None) -> list[Any]:
     """Pickle a value: the stream, and then the large buffers in it, which are not copied.
 
     Raises:
@@ -28,13 +28,13 @@ def pack(value: Any) -> list[Any]:
     """
     buffers: list[memoryview] = []
     try:
-        stream = dumps(value, PROTOCOL, buffer_callback=_collector(buffers))
+        stream = dumps(value, PROTOCOL, buffer_callback=collector(buffers))
     except RecursionError:
         raise
     except Exception:
-        return pack_by_value(value)
+        return (by_value or pack_by_value)(value)
     if b"__main__" in stream:
-        return pack_by_value(value)
+        return (by_value or pack_by_value)(value)
     return [stream, *buffers]
 
 
@@ -43,10 +43,40 @@ def pack_by_value(value: Any) -> list[Any]:
     from cloudpickle import dumps as dumps_by_value
 
     buffers: list[memoryview] = []
-    return [dumps_by_value(value, PROTOCOL, buffer_callback=_collector(buffers)), *buffers]
+    return [dumps_by_value(value, PROTOCOL, buffer_callback=collector(buffers)), *buffers]
 
 
-def _collector(buffers: list[memoryview]) -> Callable[[Any], bool]:
+def pack_whole(value: Any) -> bytes:
+    """As `pack`, everything in one stream."""
+    try:
+        stream = dumps(value, PROTOCOL)
+        by_value = b"__main__" in stream
+    except RecursionError:
+        raise
+    except Exception:
+        by_value = True
+    if not by_value:
+        return stream
+    from cloudpickle import dumps as dumps_by_value
+
+    whole: bytes = dumps_by_value(value, PROTOCOL)
+    return whole
+
+
+def pack_answer(value: Any) -> list[Any]:
+    """As `pack`, for what goes back to the pool."""
+    return pack(value, _pack_home)
+
+
+def _pack_home(value: Any) -> list[Any]:
+    from processpool.child.homing import pack_home
+
+    return pack_home(value)
+
+
+def collector(buffers: list[memoryview]) -> Callable[[Any], bool]:
+    """The callback of a pickler that takes large buffers out of its stream."""
+
     def keep_in_stream(buffer: Any) -> bool:
         view = buffer.raw()
         if view.nbytes < LARGE:

@@ -16,7 +16,8 @@ from time import monotonic_ns
 from processpool.child import layout
 from processpool.child.arena import Arena, Reader, join, split
 from processpool.child.layout import ENTRY, FRAME, LARGE, PACKET, PLACE
-from processpool.child.pickling import dumps, loads, pack
+from processpool.child.output import SLOW
+from processpool.child.pickling import dumps, loads, pack_answer
 from processpool.child.raised import RefusedError, describe
 
 TYPE_CHECKING = False
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 
 FLUSH_AFTER = 500_000
 """Nanoseconds that an answer waits at most to be sent, while others are made."""
-SLOW = 50_000
-"""Nanoseconds from which on an item is asked what C code has printed."""
+FIRST = 64
+"""Items of each function that are asked what C code has printed, however fast they are."""
+ALWAYS = 1 << 60
 _SIMPLE = frozenset({int, float, bool, str, bytes, type(None)})
 _PAGE_STARTED, _PAGE_SINCE, _PAGE_LENGTH = layout.STARTED, layout.SINCE, layout.LENGTH
 
@@ -80,6 +82,16 @@ class Journal:
         self.send(kind, self.page[layout.STARTED] & 0xFFFFFFFF, body)
 
 
+    def disown(self) -> None:
+        """In a fork: what is put down here goes nowhere."""
+        self._sending = allocate_lock()
+        self.page = memoryview(bytearray(layout.PAGE_SIZE)).cast("Q")
+        self.memory = memoryview(bytearray(len(self.memory)))
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, self._answers, inheritable=False)
+        os.close(null)
+
+
 class PythonWorker:
     """One worker: the requests' pipe, the journal, and the functions that it knows."""
 
@@ -90,9 +102,22 @@ class PythonWorker:
         self.before_items: Callable[[], None] = _nothing
         """Called before the items of a request."""
         self._requests = requests
+        self._asked: dict[int, int] = {}
+        """Function → how many more of its items are asked what C code has printed."""
         self._inbox = Reader(shared)
         self._outbox = Arena(outbox, 0)
         self._started = 0
+        os.register_at_fork(after_in_child=self._disown)
+
+    def _disown(self) -> None:
+        """In a fork that an item made: never answer in the worker's stead."""
+        self.journal.disown()
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, self._requests, inheritable=False)
+        os.close(null)
+        self.output.echo = None
+        self.output.flags[0] = True  # so that its item, if it returns, comes to `_reply`
+        self._reply = _leave  # type: ignore[method-assign]
 
     def run(self) -> None:
         """Answer requests until the pool says to exit, or is gone."""
@@ -107,8 +132,16 @@ class PythonWorker:
             elif kind == layout.FREED:
                 for at in range(PACKET.size, len(packet), PLACE.size):
                     self._outbox.free(*PLACE.unpack_from(packet, at))
+            elif kind == layout.FORGET:
+                self._forget()
             else:
                 return
+
+    def _forget(self) -> None:
+        """Keep no function but the handler."""
+        self._asked.clear()
+        for number in [number for number in self.functions if number]:
+            del self.functions[number]
 
     def _parts(self, flags: int, payload: bytes, size: int, offset: int) -> list[Any]:
         """The parts of a request: the pickle first, then the buffers that it refers to."""
@@ -140,9 +173,19 @@ class PythonWorker:
             return
         page[layout.LOADING] = 0
         self.before_items()
+        output, asked = self.output, self._asked.get(function, FIRST)
+        output.flags[1] = -1 if asked > 0 else SLOW
+        output.echo = self._echo if style & layout.ECHOED else None
         self._answer_all(_spread(self.functions[function], style), items)
+        if output.spill() or output.surprised:
+            output.surprised = False
+            asked = ALWAYS
+        self._asked[function] = asked - count
         self.journal.flush()
         self._return_places()
+
+    def _echo(self, printed: bytes) -> None:
+        self.journal.tell(layout.ECHO, printed)
 
     def _refuse(self, error: BaseException, count: int) -> None:
         """The request cannot be unpickled: one item's fault, found by sending them singly."""
@@ -171,7 +214,7 @@ class PythonWorker:
                 now = clock()
             else:
                 now = clock()
-                if flags[0] or (now - before > SLOW and self.output.any()):
+                if flags[0] or (now - before > flags[1] and self.output.any()):
                     self._reply(value, None)
                 elif type(value) in _SIMPLE:
                     body = dumps(value, 3)[2:-1]
@@ -196,7 +239,7 @@ class PythonWorker:
             self.journal.append(layout.PLAIN, body)
             return
         try:
-            parts = pack(value)
+            parts = pack_answer(value)
         except BaseException as error:
             self._reply(None, _unsendable(error, value))
         else:
@@ -206,9 +249,9 @@ class PythonWorker:
         """Answer with an error, or with a value and what was printed."""
         stdout, stderr = self.output.take()
         try:
-            parts = pack((value, raised, stdout, stderr))
+            parts = pack_answer((value, raised, stdout, stderr))
         except BaseException as error:
-            parts = pack((None, _unsendable(error, value), stdout, stderr))
+            parts = pack_answer((None, _unsendable(error, value), stdout, stderr))
         self._entry(layout.REPLY, parts)
 
     def _entry(self, flags: int, parts: list[Any]) -> None:
@@ -232,8 +275,9 @@ class PythonWorker:
 
     def _return_places(self) -> None:
         """Tell the pool which places in its shared memory nobody looks at any more."""
-        if self._inbox.freed:
-            places, self._inbox.freed = self._inbox.freed, []
+        freed = self._inbox.freed
+        if freed:
+            places = [freed.pop() for _ in range(len(freed))]
             self.journal.send(layout.PLACES, 0, b"".join(PLACE.pack(*place) for place in places))
 
 
@@ -249,15 +293,26 @@ def _spread(function: Callable[..., Any], style: int) -> Callable[[Any], Any]:
 
     def checked(item: tuple[bool, Any]) -> Any:
         if not item[0]:
-            raise RefusedError
+            raise RefusedError(item[1])
         return call(item[1])
 
     return checked
 
 
 def _unsendable(error: BaseException, value: Any) -> Any:
-    error.add_note(f"The result, of type {type(value).__qualname__}, cannot be sent back.")
+    try:
+        error.add_note(f"The result, of type {type(value).__qualname__}, cannot be sent back.")
+    except Exception:
+        pass  # it is of a class of the user's, which need not take notes
     return describe(error, globals())
+
+
+def _leave(value: Any, raised: Any) -> None:
+    """End a fork that has returned from the item which made it."""
+    if raised is None or (raised[1] == "SystemExit" and raised[2] in ("", "0", "None")):
+        os._exit(0)
+    os.write(2, raised[3].encode("utf-8", "replace"))
+    os._exit(1)
 
 
 def _load_function(parts: list[Any]) -> Callable[..., Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from processpool.child.pickling import loads, pack
+from processpool.child.pickling import loads, pack_answer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ def describe(error: BaseException, hidden: dict[str, object]) -> Raised:
     shown = error.with_traceback(trace)
     try:
         text = "".join(traceback.format_exception(shown))
-    except Exception as trouble:  # a __str__ or a __notes__ that raises
-        text = f"{type(error).__name__} (its traceback cannot be shown: {trouble!r})\n"
+    except BaseException as trouble:  # a __str__ or a __notes__ that raises
+        text = f"{type(error).__name__} (its traceback cannot be shown: {type(trouble).__name__})\n"
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     name = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
     return _pickled(error), name, _text(error), text, None if cause is None else _pickled(cause)
@@ -38,7 +38,7 @@ def describe(error: BaseException, hidden: dict[str, object]) -> Raised:
 def _pickled(error: BaseException) -> bytes | None:
     """The exception's pickle, if it can be read again."""
     try:
-        parts = pack(error)
+        parts = pack_answer(error)
         if len(parts) > 1:
             return None
         again = loads(parts[0])
@@ -50,5 +50,5 @@ def _pickled(error: BaseException) -> bytes | None:
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:
+    except BaseException:
         return "(its message cannot be shown)"

@@ -85,6 +85,8 @@ class _Worker:
         self._decode = decode
         self._wire = wire
         self._capture = capture
+        self._take = capture.take
+        self._write = wire.answer
 
     def run(self) -> None:
         """Answer every request; return when there will be no more."""
@@ -112,12 +114,15 @@ class _Worker:
             if stop.code is not None and not isinstance(stop.code, int):
                 print(stop.code, file=sys.stderr)  # the interpreter would, but after the answer
                 stop.code = 1
-            self._send(b"")
+            self._write(self._take())
             raise
-        self._send(b"" if value is None else _encode(value))
-
-    def _send(self, returned: bytes) -> None:
-        self._wire.answer(self._capture.take() + returned)
+        printed = self._take()
+        if type(value) is str:
+            self._write(printed + value.encode())
+        elif value is None:
+            self._write(printed)
+        else:
+            self._write(printed + _encode(value))
 
 
 def _handle_request(handler: Any) -> Callable[[Any], Any]:

@@ -81,7 +81,7 @@ class Report:
 def _make_bar(total: int | None) -> Any:
     from tqdm import tqdm
 
-    # A terminal that does not say how wide it is would get a bar of no width.
-    unknown = not os.get_terminal_size(sys.stderr.fileno()).columns
-    width = {"ncols": 80} if unknown else {"dynamic_ncols": True}
-    return tqdm(total=total, unit=" items", file=sys.stderr, **width)
+    # A terminal that does not know its size says 0 x 0, where tqdm would draw nothing.
+    unknown = not all(os.get_terminal_size(sys.stderr.fileno()))
+    size: dict[str, Any] = {"ncols": 80, "nrows": 24} if unknown else {"dynamic_ncols": True}
+    return tqdm(total=total, unit=" items", file=sys.stderr, **size)

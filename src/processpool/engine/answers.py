@@ -16,9 +16,8 @@ from processpool.jobs import Origin, Reply
 from processpool.states import WorkerState
 
 if TYPE_CHECKING:
-    from processpool.engine.local import Engine
     from processpool import events
-from processpool.engine.memory import tree_memory
+    from processpool.engine.local import Engine
 from processpool.engine.worker import Worker
 
 WEIGH_EVERY = 1.0
@@ -110,6 +109,9 @@ class Reader:
             end = begin + len(batch)
             self._hand_out(batch, values[begin:end], origin)
             begin = end
+        if not slot.load and not worker.is_clean and worker.fault() is None:
+            engine.report_stray(worker, worker.unfinished().raw or b"")
+            engine.decide(lambda _: engine.scheduler.kill(worker.id, "wrote unasked"))
         if begin < len(values):
             engine.report_stray(worker, repr(values[begin]).encode())
             engine.decide(lambda _: engine.scheduler.kill(worker.id, "wrote unasked"))

@@ -34,6 +34,7 @@ class CommandWorker(Worker):
     ) -> None:
         super().__init__(number, process, ready)
         self.framing = framing
+        self._whole = framing.whole
         self._decode = codec.decode
         self._last_request = 0
 
@@ -42,6 +43,13 @@ class CommandWorker(Worker):
 
     def _stage_one(self, payload: tuple[bytes, ...], task: Task | None) -> None:
         self._stage(payload)
+
+    def small_request(self, payload: tuple[bytes, ...], task: Task | None) -> bytes | None:
+        if len(payload) > 1 or self._unsent:
+            return None
+        data = payload[0]
+        self._last_request = len(data)
+        return data
 
     def _stage(self, buffers: list[bytes] | tuple[bytes, ...]) -> None:
         size = sum(map(len, buffers))
@@ -59,17 +67,28 @@ class CommandWorker(Worker):
             return os.write(self.process.stdin, self._unsent[0])
         return os.writev(self.process.stdin, list(islice(self._unsent, _IOV_MAX)))
 
-    def _feed(self, data: bytes) -> list[bytes]:
+    def feed(self, data: bytes) -> list[bytes]:
         return self.framing.feed(data)
+
+    def only_answer(self, data: bytes) -> Any:
+        """The value of an answer, or a `Reply`, if these bytes are one whole answer."""
+        answer = self._whole(data)
+        if answer is None:
+            return super().only_answer(data)
+        try:
+            return self._decode(answer)
+        except CodecError:
+            return self.value_of(answer)
 
     def decode(self, answers: list[bytes]) -> tuple[list[Any], bool]:
         """The values of answers, and whether all are plain; bad ones become a `Reply`."""
         try:
             return list(map(self._decode, answers)), True
         except CodecError:
-            return [self._decode_one(answer) for answer in answers], False
+            return [self.value_of(answer) for answer in answers], False
 
-    def _decode_one(self, answer: bytes) -> Any:
+    def value_of(self, answer: bytes) -> Any:
+        """The value of one answer, or a `Reply`."""
         try:
             return self._decode(answer)
         except CodecError as error:

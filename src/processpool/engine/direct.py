@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import select
+from os import read, write
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool.engine import failures
 from processpool.engine.answers import CLOSED_STDOUT_GRACE
+from processpool.engine.worker import SMALL_READ, UNUSUAL
+from processpool.events import ItemsFinished
 from processpool.jobs import Reply, attach
 from processpool.outcome import Outcome
 from processpool.scheduling.scheduler import DUMP_GRACE
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from processpool.engine.local import Engine
     from processpool.engine.worker import Worker
     from processpool.forms import Request
+    from processpool.functions import Task
 
 
 class NotBegun(Exception):
@@ -29,49 +33,82 @@ def exchange(engine: Engine, worker: Worker, request: Request, timeout: float | 
         ProcessPoolError: the item has no value; the error says why, and carries the record.
         NotBegun: another worker may be asked, nothing has happened.
     """
+    payload, task = request
     began = monotonic()
     try:
-        with worker.io:
-            answers = _await_answer(worker, request, None if timeout is None else began + timeout)
-            if not answers:
-                raise _failure(engine, worker, began)
-            values, plain = worker.decode(answers)
+        value = _ask(worker, payload, task, timeout)
+        if value is UNUSUAL:
+            value = _ask_patiently(engine, worker, began, timeout)
+            if not worker.is_clean:
+                engine.discard(worker, "protocol", handled=1)
+                return _unwrap(worker, value, began)
     except BaseException:
         engine.discard(worker, "interrupted")
         raise
-    if len(values) == 1 and worker.fault() is None:
-        engine.give_back(worker, 1)
-    else:
-        engine.discard(worker, "protocol", handled=1)
-    if plain or type(values[0]) is not Reply:
-        return values[0]
-    return _unwrap(worker, values[0], began)
+    worker.calls += 1
+    engine.warm.append(worker)
+    if engine.wants_idle or worker.process.exitcode is not None:
+        engine.reclaim()
+    if type(value) is Reply:
+        return _unwrap(worker, value, began)
+    return value
 
 
-def _unwrap(worker: Worker, reply: Reply, began: float) -> Any:
+def _ask(worker: Worker, payload: Any, task: Task | None, timeout: float | None) -> Any:
+    """Send a request and take its answer, as it goes nearly always: one write, one read.
+
+    Returns:
+        the value or `Reply`; or `UNUSUAL`, if it was sent and there is more to it.
+    """
+    data = worker.small_request(payload, task)
+    if data is None:
+        worker.send(payload, task)
+        return UNUSUAL
+    try:
+        written = write(worker.stdin, data)
+    except OSError:
+        written = 0
+    if written != len(data):
+        worker.not_written(data, written)
+        return UNUSUAL
+    events = worker.poll(None if timeout is None else timeout * 1000)
+    if events != worker.only_stdout or worker.lingers:
+        return UNUSUAL
+    return worker.only_answer(read(worker.stdout, SMALL_READ))
+
+
+def _ask_patiently(engine: Engine, worker: Worker, began: float, timeout: float | None) -> Any:
+    """Wait for the answer to what was sent, whatever else happens."""
+    answers = worker.early_answers()
+    if not answers:
+        answers = _await_answer(worker, None if timeout is None else began + timeout)
+    if not answers:
+        raise _failure(engine, worker, began)
+    return worker.decode(answers)[0][0]
+
+
+def _unwrap(worker: Worker, reply: Any, began: float) -> Any:
     """The value of an answer that is more than one; or its error is raised."""
+    if type(reply) is not Reply:
+        return reply
     if reply.error is not None:
         raise _recorded(worker, reply, began)
     return reply.value
 
 
-def _await_answer(
-    worker: Worker, request: Request, deadline: float | None
-) -> list[Any]:
-    """The answers that came, normally one; none if the worker failed, or the time is over."""
-    worker.send(request.payload, request.task)
+def _await_answer(worker: Worker, deadline: float | None) -> list[Any]:
+    """The answers that come, normally one; none if the worker failed, or the time is over."""
+    answers: list[Any] = []
     left = None
-    while not worker.ended and worker.fault() is None:
+    while not answers and not worker.ended and worker.fault() is None:
         if deadline is not None:
             left = deadline - monotonic()
             if left <= 0:
-                break
+                return []
         answers = worker.pump(left)
-        if answers:
-            if worker.lingers:
-                worker.linger()
-            return answers
-    return []
+    if answers and worker.lingers:
+        worker.linger()
+    return answers
 
 
 def _failure(engine: Engine, worker: Worker, began: float) -> BaseException:

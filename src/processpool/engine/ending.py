@@ -35,10 +35,12 @@ class Undertaker:
         """A worker's process has ended."""
         engine = self._engine
         worker.process.reap()
+        engine.reclaim()  # it may be one of those that are kept for calls
         with engine.lock:
             engine.loop.forget(worker.process.pidfd)
             leased = engine.scheduler.slots[worker.id].state is WorkerState.LEASED
-        if not leased:  # otherwise the thread that has it will see, and discard it
+            in_use = leased or worker.borrowed
+        if not in_use:  # otherwise the thread that has it will see, and discard it
             self.bury(worker)
 
     def bury_later(self, worker: Worker) -> None:

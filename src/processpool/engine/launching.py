@@ -86,7 +86,7 @@ class Orders:
             "path": path,
             "argv": sys.argv[:1] if hasattr(sys, "argv") else [""],
             "preload": self.preload,
-            "log_level": logging.getLogger().level,
+            "log_levels": _log_levels(),
         }
         return pickle.dumps(orders)
 
@@ -134,6 +134,12 @@ class PythonLauncher:
         flags = _interpreter_flags()
         argv = (sys.executable, *flags, "-c", _BOOT, _ROOT, *map(str, numbers))
         return Command(argv, self.cwd, self.env)
+
+
+def _log_levels() -> dict[str, int]:
+    """The levels that named loggers of this process were given."""
+    loggers = dict(logging.root.manager.loggerDict)
+    return {name: found.level for name, found in loggers.items() if getattr(found, "level", 0)}
 
 
 def _interpreter_flags() -> list[str]:

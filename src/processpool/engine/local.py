@@ -17,10 +17,11 @@ import select
 import signal
 import threading
 import weakref
+from collections import deque
 from contextlib import suppress
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from processpool import events
 from processpool.engine.answers import Reader
@@ -58,6 +59,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("processpool")
 
+WARM = 1.0
+"""Seconds after which workers that are kept for calls go back to the scheduler, to be asked for
+again: so they are retired when they are idle, like others."""
+
 _live: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
@@ -83,6 +88,12 @@ class Engine:
         self.maps: dict[int, MapRun] = {}
         """The maps in progress."""
         self.command = command
+        self.warm: deque[Worker] = deque()
+        """Workers that a call has done with, and the next one takes without a decision; to the
+        scheduler they are leased. Taking and putting one is atomic, so that it needs no lock."""
+        self.wants_idle = False
+        """True if a call must not keep its worker for the next one."""
+        self._reclaim_planned = False
         self.starter = Starter(self, launch)
         self.reader = Reader(self)
         self._undertaker = Undertaker(self)
@@ -132,10 +143,7 @@ class Engine:
 
     def close(self, grace: float | None) -> None:
         """Finish what there is within `grace` seconds, end every worker, and wait for it."""
-        if not self.opened or self._forked:
-            return
-        self._begin_close(grace)
-        if threading.current_thread() is not self._thread:
+        if self.begin_close(grace) and not self.is_current:
             self.closed.wait()
             self._thread.join()
 
@@ -151,7 +159,17 @@ class Engine:
     def abandon(self) -> None:
         """Nobody will use the pool again: finish what there is, then close. Takes no lock."""
         if self.opened and not self._forked:
-            self.loop.post(partial(self._begin_close, None))
+            self.loop.post(partial(self.begin_close, None))
+
+    @property
+    def is_current(self) -> bool:
+        """True on the engine's own thread, which must not wait for itself."""
+        return threading.current_thread() is self._thread
+
+    @property
+    def unfinished(self) -> int:
+        """Items that wait or run."""
+        return self.scheduler.queued + self.scheduler.running
 
     @property
     def state(self) -> PoolState:
@@ -206,17 +224,44 @@ class Engine:
             commands = self.scheduler.submit(batch, monotonic())
             self.enqueue(commands)
         self.carry_out(commands)
+        if self.warm:
+            self.reclaim()
 
     def borrow(self) -> Worker | None:
-        """An idle worker for the calling thread, if there is one; it must be given back."""
+        """An idle worker for one call, if there is one; it must be put back, or discarded."""
+        try:
+            worker = self.warm.pop()
+        except IndexError:
+            return self._borrow_from_scheduler()
+        if worker.is_quiet() or self._is_fit(worker):
+            return worker
+        return self.borrow()
+
+    def _borrow_from_scheduler(self) -> Worker | None:
+        if not self._reclaim_planned:
+            self._reclaim_planned = True
+            self.loop.post(partial(self.loop.later, WARM, self._reclaim_in_turn))
         while True:
             with self.lock:
                 slot = self.scheduler.take(monotonic())
                 if slot is None:
                     return None
                 worker = self.workers[slot.id]
+                worker.borrowed = True
             if self._is_fit(worker):
                 return worker
+
+    def reclaim(self) -> None:
+        """Give the workers that are kept for calls back to the scheduler."""
+        while self.warm:
+            with suppress(IndexError):
+                worker = self.warm.pop()
+                handled, worker.calls = worker.calls, 0
+                self.give_back(worker, handled)
+
+    def _reclaim_in_turn(self) -> None:
+        self._reclaim_planned = False
+        self.reclaim()
 
     def lease(self, timeout: float | None) -> Worker | None:
         """A worker for the calling thread, waiting up to `timeout` seconds for one; None if none.
@@ -238,7 +283,9 @@ class Engine:
                 raise error
             commands = self.scheduler.lease(waiter, monotonic())
             can_grow = self.scheduler.alive < self.scheduler.policy.max
+            self.enqueue(commands)
         self.carry_out(commands)
+        self.reclaim()
         if timeout is not None and timeout <= 0 and can_grow:
             timeout = self.scheduler.policy.start  # a worker may be started: that is no waiting
         try:
@@ -266,13 +313,17 @@ class Engine:
     def give_back(self, worker: Worker, handled: int) -> None:
         """A borrowed or leased worker is free again."""
         with self.lock:
+            worker.borrowed = False
             commands = self.scheduler.release(worker.id, handled, monotonic())
             self.enqueue(commands)
         self.carry_out(commands)
+        if worker.process.exitcode is not None:
+            self._undertaker.bury_later(worker)
 
     def discard(self, worker: Worker, fate: str, handled: int = 0) -> None:
         """A borrowed or leased worker cannot be used again: it is replaced."""
         with self.lock:
+            worker.borrowed = False
             commands = self.scheduler.kill(worker.id, fate, handled)
         self.carry_out(commands)
         self._undertaker.bury_later(worker)
@@ -309,6 +360,8 @@ class Engine:
         """Hand out nothing until `resume`."""
         with self.lock:
             self.scheduler.pause()
+            self.enqueue([])
+        self.reclaim()
         self.emit(events.PoolPaused(monotonic()))
 
     def resume(self) -> None:
@@ -324,11 +377,13 @@ class Engine:
     def resize(self, least: int | None, most: int | None, spare: int | None) -> None:
         """Change the sizes; None leaves one as it is."""
         policy = resized(self.scheduler.policy, least, most, spare)
+        self.reclaim()
         self.decide(lambda now: self.scheduler.resize(policy, now))
         self.emit(events.PoolResized(monotonic(), policy.min, policy.max, policy.spare))
 
     def restart(self, number: int, *, wait: bool) -> None:
         """Replace a worker."""
+        self.reclaim()
         if number not in self.scheduler.slots:
             known = ", ".join(map(str, self.scheduler.slots)) or "none"
             raise ValueError(f"there is no worker {number}; there are: {known}")
@@ -339,6 +394,7 @@ class Engine:
 
     def renew(self) -> None:
         """Replace every worker, each when it has done what it has."""
+        self.reclaim()
         for number in list(self.scheduler.slots):
             self.decide(partial(self.scheduler.retire, number, "renewed"))
 
@@ -346,13 +402,13 @@ class Engine:
     def num_running(self) -> int:
         """Workers that have a request, or are leased."""
         counts = self.scheduler.counts
-        return counts[WorkerState.BUSY] + counts[WorkerState.LEASED]
+        return counts[WorkerState.BUSY] + counts[WorkerState.LEASED] - len(self.warm)
 
     @property
     def num_unassigned(self) -> int:
         """Workers that wait for a request, or are starting."""
         counts = self.scheduler.counts
-        return counts[WorkerState.STARTING] + counts[WorkerState.IDLE]
+        return counts[WorkerState.STARTING] + counts[WorkerState.IDLE] + len(self.warm)
 
     # -- telling ---------------------------------------------------------------------------------
 
@@ -394,6 +450,7 @@ class Engine:
 
     def enqueue(self, commands: list[Command]) -> None:
         """Under the lock: put batches into outboxes in the order of the decisions."""
+        self.wants_idle = self.scheduler.wants_idle
         for command in commands:
             if type(command) is Send:
                 worker = self.workers[command.worker]
@@ -577,11 +634,20 @@ class Engine:
 
     # -- the end ---------------------------------------------------------------------------------
 
-    def _begin_close(self, grace: float | None) -> None:
-        now = monotonic()
-        deadline = None if grace is None else now + grace
-        self.decide(lambda now: self.scheduler.close(deadline, now))
+    def begin_close(self, grace: float | None = None) -> bool:
+        """Take nothing more; False if it is another process's, or was never opened."""
+        if not self.opened or self._forked:
+            return False
+        deadline = None if grace is None else monotonic() + grace
+
+        def close(now: float) -> list[Command]:
+            ended = self.scheduler.state is PoolState.CLOSED
+            return [] if ended else self.scheduler.close(deadline, now)
+
+        self.decide(close)
+        self.reclaim()
         self.loop.wake()
+        return True
 
     def _is_finished(self) -> bool:
         return self.scheduler.state is PoolState.CLOSING and not self.scheduler.slots
@@ -606,6 +672,8 @@ class Engine:
     def disown(self) -> None:
         """In a forked child: the pool is the parent's. Close this process's copies, quietly."""
         self._forked = True
+        self.scheduler.state = PoolState.CLOSED
+        self.warm.clear()
         self.lock = threading.Lock()
         self.changed = threading.Condition(self.lock)
         self._listeners = []

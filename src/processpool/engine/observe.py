@@ -32,6 +32,7 @@ def take_snapshot(
     `resources` may name the workers that are looked at; each takes some 20 µs.
     """
     now = monotonic()
+    engine.reclaim()
     scheduler = engine.scheduler
     with engine.lock:
         rows = [

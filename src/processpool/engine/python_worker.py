@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from processpool.child import layout
 from processpool.child.arena import Arena, Reader, join, split
 from processpool.child.layout import ENTRY, FRAME, PACKET, PLACE
-from processpool.child.pickling import pack
-from processpool.engine.raised import rebuild
+from processpool.child.pickling import PROTOCOL, dumps, pack
+from processpool.engine.raised import add_note, rebuild
 from processpool.engine.worker import Worker
 from processpool.functions import HANDLER
 from processpool.jobs import Reply
 
 if TYPE_CHECKING:
-    from processpool.functions import Task
+    from processpool.functions import Function, Task
     from processpool.jobs import Batch
     from processpool.process import Process
 
@@ -33,8 +33,12 @@ log = logging.getLogger("processpool")
 _INLINE = layout.PACKET_LIMIT - PACKET.size
 _EXIT = PACKET.pack(layout.EXIT, 0, 0, 0, 0, 0, 0)
 _REFUSED = "processpool.child.raised.RefusedError"
+_SIMPLE = frozenset({int, float, bool, str, bytes, type(None)})
 _KEPT = 1024 * 1024
 """Bytes kept of what a lost item had printed."""
+FUNCTIONS = 256
+FUNCTIONS_SIZE = 64 * 1024 * 1024
+"""Functions that a worker keeps, and bytes of their pickles: beyond that it forgets them all."""
 
 Frame = tuple[int, int, bytes]
 """kind, items, body."""
@@ -65,10 +69,16 @@ class PythonWorker(Worker):
         self._page = memory[: layout.PAGE_SIZE].cast("Q")
         self._journal = memory[layout.PAGE_SIZE :]
         self._known = {HANDLER.number}
+        self._functions_size = 0
         self._batches: deque[tuple[int, Batch]] = deque()
         self._last_batch = 0
-        self._refused: deque[BaseException] = deque()
+        self._answered = 0
+        """Items of the first batch that were answered."""
+        self._refused: dict[int, BaseException] = {}
+        """Items that could not be sent, by number: why."""
         self._buffer = bytearray()
+        self._wanted = 0
+        """Bytes until the frame that has begun is whole."""
         self._received = 0
         self._wants_split = False
         self._sent_long = False
@@ -84,28 +94,68 @@ class PythonWorker(Worker):
         assert task is not None
         self._stage_items([payload], task, 0)
 
+    def small_request(self, payload: Any, task: Task | None) -> bytes | None:
+        """The packet of an item whose arguments are simple and small; None for others."""
+        assert task is not None
+        function, style = task
+        args, keywords = payload
+        if keywords or self._unsent or self._outbox.freed or function.number not in self._known:
+            return None
+        for argument in args:
+            if type(argument) not in _SIMPLE:
+                return None
+        stream = dumps([payload], PROTOCOL)
+        size = len(stream)
+        if size > _INLINE:
+            return None
+        return PACKET.pack(layout.ITEMS, style, function.number, 0, 1, size, 0) + stream
+
     def _stage_items(self, items: list[Any], task: Task, batch: int) -> None:
         function = task.function
         if function.number not in self._known:
-            self._known.add(function.number)
+            self._remember(function)
             self._stage(layout.DEFINE, 0, function.number, 0, 1, function.parts)
         style = task.style
+        self._page[layout.LEVEL] = logging.root.level
         try:
             parts = pack(items)
-        except Exception:
+        except BaseException:  # the code of an item runs here, and may raise anything
             style |= layout.CHECKED
-            parts = pack([self._checked(item) for item in items])
+            parts = self._pack_checked(items)
         self._stage(layout.ITEMS, style, function.number, batch, len(items), parts)
 
+    def _remember(self, function: Function) -> None:
+        """The worker is about to know this function, and may have to forget the others."""
+        self._functions_size += function.size
+        if len(self._known) > FUNCTIONS or self._functions_size > FUNCTIONS_SIZE:
+            self._unsent.append(PACKET.pack(layout.FORGET, 0, 0, 0, 0, 0, 0))
+            self._known = {HANDLER.number}
+            self._functions_size = function.size
+        self._known.add(function.number)
+
+    def _pack_checked(self, items: list[Any]) -> list[Any]:
+        """Those items that can be pickled, and places for those that cannot."""
+        checked = [self._checked(item) for item in items]
+        try:
+            return pack(checked)
+        except BaseException as error:  # it could be pickled just now
+            return pack([(False, self._refuse(error)) for _ in items])
+
     def _checked(self, item: Any) -> tuple[bool, Any]:
-        """The item, if it can be pickled; otherwise a place for it, and its error is kept."""
+        """The item, if it can be pickled; otherwise the number under which its error is kept."""
         try:
             pack([item])
-        except (Exception, SystemExit) as error:
-            error.add_note("The item cannot be sent to a worker.")
-            self._refused.append(error)
-            return False, None
+        except BaseException as error:
+            return False, self._refuse(error)
         return True, item
+
+    def _refuse(self, error: BaseException) -> int:
+        add_note(error, "The item cannot be sent to a worker.")
+        number = len(self._refused)
+        while number in self._refused:
+            number += 1
+        self._refused[number] = error
+        return number
 
     def _stage(
         self, kind: int, flags: int, function: int, batch: int, count: int, parts: list[Any]
@@ -156,21 +206,21 @@ class PythonWorker(Worker):
 
     def take_back(self) -> list[Batch]:
         """Read back from the pipe what the worker has not read yet."""
-        taken: list[int] = []
+        taken: set[int] = set()
+        kept: list[bytes] = []
         while self.process.requests >= 0 and not self._sent_long:
             try:
                 packet = os.read(self.process.requests, layout.PACKET_LIMIT)
             except BlockingIOError:
                 break
-            kind, flags, function, batch, _, size, offset = PACKET.unpack_from(packet)
+            kind, flags, _, batch, _, size, offset = PACKET.unpack_from(packet)
+            if kind != layout.ITEMS:
+                kept.append(packet)
+                continue
+            taken.add(batch)
             if flags & layout.AWAY:
                 self._inbox.free(offset, size)
-            if kind == layout.ITEMS:
-                taken.append(batch)
-            elif kind == layout.DEFINE:
-                self._known.discard(function)
-            else:
-                self._unsent.append(packet)
+        self._unsent.extendleft(reversed(kept))
         batches = [batch for number, batch in self._batches if number & 0xFFFFFFFF in taken]
         self._batches = deque(
             pair for pair in self._batches if pair[0] & 0xFFFFFFFF not in taken
@@ -179,9 +229,12 @@ class PythonWorker(Worker):
 
     # -- reading ---------------------------------------------------------------------------------
 
-    def _feed(self, data: bytes) -> list[Frame]:
+    def feed(self, data: bytes) -> list[Frame]:
+        """The frames with answers that these bytes complete; of the others it is taken note."""
         if self._buffer:
             self._buffer += data
+            if len(self._buffer) < self._wanted:
+                return []
             data = bytes(self._buffer)
             self._buffer.clear()
         frames: list[Frame] = []
@@ -190,16 +243,39 @@ class PythonWorker(Worker):
             kind, count, size = FRAME.unpack_from(data, at)
             body = at + FRAME.size
             if end - body < size:
+                self._wanted = FRAME.size + size
                 break
             at = body + size
             if kind <= layout.ENTRIES:
-                self._received += count
+                self.progress = None
+                self._settle(count)
                 frames.append((kind, count, data[body:at]))
             else:
                 self._note(kind, count, data[body:at])
         if at < end:
             self._buffer += data[at:]
         return frames
+
+    def _settle(self, count: int) -> None:
+        """So many more items were answered."""
+        self._received += count
+        batches = self._batches
+        if batches:
+            self._answered += count
+            while batches and self._answered >= len(batches[0][1]):
+                self._answered -= len(batches.popleft()[1])
+
+    def _locate(self, item: int) -> tuple[int | None, Batch | None]:
+        """The index and the batch of an item, given its number in this worker."""
+        ahead = (item - self._received - 1) & 0xFFFFFFFF
+        if not self._batches:
+            return (0 if ahead == 0 else None), None
+        ahead += self._answered
+        for _, batch in self._batches:
+            if ahead < len(batch):
+                return batch.start + ahead, batch
+            ahead -= len(batch)
+        return None, None
 
     def _note(self, kind: int, item: int, body: bytes) -> None:
         """A frame that is no answer."""
@@ -208,17 +284,27 @@ class PythonWorker(Worker):
                 self._inbox.free(*PLACE.unpack_from(body, at))
         elif kind == layout.SPLIT:
             self._wants_split = True
+            self._batches.popleft()
+            self._answered = 0
         elif kind == layout.PROGRESS:
             self.progress = loads(body)
         elif kind == layout.LOG:
-            self._log(loads(body))
+            self._log(loads(body), item)
+        elif kind == layout.ECHO:
+            _, batch = self._locate(item)
+            if batch is not None:
+                batch.job.echo(int(body[:1]), body[1:])
 
-    def _log(self, fields: dict[str, Any]) -> None:
+    def _log(self, fields: dict[str, Any], item: int) -> None:
         """Let the loggers of this process handle a record of the worker's."""
-        record = logging.makeLogRecord({**fields, "worker_id": self.id})
+        index, _ = self._locate(item)
+        record = logging.makeLogRecord({**fields, "worker_id": self.id, "item": index})
         logger = logging.getLogger(record.name)
-        if logger.isEnabledFor(record.levelno):
-            logger.handle(record)
+        try:
+            if logger.isEnabledFor(record.levelno):
+                logger.handle(record)
+        except Exception:  # a filter of the user's
+            log.exception("a log record of worker %d could not be handled", self.id)
 
     def drain(self) -> list[Frame]:
         """The last answers of a worker that has ended, those in its journal included."""
@@ -227,9 +313,22 @@ class PythonWorker(Worker):
         if length and self._page[layout.BASE] == self._received:
             kind = self._page[layout.KIND]
             frame = (kind, 0, bytes(self._journal[:length]))
-            self._received += len(self._values(frame))
+            self._settle(_count(frame))
             frames.append(frame)
         return frames
+
+    def only_answer(self, data: bytes) -> Any:
+        """The value of an answer, or a `Reply`, if these bytes are one whole answer."""
+        if len(data) > FRAME.size and not self._buffer:
+            kind, count, size = FRAME.unpack_from(data)
+            if kind == layout.PLAIN and count == 1 and size == len(data) - FRAME.size:
+                self._received += 1
+                return loads(layout.PLAIN_HEAD + data[FRAME.size :] + layout.PLAIN_TAIL)[0]
+        return super().only_answer(data)
+
+    def value_of(self, answer: Frame) -> Any:
+        """The value of a frame with one answer, or a `Reply`."""
+        return self._values(answer)[0]
 
     def decode(self, answers: list[Frame]) -> tuple[list[Any], bool]:
         """The values of frames, and whether all are plain; others become a `Reply`."""
@@ -240,7 +339,6 @@ class PythonWorker(Worker):
             plain = plain and frame[0] == layout.PLAIN
         if not plain:
             plain = not any(type(value) is Reply for value in values)
-        self.progress = None
         return values, plain
 
     def _values(self, frame: Frame) -> list[Any]:
@@ -268,7 +366,7 @@ class PythonWorker(Worker):
                 parts = split(memoryview(body))
             value = loads(parts[0], buffers=parts[1:])
         except BaseException as error:
-            error.add_note("The result came from the worker, and cannot be unpickled here.")
+            add_note(error, "The result came from the worker, and cannot be unpickled here.")
             return Reply(error=error, raw=body[:_KEPT])
         if not flags & layout.REPLY:
             return value
@@ -278,8 +376,8 @@ class PythonWorker(Worker):
     def _error(self, raised: Any) -> BaseException | None:
         if raised is None:
             return None
-        if raised[1] == _REFUSED and self._refused:
-            return self._refused.popleft()
+        if raised[1] == _REFUSED:
+            return self._refused.pop(int(raised[2]))
         return rebuild(raised)
 
     def _read_unasked(self) -> bytes:
@@ -287,7 +385,7 @@ class PythonWorker(Worker):
         with suppress(BlockingIOError):
             data = os.read(self.process.stdout, self._read_size)
             self.ended = not data
-            self._feed(data)
+            self.feed(data)
         return b""
 
     @property
@@ -333,3 +431,15 @@ class PythonWorker(Worker):
         super().close()
         for fd in self._shared:
             os.close(fd)
+
+
+def _count(frame: Frame) -> int:
+    """How many answers there are in a frame."""
+    kind, _, body = frame
+    if kind == layout.PLAIN:
+        return len(loads(layout.PLAIN_HEAD + body + layout.PLAIN_TAIL))
+    count = at = 0
+    while at < len(body):
+        at += ENTRY.size + ENTRY.unpack_from(body, at)[1]
+        count += 1
+    return count

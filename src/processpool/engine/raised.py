@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pickle import loads
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,17 @@ class RemoteTraceback(Exception):  # noqa: N818 - it is no error, but where one 
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self.text = text
+        self.tb = text
+        """As the standard library's has it."""
 
     def __str__(self) -> str:
-        return f'\n"""\n{self.text}"""'
+        return f'\n"""\n{self.tb}"""'
+
+
+def add_note(error: BaseException, note: str) -> None:
+    """Add a note to an exception, if its class lets it."""
+    with suppress(Exception):
+        error.add_note(note)
 
 
 def rebuild(raised: Raised) -> BaseException:

@@ -32,6 +32,8 @@ LARGE_READ = 1024 * 1024
 """Bytes asked of a pipe at a time, and once it is seen to carry large messages."""
 LINGER = 0.002
 """Seconds that stderr is awaited after the answer of a program that may write it late."""
+UNUSUAL = object()
+"""Instead of an answer: it is not there in one piece."""
 LATE_PAUSE = 0.0003
 """Seconds after the first late stderr until the rest of it is taken to be there."""
 LINGERS = 3
@@ -59,6 +61,10 @@ class Worker(ABC):
         """True once its standard output has ended, or its process."""
         self.lingers = LINGERS
         """Answers for which late stderr is still awaited; `ALWAYS` once some has come late."""
+        self.calls = 0
+        """Calls it has answered since the scheduler was last told."""
+        self.borrowed = False
+        """True while it is there for calls: whoever has it closes nothing, but gives it back."""
         self.progress: tuple[float, float | None, str] | None = None
         """What the running item says of itself."""
         self._unsent: deque[memoryview | bytes] = deque()
@@ -66,6 +72,12 @@ class Worker(ABC):
         self._poller = select.poll()
         for fd in (process.stdout, process.stderr, process.pidfd):
             self._poller.register(fd, select.POLLIN)
+        self.poll = self._poller.poll
+        self.stdin = process.stdin
+        self.stdout = process.stdout
+        self.only_stdout = [(process.stdout, select.POLLIN)]
+        """What `poll` says if there is an answer, and nothing else."""
+        self._early: list[Any] = []
 
     @property
     def pid(self) -> int:
@@ -87,8 +99,29 @@ class Worker(ABC):
         """Write some of what is to be written; may raise `BlockingIOError`."""
 
     @abstractmethod
-    def _feed(self, data: bytes) -> list[Any]:
+    def feed(self, data: bytes) -> list[Any]:
         """The answers that these bytes complete, not decoded yet."""
+
+    @abstractmethod
+    def value_of(self, answer: Any) -> Any:
+        """The value of one answer, or a `Reply`."""
+
+    def only_answer(self, data: bytes) -> Any:
+        """The value of an answer, or a `Reply`, if these bytes are one whole answer.
+
+        Returns:
+            `UNUSUAL` if they are not; what they complete is in `early_answers` then.
+        """
+        answers = self.feed(data) if data else self.receive()
+        if len(answers) == 1 and self.is_clean:
+            return self.value_of(answers[0])
+        self._early = answers
+        return UNUSUAL
+
+    def early_answers(self) -> list[Any]:
+        """What `only_answer` has read, if it was not one whole answer."""
+        early, self._early = self._early, []
+        return early
 
     @abstractmethod
     def decode(self, answers: list[Any]) -> tuple[list[Any], bool]:
@@ -151,6 +184,14 @@ class Worker(ABC):
         self._stage_one(payload, task)
         return self._write()
 
+    def small_request(self, payload: Any, task: Task | None) -> bytes | None:
+        """The bytes of a request that takes no more than one write; None for others."""
+        return None
+
+    def not_written(self, data: bytes, written: int) -> None:
+        """So much of a small request could be written: the rest is still to be."""
+        self._unsent.append(memoryview(data)[written:])
+
     def _write(self) -> bool:
         unsent = self._unsent
         while unsent:
@@ -182,7 +223,7 @@ class Worker(ABC):
             return []
         if len(data) == SMALL_READ:
             self._widen()
-        return self._feed(data)
+        return self.feed(data)
 
     def drain(self) -> list[Any]:
         """The last answers of a worker that has ended."""
@@ -194,7 +235,7 @@ class Worker(ABC):
                 break
             if not data:
                 break
-            answers += self._feed(data)
+            answers += self.feed(data)
         self.ended = True
         self.stderr.read()
         return answers
@@ -212,6 +253,8 @@ class Worker(ABC):
     def stray_output(self) -> bytes:
         """What it has written to stdout though nobody asked; late stderr goes to the log tail."""
         stray = b""
+        if self.closed:
+            return stray
         for fd, _ in self._poller.poll(0):
             if fd == self.process.stderr:
                 self.stderr.read()
@@ -220,14 +263,20 @@ class Worker(ABC):
                     self._poller.unregister(fd)
             elif fd == self.process.stdout:
                 stray = self._read_unasked()
+            else:
+                self.ended = True
         return stray
 
     def _read_unasked(self) -> bytes:
         with suppress(BlockingIOError):
             stray = os.read(self.process.stdout, SMALL_READ)
-            self.ended = not stray
+            self.ended = self.ended or not stray
             return stray
         return b""
+
+    def is_quiet(self) -> bool:
+        """True if it has not said anything, nor ended, since it was last listened to."""
+        return not self.poll(0)
 
     def pump(self, timeout: float | None) -> list[Any]:
         """Wait for the worker, read what it says, and write what is still to be written.
@@ -238,6 +287,8 @@ class Worker(ABC):
         Returns:
             the answers that are complete now; none if something else happened, or nothing.
         """
+        if self.closed:
+            return []
         process = self.process
         writing = bool(self._unsent) and not self._nobody_reads
         if writing:
@@ -283,7 +334,7 @@ class Worker(ABC):
 
     def close(self) -> None:
         """Close every descriptor of a worker that has ended."""
-        self.closed = True
+        self.closed = self.ended = True
         self._unsent.clear()
         self.outbox.clear()
         if self.ready_fd >= 0:

@@ -53,6 +53,15 @@ class FramedFraming(Framing):
         self._split(data, start, answers)
         return answers
 
+    def whole(self, data: bytes) -> bytes | None:
+        """The answer, if these bytes are exactly one; see `Framing.whole`."""
+        semicolon = data.find(b";", 0, _DIGITS + 1)
+        digits = data[:semicolon]
+        length = len(data) - semicolon - 1
+        if semicolon > 0 and digits.isdigit() and int(digits) == length <= self._max:
+            return data[semicolon + 1 :]
+        return None
+
     def eof(self) -> ProtocolError | None:
         """Tell what is wrong with stdout ending here: None between two answers."""
         if self.error is not None:

@@ -47,6 +47,11 @@ class Policy:
     jitter: Callable[[], float] = field(default=_one)
     """A factor near 1, drawn for each back-off."""
 
+    @property
+    def recycles(self) -> bool:
+        """Whether workers are replaced after a number of items, or at an age."""
+        return self.recycle_requests is not None or self.recycle_age is not None
+
     def retries(self, reason: str, attempts: int) -> bool:
         """Whether an item that has been tried so often is tried again after this."""
         return attempts < self.attempts and reason in self.retry_on

@@ -90,6 +90,13 @@ class Scheduler:
         return self.queued > 0 or self.running > 0 or self._queue.has_delayed
 
     @property
+    def wants_idle(self) -> bool:
+        """True if a worker that comes free has something to do, or is not to be kept."""
+        if self.state is not PoolState.OPEN or self.policy.recycles:
+            return True
+        return bool(self._queue) or bool(self._waiters)
+
+    @property
     def next_deadline(self) -> float | None:
         """When `tick` is to be called next, if nothing happens before."""
         times = [self._timers[0][0]] if self._timers else []

@@ -1,0 +1,64 @@
+"""An initializer that was sent by value: what it sets, functions that come later find.
+
+A function of `__main__` travels with a copy of the globals that it refers to. So an initializer
+that does `global model; model = load()` sets `model` among its own copies, and a function that uses
+`model` has others. Here the first are put in the place of the second: those that were set, and those
+that may have been changed in place.
+"""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+_UNCHANGING = frozenset({int, float, complex, bool, str, bytes, type(None)})
+_ABSENT = object()
+
+
+def initialize(initializer: Callable[[], Any]) -> Any:
+    """Call an initializer, and hand on the globals of `__main__` that it leaves."""
+    names = _own_globals(initializer)
+    before = dict(names)
+    result = initializer()
+    left = {
+        name: value
+        for name, value in names.items()
+        if value is not before.get(name, _ABSENT) or _may_change(name, value)
+    }
+    if left:
+        _hand_on(left)
+    return result
+
+
+def _own_globals(function: Any) -> dict[str, Any]:
+    """The globals of a function that came from `__main__`; of others, none."""
+    while hasattr(function, "func"):  # functools.partial
+        function = function.func
+    names: dict[str, Any] = getattr(function, "__globals__", {})
+    return names if names.get("__name__") == "__main__" else {}
+
+
+def _may_change(name: str, value: Any) -> bool:
+    """True for data; code is left as the function that uses it has it."""
+    if name.startswith("__") or type(value) in _UNCHANGING or isinstance(value, type):
+        return False
+    return not callable(value) and type(value) is not type(sys)
+
+
+def _hand_on(left: dict[str, Any]) -> None:
+    """Put these among the globals of every function of `__main__` that is unpickled."""
+    from cloudpickle import cloudpickle
+
+    restore = cloudpickle._function_setstate
+
+    def restore_with(function: Any, state: Any) -> None:
+        restore(function, state)
+        names = function.__globals__
+        if names.get("__name__") == "__main__":
+            names.update(left)
+
+    cloudpickle._function_setstate = restore_with

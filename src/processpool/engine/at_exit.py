@@ -1,0 +1,87 @@
+"""The end of the interpreter: what open pools and executors do when nobody has closed them.
+
+Executors finish what they were given, however long it takes, as those of the standard library do.
+Pools then take nothing more, and may finish what they have within their exit grace; what is not
+done by then is cancelled, with one line of warning. It happens while daemon threads still run,
+which `atexit` is too late for. Ctrl-C in the meantime ends everything at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import weakref
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from processpool.engine.local import Engine
+
+log = logging.getLogger("processpool")
+
+
+class Waiting(Protocol):
+    """Work that the interpreter waits for before it ends."""
+
+    def wait(self) -> None:
+        """Wait until it is done."""
+
+
+_works: weakref.WeakSet[Waiting] = weakref.WeakSet()
+_pools: weakref.WeakKeyDictionary[Engine, tuple[str, float]] = weakref.WeakKeyDictionary()
+_over = False
+
+
+def is_over() -> bool:
+    """True once the interpreter has begun to end: nothing new is to be started."""
+    return _over
+
+
+def wait_for(work: Waiting) -> None:
+    """Wait for this work when the interpreter ends; whoever does the work keeps it alive."""
+    _works.add(work)
+
+
+def close(engine: Engine, name: str, grace: float) -> None:
+    """Close this pool when the interpreter ends; its work may still take `grace` seconds."""
+    _pools[engine] = name, grace
+
+
+def _end_all() -> None:
+    global _over
+    _over = True
+    try:
+        for work in list(_works):
+            work.wait()
+        _close_all()
+    except BaseException:
+        for engine in list(_pools):
+            engine.kill()
+        raise
+
+
+def _close_all() -> None:
+    pools = [(*known, engine) for engine, known in list(_pools.items()) if engine.begin_close()]
+    began = monotonic()
+    for name, grace, engine in pools:
+        end = began + grace
+        if not engine.drain(max(end - monotonic(), 0)):
+            log.warning(
+                "the interpreter ends, and pool %r had still %d items after %g s: they are "
+                "cancelled; write `with pool:`, or pool.drain(), to have them finished",
+                name, engine.unfinished, grace,
+            )  # fmt: skip
+        engine.close(max(end - monotonic(), 0))
+
+
+def _after_fork() -> None:
+    """What the parent waits for is no business of a child."""
+    _works.clear()
+    _pools.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+with suppress(RuntimeError):  # first imported when the interpreter ends: there is no pool yet
+    threading._register_atexit(_end_all)  # type: ignore[attr-defined]

@@ -1,0 +1,157 @@
+"""What an executor has given to its pool and is not done with.
+
+Futures, and the executor's maps, know the work they belong to and so keep it alive; it knows
+nothing of the executor. Thus an executor that is dropped is gone at once, and what was pending is
+finished all the same.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from threading import Condition
+from typing import TYPE_CHECKING, Any, Protocol
+
+from processpool.engine import at_exit
+from processpool.errors import PoolBroken, PoolClosed
+from processpool.futures import PoolFuture, SingleJob
+from processpool.jobs import Reply
+
+if TYPE_CHECKING:
+    from processpool.engine.local import Engine
+    from processpool.jobs import Batch, Origin
+
+SHUT_DOWN = "cannot schedule new futures after shutdown"
+EXIT = "cannot schedule new futures after interpreter shutdown"
+"""As the standard library says it."""
+WINDOW = 2
+"""Single items that a worker may have at a time: few, as those that it has cannot be cancelled."""
+
+
+class Pending(Protocol):
+    """A future or a map."""
+
+    def cancel(self) -> bool:
+        """What has not started never starts."""
+
+    def kill(self) -> bool:
+        """As `cancel`, and what runs is ended."""
+
+
+class Work:
+    """The futures and maps of one executor that have not ended."""
+
+    def __init__(self, *, echo: bool = False) -> None:
+        """With `echo`, what items print is printed here, as each item ends."""
+        self.echo = echo
+        self._changed = Condition()
+        self._pending: set[Pending] = set()
+        self._closed = False
+        at_exit.wait_for(self)
+
+    def admit(self, pending: Pending) -> None:
+        """Something new begins.
+
+        Raises:
+            RuntimeError: the executor was shut down, or the interpreter ends.
+        """
+        with self._changed:
+            self.check()
+            self._pending.add(pending)
+
+    def check(self) -> None:
+        """See that something new may begin.
+
+        Raises:
+            RuntimeError: it may not.
+        """
+        if self._closed or at_exit.is_over():
+            raise RuntimeError(SHUT_DOWN if self._closed else EXIT)
+
+    def done(self, pending: Pending) -> None:
+        """It has ended; it may have ended before."""
+        with self._changed:
+            self._pending.discard(pending)
+            if not self._pending:
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """Nothing new is admitted."""
+        with self._changed:
+            self._closed = True
+
+    def wait(self) -> None:
+        """Wait until everything has ended."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._pending)
+
+    def cancel(self) -> None:
+        """Cancel what has not started."""
+        for pending in self._all():
+            pending.cancel()
+
+    def kill(self) -> None:
+        """Cancel what has not started, and end what runs."""
+        for pending in self._all():
+            pending.kill()
+
+    def _all(self) -> list[Pending]:
+        with self._changed:
+            return list(self._pending)
+
+
+class ExecutorFuture(PoolFuture):
+    """The future of one item of an executor."""
+
+    def __init__(self, engine: Engine, timeout: float | None, work: Work) -> None:
+        super().__init__(engine, timeout)
+        self._job = _ExecutorJob(self, timeout, work)
+        self.add_done_callback(work.done)
+
+    def refuse(self, error: BaseException) -> None:
+        """It cannot even be sent."""
+        self._job.refuse(error)
+
+
+class _ExecutorJob(SingleJob):
+    __slots__ = ("_work",)
+
+    def __init__(self, future: ExecutorFuture, timeout: float | None, work: Work) -> None:
+        super().__init__(future, timeout)
+        self.window = WINDOW
+        self._work = work
+
+    def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
+        if self._work.echo and not origin.plain:
+            echo(answers)
+        super().deliver(batch, answers, origin)
+
+    def drop(self, batch: Batch, error: BaseException | None) -> None:
+        super().drop(batch, translated(error))
+
+
+def echo(answers: list[Any]) -> None:
+    """Print here what items have printed."""
+    for answer in answers:
+        if type(answer) is Reply:
+            for text, stream in ((answer.stdout, sys.stdout), (answer.stderr, sys.stderr)):
+                if text and stream is not None:
+                    with suppress(OSError, ValueError):  # closed, or nobody reads it
+                        stream.write(text)
+                        stream.flush()
+
+
+def translated(error: BaseException | None) -> BaseException | None:
+    """The error of a pool, as code that was written for executors expects it."""
+    if isinstance(error, PoolClosed):
+        closed = RuntimeError(SHUT_DOWN)
+        closed.__cause__ = error
+        return closed
+    if isinstance(error, PoolBroken):
+        from processpool.executor_broken import ExecutorBroken
+
+        cause = error.__cause__
+        broken = ExecutorBroken(f"no worker can be started, so the executor is broken: {cause}")
+        broken.__cause__ = cause
+        return broken
+    return error

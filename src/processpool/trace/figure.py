@@ -1,0 +1,183 @@
+"""A recording as a picture: an SVG with a lane for each worker, its items and its ends.
+
+A worker that replaces another one goes on in its lane. Spans that are too narrow to be told apart
+are drawn as one, so that the picture stays small.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from processpool.trace.recorder import Born, Span
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Sequence
+
+    from processpool.trace.recorder import Died, Mark
+    from processpool.trace.trace import Trace
+
+WIDTH = 900
+LEFT, RIGHT, TOP, BOTTOM = 60, 16, 24, 30
+TALLEST = 600
+COLOURS = {"item": "#2f81d6", "start": "#d4a72c", "bad": "#cf222e", "note": "#8250df"}
+TEXT = 'font-family="sans-serif" font-size="11" fill="#6e7781"'
+_STEPS = (1, 2, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """An SVG picture, which a notebook shows."""
+
+    svg: str
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it into a file."""
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(self.svg)
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+    def __repr__(self) -> str:
+        return f"<Figure, {len(self.svg):,} bytes of SVG>"
+
+
+def draw(trace: Trace) -> Figure:
+    """The picture of what a trace has in memory."""
+    spans, marks = list(trace.spans), list(trace.marks)
+    seats = seats_of(list(trace.lives), spans)
+    times = [time for span in spans for time in (span.begin, span.end)] + [m.at for m in marks]
+    first, last = min(times, default=0.0), max(times, default=1.0)
+    page = _Page(first, max(last, first + 1e-3), 1 + max(seats.values(), default=0))
+    parts = [*page.axis(), *page.labels()]
+    for span in merged(spans, seats, page.second_per_pixel):
+        parts.append(page.bar(span, seats[span.worker]))
+    parts += [page.flag(mark, seats.get(mark.worker or 0)) for mark in marks]
+    return Figure(page.wrap(parts, trace._name))
+
+
+def seats_of(lives: Sequence[Born | Died], spans: Iterable[Span]) -> dict[int, int]:
+    """Worker → lane: a newcomer takes the first lane that is free."""
+    seats: dict[int, int] = {}
+    taken: dict[int, int] = {}
+    for life in lives:
+        if isinstance(life, Born):
+            lane = next(lane for lane in range(len(taken) + 1) if lane not in taken)
+            taken[lane] = life.worker
+            seats[life.worker] = lane
+        else:
+            taken = {lane: worker for lane, worker in taken.items() if worker != life.worker}
+    for span in spans:  # of workers whose beginning is not known any more
+        seats.setdefault(span.worker, max(seats.values(), default=-1) + 1)
+    return seats
+
+
+def merged(spans: Iterable[Span], seats: dict[int, int], gap: float) -> list[Span]:
+    """The spans, those joined that lie in one lane and that no eye could tell apart."""
+    ordered = sorted(spans, key=lambda span: (seats[span.worker], span.begin))
+    out: list[Span] = ordered[:1]
+    for before, span in pairwise(ordered):
+        last = out[-1]
+        narrow = span.end - last.begin < 2 * gap or max(span.end - span.begin, gap) == gap
+        together = before.worker == span.worker and before.kind == span.kind
+        if together and narrow and span.begin - last.end < gap:
+            out[-1] = Span(
+                last.worker, last.begin, max(span.end, last.end), last.kind, last.index,
+                last.count + span.count, last.job,
+            )  # fmt: skip
+        else:
+            out.append(span)
+    return out
+
+
+class _Page:
+    """Where things are on the picture."""
+
+    def __init__(self, first: float, last: float, lanes: int) -> None:
+        self._first, self._last, self._lanes = first, last, lanes
+        self._lane = max(min(18.0, TALLEST / lanes), 1.0)
+        self._height = TOP + self._lane * lanes + BOTTOM
+
+    @property
+    def second_per_pixel(self) -> float:
+        """The span of time that is one pixel wide."""
+        return (self._last - self._first) / (WIDTH - LEFT - RIGHT)
+
+    def x(self, at: float) -> float:
+        """Where a moment is, in pixels from the left."""
+        return LEFT + (at - self._first) / self.second_per_pixel
+
+    def bar(self, span: Span, lane: int) -> str:
+        """A span of a worker's time."""
+        left = self.x(span.begin)
+        width = max(self.x(span.end) - left - 0.5, 0.5)
+        gap = 2 if self._lane >= 8 else 0
+        title = f"worker {span.worker}, {span.name}: {span.end - span.begin:.3f} s"
+        return (
+            f'<rect x="{left:.1f}" y="{TOP + lane * self._lane:.1f}" width="{width:.1f}" '
+            f'height="{self._lane - gap:.1f}" fill="{COLOURS[span.kind]}">'
+            f"<title>{escape(title)}</title></rect>"
+        )
+
+    def flag(self, mark: Mark, lane: int | None) -> str:
+        """A cross in a worker's lane, or a line through all of them."""
+        x, colour = self.x(mark.at), COLOURS[mark.kind]
+        who = "" if mark.worker is None else f"worker {mark.worker} "
+        title = f"<title>{escape(f'{who}{mark.name} {mark.details}'.strip())}</title>"
+        if lane is None:
+            top, bottom = TOP - 8, self._height - BOTTOM
+            dash = 'stroke-dasharray="3 3"'
+            line = f'x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{bottom:.1f}"'
+            return f'<line {line} stroke="{colour}" {dash}>{title}</line>'
+        y = TOP + (lane + 0.5) * self._lane - 1
+        size = max(min(self._lane / 2 - 1, 5), 2)
+        points = f"M{x - size:.1f} {y - size:.1f}l{2 * size:.1f} {2 * size:.1f}m0 {-2 * size:.1f}"
+        path = f"{points}l{-2 * size:.1f} {2 * size:.1f}"
+        return f'<path d="{path}" stroke="{colour}" stroke-width="2">{title}</path>'
+
+    def axis(self) -> Iterable[str]:
+        """The times."""
+        bottom = self._height - BOTTOM
+        for second in ticks(self._last - self._first):
+            x = self.x(self._first + second)
+            yield f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{bottom:.1f}" stroke="#8884"/>'
+            yield _text(x, bottom + 14, "middle", f"{second:g} s")
+
+    def labels(self) -> Iterable[str]:
+        """The lanes' names, where there is room for them."""
+        if self._lane >= 10:
+            for lane in range(self._lanes):
+                y = TOP + (lane + 0.5) * self._lane + 3
+                yield _text(LEFT - 8, y, "end", f"lane {lane + 1}")
+
+    def wrap(self, parts: Iterable[str], name: str) -> str:
+        """The whole picture."""
+        title = escape(f"pool {name}: {self._last - self._first:.1f} s, {self._lanes} lanes")
+        return "\n".join(
+            [
+                f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {self._height:.0f}" '
+                f'width="{WIDTH}" height="{self._height:.0f}" role="img" aria-label="{title}">',
+                _text(LEFT, 14, "start", title),
+                *parts,
+                "</svg>",
+            ]
+        )
+
+
+def _text(x: float, y: float, anchor: str, text: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" {TEXT}>{text}</text>'
+
+
+def ticks(seconds: float) -> list[float]:
+    """Round times between 0 and `seconds`, five to twelve of them."""
+    power = 1e-4
+    while True:
+        for step in _STEPS:
+            if seconds / (step * power) <= 10:
+                width = step * power
+                return [round(number * width, 6) for number in range(int(seconds / width) + 1)]
+        power *= 10

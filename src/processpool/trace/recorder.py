@@ -1,0 +1,186 @@
+"""From events to what a timeline is made of: spans of a worker's time, and marks.
+
+Items that are too short to be seen are joined: as long as one follows the other without a gap, they
+make one span until it is as long as `shortest`. So there are never more than so many spans a
+second, however fast the pool is.
+"""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from processpool import events
+from processpool.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SHORTEST = 0.001
+"""Seconds below which items are joined."""
+GAP = 0.0005
+"""Seconds that may lie between two items that are joined."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A worker did something from `begin` to `end`."""
+
+    worker: int
+    begin: float
+    end: float
+    kind: Literal["item", "start"]
+    index: int = 0
+    """The first item's index."""
+    count: int = 1
+    """How many items it stands for."""
+    job: int = 0
+    """Their map; 0 for single requests."""
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        if self.kind == "start":
+            return "starting"
+        if self.count == 1:
+            return f"item {self.index}"
+        if self.job:
+            return f"items {self.index}-{self.index + self.count - 1}"
+        return f"{self.count} requests"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something happened at one moment; to a worker, or, with None, to the pool."""
+
+    worker: int | None
+    at: float
+    name: str
+    kind: Literal["bad", "note"]
+    details: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Born:
+    """A worker's process was started."""
+
+    worker: int
+    at: float
+    pid: int
+    alive: int
+    """Workers that there are now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Died:
+    """A worker is gone."""
+
+    worker: int
+    at: float
+    alive: int
+
+
+Fact = Span | Mark | Born | Died
+
+
+class Recorder:
+    """Takes events in the order in which they happened, and gives facts."""
+
+    def __init__(self, shortest: float = SHORTEST) -> None:
+        self._shortest = shortest
+        self._open: dict[int, Span] = {}
+        """Worker → items that may still be joined by the next ones."""
+        self._alive: set[int] = set()
+
+    def take(self, event: events.Event) -> Iterator[Fact]:
+        """The facts that an event makes known."""
+        match event:
+            case events.ItemsFinished():
+                yield from self._items(event)
+            case events.ItemFailed(at, worker, _, index, error):
+                yield from self._settle(worker)
+                yield Mark(worker, at, f"item {index} failed", "bad", printable(error))
+            case events.WorkerStarted(at, worker, pid):
+                yield from self.meet(worker, pid, at)
+            case events.WorkerBecameReady(at, worker, _, seconds):
+                yield Span(worker, at - seconds, at, "start")
+            case events.WorkerExited():
+                yield from self._exit(event)
+            case _:
+                yield from _mark(event)
+
+    def meet(self, worker: int, pid: int, at: float) -> Iterator[Fact]:
+        """A worker that was there before the recording began."""
+        self._alive.add(worker)
+        yield Born(worker, at, pid, len(self._alive))
+
+    def settle(self) -> Iterator[Fact]:
+        """What is still open, at the end."""
+        for worker in list(self._open):
+            yield from self._settle(worker)
+
+    def _items(self, event: events.ItemsFinished) -> Iterator[Fact]:
+        new = Span(
+            event.worker_id, event.since, event.at, "item", event.index, event.count, event.job
+        )
+        last = self._open.get(new.worker)
+        if last is not None and last.job == new.job and new.begin - last.end <= GAP:
+            new = replace(
+                new,
+                begin=min(last.begin, new.begin),
+                index=min(last.index, new.index),
+                count=last.count + new.count,
+            )
+        else:
+            yield from self._settle(new.worker)
+        self._open[new.worker] = new
+        if new.end - new.begin >= self._shortest:
+            yield from self._settle(new.worker)
+
+    def _settle(self, worker: int) -> Iterator[Fact]:
+        span = self._open.pop(worker, None)
+        if span is not None:
+            yield span
+
+    def _exit(self, event: events.WorkerExited) -> Iterator[Fact]:
+        yield from self._settle(event.worker_id)
+        self._alive.discard(event.worker_id)
+        asked = event.reason is not None
+        kind: Literal["bad", "note"] = "note" if asked or event.exitcode == 0 else "bad"
+        name = exit_name(event.exitcode) + (f" ({event.reason})" if asked else "")
+        yield Mark(event.worker_id, event.at, name, kind, printable(event.stderr[-500:]))
+        yield Died(event.worker_id, event.at, len(self._alive))
+
+
+def exit_name(exitcode: int) -> str:
+    """How a process ended: `exited with 3`, `killed by SIGKILL`."""
+    if exitcode >= 0:
+        return f"exited with {exitcode}"
+    try:
+        return f"killed by {signal.Signals(-exitcode).name}"
+    except ValueError:
+        return f"killed by signal {-exitcode}"
+
+
+def _mark(event: events.Event) -> Iterator[Mark]:
+    match event:
+        case events.WorkerFailedToStart(at, worker, reason):
+            yield Mark(worker, at, "failed to start", "bad", printable(reason))
+        case events.WorkerWroteUnasked(at, worker, _, output):
+            text = printable(output.decode("utf-8", "replace"))[:200]
+            yield Mark(worker, at, "wrote unasked", "bad", text)
+        case events.PoolBroke(at, reason):
+            yield Mark(None, at, "broken", "bad", printable(reason))
+        case events.PoolResized(at, least, most, spare):
+            yield Mark(None, at, "resized", "note", f"min {least}, max {most}, spare {spare}")
+        case events.PoolOpened(at):
+            yield Mark(None, at, "opened", "note")
+        case events.PoolPaused(at):
+            yield Mark(None, at, "paused", "note")
+        case events.PoolResumed(at):
+            yield Mark(None, at, "resumed", "note")
+        case events.PoolClosedDown(at):
+            yield Mark(None, at, "closed", "note")
+        case _:
+            yield Mark(getattr(event, "worker_id", None), event.at, type(event).__name__, "note")

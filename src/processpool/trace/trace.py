@@ -1,0 +1,160 @@
+"""A recording of a pool: events come in on the pool's threads, and are written down on another.
+
+The pool's threads only put an event into a line; the line is bounded, and what does not fit is
+counted. The recording ends with the pool, if not before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import deque
+from threading import Event, Lock, Thread, current_thread
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from processpool.events import PoolClosedDown
+from processpool.trace import chrome
+from processpool.trace.figure import Figure, draw
+from processpool.trace.recorder import Born, Died, Mark, Recorder, Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import TracebackType
+    from typing import Self
+
+    from processpool import events
+    from processpool.pool import ProcessPool
+    from processpool.trace.recorder import Fact
+
+MAX_WAITING = 200_000
+"""Events that may wait to be written down."""
+KEPT = 20_000
+"""Spans, and as many marks, that a figure is drawn from."""
+EVERY = 0.1
+"""Seconds between two looks at what waits."""
+
+
+class Trace:
+    """A recording in progress, or its result.
+
+    with pool.tracing("run.json") as trace:
+        pool.map(messages)
+    trace.plot()
+    """
+
+    def __init__(self, pool: ProcessPool, path: str | os.PathLike[str] | None) -> None:
+        """Begin to record `pool`, into the file `path` if there is one.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        self.path = None if path is None else os.fspath(path)
+        self.began = monotonic()
+        self.dropped = 0
+        """Events that were lost because too many came at a time."""
+        self.spans: deque[Span] = deque(maxlen=KEPT)
+        self.marks: deque[Mark] = deque(maxlen=KEPT)
+        self.lives: deque[Born | Died] = deque(maxlen=KEPT)
+        self._name = pool.name
+        self._recorder = Recorder()
+        self._waiting: deque[events.Event] = deque()
+        self._file = None if path is None else _TraceFile(path)
+        self._ended = Event()
+        self._stopping = Lock()
+        self._present(pool)
+        self._unsubscribe = pool.events(self._on_event)
+        self._thread = Thread(target=self._run, name="processpool-trace", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Record no more, and finish the file. Once is enough, twice is harmless."""
+        self._unsubscribe()
+        with self._stopping:
+            if self._ended.is_set():
+                return
+            self._ended.set()
+            if self._thread is not current_thread():
+                self._thread.join()
+            self._write_down()
+            self._keep(self._recorder.settle())
+            if self._file is not None:
+                self._file.close()
+
+    def plot(self) -> Figure:
+        """A figure of what was recorded last: a lane for each worker, over time."""
+        return draw(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        where = "in memory" if self.path is None else f"into {self.path!r}"
+        state = "ended" if self._ended.is_set() else "recording"
+        return f"<Trace of {self._name!r} {where}, {state}: {len(self.spans)} spans>"
+
+    def _present(self, pool: ProcessPool) -> None:
+        """Write down who is there at the beginning."""
+        if self._file is not None:
+            self._file.write(chrome.opening(self._name, os.getpid()))
+        for worker in pool.snapshot(resources=False).workers:
+            if worker.pid is not None:
+                self._keep(self._recorder.meet(worker.id, worker.pid, self.began))
+
+    def _on_event(self, event: events.Event) -> None:
+        """Something happened; on any thread, so it only gets into the line."""
+        if len(self._waiting) < MAX_WAITING:
+            self._waiting.append(event)
+        else:
+            self.dropped += 1
+        if isinstance(event, PoolClosedDown):
+            self.stop()
+
+    def _run(self) -> None:
+        while not self._ended.wait(EVERY):
+            self._write_down()
+
+    def _write_down(self) -> None:
+        while self._waiting:
+            self._keep(self._recorder.take(self._waiting.popleft()))
+        if self._file is not None:
+            self._file.flush()
+
+    def _keep(self, facts: Iterable[Fact]) -> None:
+        for fact in facts:
+            if isinstance(fact, Span):
+                self.spans.append(fact)
+            elif isinstance(fact, Mark):
+                self.marks.append(fact)
+            else:
+                self.lives.append(fact)
+            if self._file is not None:
+                self._file.write(chrome.trace_events(fact, self.began, os.getpid()))
+
+
+class _TraceFile:
+    """A JSON array that grows; viewers also take one that was cut off."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._file = open(path, "w", encoding="utf-8")  # noqa: SIM115 - closed by `close`
+        self._before = "[\n"
+
+    def write(self, items: Iterator[dict[str, Any]]) -> None:
+        for item in items:
+            self._file.write(self._before + json.dumps(item, separators=(",", ":")))
+            self._before = ",\n"
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.write("\n]\n")
+        self._file.close()
