@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from processpool.config import CommandWorkerConfig, PoolConfig, PythonWorkerConfig
+    from processpool.sources import Sources
 
 INTERPRETERS = ("python", "python3")
 """As the first word of a command, these mean the interpreter that runs the pool."""
@@ -90,14 +91,20 @@ def _build_python_engine(
     policy = build_policy(config, window=PYTHON_WINDOW, takes_back=True)
     engine = Engine(policy, launcher, str(launcher), config.queue.max_pending)
     if worker.handler is not None:
-        return engine, HandlerForm()
-    functions = Functions()
+        return engine, HandlerForm(partial(_renew_handler, engine, launcher.sources, worker.reload))
+    functions = Functions(launcher.sources)
 
     def renew(function: Function) -> None:
         if worker.reload == "auto" and functions.changed_source(function):
             engine.renew()
 
     return engine, CallForm(functions, renew)
+
+
+def _renew_handler(engine: Engine, sources: Sources, reload: str) -> None:
+    """Before the handler is used: have workers take over its file, if it was edited."""
+    if reload == "auto" and sources.changed(sources.told):
+        engine.renew()
 
 
 def build_policy(config: PoolConfig, window: int, *, takes_back: bool = False) -> Policy:

@@ -82,8 +82,13 @@ class MessageForm:
 class HandlerForm:
     """The form of Python pools with a handler: data in, as the handler takes it."""
 
+    def __init__(self, renew: Callable[[], None]) -> None:
+        """`renew` is called before the handler is used."""
+        self._renew = renew
+
     def single(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
         """The arguments of the handler."""
+        self._renew()
         return (args, kwargs), _HANDLE
 
     def many(self, method: str, args: tuple[Any, ...]) -> Items:
@@ -93,6 +98,7 @@ class HandlerForm:
                 f"this pool has a handler: write pool.{method}(data), with one iterable for each "
                 "of the handler's parameters, and no function"
             )
+        self._renew()
         return zipped(args, HANDLER)
 
 

@@ -73,13 +73,13 @@ HANDLER = Function(0, [], "handler")
 class Functions:
     """The functions that a pool was given so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, sources: Sources | None = None) -> None:
         self._numbers = count(1)
         self._known: dict[int, tuple[ref[Any], Function, tuple[Any, ...] | None]] = {}
         self._by_value: dict[bytes, Function] = {}
         self._kept_size = 0
         self._adding = Lock()
-        self.sources = Sources()
+        self.sources = sources or Sources()
 
     def get(self, function: Callable[..., Any]) -> Function:
         """The function as workers know it.

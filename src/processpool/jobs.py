@@ -8,6 +8,7 @@ one item, a `map` a job with many.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -100,10 +101,8 @@ class Batch:
 def attach(record: Outcome) -> Outcome:
     """Let the error of a record carry it, where the error takes attributes."""
     if record.error is not None:
-        try:
+        with suppress(Exception):  # a class with __slots__, or with a mind of its own
             record.error.record = record  # type: ignore[attr-defined]
-        except Exception:  # a class with __slots__, or with a mind of its own
-            pass
     return record
 
 

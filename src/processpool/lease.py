@@ -153,10 +153,13 @@ class Lease:
         except BaseException:
             self._engine.discard(self._worker, "lease interrupted")
             raise
-        if self.failed or self._owed or not self._worker.is_clean:
+        with self._worker.io:
+            stray = self._worker.stray_output()
+            self._worker.stderr.take()
+        ended = self.failed or self._worker.ended
+        if ended or stray or self._owed or not self._worker.is_clean:
             self._engine.discard(self._worker, "lease failed")
         else:
-            self._worker.stderr.take()
             self._engine.give_back(self._worker, self._handled)
 
     def __enter__(self) -> Self:
@@ -199,7 +202,8 @@ class Lease:
             self._answers += self._worker.pump(timeout)
 
     def _end(self) -> UnexpectedEOF:
-        error = failures.died(self._worker, None, "")
+        fate = self._engine.fate_of(self._worker)
+        error = failures.died(self._worker, fate, self._engine.command)
         text = f"worker {self._worker.id} (pid {self._worker.pid}) ended without an answer: {error}"
         return UnexpectedEOF(text)
 

@@ -56,9 +56,7 @@ class MapOptions:
 
     def __post_init__(self) -> None:
         if self.on_error not in get_args(OnError):
-            raise ValueError(
-                f"on_error must be 'raise', 'return' or 'skip', got {self.on_error!r}"
-            )
+            raise ValueError(f"on_error must be 'raise', 'return' or 'skip', got {self.on_error!r}")
         if self.buffersize is not None and self.buffersize < 1:
             raise ValueError(f"buffersize must be at least 1, got {self.buffersize}")
 

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from processpool.executor import PoolExecutor
     from processpool.forms import Request
     from processpool.snapshot import PoolSnapshot
-    from processpool.trace import Trace
-    from processpool.trace.figure import Figure
+    from processpool.tracing import Trace
+    from processpool.tracing.figure import Figure
     from processpool.widget.display import Display
 
 
@@ -173,12 +173,11 @@ class ProcessPool:
         """
         request = self._form.single("call", args, kwargs)
         engine = self._engine
-        worker = None if self._retries or not engine.opened else engine.borrow()
-        if worker is not None:
+        if engine.opened and not self._retries:
             try:
-                return exchange(engine, worker, request, self._timeout)
+                return exchange(engine, request, self._timeout)
             except NotBegun:
-                pass  # it had ended: another one is asked
+                pass  # no worker is free, or it had ended: the request gets in line
         self._require_open()
         return self._submit(request).result()
 
@@ -438,7 +437,7 @@ class ProcessPool:
         Raises:
             OSError: the file cannot be written.
         """
-        from processpool.trace import Trace
+        from processpool.tracing import Trace
 
         self._trace = Trace(self, path)
         return self._trace
@@ -459,6 +458,12 @@ class ProcessPool:
                 "`with pool.tracing():`"
             )
         return self._trace.plot()
+
+    def __reduce__(self) -> str:
+        raise TypeError(
+            "a pool cannot be pickled: it stays in the process that opened it; open another one in "
+            "the worker, or leave it to the caller to use this one"
+        )
 
     def __repr__(self) -> str:
         now = self.snapshot(resources=False)

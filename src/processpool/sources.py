@@ -26,10 +26,14 @@ class Sources:
 
     def __init__(self) -> None:
         self._known: dict[str, Mark] = {}
+        self.told: list[str] = []
+        """Files that workers read at their start."""
 
     def read_at(self, path: str, mark: Mark) -> None:
         """A worker has read this file when it was so; that counts if it is the first to say so."""
         self._known.setdefault(path, mark)
+        if path not in self.told and not path.startswith(_INSTALLED):
+            self.told = [*self.told, path]
 
     def changed(self, paths: Iterable[str]) -> bool:
         """True if one of these files was edited since this was last asked."""

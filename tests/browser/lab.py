@@ -82,7 +82,12 @@ class Lab:
 
     def write(self, name: str, cells: list[str]) -> Path:
         """Make a notebook of code cells."""
-        blank = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
+        blank: dict[str, Any] = {
+            "cell_type": "code",
+            "metadata": {},
+            "outputs": [],
+            "execution_count": None,
+        }
         notebook = {
             "cells": [{**blank, "id": f"cell-{i}", "source": c} for i, c in enumerate(cells)],
             "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}},

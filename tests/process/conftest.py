@@ -60,6 +60,27 @@ def make_pool() -> Iterator[Callable[..., ProcessPool]]:
 
 
 @pytest.fixture
+def python_pool() -> Iterator[Callable[..., ProcessPool]]:
+    """Makes open pools of Python workers; they are killed when the test has ended."""
+    with ExitStack() as stack:
+
+        def make(
+            workers: int = 1,
+            *,
+            opened: bool = True,
+            worker: dict[str, Any] | None = None,
+            **sections: Any,
+        ) -> ProcessPool:
+            size = sections.pop("size", {"min": workers, "max": workers})
+            declared = {"worker": {"kind": "python", **(worker or {})}, "size": size, **sections}
+            pool = ProcessPool.from_dict(declared)
+            stack.callback(pool.kill)
+            return pool.open() if opened else pool
+
+        yield make
+
+
+@pytest.fixture
 def gate(tmp_path: Path) -> Iterator[Gate]:
     """A gate at which a worker can be made to wait."""
     gate = Gate(tmp_path)

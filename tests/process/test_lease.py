@@ -181,6 +181,7 @@ class TestGetting:
         for _ in range(5):
             victim = pids(pool)[0]
             os.kill(victim, signal.SIGKILL)
+            await_exit(victim)
             with pool.lease() as lease:
                 lease.send(PID)
                 assert lease.read_stdout() == str(lease.pid)

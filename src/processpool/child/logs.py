@@ -79,7 +79,7 @@ class _Watcher:
     ) -> ModuleSpec | None:
         if name != "logging":
             return None
-        sys.meta_path.remove(self)  # type: ignore[arg-type]
+        sys.meta_path.remove(self)
         found = (finder.find_spec(name, path, target) for finder in sys.meta_path)
         spec = next((spec for spec in found if spec is not None), None)
         if spec is not None and spec.loader is not None:

@@ -54,15 +54,15 @@ class Output:
         self._log = fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, _PASS_FD)
         self._files = {1: self._take_over(1, stdout), 2: self._take_over(2, stderr)}
         self._modules: int | None = len(sys.modules)
-        sys.stdout = sys.__stdout__ = self._stream(1)
-        sys.stderr = sys.__stderr__ = self._stream(2)
+        sys.stdout = sys.__stdout__ = self._stream(1)  # type: ignore[misc]
+        sys.stderr = sys.__stderr__ = self._stream(2)  # type: ignore[misc]
 
     def take(self) -> tuple[str, str]:
         """What was printed since the last time, to stdout and to stderr."""
         if self._modules is not None:
             self._see_to_c()
         for stream in (sys.stdout, sys.stderr):
-            try:
+            try:  # noqa: SIM105 - contextlib takes too long to import
                 stream.flush()
             except (AttributeError, ValueError, OSError):
                 pass  # replaced or closed by the item
@@ -87,7 +87,7 @@ class Output:
         if not self.flags[0] and not self.any():
             return False
         for text in self.take():
-            try:
+            try:  # noqa: SIM105
                 os.write(self._log, text.encode("utf-8", "replace"))
             except OSError:
                 pass
@@ -137,7 +137,7 @@ class Output:
 
     def _stream(self, number: int) -> Printed:
         raw = io.FileIO(number, "w", closefd=False)
-        stream = Printed(raw, encoding="utf-8", errors="backslashreplace", write_through=True)  # type: ignore[arg-type]
+        stream = Printed(raw, encoding="utf-8", errors="backslashreplace", write_through=True)
         stream.output, stream.number = self, number
         return stream
 

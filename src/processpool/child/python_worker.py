@@ -81,7 +81,6 @@ class Journal:
         """Write a frame that is no answer, but comes from the item that runs."""
         self.send(kind, self.page[layout.STARTED] & 0xFFFFFFFF, body)
 
-
     def disown(self) -> None:
         """In a fork: what is put down here goes nowhere."""
         self._sending = allocate_lock()
@@ -300,7 +299,7 @@ def _spread(function: Callable[..., Any], style: int) -> Callable[[Any], Any]:
 
 
 def _unsendable(error: BaseException, value: Any) -> Any:
-    try:
+    try:  # noqa: SIM105 - contextlib takes too long to import
         error.add_note(f"The result, of type {type(value).__qualname__}, cannot be sent back.")
     except Exception:
         pass  # it is of a class of the user's, which need not take notes
@@ -339,4 +338,3 @@ def _write(fd: int, data: Any) -> None:
 
 def _nothing() -> None:
     """Nothing is to be done before the items."""
-

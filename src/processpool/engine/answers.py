@@ -16,9 +16,9 @@ from processpool.jobs import Origin, Reply
 from processpool.states import WorkerState
 
 if TYPE_CHECKING:
-    from processpool import events
     from processpool.engine.local import Engine
-from processpool.engine.worker import Worker
+    from processpool.engine.worker import Worker
+    from processpool.jobs import Batch
 
 WEIGH_EVERY = 1.0
 """Seconds between two looks at a worker's memory, both after an answer of its."""
@@ -64,8 +64,9 @@ class Reader:
         with engine.lock:
             slot = engine.scheduler.slots.get(worker.id)
             state = None if slot is None else slot.state
-        if state is WorkerState.LEASED:
-            return  # it belongs to the thread that has the worker
+            if state is WorkerState.LEASED:  # it belongs to the thread that has the worker
+                worker.unheard = True
+                return
         with worker.io:
             more = not worker.closed and worker.stderr.read()
             if state is WorkerState.IDLE and worker.stderr.take() and worker.lingers:

@@ -11,6 +11,7 @@ from processpool.engine import failures
 from processpool.engine.answers import CLOSED_STDOUT_GRACE
 from processpool.engine.worker import SMALL_READ, UNUSUAL
 from processpool.events import ItemsFinished
+from processpool.interrupts import SHIELD
 from processpool.jobs import Reply, attach
 from processpool.outcome import Outcome
 from processpool.scheduling.scheduler import DUMP_GRACE
@@ -23,19 +24,27 @@ if TYPE_CHECKING:
 
 
 class NotBegun(Exception):
-    """The worker had ended before it read anything of the request."""
+    """Nothing has been done about the request: there was no worker, or it had ended before."""
 
 
-def exchange(engine: Engine, worker: Worker, request: Request, timeout: float | None) -> Any:
-    """Send one request to a borrowed worker, wait for its answer, and give the worker back.
+def exchange(engine: Engine, request: Request, timeout: float | None) -> Any:
+    """Send one request to an idle worker, and wait for its answer.
 
     Raises:
         ProcessPoolError: the item has no value; the error says why, and carries the record.
-        NotBegun: another worker may be asked, nothing has happened.
+        NotBegun: nothing has happened: no worker is idle, or it had ended.
     """
     payload, task = request
     began = monotonic()
+    SHIELD.enter()
+    worker = None
     try:
+        try:
+            worker = engine.borrow()
+            if worker is None:
+                raise NotBegun
+        finally:
+            SHIELD.leave()  # an interrupt that was held back is raised here, inside of the try
         value = _ask(worker, payload, task, timeout)
         if value is UNUSUAL:
             value = _ask_patiently(engine, worker, began, timeout)
@@ -43,15 +52,23 @@ def exchange(engine: Engine, worker: Worker, request: Request, timeout: float | 
                 engine.discard(worker, "protocol", handled=1)
                 return _unwrap(worker, value, began)
     except BaseException:
-        engine.discard(worker, "interrupted")
+        if worker is not None:
+            engine.discard(worker, "interrupted")
         raise
     worker.calls += 1
+    if engine.has_listeners:
+        _tell(engine, worker, began)
     engine.warm.append(worker)
     if engine.wants_idle or worker.process.exitcode is not None:
         engine.reclaim()
     if type(value) is Reply:
         return _unwrap(worker, value, began)
     return value
+
+
+def _tell(engine: Engine, worker: Worker, began: float) -> None:
+    now = monotonic()
+    engine.emit(ItemsFinished(now, worker.id, worker.pid, index=0, count=1, since=began, job=0))
 
 
 def _ask(worker: Worker, payload: Any, task: Task | None, timeout: float | None) -> Any:

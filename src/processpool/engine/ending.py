@@ -93,7 +93,9 @@ class Undertaker:
         reply = worker.unfinished()
         seconds = now - batch.sent_at
         error = failures.lost_item(worker, lost.fate, engine.command, seconds, reply.stderr)
-        text = engine.remember(error, worker.id, worker)
+        text = f"{type(error).__name__}: {error}"
+        if lost.fate != "cancelled":
+            engine.remember(error, worker.id, worker)
         reply.error = error
         stderr = worker.item_stderr()
         origin = Origin(worker.id, worker.pid, batch.sent_at, now, stderr, plain=False)

@@ -20,6 +20,7 @@ from processpool.child.arena import Arena
 from processpool.engine.command_worker import CommandWorker
 from processpool.engine.python_worker import PythonWorker, Shared
 from processpool.process import UNLIMITED, Command, Limits, Process
+from processpool.sources import Sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,6 +87,7 @@ class Orders:
             "path": path,
             "argv": sys.argv[:1] if hasattr(sys, "argv") else [""],
             "preload": self.preload,
+            "log_level": logging.root.level,
             "log_levels": _log_levels(),
         }
         return pickle.dumps(orders)
@@ -99,6 +101,7 @@ class PythonLauncher:
     env: dict[str, str] = field(repr=False)
     orders: Orders
     limits: Limits = UNLIMITED
+    sources: Sources = field(default_factory=Sources)
 
     def __str__(self) -> str:
         return f"{sys.executable} (a Python worker)"
@@ -123,7 +126,7 @@ class PythonLauncher:
             command = self._command(numbers)
             process = Process(command, (*shared, told), packets=True, limits=self.limits)
             undo.pop_all()
-        return PythonWorker(number, process, shared, inbox, ready)
+        return PythonWorker(number, process, shared, inbox, ready, self.sources)
 
     def _memory(self, undo: ExitStack, name: str) -> int:
         fd = os.memfd_create(f"processpool-{name}")
@@ -139,7 +142,8 @@ class PythonLauncher:
 def _log_levels() -> dict[str, int]:
     """The levels that named loggers of this process were given."""
     loggers = dict(logging.root.manager.loggerDict)
-    return {name: found.level for name, found in loggers.items() if getattr(found, "level", 0)}
+    levels = {name: getattr(found, "level", 0) for name, found in loggers.items()}
+    return {name: level for name, level in levels.items() if level}
 
 
 def _interpreter_flags() -> list[str]:

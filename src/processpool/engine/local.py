@@ -30,6 +30,7 @@ from processpool.engine.guard import Guard
 from processpool.engine.loop import Loop
 from processpool.engine.starting import Starter
 from processpool.errors import PoolBroken, PoolClosed, QueueFull
+from processpool.interrupts import uninterrupted
 from processpool.scheduling.commands import (
     Command,
     Drop,
@@ -45,7 +46,7 @@ from processpool.scheduling.commands import (
     Terminate,
 )
 from processpool.scheduling.policy import Policy, resized
-from processpool.scheduling.scheduler import Scheduler
+from processpool.scheduling.scheduler import TERM_GRACE, Scheduler
 from processpool.snapshot import Failure
 from processpool.states import PoolState, WorkerState
 
@@ -144,17 +145,26 @@ class Engine:
     def close(self, grace: float | None) -> None:
         """Finish what there is within `grace` seconds, end every worker, and wait for it."""
         if self.begin_close(grace) and not self.is_current:
-            self.closed.wait()
+            try:
+                self.closed.wait()
+            except BaseException:  # interrupted: no more patience
+                self._kill_all()
+                self.closed.wait(TERM_GRACE)
+                raise
             self._thread.join()
 
     def kill(self) -> None:
         """End everything at once, and wait for it."""
         if not self.opened or self._forked:
             return
+        self._kill_all()
+        self.close(0)
+
+    @uninterrupted
+    def _kill_all(self) -> None:
         with self.lock:
             commands = self.scheduler.kill_all()
         self.carry_out(commands)
-        self.close(0)
 
     def abandon(self) -> None:
         """Nobody will use the pool again: finish what there is, then close. Takes no lock."""
@@ -207,25 +217,35 @@ class Engine:
             QueueFull: there is no room, and `wait` is False.
             PoolClosed, PoolBroken: the pool takes no work.
         """
+        while not self._submit_now(batch, limit=limit):
+            if not wait:
+                raise QueueFull(
+                    f"the queue is full: {self.scheduler.queued} items wait, and "
+                    f"queue.max_pending is {self.max_pending}; collect answers first, or let "
+                    "it wait with queue.when_full: wait"
+                )
+            with self.changed:
+                self.changed.wait_for(lambda: self._has_room or self.state_error() is not None)
+
+    @property
+    def _has_room(self) -> bool:
+        return self.scheduler.queued < self.max_pending
+
+    @uninterrupted
+    def _submit_now(self, batch: Batch, *, limit: bool) -> bool:
+        """Take items in; False if there is no room."""
         with self.lock:
-            while True:
-                error = self.state_error()
-                if error is not None:
-                    raise error
-                if not limit or self.scheduler.queued < self.max_pending:
-                    break
-                if not wait:
-                    raise QueueFull(
-                        f"the queue is full: {self.scheduler.queued} items wait, and "
-                        f"queue.max_pending is {self.max_pending}; collect answers first, or let "
-                        "it wait with queue.when_full: wait"
-                    )
-                self.changed.wait()
+            error = self.state_error()
+            if error is not None:
+                raise error
+            if limit and not self._has_room:
+                return False
             commands = self.scheduler.submit(batch, monotonic())
             self.enqueue(commands)
         self.carry_out(commands)
         if self.warm:
             self.reclaim()
+        return True
 
     def borrow(self) -> Worker | None:
         """An idle worker for one call, if there is one; it must be put back, or discarded."""
@@ -251,6 +271,7 @@ class Engine:
             if self._is_fit(worker):
                 return worker
 
+    @uninterrupted
     def reclaim(self) -> None:
         """Give the workers that are kept for calls back to the scheduler."""
         while self.warm:
@@ -277,6 +298,28 @@ class Engine:
 
     def _lease_once(self, timeout: float | None) -> Worker | None:
         waiter = LeaseWaiter()
+        try:
+            can_grow = self._line_up(waiter)
+            if timeout is not None and timeout <= 0 and can_grow:
+                timeout = self.scheduler.policy.start  # one may be started: that is no waiting
+            with self.changed:
+                self.changed.wait_for(
+                    lambda: waiter.granted is not None or waiter.pool_state is not None, timeout
+                )
+        except BaseException:
+            if self._give_up(waiter) and waiter.granted is not None:
+                self.discard(self.workers[waiter.granted], "lease interrupted")
+            raise
+        if waiter.pool_state is not None:
+            raise self.state_error() or PoolClosed("the pool was closed")
+        if waiter.granted is None and not self._give_up(waiter):
+            return None
+        assert waiter.granted is not None
+        return self.workers[waiter.granted]
+
+    @uninterrupted
+    def _line_up(self, waiter: LeaseWaiter) -> bool:
+        """Join the line for a worker; True if the pool may start another one."""
         with self.lock:
             error = self.state_error()
             if error is not None:
@@ -286,22 +329,7 @@ class Engine:
             self.enqueue(commands)
         self.carry_out(commands)
         self.reclaim()
-        if timeout is not None and timeout <= 0 and can_grow:
-            timeout = self.scheduler.policy.start  # a worker may be started: that is no waiting
-        try:
-            with self.changed:
-                self.changed.wait_for(
-                    lambda: waiter.granted is not None or waiter.pool_state is not None, timeout
-                )
-        except BaseException:
-            self._give_up(waiter)
-            raise
-        if waiter.pool_state is not None:
-            raise self.state_error() or PoolClosed("the pool was closed")
-        if waiter.granted is None and not self._give_up(waiter):
-            return None
-        assert waiter.granted is not None
-        return self.workers[waiter.granted]
+        return can_grow
 
     def _give_up(self, waiter: LeaseWaiter) -> bool:
         """Leave the line; True if a worker was granted in the last moment."""
@@ -310,16 +338,21 @@ class Engine:
                 return False
         return True
 
+    @uninterrupted
     def give_back(self, worker: Worker, handled: int) -> None:
         """A borrowed or leased worker is free again."""
         with self.lock:
             worker.borrowed = False
             commands = self.scheduler.release(worker.id, handled, monotonic())
             self.enqueue(commands)
+            unheard, worker.unheard = worker.unheard, False
         self.carry_out(commands)
+        if unheard:
+            self.loop.post(partial(self.reader.on_stderr, worker))
         if worker.process.exitcode is not None:
             self._undertaker.bury_later(worker)
 
+    @uninterrupted
     def discard(self, worker: Worker, fate: str, handled: int = 0) -> None:
         """A borrowed or leased worker cannot be used again: it is replaced."""
         with self.lock:
@@ -334,6 +367,7 @@ class Engine:
             slot = self.scheduler.slots.get(worker.id)
             return None if slot is None else slot.fate
 
+    @uninterrupted
     def cancel(self, job: Job, *, kill: bool) -> None:
         """Nothing more of the job starts; with `kill`, the workers that run it are replaced."""
         with self.changed:
@@ -341,6 +375,7 @@ class Engine:
             self.changed.notify_all()
         self.carry_out(commands)
 
+    @uninterrupted
     def decide(self, decision: Callable[[float], list[Command]]) -> None:
         """Let the scheduler decide something, and carry it out."""
         with self.changed:
@@ -356,6 +391,7 @@ class Engine:
 
     # -- steering --------------------------------------------------------------------------------
 
+    @uninterrupted
     def pause(self) -> None:
         """Hand out nothing until `resume`."""
         with self.lock:
@@ -426,17 +462,15 @@ class Engine:
         """True if anybody wants to know of events."""
         return bool(self._listeners)
 
-    def remember(self, error: BaseException, number: int, worker: Worker | None) -> str:
-        """Keep an error for the displays, as the last one; returns it as text."""
-        text = f"{type(error).__name__}: {error}"
+    def remember(self, error: BaseException, number: int, worker: Worker | None) -> None:
+        """Keep an error for the displays, as the last one."""
         self.last_failure = Failure(
             monotonic(),
-            text,
+            f"{type(error).__name__}: {error}",
             number,
             None if worker is None else worker.pid,
             "" if worker is None else worker.stderr.tail,
         )
-        return text
 
     def emit(self, event: events.Event) -> None:
         """Tell the listeners; a listener that raises harms nobody."""

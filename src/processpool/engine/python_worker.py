@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from processpool.functions import Function, Task
     from processpool.jobs import Batch
     from processpool.process import Process
+    from processpool.sources import Sources
 
 log = logging.getLogger("processpool")
 
@@ -57,15 +58,23 @@ class PythonWorker(Worker):
     """A worker that calls Python functions."""
 
     def __init__(
-        self, number: int, process: Process, shared: Shared, inbox: Arena, ready: int
+        self,
+        number: int,
+        process: Process,
+        shared: Shared,
+        inbox: Arena,
+        ready: int,
+        sources: Sources,
     ) -> None:
         super().__init__(number, process, ready)
+        self._sources = sources
         self.probed = False
         self.lingers = 0
         self._shared = shared
         self._inbox = inbox
         self._outbox = Reader(shared.outbox)
-        memory = memoryview(mmap.mmap(shared.inbox, layout.ARENA_BASE))
+        self._mapping = mmap.mmap(shared.inbox, layout.ARENA_BASE)
+        memory = memoryview(self._mapping)
         self._page = memory[: layout.PAGE_SIZE].cast("Q")
         self._journal = memory[layout.PAGE_SIZE :]
         self._known = {HANDLER.number}
@@ -82,6 +91,11 @@ class PythonWorker(Worker):
         self._received = 0
         self._wants_split = False
         self._sent_long = False
+
+    def told(self, what: bytes) -> None:
+        """It is ready; `what` says which files of the user's it has read."""
+        for path, *mark in loads(what):
+            self._sources.read_at(path, tuple(mark))
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -222,9 +236,7 @@ class PythonWorker(Worker):
                 self._inbox.free(offset, size)
         self._unsent.extendleft(reversed(kept))
         batches = [batch for number, batch in self._batches if number & 0xFFFFFFFF in taken]
-        self._batches = deque(
-            pair for pair in self._batches if pair[0] & 0xFFFFFFFF not in taken
-        )
+        self._batches = deque(pair for pair in self._batches if pair[0] & 0xFFFFFFFF not in taken)
         return batches
 
     # -- reading ---------------------------------------------------------------------------------
@@ -371,6 +383,8 @@ class PythonWorker(Worker):
         if not flags & layout.REPLY:
             return value
         value, raised, stdout, stderr = value
+        if stderr:
+            self.stderr.note(stderr)
         return Reply(value, self._error(raised), stdout, stderr)
 
     def _error(self, raised: Any) -> BaseException | None:
@@ -429,6 +443,9 @@ class PythonWorker(Worker):
     def close(self) -> None:
         """Close every descriptor; what others still look at stays mapped."""
         super().close()
+        self._page.release()
+        self._journal.release()
+        self._mapping.close()
         for fd in self._shared:
             os.close(fd)
 

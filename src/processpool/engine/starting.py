@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("processpool")
 
+READY_MESSAGE = 4096
+"""Bytes with which a worker says that it is ready, at most."""
 STARTS_A_TURN = 4
 """Processes started between two looks at the answers."""
 
@@ -70,11 +72,12 @@ class Starter:
 
     def _on_told(self, worker: Worker) -> None:
         """The worker says that it is ready; or it has closed the pipe without a word."""
-        told = os.read(worker.ready_fd, 16)
+        told = os.read(worker.ready_fd, READY_MESSAGE)
         self._engine.loop.forget(worker.ready_fd)
         os.close(worker.ready_fd)
         worker.ready_fd = -1
         if told:
+            worker.told(told)
             worker.lingers = 0
             self._ready(worker)
 

@@ -68,13 +68,20 @@ class StderrLog:
             self._decoded = received, self._tail[-TAIL_LIMIT:].decode("utf-8", "replace")
         return self._decoded[1]
 
+    def note(self, text: str) -> None:
+        """Keep in the tail what came another way: with an answer."""
+        self._keep_tail(text.encode("utf-8", "replace"))
+
     def _keep(self, data: bytes) -> None:
-        self.received += len(data)
+        self._keep_tail(data)
         self._request += data
         surplus = len(self._request) - REQUEST_LIMIT
         if surplus > 0:
             del self._request[:surplus]
             self._dropped += surplus
-        self._tail += data
+
+    def _keep_tail(self, data: bytes) -> None:
+        self.received += len(data)
+        self._tail += data[-TAIL_LIMIT:]
         if len(self._tail) > 4 * TAIL_LIMIT:
             del self._tail[:-TAIL_LIMIT]

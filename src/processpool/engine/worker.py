@@ -63,6 +63,8 @@ class Worker(ABC):
         """Answers for which late stderr is still awaited; `ALWAYS` once some has come late."""
         self.calls = 0
         """Calls it has answered since the scheduler was last told."""
+        self.unheard = False
+        """True if it wrote to stderr while it was leased, and nobody may have read all of it."""
         self.borrowed = False
         """True while it is there for calls: whoever has it closes nothing, but gives it back."""
         self.progress: tuple[float, float | None, str] | None = None
@@ -159,6 +161,9 @@ class Worker(ABC):
     def unfinished(self) -> Reply:
         """What there is of the answer to an item that will never be answered."""
         return Reply()
+
+    def told(self, what: bytes) -> None:  # noqa: B027 - most say no more than that they are ready
+        """What it said when it was ready."""
 
     def item_stderr(self) -> str:
         """What came on stderr during the last request."""

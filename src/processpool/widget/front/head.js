@@ -22,7 +22,7 @@ class Head {
     this.figures = Object.fromEntries(FIGURES.map((name) => [name, figure(name)]));
     this.controls = element("span", { class: "pp-controls" },
       this.pause.node,
-      element("label", { class: "pp-size" }, "max ", this.most),
+      element("label", { class: "pp-size" }, "max workers ", this.most),
       this.resize.node);
     this.node = element("div", { class: "pp-head" },
       element("div", { class: "pp-bar" }, this.badge, this.title, this.controls),

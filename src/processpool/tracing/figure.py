@@ -11,14 +11,14 @@ from html import escape
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from processpool.trace.recorder import Born, Span
+from processpool.tracing.recorder import Born, Span
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Sequence
 
-    from processpool.trace.recorder import Died, Mark
-    from processpool.trace.trace import Trace
+    from processpool.tracing.recorder import Died, Mark
+    from processpool.tracing.trace import Trace
 
 WIDTH = 900
 LEFT, RIGHT, TOP, BOTTOM = 60, 16, 24, 30

@@ -14,9 +14,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool.events import PoolClosedDown
-from processpool.trace import chrome
-from processpool.trace.figure import Figure, draw
-from processpool.trace.recorder import Born, Died, Mark, Recorder, Span
+from processpool.tracing import chrome
+from processpool.tracing.figure import Figure, draw
+from processpool.tracing.recorder import Born, Died, Mark, Recorder, Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from processpool import events
     from processpool.pool import ProcessPool
-    from processpool.trace.recorder import Fact
+    from processpool.tracing.recorder import Fact
 
 MAX_WAITING = 200_000
 """Events that may wait to be written down."""

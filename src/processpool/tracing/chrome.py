@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from processpool.trace.recorder import Born, Died, Mark, Span
+from processpool.tracing.recorder import Born, Died, Mark, Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from processpool.trace.recorder import Fact
+    from processpool.tracing.recorder import Fact
 
 TraceEvent = dict[str, Any]
 COLOURS = {"bad": "terrible", "start": "yellow"}

@@ -7,6 +7,6 @@
 is bounded: the file is written as it goes, and the figure keeps the last few thousand spans.
 """
 
-from processpool.trace.trace import Trace as Trace
+from processpool.tracing.trace import Trace as Trace
 
 __all__ = ["Trace"]
