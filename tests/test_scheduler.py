@@ -674,6 +674,14 @@ class TestClosing:
         assert bench.exited(2) == ["lost a0: closed"]
         assert bench.start_all() == []
 
+    def test_the_deadline_never_skips_a_rung(self) -> None:
+        bench = Bench(min=1, max=1)
+        bench.ready_all()
+        assert bench.close(grace=5) == ["stop 1"]
+        assert bench.after(5) == ["terminate 1"]
+        assert bench.after(0.5) == []
+        assert bench.after(0.5) == ["kill 1"]
+
     def test_nothing_is_started_again_after_the_deadline(self) -> None:
         bench = Bench(min=1, max=1, window=4)
         bench.ready_all()

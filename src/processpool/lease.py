@@ -151,16 +151,16 @@ class Lease:
         try:
             self._read_off()
         except BaseException:
-            self._engine.discard(self._worker, "lease interrupted")
+            self._engine.lending.discard(self._worker, "lease interrupted")
             raise
         with self._worker.io:
             stray = self._worker.stray_output()
             self._worker.stderr.take()
         ended = self.failed or self._worker.ended
         if ended or stray or self._owed or not self._worker.is_clean:
-            self._engine.discard(self._worker, "lease failed")
+            self._engine.lending.discard(self._worker, "lease failed")
         else:
-            self._engine.give_back(self._worker, self._handled)
+            self._engine.lending.give_back(self._worker, self._handled)
 
     def __enter__(self) -> Self:
         return self
@@ -180,7 +180,7 @@ class Lease:
     def __del__(self) -> None:
         if not self._released:
             engine, worker = self._engine, self._worker
-            engine.loop.post(lambda: engine.discard(worker, "lease dropped"))
+            engine.loop.post(lambda: engine.lending.discard(worker, "lease dropped"))
 
     def _read_off(self) -> None:
         """Read what is owed, for `timeouts.exit` at most; with more to come it has failed."""
@@ -202,7 +202,7 @@ class Lease:
             self._answers += self._worker.pump(timeout)
 
     def _end(self) -> UnexpectedEOF:
-        fate = self._engine.fate_of(self._worker)
+        fate = self._engine.lending.fate_of(self._worker)
         error = failures.died(self._worker, fate, self._engine.command)
         text = f"worker {self._worker.id} (pid {self._worker.pid}) ended without an answer: {error}"
         return UnexpectedEOF(text)

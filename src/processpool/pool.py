@@ -127,7 +127,7 @@ class ProcessPool:
             self._engine.kill()
             raise
         self._engine.announces_failures = True
-        self._engine.emit(events.PoolOpened(monotonic()))
+        self._engine.news.emit(events.PoolOpened(monotonic()))
         return self
 
     def close(self, grace: float | EllipsisType | None = ...) -> None:
@@ -310,7 +310,7 @@ class ProcessPool:
             PoolClosed, PoolBroken: the pool gives none.
         """
         self._require_open()
-        worker = self._engine.lease(timeout)
+        worker = self._engine.lending.lease(timeout)
         if worker is None:
             size = self._engine.scheduler.policy.max
             raise PoolExhausted(
@@ -425,7 +425,7 @@ class ProcessPool:
         Returns:
             A function that ends the subscription.
         """
-        return self._engine.listen(callback)
+        return self._engine.news.listen(callback)
 
     def trace(self, path: str | os.PathLike[str] | None = None) -> Trace:
         """Record what happens from now on, until the pool is closed, or the trace stopped.

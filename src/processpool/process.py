@@ -113,8 +113,7 @@ class Limits:
     """Added to this process's own niceness."""
 
     def apply(self, pid: int) -> None:
-        """Set them for a process that was just started: from outside, so that no code of ours
-        runs in it.
+        """Set them for a process that was just started, from outside: no code of ours runs in it.
 
         Raises:
             WorkerStartFailed: this user may not set one of them.

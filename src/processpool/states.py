@@ -67,7 +67,7 @@ TRANSITIONS: dict[tuple[WorkerState, WorkerEvent], WorkerState] = {
 
 
 class IllegalTransition(RuntimeError):
-    """A worker was told of something that cannot happen in its state: a fault of the pool itself."""
+    """A worker was told of what cannot happen in its state: a fault of the pool itself."""
 
 
 def after(state: WorkerState, event: WorkerEvent) -> WorkerState:

@@ -151,7 +151,7 @@ def _environment(folder: Path) -> dict[str, str]:
         env[f"{name}_DIR"] = str(folder / name.lower())
     for name in ("JUPYTERLAB_SETTINGS", "JUPYTERLAB_WORKSPACES"):
         env[f"{name}_DIR"] = str(folder / name.lower())
-    env["PYTHONPATH"] = str(Path(__file__).parents[2])  # for tests.browser.crowd
+    env["PYTHONPATH"] = str(Path(__file__).parents[2])  # for tests.widget.crowd
     settings = folder / "jupyterlab_settings" / "@jupyterlab" / "apputils-extension"
     settings.mkdir(parents=True)
     (settings / "notification.jupyterlab-settings").write_text(json.dumps({"fetchNews": "false"}))

@@ -184,7 +184,7 @@ def test_five_hundred_workers_stay_smooth(open_notebook: Callable[..., Notebook]
     setup = """
 from processpool.widget import _publish
 from processpool.widget.display import Display
-from tests.browser.crowd import Crowd
+from tests.widget.crowd import Crowd
 crowd = Crowd(500)
 display = Display(crowd, _publish)
 display.show()

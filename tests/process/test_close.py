@@ -103,7 +103,7 @@ class TestClose:
     def test_a_worker_that_ignores_the_exit_message(
         self, make_pool: Callable[..., ProcessPool], start: str, exitcode: int
     ) -> None:
-        pool = make_pool(timeouts={"exit": 0.1})
+        pool = make_pool(timeouts={"exit": 1.0})
         told: list[events.Event] = []
         pool.events(told.append)
         pool.submit(f"answer(); {start}").result()
@@ -282,7 +282,8 @@ class TestClose:
         before = open_fds()
         for number in range(30):
             worker = {"kind": "command", "command": PUPPET}
-            with ProcessPool.from_dict({"worker": worker, "size": {"min": 1, "max": 2}}) as pool:
+            config = {"worker": worker, "size": {"min": 1, "max": 2}, "timeouts": {"exit": 600}}
+            with ProcessPool.from_dict(config) as pool:
                 if number % 3:
                     assert pool.map(["answer(1)"] * 3) == ["1"] * 3
                 else:

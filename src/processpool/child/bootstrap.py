@@ -31,6 +31,7 @@ def main() -> None:
     requests, answers = _take_pipes()
     worker = PythonWorker(requests, Journal(shared, answers), shared, outbox)
     _watch(worker, orders)
+    _take_authkey(orders["authkey"])
     _import_all(orders["preload"])
     state = _call_setup(orders["setup"])
     if orders["handler"]:
@@ -93,6 +94,14 @@ def _sources(orders: dict[str, Any]) -> list[tuple[str, int, int]]:
             state = os.stat(path)
             found.append((path, state.st_mtime_ns, state.st_size))
     return found
+
+
+def _take_authkey(key: bytes | None) -> None:
+    """Make the managers of the pool's process, whose proxies may be among the items, reachable."""
+    if key is not None:
+        from multiprocessing import current_process
+
+        current_process().authkey = key
 
 
 def _import_all(names: tuple[str, ...]) -> None:

@@ -18,7 +18,6 @@ from processpool.child.wire import high
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import TextIO
 
 

@@ -55,7 +55,7 @@ class Reader:
             engine.decide(lambda _: engine.scheduler.kill(worker.id, "protocol"))
         elif worker.ended:
             with engine.lock:
-                engine.unwatch(worker)
+                engine.hands.unwatch(worker)
             engine.loop.later(CLOSED_STDOUT_GRACE, partial(self._end_mute, worker))
 
     def on_stderr(self, worker: Worker) -> None:
@@ -98,23 +98,23 @@ class Reader:
             since = slot.since
             done, commands = engine.scheduler.answered(worker.id, len(values), now, failed)
             if not slot.load:
-                engine.unwatch(worker)
-            engine.enqueue(commands)
+                engine.hands.unwatch(worker)
+            engine.hands.enqueue(commands)
             engine.changed.notify_all()
         origin = Origin(worker.id, worker.pid, since, now, worker.item_stderr(), plain)
-        engine.carry_out(commands)
+        engine.hands.carry_out(commands)
         if failed:
-            engine.remember(_last_error(values), worker.id, worker)
+            engine.news.remember(_last_error(values), worker.id, worker)
         begin = 0
         for batch in done:
             end = begin + len(batch)
             self._hand_out(batch, values[begin:end], origin)
             begin = end
         if not slot.load and not worker.is_clean and worker.fault() is None:
-            engine.report_stray(worker, worker.unfinished().raw or b"")
+            engine.news.report_stray(worker, worker.unfinished().raw or b"")
             engine.decide(lambda _: engine.scheduler.kill(worker.id, "wrote unasked"))
         if begin < len(values):
-            engine.report_stray(worker, repr(values[begin]).encode())
+            engine.news.report_stray(worker, repr(values[begin]).encode())
             engine.decide(lambda _: engine.scheduler.kill(worker.id, "wrote unasked"))
         if engine.scheduler.policy.recycle_memory is not None:
             self._weigh(worker, now)
@@ -122,8 +122,8 @@ class Reader:
     def _hand_out(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
         """Give answers to their job, but for the errors that are to be tried again."""
         engine = self._engine
-        if engine.has_listeners:
-            engine.emit(_finished(batch, origin))
+        if engine.news.has_listeners:
+            engine.news.emit(_finished(batch, origin))
         if origin.plain or "error" not in engine.scheduler.policy.retry_on:
             batch.job.deliver(batch, answers, origin)
             return

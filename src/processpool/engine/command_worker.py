@@ -45,6 +45,7 @@ class CommandWorker(Worker):
         self._stage(payload)
 
     def small_request(self, payload: tuple[bytes, ...], task: Task | None) -> bytes | None:
+        """The bytes of a request that takes no more than one write; None for others."""
         if len(payload) > 1 or self._unsent:
             return None
         data = payload[0]
@@ -68,6 +69,7 @@ class CommandWorker(Worker):
         return os.writev(self.process.stdin, list(islice(self._unsent, _IOV_MAX)))
 
     def feed(self, data: bytes) -> list[bytes]:
+        """The answers that these bytes complete."""
         return self.framing.feed(data)
 
     def only_answer(self, data: bytes) -> Any:

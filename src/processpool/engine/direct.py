@@ -40,7 +40,7 @@ def exchange(engine: Engine, request: Request, timeout: float | None) -> Any:
     worker = None
     try:
         try:
-            worker = engine.borrow()
+            worker = engine.lending.borrow()
             if worker is None:
                 raise NotBegun
         finally:
@@ -49,18 +49,18 @@ def exchange(engine: Engine, request: Request, timeout: float | None) -> Any:
         if value is UNUSUAL:
             value = _ask_patiently(engine, worker, began, timeout)
             if not worker.is_clean:
-                engine.discard(worker, "protocol", handled=1)
+                engine.lending.discard(worker, "protocol", handled=1)
                 return _unwrap(worker, value, began)
     except BaseException:
         if worker is not None:
-            engine.discard(worker, "interrupted")
+            engine.lending.discard(worker, "interrupted")
         raise
     worker.calls += 1
-    if engine.has_listeners:
+    if engine.news.has_listeners:
         _tell(engine, worker, began)
-    engine.warm.append(worker)
-    if engine.wants_idle or worker.process.exitcode is not None:
-        engine.reclaim()
+    engine.lending.warm.append(worker)
+    if engine.lending.wants_idle or worker.process.exitcode is not None:
+        engine.lending.reclaim()
     if type(value) is Reply:
         return _unwrap(worker, value, began)
     return value
@@ -68,7 +68,7 @@ def exchange(engine: Engine, request: Request, timeout: float | None) -> Any:
 
 def _tell(engine: Engine, worker: Worker, began: float) -> None:
     now = monotonic()
-    engine.emit(ItemsFinished(now, worker.id, worker.pid, index=0, count=1, since=began, job=0))
+    engine.news.emit(ItemsFinished(now, worker.id, worker.pid, index=0, count=1, since=began, job=0))
 
 
 def _ask(worker: Worker, payload: Any, task: Task | None, timeout: float | None) -> Any:
@@ -130,13 +130,13 @@ def _await_answer(worker: Worker, deadline: float | None) -> list[Any]:
 
 def _failure(engine: Engine, worker: Worker, began: float) -> BaseException:
     """Why there is no answer."""
-    fate = engine.fate_of(worker)
+    fate = engine.lending.fate_of(worker)
     if worker.fault() is not None:
         fate = "protocol"
     elif not worker.ended:
         fate = "timeout"
-        worker.dump_stacks()
-        _ends(worker, DUMP_GRACE)
+        if worker.dump_stacks():
+            _ends(worker, DUMP_GRACE)
     elif not _ends(worker, CLOSED_STDOUT_GRACE):
         fate = "closed stdout"
     elif fate is None and not worker.has_begun():

@@ -35,7 +35,7 @@ class Undertaker:
         """A worker's process has ended."""
         engine = self._engine
         worker.process.reap()
-        engine.reclaim()  # it may be one of those that are kept for calls
+        engine.lending.reclaim()  # it may be one of those that are kept for calls
         with engine.lock:
             engine.loop.forget(worker.process.pidfd)
             leased = engine.scheduler.slots[worker.id].state is WorkerState.LEASED
@@ -57,7 +57,7 @@ class Undertaker:
         exitcode = worker.process.reap()
         begun = self._take_last_answers(worker)
         with engine.lock:
-            engine.abandon_pipes(worker)
+            engine.hands.abandon_pipes(worker)
             slot = engine.scheduler.slots[worker.id]
             failed_start = _is_failed_start(slot, exitcode, begun)
         if failed_start:
@@ -71,7 +71,7 @@ class Undertaker:
         stderr = worker.stderr.tail
         with worker.io:
             worker.close()
-        engine.emit(
+        engine.news.emit(
             events.WorkerExited(now, worker.id, worker.pid, exitcode, slot.fate, stderr)
         )
 
@@ -95,7 +95,7 @@ class Undertaker:
         error = failures.lost_item(worker, lost.fate, engine.command, seconds, reply.stderr)
         text = f"{type(error).__name__}: {error}"
         if lost.fate != "cancelled":
-            engine.remember(error, worker.id, worker)
+            engine.news.remember(error, worker.id, worker)
         reply.error = error
         stderr = worker.item_stderr()
         origin = Origin(worker.id, worker.pid, batch.sent_at, now, stderr, plain=False)
@@ -103,7 +103,7 @@ class Undertaker:
             batch.history = (*batch.history, batch.outcome(0, reply, origin))
         else:
             batch.job.deliver(batch, [reply], origin)
-        engine.emit(events.ItemFailed(now, worker.id, worker.pid, batch.start, text))
+        engine.news.emit(events.ItemFailed(now, worker.id, worker.pid, batch.start, text))
 
 
 def _is_failed_start(slot: Slot, exitcode: int, begun: bool) -> bool:

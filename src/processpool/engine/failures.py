@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from processpool.engine.worker import Worker
 
 _STDERR_LINES = 12
+_START_LINES = 60
+"""Lines of stderr that are quoted: of a failed start enough for a whole traceback."""
 
 
 def lost_item(
@@ -76,13 +78,13 @@ def start_failed(worker: Worker, fate: str | None, command: str, limit: float) -
         how = f"{describe_exit(exitcode)} before it was ready"
     return WorkerStartFailed(
         f"worker {worker.id} (pid {worker.pid}) {how}; its command: {command}"
-        f"{quote_stderr(worker.stderr.tail)}"
+        f"{quote_stderr(worker.stderr.tail, _START_LINES)}"
     )
 
 
-def quote_stderr(text: str) -> str:
+def quote_stderr(text: str, most: int = _STDERR_LINES) -> str:
     """The last lines of a worker's stderr, as the end of a message."""
-    lines = printable(text).strip().splitlines()[-_STDERR_LINES:]
+    lines = printable(text).strip().splitlines()[-most:]
     if not lines:
         return "; it wrote nothing to stderr"
     return "; the last it wrote to stderr:\n" + "\n".join(f"  | {line}" for line in lines)

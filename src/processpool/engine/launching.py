@@ -89,6 +89,7 @@ class Orders:
             "preload": self.preload,
             "log_level": logging.root.level,
             "log_levels": _log_levels(),
+            "authkey": _authkey(),
         }
         return pickle.dumps(orders)
 
@@ -144,6 +145,15 @@ def _log_levels() -> dict[str, int]:
     loggers = dict(logging.root.manager.loggerDict)
     levels = {name: getattr(found, "level", 0) for name, found in loggers.items()}
     return {name: level for name, level in levels.items() if level}
+
+
+def _authkey() -> bytes | None:
+    """What a worker needs to reach the `multiprocessing` managers of this process, if it has any."""
+    if "multiprocessing.managers" not in sys.modules:
+        return None
+    from multiprocessing import current_process
+
+    return bytes(current_process().authkey)
 
 
 def _interpreter_flags() -> list[str]:

@@ -17,8 +17,6 @@ import select
 import signal
 import threading
 import weakref
-from collections import deque
-from contextlib import suppress
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -27,27 +25,21 @@ from processpool import events
 from processpool.engine.answers import Reader
 from processpool.engine.ending import Undertaker
 from processpool.engine.guard import Guard
+from processpool.engine.hands import Hands
+from processpool.engine.lending import Lending
 from processpool.engine.loop import Loop
+from processpool.engine.news import News
 from processpool.engine.starting import Starter
 from processpool.errors import PoolBroken, PoolClosed, QueueFull
 from processpool.interrupts import uninterrupted
 from processpool.scheduling.commands import (
     Command,
     Drop,
-    DumpStacks,
-    Grant,
-    Kill,
-    LeaseWaiter,
     Lost,
     Retry,
-    Send,
-    Stop,
-    TakeBack,
-    Terminate,
 )
 from processpool.scheduling.policy import Policy, resized
 from processpool.scheduling.scheduler import TERM_GRACE, Scheduler
-from processpool.snapshot import Failure
 from processpool.states import PoolState, WorkerState
 
 if TYPE_CHECKING:
@@ -59,10 +51,6 @@ if TYPE_CHECKING:
     from processpool.mapping import MapRun
 
 log = logging.getLogger("processpool")
-
-WARM = 1.0
-"""Seconds after which workers that are kept for calls go back to the scheduler, to be asked for
-again: so they are retired when they are idle, like others."""
 
 _live: weakref.WeakSet[Engine] = weakref.WeakSet()
 
@@ -79,7 +67,6 @@ class Engine:
         self.workers: dict[int, Worker] = {}
         self.changed = threading.Condition(self.lock)
         """Notified when room, a worker, or an end has come."""
-        self.last_failure: Failure | None = None
         self.start_error: WorkerStartFailed | OSError | None = None
         self.opened = False
         self.announces_failures = False
@@ -89,17 +76,12 @@ class Engine:
         self.maps: dict[int, MapRun] = {}
         """The maps in progress."""
         self.command = command
-        self.warm: deque[Worker] = deque()
-        """Workers that a call has done with, and the next one takes without a decision; to the
-        scheduler they are leased. Taking and putting one is atomic, so that it needs no lock."""
-        self.wants_idle = False
-        """True if a call must not keep its worker for the next one."""
-        self._reclaim_planned = False
+        self.news = News()
+        self.hands = Hands(self)
+        self.lending = Lending(self)
         self.starter = Starter(self, launch)
         self.reader = Reader(self)
-        self._undertaker = Undertaker(self)
-        self._listeners: list[Callable[[events.Event], None]] = []
-        self._watched: set[int] = set()
+        self.undertaker = Undertaker(self)
         self._forked = False
 
     # -- opening and closing ---------------------------------------------------------------------
@@ -164,7 +146,7 @@ class Engine:
     def _kill_all(self) -> None:
         with self.lock:
             commands = self.scheduler.kill_all()
-        self.carry_out(commands)
+        self.hands.carry_out(commands)
 
     def abandon(self) -> None:
         """Nobody will use the pool again: finish what there is, then close. Takes no lock."""
@@ -241,131 +223,11 @@ class Engine:
             if limit and not self._has_room:
                 return False
             commands = self.scheduler.submit(batch, monotonic())
-            self.enqueue(commands)
-        self.carry_out(commands)
-        if self.warm:
-            self.reclaim()
+            self.hands.enqueue(commands)
+        self.hands.carry_out(commands)
+        if self.lending.warm:
+            self.lending.reclaim()
         return True
-
-    def borrow(self) -> Worker | None:
-        """An idle worker for one call, if there is one; it must be put back, or discarded."""
-        try:
-            worker = self.warm.pop()
-        except IndexError:
-            return self._borrow_from_scheduler()
-        if worker.is_quiet() or self._is_fit(worker):
-            return worker
-        return self.borrow()
-
-    def _borrow_from_scheduler(self) -> Worker | None:
-        if not self._reclaim_planned:
-            self._reclaim_planned = True
-            self.loop.post(partial(self.loop.later, WARM, self._reclaim_in_turn))
-        while True:
-            with self.lock:
-                slot = self.scheduler.take(monotonic())
-                if slot is None:
-                    return None
-                worker = self.workers[slot.id]
-                worker.borrowed = True
-            if self._is_fit(worker):
-                return worker
-
-    @uninterrupted
-    def reclaim(self) -> None:
-        """Give the workers that are kept for calls back to the scheduler."""
-        while self.warm:
-            with suppress(IndexError):
-                worker = self.warm.pop()
-                handled, worker.calls = worker.calls, 0
-                self.give_back(worker, handled)
-
-    def _reclaim_in_turn(self) -> None:
-        self._reclaim_planned = False
-        self.reclaim()
-
-    def lease(self, timeout: float | None) -> Worker | None:
-        """A worker for the calling thread, waiting up to `timeout` seconds for one; None if none.
-
-        Raises:
-            PoolClosed, PoolBroken: the pool takes no work.
-        """
-        deadline = None if timeout is None else monotonic() + timeout
-        while True:
-            worker = self._lease_once(None if deadline is None else deadline - monotonic())
-            if worker is None or self._is_fit(worker):
-                return worker
-
-    def _lease_once(self, timeout: float | None) -> Worker | None:
-        waiter = LeaseWaiter()
-        try:
-            can_grow = self._line_up(waiter)
-            if timeout is not None and timeout <= 0 and can_grow:
-                timeout = self.scheduler.policy.start  # one may be started: that is no waiting
-            with self.changed:
-                self.changed.wait_for(
-                    lambda: waiter.granted is not None or waiter.pool_state is not None, timeout
-                )
-        except BaseException:
-            if self._give_up(waiter) and waiter.granted is not None:
-                self.discard(self.workers[waiter.granted], "lease interrupted")
-            raise
-        if waiter.pool_state is not None:
-            raise self.state_error() or PoolClosed("the pool was closed")
-        if waiter.granted is None and not self._give_up(waiter):
-            return None
-        assert waiter.granted is not None
-        return self.workers[waiter.granted]
-
-    @uninterrupted
-    def _line_up(self, waiter: LeaseWaiter) -> bool:
-        """Join the line for a worker; True if the pool may start another one."""
-        with self.lock:
-            error = self.state_error()
-            if error is not None:
-                raise error
-            commands = self.scheduler.lease(waiter, monotonic())
-            can_grow = self.scheduler.alive < self.scheduler.policy.max
-            self.enqueue(commands)
-        self.carry_out(commands)
-        self.reclaim()
-        return can_grow
-
-    def _give_up(self, waiter: LeaseWaiter) -> bool:
-        """Leave the line; True if a worker was granted in the last moment."""
-        with self.lock:
-            if self.scheduler.abandon(waiter):
-                return False
-        return True
-
-    @uninterrupted
-    def give_back(self, worker: Worker, handled: int) -> None:
-        """A borrowed or leased worker is free again."""
-        with self.lock:
-            worker.borrowed = False
-            commands = self.scheduler.release(worker.id, handled, monotonic())
-            self.enqueue(commands)
-            unheard, worker.unheard = worker.unheard, False
-        self.carry_out(commands)
-        if unheard:
-            self.loop.post(partial(self.reader.on_stderr, worker))
-        if worker.process.exitcode is not None:
-            self._undertaker.bury_later(worker)
-
-    @uninterrupted
-    def discard(self, worker: Worker, fate: str, handled: int = 0) -> None:
-        """A borrowed or leased worker cannot be used again: it is replaced."""
-        with self.lock:
-            worker.borrowed = False
-            commands = self.scheduler.kill(worker.id, fate, handled)
-        self.carry_out(commands)
-        self._undertaker.bury_later(worker)
-
-    def fate_of(self, worker: Worker) -> str | None:
-        """Why the pool is ending this worker, if it is."""
-        with self.lock:
-            slot = self.scheduler.slots.get(worker.id)
-            return None if slot is None else slot.fate
 
     @uninterrupted
     def cancel(self, job: Job, *, kill: bool) -> None:
@@ -373,16 +235,16 @@ class Engine:
         with self.changed:
             commands = self.scheduler.cancel(job, kill=kill)
             self.changed.notify_all()
-        self.carry_out(commands)
+        self.hands.carry_out(commands)
 
     @uninterrupted
     def decide(self, decision: Callable[[float], list[Command]]) -> None:
         """Let the scheduler decide something, and carry it out."""
         with self.changed:
             commands = decision(monotonic())
-            self.enqueue(commands)
+            self.hands.enqueue(commands)
             self.changed.notify_all()
-        self.carry_out(commands)
+        self.hands.carry_out(commands)
 
     def drain(self, timeout: float | None) -> bool:
         """Wait until nothing waits or runs; False if that did not happen in time."""
@@ -396,14 +258,14 @@ class Engine:
         """Hand out nothing until `resume`."""
         with self.lock:
             self.scheduler.pause()
-            self.enqueue([])
-        self.reclaim()
-        self.emit(events.PoolPaused(monotonic()))
+            self.hands.enqueue([])
+        self.lending.reclaim()
+        self.news.emit(events.PoolPaused(monotonic()))
 
     def resume(self) -> None:
         """Hand out work again."""
         self.decide(self.scheduler.resume)
-        self.emit(events.PoolResumed(monotonic()))
+        self.news.emit(events.PoolResumed(monotonic()))
 
     def reset(self) -> None:
         """Try again to start workers."""
@@ -413,13 +275,13 @@ class Engine:
     def resize(self, least: int | None, most: int | None, spare: int | None) -> None:
         """Change the sizes; None leaves one as it is."""
         policy = resized(self.scheduler.policy, least, most, spare)
-        self.reclaim()
+        self.lending.reclaim()
         self.decide(lambda now: self.scheduler.resize(policy, now))
-        self.emit(events.PoolResized(monotonic(), policy.min, policy.max, policy.spare))
+        self.news.emit(events.PoolResized(monotonic(), policy.min, policy.max, policy.spare))
 
     def restart(self, number: int, *, wait: bool) -> None:
         """Replace a worker."""
-        self.reclaim()
+        self.lending.reclaim()
         if number not in self.scheduler.slots:
             known = ", ".join(map(str, self.scheduler.slots)) or "none"
             raise ValueError(f"there is no worker {number}; there are: {known}")
@@ -430,7 +292,7 @@ class Engine:
 
     def renew(self) -> None:
         """Replace every worker, each when it has done what it has."""
-        self.reclaim()
+        self.lending.reclaim()
         for number in list(self.scheduler.slots):
             self.decide(partial(self.scheduler.retire, number, "renewed"))
 
@@ -438,142 +300,13 @@ class Engine:
     def num_running(self) -> int:
         """Workers that have a request, or are leased."""
         counts = self.scheduler.counts
-        return counts[WorkerState.BUSY] + counts[WorkerState.LEASED] - len(self.warm)
+        return counts[WorkerState.BUSY] + counts[WorkerState.LEASED] - len(self.lending.warm)
 
     @property
     def num_unassigned(self) -> int:
         """Workers that wait for a request, or are starting."""
         counts = self.scheduler.counts
-        return counts[WorkerState.STARTING] + counts[WorkerState.IDLE] + len(self.warm)
-
-    # -- telling ---------------------------------------------------------------------------------
-
-    def listen(self, callback: Callable[[events.Event], None]) -> Callable[[], None]:
-        """Call `callback` with every event from now on; the result ends that."""
-        self._listeners = [*self._listeners, callback]
-
-        def unsubscribe() -> None:
-            self._listeners = [known for known in self._listeners if known is not callback]
-
-        return unsubscribe
-
-    @property
-    def has_listeners(self) -> bool:
-        """True if anybody wants to know of events."""
-        return bool(self._listeners)
-
-    def remember(self, error: BaseException, number: int, worker: Worker | None) -> None:
-        """Keep an error for the displays, as the last one."""
-        self.last_failure = Failure(
-            monotonic(),
-            f"{type(error).__name__}: {error}",
-            number,
-            None if worker is None else worker.pid,
-            "" if worker is None else worker.stderr.tail,
-        )
-
-    def emit(self, event: events.Event) -> None:
-        """Tell the listeners; a listener that raises harms nobody."""
-        for callback in self._listeners:
-            try:
-                callback(event)
-            except Exception:
-                log.exception("an event callback raised")
-
-    # -- carrying out ----------------------------------------------------------------------------
-
-    def enqueue(self, commands: list[Command]) -> None:
-        """Under the lock: put batches into outboxes in the order of the decisions."""
-        self.wants_idle = self.scheduler.wants_idle
-        for command in commands:
-            if type(command) is Send:
-                worker = self.workers[command.worker]
-                worker.outbox.append(command.batch)
-                if command.worker not in self._watched:
-                    self._watch(worker)
-
-    def carry_out(self, commands: list[Command]) -> None:
-        """Do what was decided; without the lock."""
-        for command in commands:
-            match command:
-                case Send(number):
-                    self._flush(self.workers.get(number))
-                case Drop(batch, state):
-                    self._drop(batch, state)
-                case Stop(number):
-                    self._stop(self.workers.get(number))
-                case DumpStacks(number):
-                    self._dump_stacks(self.workers.get(number))
-                case Terminate(number):
-                    self._signal(number, signal.SIGTERM)
-                case Kill(number):
-                    self._signal(number, signal.SIGKILL)
-                case TakeBack(number):
-                    self._take_back(self.workers.get(number))
-                case Grant():
-                    with self.changed:
-                        self.changed.notify_all()
-        self._wake_if_needed()
-
-    def _flush(self, worker: Worker | None) -> None:
-        if worker is None:
-            return
-        with worker.io:
-            if worker.closed or worker.flush():
-                return
-        with self.lock, suppress(OSError):
-            if not worker.closed:
-                handler = partial(self._on_writable, worker)
-                self.loop.watch(worker.process.stdin, select.EPOLLOUT, handler)
-
-    def _dump_stacks(self, worker: Worker | None) -> None:
-        if worker is not None:
-            worker.dump_stacks()
-
-    def _take_back(self, worker: Worker | None) -> None:
-        if worker is None:
-            return
-        with worker.io:
-            batches = [] if worker.closed else worker.take_back()
-        if batches:
-            self.decide(lambda now: self.scheduler.taken_back(worker.id, batches, now))
-
-    def _drop(self, batch: Batch, state: PoolState) -> None:
-        error = None if batch.job.cancelled else self.state_error()
-        if error is None and state is PoolState.BROKEN:
-            error = PoolBroken("the pool is broken")
-        batch.job.drop(batch, error)
-
-    def _stop(self, worker: Worker | None) -> None:
-        if worker is not None:
-            with worker.io:
-                if not worker.closed:
-                    worker.ask_to_exit()
-
-    def _signal(self, number: int, signum: signal.Signals) -> None:
-        worker = self.workers.get(number)
-        if worker is not None:
-            worker.process.signal_group(signum)
-
-    def _is_fit(self, worker: Worker) -> bool:
-        """False if a free worker wrote unasked or has ended; it is replaced then."""
-        with worker.io:
-            stray = worker.stray_output()
-        if not stray and not worker.ended and worker.process.exitcode is None:
-            return True
-        if stray:
-            self.report_stray(worker, stray)
-        self.discard(worker, "wrote unasked" if stray else "ended")
-        return False
-
-    def report_stray(self, worker: Worker, output: bytes) -> None:
-        """A worker wrote to its stdout though it had no request: tell whoever wants to know."""
-        log.warning(
-            "worker %d (pid %d) wrote %r to its standard output without a request, and is "
-            "replaced; standard output is for answers: write everything else to standard error",
-            worker.id, worker.pid, output[:64],
-        )  # fmt: skip
-        self.emit(events.WorkerWroteUnasked(monotonic(), worker.id, worker.pid, output[:1024]))
+        return counts[WorkerState.STARTING] + counts[WorkerState.IDLE] + len(self.lending.warm)
 
     # -- what the engine thread watches ----------------------------------------------------------
 
@@ -583,28 +316,13 @@ class Engine:
         process, loop = worker.process, self.loop
         with self.lock:
             self.workers[worker.id] = worker
-            exit_handler = partial(self._undertaker.on_exit, worker)
+            exit_handler = partial(self.undertaker.on_exit, worker)
             loop.watch(process.pidfd, select.EPOLLIN | select.EPOLLONESHOT, exit_handler)
             stderr_handler = partial(self.reader.on_stderr, worker)
             loop.watch(process.stderr, select.EPOLLIN | select.EPOLLET, stderr_handler)
-
-    def _watch(self, worker: Worker) -> None:
-        self._watched.add(worker.id)
-        handler = partial(self.reader.on_answer, worker)
-        self.loop.watch(worker.process.stdout, select.EPOLLIN, handler)
-
-    def unwatch(self, worker: Worker) -> None:
-        """Under the lock: the worker is not busy any more, its stdout is nobody's business."""
-        if worker.id in self._watched:
-            self._watched.discard(worker.id)
-            self.loop.forget(worker.process.stdout)
-
-    def abandon_pipes(self, worker: Worker) -> None:
-        """Under the lock: watch nothing of this worker any more."""
-        self.unwatch(worker)
-        process = worker.process
-        for fd in (process.stdin, process.stderr, process.pidfd, worker.ready_fd):
-            self.loop.forget(fd)
+            unwanted = self.scheduler.slots[worker.id].state is not WorkerState.STARTING
+        if unwanted:  # it was to be ended while there was no process yet to be told
+            process.signal_group(signal.SIGKILL)
 
     def release_slot(self, worker: Worker, *, failed_start: bool, begun: bool) -> list[Lost | Retry]:
         """The worker is gone: let others have its place and what it had not begun."""
@@ -617,18 +335,11 @@ class Engine:
                 singly=worker.died_loading(),
             )
             del self.workers[worker.id]
-            self.enqueue(commands)
+            self.hands.enqueue(commands)
             self.changed.notify_all()
         self._guard.remove(worker.pid)
-        self.carry_out(commands)
+        self.hands.carry_out(commands)
         return [command for command in commands if isinstance(command, Lost | Retry)]
-
-    def _on_writable(self, worker: Worker) -> None:
-        with worker.io:
-            done = worker.closed or worker.flush()
-        if done:
-            with self.lock:
-                self.loop.forget(worker.process.stdin)
 
     # -- the engine thread -----------------------------------------------------------------------
 
@@ -653,18 +364,8 @@ class Engine:
             if due is None or due > now:
                 return
             commands = self.scheduler.tick(now)
-            self.enqueue(commands)
-        self.carry_out(commands)
-
-    def _wake_if_needed(self) -> None:
-        """Other threads: have the engine thread look again if it would sleep for too long."""
-        if threading.current_thread() is self._thread:
-            return
-        with self.lock:
-            due = self.scheduler.next_deadline
-            if self.scheduler.state is PoolState.CLOSING:
-                due = 0.0
-            self.loop.wake_by(due)
+            self.hands.enqueue(commands)
+        self.hands.carry_out(commands)
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -679,12 +380,14 @@ class Engine:
             return [] if ended else self.scheduler.close(deadline, now)
 
         self.decide(close)
-        self.reclaim()
+        self.lending.reclaim()
         self.loop.wake()
         return True
 
     def _is_finished(self) -> bool:
-        return self.scheduler.state is PoolState.CLOSING and not self.scheduler.slots
+        scheduler = self.scheduler
+        closing = scheduler.state is PoolState.CLOSING
+        return closing and not scheduler.slots and not scheduler.has_work
 
     def _finish(self) -> None:
         """Leave nothing behind: no process, no descriptor, no waiting thread."""
@@ -696,21 +399,21 @@ class Engine:
             self.changed.notify_all()
         for command in commands:
             if type(command) is Drop:
-                self._drop(command.batch, PoolState.CLOSED)
+                self.hands.drop(command.batch, PoolState.CLOSED)
         self._guard.close()
         self.loop.close()
         _live.discard(self)
-        self.emit(events.PoolClosedDown(monotonic()))
+        self.news.emit(events.PoolClosedDown(monotonic()))
         self.closed.set()
 
     def disown(self) -> None:
         """In a forked child: the pool is the parent's. Close this process's copies, quietly."""
         self._forked = True
         self.scheduler.state = PoolState.CLOSED
-        self.warm.clear()
+        self.lending.warm.clear()
         self.lock = threading.Lock()
         self.changed = threading.Condition(self.lock)
-        self._listeners = []
+        self.news.forget()
         self._guard.disown()
         self.loop.close()
         for worker in self.workers.values():

@@ -76,8 +76,11 @@ class Loop:
             self.wake()
 
     def plan(self, due: float | None) -> None:
-        """Sleep until this time at most, in the next `turn`: to be called under the lock that
-        guards what `due` was computed from, so that no later change is missed."""
+        """Sleep until this time at most, in the next `turn`.
+
+        To be called under the lock that guards what `due` was computed from, so that no later
+        change is missed.
+        """
         if self._timers and (due is None or self._timers[0][0] < due):
             due = self._timers[0][0]
         self._sleeps_until = due

@@ -32,7 +32,7 @@ def take_snapshot(
     `resources` may name the workers that are looked at; each takes some 20 µs.
     """
     now = monotonic()
-    engine.reclaim()
+    engine.lending.reclaim()
     scheduler = engine.scheduler
     with engine.lock:
         rows = [
@@ -59,7 +59,7 @@ def take_snapshot(
         spare=policy.spare,
         maps=tuple(run.snapshot() for run in list(engine.maps.values())),
         at=now,
-        last_failure=engine.last_failure,
+        last_failure=engine.news.last_failure,
     )
 
 

@@ -422,9 +422,10 @@ class PythonWorker(Worker):
         """True if a batch killed it while it was unpickled."""
         return bool(self._page[layout.LOADING])
 
-    def dump_stacks(self) -> None:
+    def dump_stacks(self) -> bool:
         """Have it write the stacks of all its threads to its item's stderr."""
         self.process.signal(layout.DUMP_SIGNAL)
+        return True
 
     def unfinished(self) -> Reply:
         """What the item that it had has printed so far."""

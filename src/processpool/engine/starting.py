@@ -60,15 +60,15 @@ class Starter:
             engine.loop.watch(worker.ready_fd, select.EPOLLIN, partial(self._on_told, worker))
         if worker.probed:
             self._look_again(worker, Probe(worker.pid, now))
-        engine.emit(events.WorkerStarted(now, number, worker.pid))
+        engine.news.emit(events.WorkerStarted(now, number, worker.pid))
 
     def note_failure(self, number: int, error: WorkerStartFailed | OSError) -> None:
         """A worker is of no use: remember why, and tell."""
         self._engine.start_error = error
-        self._engine.remember(error, number, self._engine.workers.get(number))
+        self._engine.news.remember(error, number, self._engine.workers.get(number))
         if self._engine.announces_failures:
             log.warning("worker %d did not start: %s", number, error)
-        self._engine.emit(events.WorkerFailedToStart(monotonic(), number, str(error)))
+        self._engine.news.emit(events.WorkerFailedToStart(monotonic(), number, str(error)))
 
     def _on_told(self, worker: Worker) -> None:
         """The worker says that it is ready; or it has closed the pipe without a word."""
@@ -101,11 +101,11 @@ class Starter:
         with worker.io:
             stray = worker.stray_output()
         if stray:
-            engine.report_stray(worker, stray)
+            engine.news.report_stray(worker, stray)
             engine.decide(lambda _: engine.scheduler.kill(worker.id, "wrote unasked"))
             return
         with engine.lock:
             started_at = engine.scheduler.slots[worker.id].started_at
         engine.decide(lambda now: engine.scheduler.ready(worker.id, now))
         now = monotonic()
-        engine.emit(events.WorkerBecameReady(now, worker.id, worker.pid, now - started_at))
+        engine.news.emit(events.WorkerBecameReady(now, worker.id, worker.pid, now - started_at))

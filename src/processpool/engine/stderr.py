@@ -1,6 +1,6 @@
 """What a worker writes to its standard error: whose it is, and how much of it is kept.
 
-All of it is read, so that a worker which floods it is never blocked, and only the end of it is kept.
+All of it is read, so that a worker which floods it is never blocked, and only its end is kept.
 What arrives while a worker has a request belongs to that request; the log tail keeps the last of
 everything, for the errors and the displays.
 """

@@ -169,8 +169,9 @@ class Worker(ABC):
         """What came on stderr during the last request."""
         return self.stderr.take()
 
-    def dump_stacks(self) -> None:
-        """Have it write down where its threads are, where a kind can do that."""
+    def dump_stacks(self) -> bool:
+        """Have it write down where its threads are; False where a kind cannot do that."""
+        return False
 
     def take_back(self) -> list[Batch]:
         """Batches that it has not begun, and will not; none, where a kind cannot do that."""

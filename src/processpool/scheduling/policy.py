@@ -59,7 +59,8 @@ class Policy:
     def delay(self, earlier: int) -> float:
         """Seconds to wait after a failure that follows so many earlier ones."""
         first, last = self.backoff
-        return min(first * 2 ** min(earlier, MAX_DOUBLINGS), last) * self.jitter()
+        doubled: float = first * 2 ** min(earlier, MAX_DOUBLINGS)
+        return min(doubled, last) * self.jitter()
 
 
 def resized(policy: Policy, least: int | None, most: int | None, spare: int | None) -> Policy:

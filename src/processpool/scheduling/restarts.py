@@ -27,6 +27,10 @@ class Restarts:
         self._in_a_row += 1
         return len(self._failed) > policy.max_failures
 
+    def hold(self, policy: Policy, now: float) -> None:
+        """A worker is being ended because it did not start: no other one before that is counted."""
+        self.next_at = max(self.next_at, now + policy.delay(self._in_a_row))
+
     def succeeded(self) -> None:
         """A worker became ready."""
         self._in_a_row = 0

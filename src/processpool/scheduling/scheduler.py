@@ -373,7 +373,8 @@ class Scheduler:
             self._overdue = True
             out += self._drop_queue()
             for slot in list(self.slots.values()):
-                out += self._hurry(slot, now)
+                if not slot.rung:
+                    out += self._hurry(slot, now)
         self._queue.wake(now)
         return out + self._assign(now)
 
@@ -533,6 +534,7 @@ class Scheduler:
     def _expired(self, slot: Slot, now: float) -> list[Command]:
         match slot.state:
             case WorkerState.STARTING:
+                self._restarts.hold(self.policy, now)
                 return self._kill(slot, "start timeout")
             case WorkerState.BUSY:
                 return self._out_of_time(slot, now)

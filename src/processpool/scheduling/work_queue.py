@@ -74,7 +74,7 @@ class WorkQueue:
         return batch
 
     def forget(self, job: Job) -> None:
-        """The job is cancelled: its items count no more, and are thrown out when their turn comes."""
+        """The job is cancelled: its items count no more, and go when their turn comes."""
         self.items -= job.queued
         job.queued = 0
         job.cancelled = True

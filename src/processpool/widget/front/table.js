@@ -97,7 +97,7 @@ class Row {
   updateProgress(progress) {
     if (!progress) return setText(this.progress, "");
     const [done, total, note] = progress;
-    const share = total ? ` ${Math.floor((100 * done) / total)} %` : ` ${amount(done)}`;
+    const share = total ? ` · ${Math.floor((100 * done) / total)} %` : ` · ${amount(done)}`;
     return setText(this.progress, note ? `${share} ${note}` : share);
   }
 

@@ -1,4 +1,4 @@
-"""A pool of five hundred workers that are not there: for tests of the display, run in a kernel."""
+"""A pool of many workers that are not there: for tests and benchmarks of displays."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ class Crowd:
 
     state = PoolState.OPEN
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, step: float = 0.0) -> None:
+        """With `step`, its clock moves on by so many seconds at each look, and else by itself."""
         self._began = monotonic()
+        self._step = step
         self._looks = 0
         self._workers = [busy(number, item=number) for number in range(1, size + 1)]
 
@@ -31,8 +33,9 @@ class Crowd:
         looks = resources if isinstance(resources, Collection) else ()
         self._workers = [self._next(worker, worker.id in looks) for worker in self._workers]
         finished = sum(worker.handled for worker in self._workers)
-        run = MapSnapshot(1, "crowd", finished, 0, 10_000_000, monotonic() - self._began)
-        return pool(*self._workers, at=monotonic(), finished=finished, maps=(run,), queued=5000)
+        now = self._began + self._looks * self._step if self._step else monotonic()
+        run = MapSnapshot(1, "crowd", finished, 0, 10_000_000, now - self._began)
+        return pool(*self._workers, at=now, finished=finished, maps=(run,), queued=5000)
 
     def _next(self, worker: WorkerSnapshot, look: bool) -> WorkerSnapshot:
         changes: dict[str, Any] = {"cpu": None, "memory": None}

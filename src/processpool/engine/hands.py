@@ -1,0 +1,151 @@
+"""The hands of an engine: what was decided is done here, and what must be watched is watched.
+
+`enqueue` runs under the lock, so that batches are written in the order of the decisions; everything
+else runs without it, on whatever thread has decided.
+"""
+
+from __future__ import annotations
+
+import select
+import signal
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from processpool.errors import PoolBroken
+from processpool.scheduling.commands import (
+    Command,
+    Drop,
+    DumpStacks,
+    Grant,
+    Kill,
+    Send,
+    Stop,
+    TakeBack,
+    Terminate,
+)
+from processpool.states import PoolState
+
+if TYPE_CHECKING:
+    from processpool.engine.local import Engine
+    from processpool.engine.worker import Worker
+    from processpool.jobs import Batch
+
+
+class Hands:
+    """Carries out the decisions about the workers of one engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._watched: set[int] = set()
+
+    def enqueue(self, commands: list[Command]) -> None:
+        """Under the lock: put batches into outboxes in the order of the decisions."""
+        self._engine.lending.wants_idle = self._engine.scheduler.wants_idle
+        for command in commands:
+            if type(command) is Send:
+                worker = self._engine.workers[command.worker]
+                worker.outbox.append(command.batch)
+                if command.worker not in self._watched:
+                    self._watch(worker)
+
+    def carry_out(self, commands: list[Command]) -> None:
+        """Do what was decided; without the lock."""
+        for command in commands:
+            match command:
+                case Send(number):
+                    self._flush(self._engine.workers.get(number))
+                case Drop(batch, state):
+                    self.drop(batch, state)
+                case Stop(number):
+                    self._stop(self._engine.workers.get(number))
+                case DumpStacks(number):
+                    self._dump_stacks(self._engine.workers.get(number))
+                case Terminate(number):
+                    self._signal(number, signal.SIGTERM)
+                case Kill(number):
+                    self._signal(number, signal.SIGKILL)
+                case TakeBack(number):
+                    self._take_back(self._engine.workers.get(number))
+                case Grant():
+                    with self._engine.changed:
+                        self._engine.changed.notify_all()
+        self._wake_if_needed()
+
+    def _flush(self, worker: Worker | None) -> None:
+        if worker is None:
+            return
+        with worker.io:
+            if worker.closed or worker.flush():
+                return
+        with self._engine.lock, suppress(OSError):
+            if not worker.closed:
+                handler = partial(self._on_writable, worker)
+                self._engine.loop.watch(worker.process.stdin, select.EPOLLOUT, handler)
+
+    def _dump_stacks(self, worker: Worker | None) -> None:
+        if worker is not None:
+            worker.dump_stacks()
+
+    def _take_back(self, worker: Worker | None) -> None:
+        if worker is None:
+            return
+        with worker.io:
+            batches = [] if worker.closed else worker.take_back()
+        if batches:
+            self._engine.decide(lambda now: self._engine.scheduler.taken_back(worker.id, batches, now))
+
+    def drop(self, batch: Batch, state: PoolState) -> None:
+        """These items will never start: tell their job why."""
+        error = None if batch.job.cancelled else self._engine.state_error()
+        if error is None and state is PoolState.BROKEN:
+            error = PoolBroken("the pool is broken")
+        batch.job.drop(batch, error)
+
+    def _stop(self, worker: Worker | None) -> None:
+        if worker is not None:
+            with worker.io:
+                if not worker.closed:
+                    worker.ask_to_exit()
+
+    def _signal(self, number: int, signum: signal.Signals) -> None:
+        worker = self._engine.workers.get(number)
+        if worker is not None:
+            worker.process.signal_group(signum)
+
+    # -- what is watched -------------------------------------------------------------------------
+
+    def _watch(self, worker: Worker) -> None:
+        self._watched.add(worker.id)
+        handler = partial(self._engine.reader.on_answer, worker)
+        self._engine.loop.watch(worker.process.stdout, select.EPOLLIN, handler)
+
+    def unwatch(self, worker: Worker) -> None:
+        """Under the lock: the worker is not busy any more, its stdout is nobody's business."""
+        if worker.id in self._watched:
+            self._watched.discard(worker.id)
+            self._engine.loop.forget(worker.process.stdout)
+
+    def abandon_pipes(self, worker: Worker) -> None:
+        """Under the lock: watch nothing of this worker any more."""
+        self.unwatch(worker)
+        process = worker.process
+        for fd in (process.stdin, process.stderr, process.pidfd, worker.ready_fd):
+            self._engine.loop.forget(fd)
+
+    def _on_writable(self, worker: Worker) -> None:
+        with worker.io:
+            done = worker.closed or worker.flush()
+        if done:
+            with self._engine.lock:
+                self._engine.loop.forget(worker.process.stdin)
+
+    def _wake_if_needed(self) -> None:
+        """Other threads: have the engine thread look again if it would sleep for too long."""
+        if self._engine.is_current:
+            return
+        with self._engine.lock:
+            due = self._engine.scheduler.next_deadline
+            if self._engine.scheduler.state is PoolState.CLOSING:
+                due = 0.0
+            self._engine.loop.wake_by(due)

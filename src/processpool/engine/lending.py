@@ -1,0 +1,173 @@
+"""Workers lent to threads: one for a call, or a lease of one's own.
+
+A call keeps its worker for the next one: it lies in `warm`, leased as far as the scheduler knows,
+until somebody else has need of it. Taking and putting one there is atomic, so that it needs neither
+lock nor decision.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import suppress
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from processpool.errors import PoolClosed
+from processpool.interrupts import uninterrupted
+from processpool.scheduling.commands import LeaseWaiter
+
+if TYPE_CHECKING:
+    from processpool.engine.local import Engine
+    from processpool.engine.worker import Worker
+
+WARM = 1.0
+"""Seconds after which workers that are kept for calls go back to the scheduler, to be asked for
+again: so they are retired when they are idle, like others."""
+
+
+class Lending:
+    """Lends the workers of one engine, and takes them back."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.warm: deque[Worker] = deque()
+        """Workers that a call has done with, and the next one takes."""
+        self.wants_idle = False
+        """True if a call must not keep its worker for the next one."""
+        self._engine = engine
+        self._reclaim_planned = False
+
+    # -- for a call ------------------------------------------------------------------------------
+
+    def borrow(self) -> Worker | None:
+        """An idle worker for one call, if there is one; it must be put back, or discarded."""
+        try:
+            worker = self.warm.pop()
+        except IndexError:
+            return self._borrow_from_scheduler()
+        if worker.is_quiet() or self._is_fit(worker):
+            return worker
+        return self.borrow()
+
+    def _borrow_from_scheduler(self) -> Worker | None:
+        if not self._reclaim_planned:
+            self._reclaim_planned = True
+            self._engine.loop.post(partial(self._engine.loop.later, WARM, self._reclaim_in_turn))
+        while True:
+            with self._engine.lock:
+                slot = self._engine.scheduler.take(monotonic())
+                if slot is None:
+                    return None
+                worker = self._engine.workers[slot.id]
+                worker.borrowed = True
+            if self._is_fit(worker):
+                return worker
+
+    @uninterrupted
+    def reclaim(self) -> None:
+        """Give the workers that are kept for calls back to the scheduler."""
+        while self.warm:
+            with suppress(IndexError):
+                worker = self.warm.pop()
+                handled, worker.calls = worker.calls, 0
+                self.give_back(worker, handled)
+
+    def _reclaim_in_turn(self) -> None:
+        self._reclaim_planned = False
+        self.reclaim()
+
+    # -- for a lease -----------------------------------------------------------------------------
+
+    def lease(self, timeout: float | None) -> Worker | None:
+        """A worker for the calling thread, waiting up to `timeout` seconds for one; None if none.
+
+        Raises:
+            PoolClosed, PoolBroken: the pool takes no work.
+        """
+        deadline = None if timeout is None else monotonic() + timeout
+        while True:
+            worker = self._lease_once(None if deadline is None else deadline - monotonic())
+            if worker is None or self._is_fit(worker):
+                return worker
+
+    def _lease_once(self, timeout: float | None) -> Worker | None:
+        waiter = LeaseWaiter()
+        try:
+            can_grow = self._line_up(waiter)
+            if timeout is not None and timeout <= 0 and can_grow:
+                timeout = self._engine.scheduler.policy.start  # one may be started: that is no waiting
+            with self._engine.changed:
+                self._engine.changed.wait_for(
+                    lambda: waiter.granted is not None or waiter.pool_state is not None, timeout
+                )
+        except BaseException:
+            if self._give_up(waiter) and waiter.granted is not None:
+                self.discard(self._engine.workers[waiter.granted], "lease interrupted")
+            raise
+        if waiter.pool_state is not None:
+            raise self._engine.state_error() or PoolClosed("the pool was closed")
+        if waiter.granted is None and not self._give_up(waiter):
+            return None
+        assert waiter.granted is not None
+        return self._engine.workers[waiter.granted]
+
+    @uninterrupted
+    def _line_up(self, waiter: LeaseWaiter) -> bool:
+        """Join the line for a worker; True if the pool may start another one."""
+        with self._engine.lock:
+            error = self._engine.state_error()
+            if error is not None:
+                raise error
+            commands = self._engine.scheduler.lease(waiter, monotonic())
+            can_grow = self._engine.scheduler.alive < self._engine.scheduler.policy.max
+            self._engine.hands.enqueue(commands)
+        self._engine.hands.carry_out(commands)
+        self.reclaim()
+        return can_grow
+
+    def _give_up(self, waiter: LeaseWaiter) -> bool:
+        """Leave the line; True if a worker was granted in the last moment."""
+        with self._engine.lock:
+            if self._engine.scheduler.abandon(waiter):
+                return False
+        return True
+
+    @uninterrupted
+    def give_back(self, worker: Worker, handled: int) -> None:
+        """A borrowed or leased worker is free again."""
+        with self._engine.lock:
+            worker.borrowed = False
+            commands = self._engine.scheduler.release(worker.id, handled, monotonic())
+            self._engine.hands.enqueue(commands)
+            unheard, worker.unheard = worker.unheard, False
+        self._engine.hands.carry_out(commands)
+        if unheard:
+            self._engine.loop.post(partial(self._engine.reader.on_stderr, worker))
+        if worker.process.exitcode is not None:
+            self._engine.undertaker.bury_later(worker)
+
+    @uninterrupted
+    def discard(self, worker: Worker, fate: str, handled: int = 0) -> None:
+        """A borrowed or leased worker cannot be used again: it is replaced."""
+        with self._engine.lock:
+            worker.borrowed = False
+            commands = self._engine.scheduler.kill(worker.id, fate, handled)
+        self._engine.hands.carry_out(commands)
+        self._engine.undertaker.bury_later(worker)
+
+    def fate_of(self, worker: Worker) -> str | None:
+        """Why the pool is ending this worker, if it is."""
+        with self._engine.lock:
+            slot = self._engine.scheduler.slots.get(worker.id)
+            return None if slot is None else slot.fate
+
+    def _is_fit(self, worker: Worker) -> bool:
+        """False if a free worker wrote unasked or has ended; it is replaced then."""
+        with worker.io:
+            stray = worker.stray_output()
+        if not stray and not worker.ended and worker.process.exitcode is None:
+            return True
+        if stray:
+            self._engine.news.report_stray(worker, stray)
+        self.discard(worker, "wrote unasked" if stray else "ended")
+        return False
