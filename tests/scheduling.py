@@ -13,12 +13,15 @@ from processpool.jobs import Batch, Job, Origin
 from processpool.scheduling.commands import (
     Command,
     Drop,
+    DumpStacks,
     Grant,
     Kill,
     LeaseWaiter,
     Lost,
+    Retry,
     Send,
     Stop,
+    TakeBack,
     Terminate,
 )
 from processpool.scheduling.policy import Policy
@@ -74,6 +77,12 @@ def _word(command: Command) -> str:
             return f"grant {worker}"
         case Lost(batch, fate):
             return f"lost {' '.join(items(batch))}: {fate}"
+        case Retry(batch, fate):
+            return f"retry {' '.join(items(batch))}: {fate}"
+        case TakeBack(number):
+            return f"take back {number}"
+        case DumpStacks(number):
+            return f"dump {number}"
         case Drop(batch, state):
             return f"drop {' '.join(items(batch))}: {state}"
     raise AssertionError(command)
@@ -202,8 +211,8 @@ class Bench:
 
     def _next_timer(self) -> float | None:
         times = [when for when, _ in self.scheduler._timers]
-        closing = self.scheduler._close_deadline
-        return min(times if closing is None else [*times, closing], default=None)
+        others = (self.scheduler._close_deadline, self.scheduler._queue.next_due)
+        return min([*times, *(when for when in others if when is not None)], default=None)
 
     def pool_state(self) -> PoolState:
         return self.scheduler.state
