@@ -44,7 +44,7 @@ def cases(scale: float) -> Sequence[Case]:
     """All cases; `scale` shortens them."""
     return [
         _map(round(200_000 * scale)),
-        _call(round(5_000 * scale)),
+        _call(round(3_000 * scale)),
         _memory(round(2_000_000 * scale), round(100_000 * scale)),
         *(
             _makespan(name, durations, round(items * max(scale, 0.5)))
@@ -54,9 +54,9 @@ def cases(scale: float) -> Sequence[Case]:
                 ("function-makespan-mixed", "mixed", 400),
             )
         ),
-        _array("function-array-in", "in, a float out", max(round(7 * scale), 2), both_ways=False),
+        _array("function-array-in", "in, a float out", max(round(5 * scale), 2), both_ways=False),
         _array(
-            "function-array-out", "in, another out; counted once", max(round(7 * scale), 2), True
+            "function-array-out", "in, another out; counted once", max(round(5 * scale), 2), True
         ),
         _first_answer(),
         _script(),
@@ -88,13 +88,13 @@ def _map(items: int) -> Case:
     in_chunks = ("ProcessPoolExecutor", "Pool.imap", *OTHERS)
     probes = {
         OURS: _probe("measure_map", OURS, items=items),
-        **_probes("measure_map", one_by_one, items=items // 10),
+        **_probes("measure_map", one_by_one, items=items // 20),
         **_probes("measure_map", ("mpire", "joblib", "Pool.map"), items=items),
         **{
             f"{peer}, large chunks": _probe("measure_map", peer, items=items, chunks=True)
             for peer in in_chunks
         },
-        DROP_IN: _probe("measure_map", DROP_IN, items=items // 10),
+        DROP_IN: _probe("measure_map", DROP_IN, items=items // 20),
     }
     targets = {peer: at_least(25) for peer in EXECUTORS}
     targets |= {"Pool.imap": at_least(8), "Pool.map": at_least(0.3)}
@@ -103,7 +103,7 @@ def _map(items: int) -> Case:
         *_against_each("rate", ITEMS_PER_SECOND, peers, targets),
         Row("rate", ITEMS_PER_SECOND, (EXECUTORS[0],), None, "drop-in executor", DROP_IN),
     )
-    title = f"a trivial function over {items:,} integers (slow peers: {items // 10:,}), as a rate"
+    title = f"a trivial function over {items:,} integers (slow peers: {items // 20:,}), as a rate"
     return Case("function-map", title, probes, rows)
 
 

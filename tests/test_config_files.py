@@ -85,8 +85,8 @@ def test_name_that_cannot_be_a_file() -> None:
             WORKER + "---\n" + WORKER,
             ["2:1: a second document begins here; a file holds one (several pools: pools:)"],
         ),
-        ("[" * 10_000, ["1:51: is nested deeper than 50 levels"]),
-        ("{a: " * 10_000, ["1:201: is nested deeper than 50 levels"]),
+        ("[" * 900, ["1:51: is nested deeper than 50 levels"]),
+        ("{a: " * 900, ["1:201: is nested deeper than 50 levels"]),
         (
             WORKER + "size: {min: 1\nqueue: {}\n",
             [
@@ -371,3 +371,9 @@ def test_the_error_can_be_pickled() -> None:
         load_pool("bad.yaml")
     again = pickle.loads(pickle.dumps(caught.value))
     assert (str(again), again.problems) == (str(caught.value), caught.value.problems)
+
+
+@pytest.mark.parametrize("opening", ["[", "{a: "])
+def test_ten_thousand_levels_are_refused_wherever_the_parser_stops(opening: str) -> None:
+    (problem,) = problems(opening * 10_000)
+    assert problem.endswith(": is nested deeper than 50 levels")

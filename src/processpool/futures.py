@@ -105,9 +105,11 @@ class SingleJob(Job):
         self._settle(attach(Outcome(index=0, error=error, attempts=0)))
 
     def _settle(self, record: Outcome) -> None:
-        self._future._record = record
+        future = self._future
+        del self._future  # who drops the future shall be rid of its result at once
+        future._record = record
         if record.error is None:
-            self._future.set_result(record.value)
+            future.set_result(record.value)
         else:
-            self._future.set_exception(record.error)
+            future.set_exception(record.error)
 

@@ -72,6 +72,8 @@ class MapRun(Job):
         self._ordered = options.ordered
         self._details = options.details
         self._eager = options.eager
+        self._in_one_go = options.eager and not options.progress
+        """The consumer need not be woken before everything is there."""
         self._buffersize = options.buffersize
         self._echo = Echo() if options.echo else None
         if options.echo and self.task is not None:
@@ -157,7 +159,7 @@ class MapRun(Job):
         """Wake the consumer if it can go on: to read more input, or to take what is next."""
         if self._error is not None or not self._outstanding:
             self._condition.notify()
-        elif self._eager:
+        elif self._in_one_go:
             if not self._exhausted and self._outstanding <= self._ahead() // 2:
                 self._condition.notify()
         elif not self._ordered or self._next in self._arrived:
@@ -262,7 +264,7 @@ class MapRun(Job):
                     return []
                 if self._eager and self._error is not None:
                     raise self._error
-                if self._eager and self._outstanding and self._exhausted:
+                if self._in_one_go and self._outstanding and self._exhausted:
                     self._condition.wait()
                     continue
                 ready = self._ready()

@@ -6,15 +6,14 @@ Nothing else reads the pool's inside. Times are seconds, memory is bytes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from processpool.states import PoolState, WorkerState
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerSnapshot:
-    """One worker at that moment."""
+class WorkerSnapshot(NamedTuple):
+    """One worker at that moment. A tuple, because there may be hundreds of them."""
 
     id: int
     pid: int | None

@@ -323,12 +323,14 @@ class TestProgress:
                 functions.wait_at(str(gate.path))
             return n
 
-        answers = pool.imap(work, range(21))
-        assert next(answers) == 0
+        answers: list[int] = []
+        thread = threading.Thread(target=lambda: answers.extend(pool.map(work, range(21))))
+        thread.start()
         gate.await_arrival()
         eventually(lambda: pool.snapshot().workers[0].progress == (1.0, None, "last"))
         gate.open()
-        assert list(answers) == list(range(1, 21))
+        thread.join()
+        assert answers == list(range(21))
 
     def test_outside_of_a_worker_it_does_nothing(self) -> None:
         assert processpool.progress(1, 2) is None  # type: ignore[func-returns-value]
@@ -414,9 +416,9 @@ class TestEcho:
     ) -> None:
         def fail(_: int) -> None:
             print("so far")
-            raise ValueError
+            raise ValueError("such")
 
-        with pytest.raises(ValueError, match=""):
+        with pytest.raises(ValueError, match="such"):
             python_pool().map(fail, [1], echo=True)
         assert capfd.readouterr().out == "so far\n"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -49,4 +48,4 @@ class Crowd:
         if not (worker.id + self._looks) % 97:
             text = f"worker {worker.id} has something to say, at look {self._looks}\n"
             changes |= {"stderr": text, "stderr_bytes": worker.stderr_bytes + len(text)}
-        return replace(worker, **changes)
+        return worker._replace(**changes)

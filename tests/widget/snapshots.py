@@ -40,7 +40,7 @@ POOL = PoolSnapshot(
 
 def worker(number: int, **changes: Any) -> WorkerSnapshot:
     """An idle worker."""
-    return replace(WORKER, id=number, pid=100 + number, **changes)
+    return WORKER._replace(id=number, pid=100 + number, **changes)
 
 
 def busy(number: int, item: int, age: float = 0.1, **changes: Any) -> WorkerSnapshot:

@@ -39,18 +39,18 @@ def test_an_item_is_late_beyond_three_times_the_median(age: float, late: bool) -
     paces = Paces()
     paces.note(pool(busy(1, item=0, age=0.0), at=100.0))
     paces.note(pool(busy(1, item=1, age=0.0, handled=1), at=101.0))
-    assert paces.is_late(busy(1, item=1, age=age)) is late
+    assert (1 in paces.late([busy(1, item=1, age=age)])) is late
 
 
 def test_a_short_item_is_never_late() -> None:
     paces = Paces()
     paces.note(pool(busy(1, item=0, age=0.0), at=100.0))
     paces.note(pool(busy(1, item=100, age=0.0, handled=100), at=100.25))
-    assert not paces.is_late(busy(1, item=100, age=0.9))
+    assert not paces.late([busy(1, item=100, age=0.9)])
 
 
 def test_nothing_is_late_before_anything_has_ended() -> None:
-    assert not Paces().is_late(busy(1, item=0, age=1e6))
+    assert not Paces().late([busy(1, item=0, age=1e6)])
 
 
 def test_cpu_use_is_that_between_two_looks() -> None:

@@ -32,6 +32,8 @@ FLUSH_AFTER = 500_000
 FIRST = 64
 """Items of each function that are asked what C code has printed, however fast they are."""
 ALWAYS = 1 << 60
+QUIET = 1_000_000
+"""Nanoseconds between two requests from which on something may have been printed meanwhile."""
 _SIMPLE = frozenset({int, float, bool, str, bytes, type(None)})
 _PAGE_STARTED, _PAGE_SINCE, _PAGE_LENGTH = layout.STARTED, layout.SINCE, layout.LENGTH
 
@@ -64,7 +66,9 @@ class Journal:
         """Send what is in the journal, and begin it anew."""
         if not self.count:
             return
-        self.send(self.kind, self.count, bytes(self.memory[: self.length]))
+        frame = FRAME.pack(self.kind, self.count, self.length) + self.memory[: self.length]
+        with self._sending:
+            _write(self._answers, frame)
         self.page[layout.LENGTH] = self.length = 0
         self.page[layout.BASE] += self.count
         self.count = 0
@@ -101,6 +105,10 @@ class PythonWorker:
         self.before_items: Callable[[], None] = _nothing
         """Called before the items of a request."""
         self._requests = requests
+        self._calls: dict[tuple[int, int], Callable[[Any], Any]] = {}
+        """(function, style) → the function of one argument that an item is."""
+        self._ended_at = 0
+        """When the last request was done."""
         self._asked: dict[int, int] = {}
         """Function → how many more of its items are asked what C code has printed."""
         self._inbox = Reader(shared)
@@ -128,6 +136,7 @@ class PythonWorker:
                 self._serve(function, flags & 15, count, place)
             elif kind == layout.DEFINE:
                 self.functions[function] = _load_function(self._parts(*place))
+                self._calls.clear()
             elif kind == layout.FREED:
                 for at in range(PACKET.size, len(packet), PLACE.size):
                     self._outbox.free(*PLACE.unpack_from(packet, at))
@@ -139,6 +148,7 @@ class PythonWorker:
     def _forget(self) -> None:
         """Keep no function but the handler."""
         self._asked.clear()
+        self._calls.clear()
         for number in [number for number in self.functions if number]:
             del self.functions[number]
 
@@ -159,7 +169,8 @@ class PythonWorker:
 
     def _serve(self, function: int, style: int, count: int, place: tuple[Any, ...]) -> None:
         """One request: its items, answered one after another."""
-        self.output.spill()
+        if monotonic_ns() - self._ended_at > QUIET:
+            self.output.spill()
         page = self.journal.page
         page[layout.LOADING] = 1
         try:
@@ -175,13 +186,17 @@ class PythonWorker:
         output, asked = self.output, self._asked.get(function, FIRST)
         output.flags[1] = -1 if asked > 0 else SLOW
         output.echo = self._echo if style & layout.ECHOED else None
-        self._answer_all(_spread(self.functions[function], style), items)
+        call = self._calls.get((function, style))
+        if call is None:
+            call = self._calls[function, style] = _spread(self.functions[function], style)
+        self._answer_all(call, items)
         if output.spill() or output.surprised:
             output.surprised = False
             asked = ALWAYS
         self._asked[function] = asked - count
         self.journal.flush()
         self._return_places()
+        self._ended_at = monotonic_ns()
 
     def _echo(self, printed: bytes) -> None:
         self.journal.tell(layout.ECHO, printed)

@@ -6,11 +6,13 @@ when a command runs, tqdm when there is a bar to draw.
 
     app.py       what may be written on the command line
     running.py   `run`: lines in, answers out
-    checking.py  `check`: what a file declares
-    lines.py     a line of input → a message, an answer → a line of output
     streams.py   the items of a file or of a stream, through a pool, in order
+    files.py     where lines come from, and where answers go
+    lines.py     a line of input becomes a message, an answer a line of output
     report.py    answers, failures and the progress bar, side by side
-    stopping.py  Ctrl-C and SIGTERM
+    stopping.py  Ctrl-C, SIGTERM and SIGHUP
+    checking.py  `check`: what a file declares, and whether a worker starts
+    summary.py   a pool's declaration in a few lines
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from processpool.config.nodes import Node, Place
 from processpool.config.problems import Problem, config_error, printable
-from processpool.config.tree import Refused, TreeBuilder
+from processpool.config.tree import MAX_DEPTH, Refused, TreeBuilder
 
 MAX_BYTES = 1 << 20
 _FORBIDDEN = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -115,6 +115,9 @@ def _syntax(error: Exception, text: str) -> Problem:
     if "\t" in indentation:
         place = Place(mark.line + 1, indentation.index("\t") + 1)
         return Problem((), "a tab cannot indent YAML; use spaces", place)
+    if "nesting depth" in (getattr(error, "problem", None) or ""):  # libyaml has a limit of its own
+        place = Place(mark.line + 1, mark.column + 1)
+        return Problem((), f"is nested deeper than {MAX_DEPTH} levels", place)
     hint = _IN_FLOW if "${" in line[: mark.column + 1] and "flow" in _context(error) else ""
     what = _context(error) + printable(getattr(error, "problem", None) or "")
     place = Place(mark.line + 1, mark.column + 1)

@@ -6,7 +6,6 @@ The lock is held only to copy numbers; what the system knows of the processes is
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -29,7 +28,7 @@ def take_snapshot(
 ) -> PoolSnapshot:
     """Look at the engine; with `resources`, at the CPU time and memory of its workers too.
 
-    `resources` may name the workers that are looked at; each takes some 20 µs.
+    `resources` may name the workers that are looked at; each takes some 10 µs.
     """
     now = monotonic()
     engine.lending.reclaim()
@@ -67,29 +66,36 @@ def _freeze(slot: Slot, worker: Worker | None, now: float) -> WorkerSnapshot:
     busy = slot.state is WorkerState.BUSY and bool(slot.inflight)
     working = busy or slot.state is WorkerState.LEASED
     return WorkerSnapshot(
-        id=slot.id,
-        pid=None if worker is None else worker.pid,
-        state=slot.state,
-        item=slot.inflight[0].start if busy else None,
-        item_age=now - slot.since if working else None,
-        pending=slot.load,
-        age=now - slot.started_at,
-        handled=slot.handled,
-        failed=slot.failed,
-        cpu=None,
-        memory=None,
-        stderr="" if worker is None else worker.stderr.tail,
-        stderr_bytes=0 if worker is None else worker.stderr.received,
-        progress=None if worker is None else worker.progress,
+        slot.id,
+        None if worker is None else worker.pid,
+        slot.state,
+        slot.inflight[0].start if busy else None,
+        now - slot.since if working else None,
+        slot.load,
+        now - slot.started_at,
+        slot.handled,
+        slot.failed,
+        None,
+        None,
+        "" if worker is None else worker.stderr.tail,
+        0 if worker is None else worker.stderr.received,
+        None if worker is None else worker.progress,
     )
 
 
 def _with_resources(row: WorkerSnapshot) -> WorkerSnapshot:
     """The row with what /proc says of its process; as it is if that cannot be read."""
     try:
-        with open(f"/proc/{row.pid}/stat", encoding="utf-8", errors="replace") as file:
-            fields = file.read().rpartition(") ")[2].split()
+        fields = _read(f"/proc/{row.pid}/stat").rpartition(b") ")[2].split()
     except OSError:
         return row
     cpu = (int(fields[11]) + int(fields[12])) / _TICK
-    return replace(row, cpu=cpu, memory=int(fields[21]) * _PAGE)
+    return row._replace(cpu=cpu, memory=int(fields[21]) * _PAGE)
+
+
+def _read(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(fd, 4096)
+    finally:
+        os.close(fd)

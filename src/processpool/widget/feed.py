@@ -88,7 +88,7 @@ class Feed:
             typical=paces.typical,
             cpu=paces.cpu,
             memory=paces.memory,
-            late={worker.id for worker in snapshot.workers if paces.is_late(worker)},
+            late=paces.late(snapshot.workers),
             seats=self._lanes.seats,
         )
 

@@ -101,10 +101,8 @@ class Lanes:
             return LETTERS[worker.state]
         if worker.failed > before.failed:
             return LOST
-        if worker.state is before.state is WorkerState.BUSY and _is_same_item(worker, before):
-            return GOES_ON
+        # What every busy worker goes through, four times a second: no calls.
+        if worker.state is WorkerState.BUSY and before.state is WorkerState.BUSY:
+            same = worker.handled == before.handled and worker.item == before.item
+            return GOES_ON if same else BEGAN
         return LETTERS[worker.state]
-
-
-def _is_same_item(worker: WorkerSnapshot, before: WorkerSnapshot) -> bool:
-    return (worker.item, worker.handled) == (before.item, before.handled)

@@ -10,7 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable, Iterator
 
     from processpool.snapshot import PoolSnapshot, WorkerSnapshot
 
@@ -46,11 +46,7 @@ class Paces:
         """Take in a snapshot."""
         self._note_rate(snapshot)
         present = {worker.id: worker for worker in snapshot.workers}
-        ended = [
-            seconds
-            for worker in snapshot.workers
-            if worker.handled and (seconds := self._seconds_each(worker, snapshot.at)) is not None
-        ]
+        ended = list(self._ended(snapshot))
         if ended:
             self._durations.extend(ended)
             self.typical = median(self._durations)
@@ -60,11 +56,16 @@ class Paces:
         self._before, self._at = present, snapshot.at
         self._forget_all_but(present)
 
-    def is_late(self, worker: WorkerSnapshot) -> bool:
-        """True if its item takes much longer than items usually do."""
-        if self.typical is None or worker.item_age is None or worker.item is None:
-            return False
-        return worker.item_age > max(LATE_FACTOR * self.typical, LATE_AT_LEAST)
+    def late(self, workers: Iterable[WorkerSnapshot]) -> set[int]:
+        """The numbers of those whose item takes much longer than items usually do."""
+        if self.typical is None:
+            return set()
+        limit = max(LATE_FACTOR * self.typical, LATE_AT_LEAST)
+        return {
+            worker.id
+            for worker in workers
+            if worker.item is not None and (worker.item_age or 0.0) > limit
+        }
 
     def _note_rate(self, snapshot: PoolSnapshot) -> None:
         seen = self._finished
@@ -74,14 +75,16 @@ class Paces:
         (since, before), (now, finished) = seen[0], seen[-1]
         self.rate = (finished - before) / (now - since) if now > since else 0.0
 
-    def _seconds_each(self, worker: WorkerSnapshot, now: float) -> float | None:
-        """How long the items took that it has finished since it was last seen."""
-        before = self._before.get(worker.id)
-        if before is None or before.item_age is None or before.handled == worker.handled:
-            return None
-        began = self._at - before.item_age
-        ended = now - (worker.item_age or 0.0)
-        return max(ended - began, 0.0) / (worker.handled - before.handled)
+    def _ended(self, snapshot: PoolSnapshot) -> Iterator[float]:
+        """How long the items took that have ended since the last look; on average, for each."""
+        known = self._before.get
+        for worker in snapshot.workers:
+            before = known(worker.id)
+            if before is None or worker.handled == before.handled or before.item_age is None:
+                continue
+            began = self._at - before.item_age
+            ended = snapshot.at - (worker.item_age or 0.0)
+            yield max(ended - began, 0.0) / (worker.handled - before.handled)
 
     def _note_resources(self, worker: WorkerSnapshot, cpu: float, now: float) -> None:
         self.memory[worker.id] = worker.memory or 0

@@ -7,6 +7,7 @@ as calm as can be: a row moves only when a worker fails, or its item becomes lat
 from __future__ import annotations
 
 from heapq import nsmallest
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,11 +32,8 @@ def choose(
         late: the numbers of those whose item takes unusually long.
         shown: the numbers of those that have a row now, and keep it if all else is equal.
     """
-
-    def rank(worker: WorkerSnapshot) -> Rank:
-        age = worker.item_age or 0.0
-        slow = -age if age >= SLOW else 0.0
-        return not worker.failed, worker.id not in late, slow, worker.id not in shown, worker.id
+    if len(workers) > ROWS:
+        workers = _most_wanted(workers, late, shown)
 
     def place(worker: WorkerSnapshot) -> tuple[int, float, int]:
         if worker.failed:
@@ -44,5 +42,27 @@ def choose(
             return 1, -(worker.item_age or 0.0), worker.id
         return 2, 0.0, worker.id
 
-    chosen = workers if len(workers) <= ROWS else nsmallest(ROWS, workers, key=rank)
-    return sorted(chosen, key=place)
+    return sorted(workers, key=place)
+
+
+def _most_wanted(
+    workers: Collection[WorkerSnapshot], late: Collection[int], shown: Collection[int]
+) -> list[WorkerSnapshot]:
+    """Those that are special in some way, and as many others as there is room for."""
+    known = frozenset(shown)
+    special = [
+        worker
+        for worker in workers
+        if worker.failed or worker.id in known or (worker.item_age or 0.0) >= SLOW
+    ]
+    if len(special) < ROWS:
+        numbers = {worker.id for worker in special}
+        others = (worker for worker in workers if worker.id not in numbers)
+        return special + list(islice(others, ROWS - len(special)))
+
+    def rank(worker: WorkerSnapshot) -> Rank:
+        age = worker.item_age or 0.0
+        slow = -age if age >= SLOW else 0.0
+        return not worker.failed, worker.id not in late, slow, worker.id not in known, worker.id
+
+    return nsmallest(ROWS, special, key=rank)

@@ -7,6 +7,7 @@ reads it.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -56,10 +57,11 @@ def render(snapshot: PoolSnapshot, figures: Figures, shown: Collection[int] = ()
         shown: the numbers of the workers that have a row now.
     """
     rows = choose(snapshot.workers, figures.late, shown)
+    counts = Counter(worker.state for worker in snapshot.workers)
     return {
         "name": snapshot.name,
         "state": str(snapshot.state),
-        "workers": {str(state): snapshot.count(state) for state in WorkerState},
+        "workers": {str(state): counts[state] for state in WorkerState},
         "size": [snapshot.min, snapshot.max],
         "queued": snapshot.queued,
         "running": snapshot.running,
@@ -89,7 +91,7 @@ def _row(worker: WorkerSnapshot, figures: Figures, now: float) -> list[Any]:
         None if cpu is None else round(cpu),
         figures.memory.get(worker.id),
         worker.id in figures.late,
-        _progress(worker.progress),
+        None if worker.item is None else _progress(worker.progress),
     ]
 
 

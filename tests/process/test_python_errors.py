@@ -1,0 +1,438 @@
+"""What items raise, and what cannot be sent, unpickled or answered: that item alone fails."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from processpool import RemoteError, WorkerDied
+from tests.process.support import eventually, run_python
+from tests.process.workers import functions
+from tests.process.workers.functions import (
+    EndsWhenUnpickled,
+    ExitsWhenPickled,
+    ExitsWhenUnpickled,
+    RaisesWhenUnpickled,
+    Unpicklable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from processpool import ProcessPool
+
+
+def error_of(pool: ProcessPool, function: Any, *args: Any) -> BaseException:
+    """The error of an item, which is the same by every way."""
+    with pytest.raises(BaseException) as called:  # noqa: PT011
+        pool.call(function, *args)
+    submitted = pool.submit(function, *args).exception()
+    (returned,) = pool.map(function, *[[arg] for arg in args or [None]], on_error="return")
+    if args:
+        assert type(called.value) is type(submitted) is type(returned)
+        assert str(called.value) == str(submitted) == str(returned)
+    return called.value
+
+
+def raise_(error: BaseException) -> None:
+    raise error
+
+
+class Coded(Exception):
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(f"{code}: {text}")
+        self.code = code
+
+
+class Slotted(Exception):
+    __slots__ = ("value",)
+
+
+class Stubborn(Exception):
+    def __setattr__(self, name: str, value: object) -> None:
+        raise TypeError("nothing is set here")
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise SystemExit("cannot be shown")
+
+
+class Locked(Exception):
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.lock = threading.Lock()
+
+
+class Strange(BaseException):
+    pass
+
+
+class TestFidelity:
+    def test_type_arguments_attributes_and_notes(
+        self, python_pool: Callable[..., ProcessPool]
+    ) -> None:
+        pool = python_pool()
+
+        def fail(x: int) -> None:
+            error = KeyError("key", x)
+            error.extra = {"x": x}  # type: ignore[attr-defined]
+            error.add_note("noted there")
+            raise error
+
+        error = error_of(pool, fail, 3)
+        assert type(error) is KeyError
+        assert error.args == ("key", 3)
+        assert error.extra == {"x": 3}  # type: ignore[attr-defined]
+        assert error.__notes__ == ["noted there"]
+        record = error.record  # type: ignore[attr-defined]
+        assert (record.error, record.worker_id, record.ok) == (error, 1, False)
+
+    def test_the_remote_traceback_is_shown_once(
+        self, python_pool: Callable[..., ProcessPool]
+    ) -> None:
+        pool = python_pool()
+        with pytest.raises(ValueError, match="my text") as caught:
+            pool.call(functions.fail, "my text")
+        text = "".join(traceback.format_exception(caught.value))
+        assert text.count("raise ValueError(text)") == 1
+        assert text.count("workers/functions.py") == 1
+        assert text.count("ValueError: my text") == 2, "as the cause, and as what is raised"
+        assert "python_worker" not in str(caught.value.__cause__)
+        assert "functions.py" in str(caught.value.__cause__)
+
+    def test_causes_and_contexts(self, python_pool: Callable[..., ProcessPool]) -> None:
+        pool = python_pool()
+
+        def chained(how: str) -> None:
+            try:
+                {}["missing"]
+            except KeyError as error:
+                if how == "from":
+                    raise ValueError("outer") from error
+                if how == "none":
+                    raise ValueError("outer") from None
+                raise ValueError("outer")  # noqa: B904
+
+        for how, inner in (("from", KeyError), ("implicit", KeyError), ("none", type(None))):
+            with pytest.raises(ValueError, match="outer") as caught:
+                pool.call(chained, how)
+            assert isinstance(caught.value.__context__, inner)
+            assert ("KeyError: 'missing'" in str(caught.value.__cause__)) is (how != "none")
+
+    def test_groups(self, python_pool: Callable[..., ProcessPool]) -> None:
+        pool = python_pool()
+
+        def fail() -> None:
+            raise ExceptionGroup("several", [ValueError(1), ExceptionGroup("in", [KeyError(2)])])
+
+        with pytest.raises(ExceptionGroup) as caught:
+            pool.call(fail)
+        assert caught.group_contains(ValueError, match="1")
+        assert caught.group_contains(KeyError, match="2", depth=2)
+
+    def test_the_place_in_a_map(self, python_pool: Callable[..., ProcessPool]) -> None:
+        pool = python_pool(2)
+
+        def picky(n: int) -> int:
+            if n % 10 == 3:
+                raise ValueError(n)
+            return n
+
+        answers = pool.map(picky, range(500), on_error="return")
+        assert all(
+            isinstance(a, ValueError) and a.args == (n,) if n % 10 == 3 else a == n
+            for n, a in enumerate(answers)
+        )
+        assert pool.map(picky, range(20), on_error="skip") == [n for n in range(20) if n % 10 != 3]
+        with pytest.raises(ValueError, match=r"^3$") as caught:
+            list(pool.imap(picky, range(500)))
+        assert caught.value.record.index == 3  # type: ignore[attr-defined]
+
+    def test_a_returned_exception_is_a_value(
+        self, python_pool: Callable[..., ProcessPool]
+    ) -> None:
+        pool = python_pool()
+        value = pool.call(functions.same, ValueError(3))
+        assert type(value) is ValueError
+        assert pool.submit(functions.same, KeyError(1)).exception() is None
+        (record,) = pool.map(functions.same, [SystemExit(3)], details=True)
+        assert record.ok
+        assert isinstance(record.value, SystemExit)
+
+
+class TestWhatEndsPrograms:
+    @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit, Strange])
+    def test_the_worker_stays(
+        self, python_pool: Callable[..., ProcessPool], kind: type[BaseException]
+    ) -> None:
+        pool = python_pool()
+        pid = pool.call(functions.pid)
+        error = error_of(pool, raise_, kind(5))
+        assert type(error) is kind
+        assert error.args == (5,)
+        answers = pool.map(raise_, [kind(n) for n in range(50)], on_error="return")
+        assert [answer.args for answer in answers] == [(n,) for n in range(50)]
+        assert pool.call(functions.pid) == pid
+
+    def test_sys_exit(self, python_pool: Callable[..., ProcessPool]) -> None:
+        pool = python_pool()
+        pid = pool.call(functions.pid)
+        with pytest.raises(SystemExit) as caught:
+            pool.call(sys.exit, 3)
+        assert caught.value.code == 3
+        assert pool.call(functions.pid) == pid
+
+    def test_an_interrupt_that_an_item_sends_to_itself(
+        self, python_pool: Callable[..., ProcessPool]
+    ) -> None:
+        pool = python_pool()
+        pid = pool.call(functions.pid)
+        with pytest.raises(KeyboardInterrupt):
+            pool.call(functions.end, "SIGINT")
+        assert pool.call(functions.pid) == pid
+
+    def test_deep_recursion(self, python_pool: Callable[..., ProcessPool]) -> None:
+        pool = python_pool()
+        pid = pool.call(functions.pid)
+
+        def deep(n: int) -> int:
+            return deep(n + 1) + 1
+
+        def nested() -> list[Any]:
+            value: list[Any] = []
+            for _ in range(100_000):
+                value = [value]
+            return value
+
+        assert isinstance(error_of(pool, deep, 0), RecursionError)
+        assert isinstance(error_of(pool, nested), RecursionError)
+        with pytest.raises(RecursionError):
+            pool.call(functions.same, nested())
+        answers = pool.map(functions.kind_of, [1, nested(), 2], on_error="return")
+        assert [type(answer) for answer in answers] == [str, RecursionError, str]
+        assert pool.call(functions.pid) == pid
+
+
+class TestSubstitutes:
+    def test_an_exception_with_other_arguments(
+        self, python_pool: Callable[..., ProcessPool]
+    ) -> None:
+        def fail(code: int) -> None:
+            raise Coded(code, "text")
+
+        error = error_of(python_pool(), fail, 7)
+        assert isinstance(error, RemoteError)
+        assert "7: text" in str(error)
+        assert error.type_name.endswith("test_python_errors.Coded")
+        assert error.type_name in str(error)
+        assert 'raise Coded(code, "text")' in str(error.__cause__)
+
+    def test_one_that_cannot_be_pickled(self, python_pool: Callable[..., ProcessPool]) -> None:
+        def fail(text: str) -> None:
+            raise Locked(text)
+
+        error = error_of(python_pool(), fail, "my text")
+        assert isinstance(error, RemoteError)
+        assert "Locked: my text" in str(error)
+
+    def test_one_that_cannot_be_imported_here(
+        self, python_pool: Callable[..., ProcessPool], tmp_path: Any
+    ) -> None:
+        source = "class Local(Exception): pass\ndef fail(x):\n raise Local(x)\n"
+        (tmp_path / "only_there.py").write_text(source)
+        pool = python_pool(worker={"path": [str(tmp_path)], "handler": "only_there:fail"})
+        error = error_of(pool, "text")
+        assert isinstance(error, RemoteError)
+        assert "only_there.Local: text" in str(error)
+        assert "raise Local(x)" in str(error.__cause__)
+
+    @pytest.mark.parametrize("kind", [Slotted, Stubborn])
+    def test_one_that_takes_no_attributes(
+        self, python_pool: Callable[..., ProcessPool], kind: type[Exception]
+    ) -> None:
+        pool = python_pool()
+        for _ in range(3):
+            answers = pool.map(raise_, [kind(1)], on_error="return")
+            assert type(answers[0]).__name__ in (kind.__name__, "RemoteError")
+        assert pool.call(functions.inc, 1) == 2
+
+    def test_one_that_cannot_be_shown(self, python_pool: Callable[..., ProcessPool]) -> None:
+        pool = python_pool()
+        pid = pool.call(functions.pid)
+        future = pool.submit(raise_, Mute())
+        assert type(future.exception()) in (Mute, RemoteError)
+        assert pool.call(functions.pid) == pid
+
+    def test_one_that_raises_when_it_is_unpickled_here(
+        self, python_pool: Callable[..., ProcessPool]
+    ) -> None:
+        pool = python_pool()
+
+        def fail() -> None:
+            error = ValueError("carrier")
+            error.load = functions.ExitsWhenUnpickled()  # type: ignore[attr-defined]
+            raise error
+
+        error = error_of(pool, fail)
+        assert isinstance(error, RemoteError)
+        assert "ValueError: carrier" in str(error)
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        ("bad", "says"),
+        [
+            (Unpicklable(), "I stay here"),
+            (threading.Lock(), "cannot pickle"),
+            (ExitsWhenPickled(), "no pickling"),
+            (RaisesWhenUnpickled(), "not here"),
+            (ExitsWhenUnpickled(), "5"),
+        ],
+    )
+    def test_the_bad_one_alone(
+        self, python_pool: Callable[..., ProcessPool], bad: Any, says: str
+    ) -> None:
+        pool = python_pool(2)
+        assert says in str(error_of(pool, functions.kind_of, bad))
+        items = [bad if n % 40 == 7 else n for n in range(200)]
+        answers = pool.map(functions.kind_of, items, on_error="return")
+        for n, answer in enumerate(answers):
+            if n % 40 == 7:
+                assert says in str(answer)
+                assert answer.record.index == n
+            else:
+                assert answer == "builtins.int"
+
+    def test_a_hundred_in_a_row(self, python_pool: Callable[..., ProcessPool]) -> None:
+        pool = python_pool(2)
+        for bad in (Unpicklable(), RaisesWhenUnpickled(), ExitsWhenUnpickled()):
+            answers = pool.map(functions.same, [bad] * 100, on_error="return")
+            assert all(isinstance(answer, BaseException) for answer in answers)
+            futures = [pool.submit(functions.same, bad) for _ in range(100)]
+            assert all(future.exception() for future in futures)
+        assert pool.map(functions.inc, range(10)) == list(range(1, 11))
+
+    def test_one_that_ends_the_worker_when_it_is_unpickled(
+        self, python_pool: Callable[..., ProcessPool]
+    ) -> None:
+        pool = python_pool(2)
+        assert isinstance(error_of(pool, functions.kind_of, EndsWhenUnpickled()), WorkerDied)
+        items = [EndsWhenUnpickled() if n in (5, 60) else n for n in range(100)]
+        answers = pool.map(functions.kind_of, items, on_error="return")
+        died = [n for n, answer in enumerate(answers) if isinstance(answer, WorkerDied)]
+        assert died == [5, 60]
+        assert answers[6:60] == ["builtins.int"] * 54
+
+    def test_the_same_error_is_not_given_to_another(
+        self, python_pool: Callable[..., ProcessPool]
+    ) -> None:
+        class Named:
+            def __init__(self, name: str) -> None:
+                self.name = name
+
+            def __reduce__(self) -> Any:
+                raise ValueError(self.name)
+
+        pool = python_pool(2)
+        items = [Named(str(n)) if n % 2 else n for n in range(300)]
+        answers = pool.map(functions.same, items, on_error="return")
+        assert [str(answer) for answer in answers] == [str(n) for n in range(300)]
+
+    def test_a_function_that_cannot_be_sent(self, python_pool: Callable[..., ProcessPool]) -> None:
+        pool = python_pool()
+        lock = threading.Lock()
+        with pytest.raises(TypeError, match="pickle"):
+            pool.call(lambda: lock)
+        assert pool.call(functions.inc, 1) == 2
+
+    def test_a_function_that_cannot_be_loaded_there(
+        self, python_pool: Callable[..., ProcessPool]
+    ) -> None:
+        pool = python_pool()
+        pid = pool.call(functions.pid)
+        bad = RaisesWhenUnpickled()
+        error = error_of(pool, lambda x: (x, bad), 1)
+        assert "not here" in str(error)
+        assert pool.call(functions.pid) == pid
+
+
+class TestResults:
+    @pytest.mark.parametrize(
+        ("name", "says"),
+        [
+            ("Unpicklable", "I stay here"),
+            ("ExitsWhenPickled", "no pickling"),
+            ("RaisesWhenUnpickled", "not here"),
+            ("ExitsWhenUnpickled", "5"),
+        ],
+    )
+    def test_the_bad_one_alone(
+        self, python_pool: Callable[..., ProcessPool], name: str, says: str
+    ) -> None:
+        pool = python_pool(2)
+        pool.wait_ready()
+        pids = {worker.pid for worker in pool.snapshot().workers}
+        error = error_of(pool, functions.make, name)
+        assert says in str(error)
+        assert error.__notes__
+        names = [name if n % 40 == 7 else "Unknown" for n in range(200)]
+        answers = pool.map(functions.make, names, on_error="return")
+        for n, answer in enumerate(answers):
+            assert type(answer) is (type(error) if n % 40 == 7 else KeyError)
+        assert {worker.pid for worker in pool.snapshot().workers} == pids
+
+    def test_a_hundred_in_a_row(self, python_pool: Callable[..., ProcessPool]) -> None:
+        pool = python_pool()
+        pid = pool.call(functions.pid)
+        for name in ("Unpicklable", "ExitsWhenUnpickled"):
+            answers = pool.map(functions.make, [name] * 100, on_error="return")
+            assert len({str(answer) for answer in answers}) == 1
+        assert pool.call(functions.pid) == pid
+
+    def test_one_that_ends_the_worker_when_it_is_pickled(
+        self, python_pool: Callable[..., ProcessPool]
+    ) -> None:
+        pool = python_pool(2)
+        with pytest.raises(WorkerDied, match="exited with status 6"):
+            pool.call(functions.make, "EndsWhenPickled")
+        names = ["EndsWhenPickled" if n in (5, 60) else "Unknown" for n in range(100)]
+        answers = pool.map(functions.make, names, on_error="return")
+        assert [n for n, a in enumerate(answers) if isinstance(a, WorkerDied)] == [5, 60]
+        assert sum(isinstance(answer, KeyError) for answer in answers) == 98
+
+
+def test_callbacks_that_raise_harm_nobody(
+    python_pool: Callable[..., ProcessPool], caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = python_pool()
+    called = []
+    for error in (ValueError("a"), SystemExit(3), KeyboardInterrupt(), GeneratorExit()):
+
+        def callback(_: object, error: BaseException = error) -> None:
+            called.append(error)
+            raise error
+
+        future = pool.submit(functions.inc, 1)
+        future.add_done_callback(callback)
+        assert future.result() == 2
+        assert pool.submit(functions.inc, 2).result() == 3
+    eventually(lambda: len(called) == 4)
+    assert pool.map(functions.inc, [1]) == [2]
+
+
+def test_a_script_that_fails_shows_where() -> None:
+    done = run_python("""
+        from processpool import ProcessPool
+        def fail(x):
+            return 1 / x
+        with ProcessPool.from_dict({"worker": {"kind": "python"}}) as pool:
+            pool.map(fail, [1, 0])
+    """)
+    assert done.returncode == 1
+    assert done.stderr.count("ZeroDivisionError: division by zero") == 2
+    assert 'File "<string>", line 4, in fail' in done.stderr
