@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+MATRIX := 7.1 7.3 6.29
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
@@ -13,11 +14,11 @@ export PIP_ROOT_USER_ACTION := ignore
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint format bench schema clean
+.PHONY: help venv demo test slow lint format bench schema screenshot test-matrix clean
 
 help:  ## Say what there is
 	@echo "make TARGET, where TARGET is:"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 
 venv: $(VENV)/.installed-dev  ## Make .venv with everything that development takes
 
@@ -31,6 +32,9 @@ ifneq ($(NOTEBOOKS),)
 		-W default --override-ini timeout=600 $(NOTEBOOKS)
 endif
 
+slow: $(VENV)/.installed-dev  ## Run the tests that take long
+	$(BIN)/python -m pytest -m slow
+
 lint: $(VENV)/.installed-dev  ## Check style, formatting and types
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
@@ -42,6 +46,17 @@ format: $(VENV)/.installed-dev  ## Sort the imports and format the code
 
 bench: $(VENV)/.installed-bench  ## Compare with raw pipes and with other pools; prints ratios
 	$(BIN)/python -m benchmarks
+
+screenshot: $(VENV)/.installed-dev  ## Take the pictures of the widget anew, light and dark
+	$(BIN)/python -m tests.browser.screenshot
+
+test-matrix: $(MATRIX:%=test-kernel-%)  ## Test the widget in a browser with older kernels
+
+test-kernel-%: | $(BIN)/python
+	$(BIN)/python -m venv $(VENV)/kernel-$*
+	$(VENV)/kernel-$*/bin/python -m pip install --quiet --editable '.[test]'
+	$(VENV)/kernel-$*/bin/python -m pip install --quiet 'ipykernel==$*.*'
+	$(VENV)/kernel-$*/bin/python -m pytest tests/browser
 
 schema: $(VENV)/.installed  ## Write configs/pool.schema.json anew
 	$(BIN)/python -m processpool schema > $(VENV)/pool.schema.json

@@ -478,6 +478,13 @@ class TestDeath:
         assert bench.exited(2, begun=False) == ["send 1 a0"]
         assert bench.scheduler.failures == 0
 
+    def test_an_item_that_ran_out_of_time_is_lost_even_if_it_was_never_read(self) -> None:
+        bench = Bench(min=1, max=1)
+        bench.ready_all()
+        bench.submit(bench.job(timeout=5))
+        assert bench.after(5) == ["kill 1"]
+        assert bench.exited(1, begun=False) == ["lost a0: timeout"]
+
     def test_an_idle_worker_that_dies_costs_nothing(self) -> None:
         bench = Bench(min=2, max=2)
         bench.ready_all()

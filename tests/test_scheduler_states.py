@@ -141,12 +141,11 @@ class SchedulerMachine(RuleBasedStateMachine):
         slot = self.scheduler.slots[worker]
         had = self.sent.pop(worker, [])
         failed_start = failed_start and slot.state in (WorkerState.STARTING, WorkerState.STOPPING)
+        begun = begun and not failed_start
         before = Counter(self.ends)
-        commands = self.scheduler.exited(
-            worker, self.now, failed_start=failed_start, begun=begun and not failed_start
-        )
+        commands = self.scheduler.exited(worker, self.now, failed_start=failed_start, begun=begun)
         lost = [command for command in commands if isinstance(command, Lost)]
-        assert len(lost) == bool(had and begun and not failed_start)
+        assert len(lost) == bool(had and (begun or slot.fate == "timeout"))
         if lost:
             assert items(lost[0].batch) == had[:1]
         if worker in self.leased:

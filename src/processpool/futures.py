@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from concurrent.futures import CancelledError, Future
+from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Any
 
 from processpool.jobs import Batch, Job, Origin, attach
@@ -10,6 +12,8 @@ from processpool.outcome import Outcome
 
 if TYPE_CHECKING:
     from processpool.engine.local import Engine
+
+log = logging.getLogger("processpool")
 
 
 class PoolFuture(Future[Any]):
@@ -108,8 +112,13 @@ class SingleJob(Job):
         future = self._future
         del self._future  # who drops the future shall be rid of its result at once
         future._record = record
-        if record.error is None:
-            future.set_result(record.value)
-        else:
-            future.set_exception(record.error)
+        try:
+            if record.error is None:
+                future.set_result(record.value)
+            else:
+                future.set_exception(record.error)
+        except BaseException:  # a callback called sys.exit(), say: that must not end the pool
+            if current_thread() is main_thread():
+                raise
+            log.exception("a callback of %r raised", future)
 

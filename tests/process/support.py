@@ -141,3 +141,13 @@ def open_fds() -> dict[int, str]:
         with suppress(OSError):
             found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
     return found
+
+
+def has_input(pool: ProcessPool, pid: int, stream: str = "stdout") -> bool:
+    """True if something that the worker wrote to this stream lies in its pipe, unread."""
+    for worker in list(pool._engine.workers.values()):
+        if worker.pid == pid:
+            poller = select.poll()
+            poller.register(getattr(worker.process, stream), select.POLLIN)
+            return bool(poller.poll(0))
+    raise AssertionError(f"the pool has no worker {pid}")

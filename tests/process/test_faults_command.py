@@ -6,13 +6,11 @@ import os
 import random
 import signal
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from processpool import (
-    CodecError,
     ProcessPool,
     ProtocolError,
     RequestTimeout,
@@ -20,7 +18,7 @@ from processpool import (
     WorkerDied,
     events,
 )
-from tests.process.support import Gate, await_exit, eventually, pids, states
+from tests.process.support import Gate, await_exit, eventually, has_input, pids, states
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +43,13 @@ def ask(pool: ProcessPool, way: str, message: str, timeout: float = 60) -> Any:
 @pytest.fixture(params=WAYS)
 def way(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+def the_only_pid(pool: ProcessPool) -> int:
+    """The worker of a pool of one, once it is there alone."""
+    eventually(lambda: [state for state in states(pool) if state != "idle"] == [] and pids(pool))
+    (pid,) = pids(pool)
+    return pid
 
 
 class TestDeath:
@@ -379,53 +384,65 @@ class TestBadFraming:
 
 
 class TestStrayOutput:
-    def test_a_second_answer_is_never_the_next_items(
+    """What comes before the next request is sent can never answer it."""
+
+    @pytest.mark.parametrize(
+        "stray", ["answer('stray')", "answer()", "raw(b'4;la')", "raw(b'bye')", "raw(b'3')"]
+    )
+    def test_after_an_answer(
+        self,
+        make_pool: Callable[..., ProcessPool],
+        way: str,
+        stray: str,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        pool = make_pool()
+        for number in range(5):
+            pid = the_only_pid(pool)
+            assert ask(pool, way, f"answer({number}); {stray}") == str(number)
+            eventually(lambda pid=pid: pid not in pids(pool) or has_input(pool, pid))
+        assert ask(pool, way, "answer('next')") == "next"
+        assert "without a request, and is replaced" in caplog.text
+
+    @pytest.mark.parametrize("way", ["submit", "map"])
+    def test_an_answer_too_many_in_one_write(
         self, make_pool: Callable[..., ProcessPool], way: str
     ) -> None:
         pool = make_pool()
-        told: list[events.Event] = []
-        pool.events(told.append)
-        for number in range(4):
-            assert ask(pool, way, f"answer({number}); answer('stray')") == str(number)
-        assert ask(pool, way, "answer('next')") == "next"
+        two = "raw(b'3;one5;stray')"
+        if way == "submit":
+            futures = [pool.submit(two), *(pool.submit(f"answer({n})") for n in range(3))]
+            got = [future.result(30) for future in futures]
+        else:
+            got = pool.map([two, *(f"answer({n})" for n in range(3))])
+        assert got == ["one", "0", "1", "2"]
 
-    @pytest.mark.parametrize("pause", [0.0005, 0.001, 0.003, 0.05])
-    def test_a_second_answer_a_moment_later(
+    @pytest.mark.parametrize("pause", [0.0005, 0.001, 0.004])
+    def test_an_answer_too_many_while_late_stderr_is_awaited(
         self, make_pool: Callable[..., ProcessPool], way: str, pause: float
     ) -> None:
         pool = make_pool()
-        for number in range(4):
-            message = f"answer({number}); time.sleep({pause}); answer('stray')"
-            assert ask(pool, way, message) == str(number)
-            time.sleep(pause * 2)
+        (pid,) = pids(pool)
+        late = f"answer('one'); time.sleep({pause}); answer('stray')"
+        assert ask(pool, way, late) == "one"
+        eventually(lambda: pid not in pids(pool) or has_input(pool, pid))
         assert ask(pool, way, "answer('next')") == "next"
 
-    def test_bytes_that_are_no_answer_after_one(
-        self, make_pool: Callable[..., ProcessPool], way: str
+    def test_in_the_middle_of_a_pipeline_it_ends_the_worker(
+        self, make_pool: Callable[..., ProcessPool]
     ) -> None:
+        pool = make_pool(worker={"protocol": {"kind": "framed", "pipeline": 4}})
+        got = pool.map([f"answer({n})" for n in range(8)] + ["answer(8); answer('stray')"])
+        assert got == [str(n) for n in range(9)]
+        eventually(lambda: pool.call("answer('next')") == "next")
+
+    def test_an_event_tells_of_it(self, make_pool: Callable[..., ProcessPool]) -> None:
         pool = make_pool()
-        assert ask(pool, way, "answer(1); raw(b'bye')") == "1"
-        got = [_outcome(pool, way) for _ in range(3)]
-        assert got[-1] == "next"
-        assert all(value == "next" or isinstance(value, ProtocolError) for value in got)
-
-    def test_a_worker_that_babbles_while_idle_is_replaced_before_it_is_used(
-        self, make_pool: Callable[..., ProcessPool], gate: Gate
-    ) -> None:
-        pool = make_pool()
-        first = pids(pool)[0]
-        path = str(gate.path)
-        assert pool.submit(f"answer(1); wait({path!r}); raw(b'4;late')").result() == "1"
-        gate.open()
-        await_gone = pool.lease
-        with await_gone() as lease:
-            lease.send("answer('fresh')")
-            assert lease.read_stdout() == "fresh"
-        assert first is not None
-
-
-def _outcome(pool: ProcessPool, way: str) -> object:
-    try:
-        return ask(pool, way, "answer('next')")
-    except (ProtocolError, CodecError) as error:
-        return error
+        told: list[events.Event] = []
+        pool.events(told.append)
+        (pid,) = pids(pool)
+        assert pool.call("answer(1); raw(b'bye')") == "1"
+        eventually(lambda: pid not in pids(pool) or has_input(pool, pid))
+        assert pool.call("answer(2)") == "2"
+        (stray,) = [event for event in told if isinstance(event, events.WorkerWroteUnasked)]
+        assert (stray.pid, stray.output) == (pid, b"bye")

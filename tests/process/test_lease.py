@@ -22,7 +22,7 @@ from processpool import (
     UnexpectedEOF,
     events,
 )
-from tests.process.support import Gate, await_exit, eventually, pids, states
+from tests.process.support import Gate, await_exit, eventually, has_input, pids, states
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -204,7 +204,7 @@ class TestGetting:
             lease.send("first")
             assert lease.read_stdout() == "first"
         first = lease.pid
-        eventually(lambda: _has_input(pool, first))
+        eventually(lambda: has_input(pool, first))
         if use == "lease":
             with pool.lease() as second:
                 second.send("second")
@@ -269,7 +269,7 @@ class TestGivingBack:
         lease.send(f"answer('done'); wait({str(gate.path)!r}); err('late')")
         assert lease.read_stdout() == "done"
         gate.open()
-        eventually(lambda: _has_input(pool, lease.pid, "stderr"))
+        eventually(lambda: has_input(pool, lease.pid, "stderr"))
         lease.release()
         future = pool.submit("answer('next')")
         assert (future.result(), future.stderr) == ("next", "")
@@ -281,7 +281,7 @@ class TestGivingBack:
         lease = pool.lease()
         lease.send("answer('done'); err(b'x' * 1_000_000)")
         assert lease.read_stdout() == "done"
-        eventually(lambda: _has_input(pool, lease.pid, "stderr"))
+        eventually(lambda: has_input(pool, lease.pid, "stderr"))
         lease.release()
         assert pool.submit("answer('next')").result(30) == "next"
 
@@ -427,15 +427,3 @@ class TestFailing:
             with pytest.raises(UnexpectedEOF, match="SIGKILL"):
                 lease.read_stdout()
         assert pool.call("answer(1)") == "1"
-
-
-def _has_input(pool: ProcessPool, pid: int, stream: str = "stdout") -> bool:
-    """True if something the worker wrote lies in its pipe, unread."""
-    import select
-
-    for worker in list(pool._engine.workers.values()):
-        if worker.pid == pid:
-            poller = select.poll()
-            poller.register(getattr(worker.process, stream), select.POLLIN)
-            return bool(poller.poll(0))
-    raise AssertionError(f"no worker {pid}")

@@ -321,7 +321,10 @@ class TestArguments:
         self, python_pool: Callable[..., ProcessPool]
     ) -> None:
         pool = python_pool(2)
-        assert isinstance(error_of(pool, functions.kind_of, EndsWhenUnpickled()), WorkerDied)
+        with pytest.raises(WorkerDied, match="exited with status 5"):
+            pool.call(functions.kind_of, EndsWhenUnpickled())
+        with pytest.raises(WorkerDied, match="exited with status 5"):
+            pool.submit(functions.kind_of, EndsWhenUnpickled()).result()
         items = [EndsWhenUnpickled() if n in (5, 60) else n for n in range(100)]
         answers = pool.map(functions.kind_of, items, on_error="return")
         died = [n for n, answer in enumerate(answers) if isinstance(answer, WorkerDied)]

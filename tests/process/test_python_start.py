@@ -141,7 +141,7 @@ class TestWorld:
         assert pool.call(eval, "__import__('sys').modules['found'].x") == 3
         assert pool.call(eval, "'wave' in __import__('sys').modules")
         assert pool.call(eval, "__import__('sys').path")[0] == str(
-            (pool.config.worker.path[0])  # type: ignore[union-attr]
+            pool.config.worker.path[0]  # type: ignore[union-attr]
         )
 
     def test_the_path_is_that_of_the_pool(self, python_pool: Callable[..., ProcessPool]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
@@ -89,7 +89,7 @@ while data := os.read(0, 65536):
 
 
 class TestWorkersThatDoNotRead:
-    NEVER = ["python", "-IS", "-c", "import time; time.sleep(1000)"]
+    NEVER: ClassVar[list[str]] = ["python", "-IS", "-c", "import time; time.sleep(1000)"]
 
     @pytest.mark.parametrize("way", ["call", "submit", "map"])
     def test_only_its_own_request_waits(
@@ -98,14 +98,13 @@ class TestWorkersThatDoNotRead:
         pool = make_pool(self.NEVER, timeouts={"request": 0.3}, worker=BYTES)
         first = pids(pool)
         big = bytes(3 * MIB)
+        ask: dict[str, Callable[[], Any]] = {
+            "call": lambda: pool.call(big),
+            "submit": lambda: pool.submit(big).result(30),
+            "map": lambda: pool.map([big]),
+        }
         with pytest.raises(RequestTimeout):
-            match way:
-                case "call":
-                    pool.call(big)
-                case "submit":
-                    pool.submit(big).result(30)
-                case _:
-                    pool.map([big])
+            ask[way]()
         eventually(lambda: pids(pool) and pids(pool) != first)
 
     def test_a_submit_returns_at_once(self, make_pool: Callable[..., ProcessPool]) -> None:

@@ -77,7 +77,7 @@ def test_resources_are_read_of_a_few_workers_at_a_time() -> None:
     feed = Feed()
     workers = [worker(number) for number in range(1, 26)]
     feed.take(pool(*workers))
-    looks = [feed.next_looks() for _ in range(3)]
+    looks = [feed.next_looks() for _ in range(-(-len(workers) // LOOKS))]
     assert all(len(look) == LOOKS for look in looks)
     assert frozenset().union(*looks) == {worker.id for worker in workers}
 

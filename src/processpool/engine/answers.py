@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from processpool.engine.local import Engine
     from processpool.engine.worker import Worker
     from processpool.jobs import Batch
+    from processpool.scheduling.commands import Command
 
 WEIGH_EVERY = 1.0
 """Seconds between two looks at a worker's memory, both after an answer of its."""
@@ -39,19 +40,19 @@ class Reader:
         """Something can be read from the stdout of a busy worker."""
         engine = self._engine
         with worker.io:
-            if worker.closed:
+            if worker.closed or worker.unasked:
                 return
             answers = worker.receive()
             if worker.stderr.read():
                 engine.loop.post(partial(self.on_stderr, worker))
-        if answers and worker.lingers and engine.scheduler.policy.window == 1:
+        if answers and worker.id in self._held:  # more than it was asked for
+            self.complete(worker, self._held.pop(worker.id)[0] + answers)
+        elif answers and worker.lingers and engine.scheduler.policy.window == 1:
             self._held[worker.id] = answers, worker.stderr.received
             engine.loop.later(LINGER, partial(self.release_held, worker))
         elif answers:
-            self.complete(worker, answers)
-        if worker.asks_for_split():
-            engine.decide(lambda now: engine.scheduler.send_singly(worker.id, now))
-        elif worker.fault() is not None:
+            self.complete_all(worker, answers)
+        if worker.fault() is not None:
             engine.decide(lambda _: engine.scheduler.kill(worker.id, "protocol"))
         elif worker.ended:
             with engine.lock:
@@ -87,6 +88,15 @@ class Reader:
         worker.lingered(late=worker.stderr.received > before)
         self.complete(worker, answers)
 
+    def complete_all(self, worker: Worker, answers: list[Any]) -> None:
+        """As `complete`; between two runs of answers the worker has refused to take a batch."""
+        engine = self._engine
+        for number, run in enumerate(worker.runs(answers)):
+            if number:
+                engine.decide(lambda now: engine.scheduler.send_singly(worker.id, now))
+            if run:
+                self.complete(worker, run)
+
     def complete(self, worker: Worker, answers: list[Any]) -> None:
         """Answers have come: see whose they are, let the worker go on, and hand them over."""
         engine = self._engine
@@ -96,7 +106,12 @@ class Reader:
         with engine.changed:
             slot = engine.scheduler.slots[worker.id]
             since = slot.since
-            done, commands = engine.scheduler.answered(worker.id, len(values), now, failed)
+            surplus = len(values) - slot.load
+            commands: list[Command] = []
+            if surplus > 0 or (not surplus and not worker.is_clean):
+                commands = engine.scheduler.kill(worker.id, "wrote unasked")
+            done, more = engine.scheduler.answered(worker.id, len(values), now, failed)
+            commands += more
             if not slot.load:
                 engine.hands.unwatch(worker)
             engine.hands.enqueue(commands)
@@ -110,12 +125,10 @@ class Reader:
             end = begin + len(batch)
             self._hand_out(batch, values[begin:end], origin)
             begin = end
-        if not slot.load and not worker.is_clean and worker.fault() is None:
-            engine.news.report_stray(worker, worker.unfinished().raw or b"")
-            engine.decide(lambda _: engine.scheduler.kill(worker.id, "wrote unasked"))
         if begin < len(values):
             engine.news.report_stray(worker, repr(values[begin]).encode())
-            engine.decide(lambda _: engine.scheduler.kill(worker.id, "wrote unasked"))
+        elif not slot.load and not worker.is_clean:
+            engine.news.report_stray(worker, worker.unfinished().raw or b"")
         if engine.scheduler.policy.recycle_memory is not None:
             self._weigh(worker, now)
 

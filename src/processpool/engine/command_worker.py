@@ -6,6 +6,7 @@ import fcntl
 import os
 import struct
 import termios
+from collections import deque
 from contextlib import suppress
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
@@ -37,8 +38,14 @@ class CommandWorker(Worker):
         self._whole = framing.whole
         self._decode = codec.decode
         self._last_request = 0
+        self._open: deque[Batch] = deque()
+        """Batches that it was sent, the last of their items not answered yet."""
+        self._answered = 0
+        """Answers that have come to items of these."""
 
     def _stage_batch(self, batch: Batch) -> None:
+        self._forget_answered()
+        self._open.append(batch)
         self._stage(list(chain.from_iterable(batch.payloads)))
 
     def _stage_one(self, payload: tuple[bytes, ...], task: Task | None) -> None:
@@ -70,7 +77,9 @@ class CommandWorker(Worker):
 
     def feed(self, data: bytes) -> list[bytes]:
         """The answers that these bytes complete."""
-        return self.framing.feed(data)
+        answers = self.framing.feed(data)
+        self._answered += len(answers)
+        return answers
 
     def only_answer(self, data: bytes) -> Any:
         """The value of an answer, or a `Reply`, if these bytes are one whole answer."""
@@ -109,12 +118,27 @@ class CommandWorker(Worker):
         return self.framing.error is None and self.framing.is_clean
 
     def has_begun(self) -> bool:
-        """False if a worker that is dead has read nothing of its last request."""
-        if self.process.stdin < 0 or not self._last_request:
+        """False if a worker that is dead has read nothing of what it has not answered."""
+        if self.process.stdin < 0:
             return True
+        self._forget_answered()
+        if self.outbox and not self._open:
+            return False
+        sent = self._open_bytes() if self._open else self._last_request
         answer = fcntl.ioctl(self.process.stdin, termios.FIONREAD, b"\0" * 4)
         unread: int = struct.unpack("i", answer)[0]
-        return unread + sum(map(len, self._unsent)) < self._last_request
+        return not sent or unread + sum(map(len, self._unsent)) < sent
+
+    def _forget_answered(self) -> None:
+        while self._open and self._answered >= len(self._open[0]):
+            self._answered -= len(self._open.popleft())
+        if not self._open:
+            self._answered = 0
+
+    def _open_bytes(self) -> int:
+        """The size of all requests that it was sent and has not answered."""
+        payloads = chain.from_iterable(batch.payloads for batch in self._open)
+        return sum(sum(map(len, payload)) for payload in islice(payloads, self._answered, None))
 
     def fault(self) -> ProtocolError | None:
         """What is wrong with what it has written, if anything is."""

@@ -47,9 +47,9 @@ def exchange(engine: Engine, request: Request, timeout: float | None) -> Any:
             SHIELD.leave()  # an interrupt that was held back is raised here, inside of the try
         value = _ask(worker, payload, task, timeout)
         if value is UNUSUAL:
-            value = _ask_patiently(engine, worker, began, timeout)
-            if not worker.is_clean:
-                engine.lending.discard(worker, "protocol", handled=1)
+            value, *surplus = _ask_patiently(engine, worker, began, timeout)
+            if surplus or not worker.is_clean:
+                _replace(engine, worker, surplus)
                 return _unwrap(worker, value, began)
     except BaseException:
         if worker is not None:
@@ -64,6 +64,13 @@ def exchange(engine: Engine, request: Request, timeout: float | None) -> Any:
     if type(value) is Reply:
         return _unwrap(worker, value, began)
     return value
+
+
+def _replace(engine: Engine, worker: Worker, surplus: list[Any]) -> None:
+    """The worker has answered, and then wrote more: it gets no other request."""
+    stray = repr(surplus[0]).encode() if surplus else worker.unfinished().raw or b""
+    engine.news.report_stray(worker, stray)
+    engine.lending.discard(worker, "wrote unasked", handled=1)
 
 
 def _tell(engine: Engine, worker: Worker, began: float) -> None:
@@ -94,14 +101,16 @@ def _ask(worker: Worker, payload: Any, task: Task | None, timeout: float | None)
     return worker.only_answer(read(worker.stdout, SMALL_READ))
 
 
-def _ask_patiently(engine: Engine, worker: Worker, began: float, timeout: float | None) -> Any:
-    """Wait for the answer to what was sent, whatever else happens."""
+def _ask_patiently(
+    engine: Engine, worker: Worker, began: float, timeout: float | None
+) -> list[Any]:
+    """Wait for the answer to what was sent, whatever else happens; with what came after it."""
     answers = worker.early_answers()
     if not answers:
         answers = _await_answer(worker, None if timeout is None else began + timeout)
     if not answers:
         raise _failure(engine, worker, began)
-    return worker.decode(answers)[0][0]
+    return worker.decode(answers)[0]
 
 
 def _unwrap(worker: Worker, reply: Any, began: float) -> Any:
@@ -139,7 +148,7 @@ def _failure(engine: Engine, worker: Worker, began: float) -> BaseException:
             _ends(worker, DUMP_GRACE)
     elif not _ends(worker, CLOSED_STDOUT_GRACE):
         fate = "closed stdout"
-    elif fate is None and not worker.has_begun():
+    elif fate is None and not worker.has_begun() and not worker.died_loading():
         return NotBegun()
     reply = worker.unfinished()
     seconds = monotonic() - began

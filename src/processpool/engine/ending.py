@@ -59,7 +59,7 @@ class Undertaker:
         with engine.lock:
             engine.hands.abandon_pipes(worker)
             slot = engine.scheduler.slots[worker.id]
-            failed_start = _is_failed_start(slot, exitcode, begun)
+            failed_start = _is_failed_start(slot, exitcode, begun or worker.died_loading())
         if failed_start:
             limit = engine.scheduler.policy.start or 0.0
             error = failures.start_failed(worker, slot.fate, engine.command, limit)
@@ -78,12 +78,14 @@ class Undertaker:
     def _take_last_answers(self, worker: Worker) -> bool:
         """Deliver what it had still written; False if it had not begun its next item."""
         engine = self._engine
+        with engine.lock:
+            engine.scheduler.ended(worker.id)
         with worker.io:
             answers = worker.drain()
             begun = worker.has_begun()
         engine.reader.release_held(worker)
         if answers and engine.scheduler.slots[worker.id].load:
-            engine.reader.complete(worker, answers)
+            engine.reader.complete_all(worker, answers)
         return begun
 
     def _lose(self, worker: Worker, lost: Lost | Retry, now: float) -> None:

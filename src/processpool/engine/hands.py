@@ -47,6 +47,7 @@ class Hands:
                 worker = self._engine.workers[command.worker]
                 worker.outbox.append(command.batch)
                 if command.worker not in self._watched:
+                    worker.unasked = True
                     self._watch(worker)
 
     def carry_out(self, commands: list[Command]) -> None:
@@ -76,8 +77,14 @@ class Hands:
         if worker is None:
             return
         with worker.io:
-            if worker.closed or worker.flush():
+            stray = worker.stray_output() if worker.unasked else b""
+            worker.unasked = False
+            if not stray and (worker.closed or worker.flush()):
                 return
+        if stray:
+            self._engine.news.report_stray(worker, stray)
+            self._engine.decide(lambda _: self._engine.scheduler.kill(worker.id, "wrote unasked"))
+            return
         with self._engine.lock, suppress(OSError):
             if not worker.closed:
                 handler = partial(self._on_writable, worker)

@@ -151,6 +151,7 @@ class Lending:
         """A borrowed or leased worker cannot be used again: it is replaced."""
         with self._engine.lock:
             worker.borrowed = False
+            handled, worker.calls = handled + worker.calls, 0
             commands = self._engine.scheduler.kill(worker.id, fate, handled)
         self._engine.hands.carry_out(commands)
         self._engine.undertaker.bury_later(worker)

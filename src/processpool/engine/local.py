@@ -400,6 +400,9 @@ class Engine:
         for command in commands:
             if type(command) is Drop:
                 self.hands.drop(command.batch, PoolState.CLOSED)
+        for slot in self.scheduler.slots.values():  # there are none, unless this thread failed
+            for batch in slot.inflight:
+                self.hands.drop(batch, PoolState.CLOSED)
         self._guard.close()
         self.loop.close()
         _live.discard(self)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from threading import current_thread, main_thread
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from processpool import events
+from processpool.engine.raised import in_words
 from processpool.snapshot import Failure
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ class News:
         """Keep an error for the displays, as the last one."""
         self.last_failure = Failure(
             monotonic(),
-            f"{type(error).__name__}: {error}",
+            in_words(error),
             number,
             None if worker is None else worker.pid,
             "" if worker is None else worker.stderr.tail,
@@ -56,6 +58,10 @@ class News:
             try:
                 callback(event)
             except Exception:
+                log.exception("an event callback raised")
+            except BaseException:  # it called sys.exit(), say: that must not end the pool
+                if current_thread() is main_thread():
+                    raise
                 log.exception("an event callback raised")
 
     def report_stray(self, worker: Worker, output: bytes) -> None:

@@ -9,6 +9,7 @@ import os
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from processpool.engine.stderr import StderrLog
 from processpool.snapshot import PoolSnapshot, WorkerSnapshot
 from processpool.states import WorkerState
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from processpool.scheduling.slot import Slot
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_BUSY, _LEASED = WorkerState.BUSY, WorkerState.LEASED
+_NO_LOG = StderrLog(-1)
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -63,12 +66,14 @@ def take_snapshot(
 
 
 def _freeze(slot: Slot, worker: Worker | None, now: float) -> WorkerSnapshot:
-    busy = slot.state is WorkerState.BUSY and bool(slot.inflight)
-    working = busy or slot.state is WorkerState.LEASED
+    state = slot.state
+    busy = state is _BUSY and bool(slot.inflight)
+    working = busy or state is _LEASED
+    log = _NO_LOG if worker is None else worker.stderr
     return WorkerSnapshot(
         slot.id,
         None if worker is None else worker.pid,
-        slot.state,
+        state,
         slot.inflight[0].start if busy else None,
         now - slot.since if working else None,
         slot.load,
@@ -77,8 +82,8 @@ def _freeze(slot: Slot, worker: Worker | None, now: float) -> WorkerSnapshot:
         slot.failed,
         None,
         None,
-        "" if worker is None else worker.stderr.tail,
-        0 if worker is None else worker.stderr.received,
+        log.tail if log.received else "",
+        log.received,
         None if worker is None else worker.progress,
     )
 

@@ -89,7 +89,6 @@ class PythonWorker(Worker):
         self._wanted = 0
         """Bytes until the frame that has begun is whole."""
         self._received = 0
-        self._wants_split = False
         self._sent_long = False
 
     def told(self, what: bytes) -> None:
@@ -262,6 +261,10 @@ class PythonWorker(Worker):
                 self.progress = None
                 self._settle(count)
                 frames.append((kind, count, data[body:at]))
+            elif kind == layout.SPLIT:
+                self._batches.popleft()
+                self._answered = 0
+                frames.append((kind, 0, b""))
             else:
                 self._note(kind, count, data[body:at])
         if at < end:
@@ -294,10 +297,6 @@ class PythonWorker(Worker):
         if kind == layout.PLACES:
             for at in range(0, len(body), PLACE.size):
                 self._inbox.free(*PLACE.unpack_from(body, at))
-        elif kind == layout.SPLIT:
-            self._wants_split = True
-            self._batches.popleft()
-            self._answered = 0
         elif kind == layout.PROGRESS:
             self.progress = loads(body)
         elif kind == layout.LOG:
@@ -404,13 +403,18 @@ class PythonWorker(Worker):
 
     @property
     def is_clean(self) -> bool:
-        """True if nothing of an unfinished frame has arrived."""
-        return not self._buffer
+        """Always: frames that are no answers come at any time, and the rest of one will."""
+        return True
 
-    def asks_for_split(self) -> bool:
-        """True, once, if it could not read a batch and wants its items one by one."""
-        wanted, self._wants_split = self._wants_split, False
-        return wanted
+    def runs(self, answers: list[Frame]) -> list[list[Frame]]:
+        """The frames, cut where it could not read a batch and wants its items one by one."""
+        runs: list[list[Frame]] = [[]]
+        for frame in answers:
+            if frame[0] == layout.SPLIT:
+                runs.append([])
+            else:
+                runs[-1].append(frame)
+        return runs
 
     # -- the end ---------------------------------------------------------------------------------
 

@@ -24,6 +24,14 @@ class RemoteTraceback(Exception):  # noqa: N818 - it is no error, but where one 
         return f'\n"""\n{self.tb}"""'
 
 
+def in_words(error: BaseException) -> str:
+    """An error's class and message."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except BaseException:  # its own code runs here
+        return f"{type(error).__name__} (its message cannot be shown)"
+
+
 def add_note(error: BaseException, note: str) -> None:
     """Add a note to an exception, if its class lets it."""
     with suppress(Exception):
@@ -36,8 +44,11 @@ def rebuild(raised: Raised) -> BaseException:
     error = _load(pickled) or RemoteError(f"{name}: {message}")
     if isinstance(error, RemoteError):
         error.type_name = name
-    error.__context__ = _load(cause)
-    error.__cause__ = RemoteTraceback(text)
+    try:
+        error.__context__ = _load(cause)
+        error.__cause__ = RemoteTraceback(text)
+    except Exception:  # its class lets nothing be set
+        return rebuild((None, name, message, text, cause))
     return error
 
 

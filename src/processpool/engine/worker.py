@@ -63,6 +63,8 @@ class Worker(ABC):
         """Answers for which late stderr is still awaited; `ALWAYS` once some has come late."""
         self.calls = 0
         """Calls it has answered since the scheduler was last told."""
+        self.unasked = False
+        """True from its first batch until that is written: what it has said by then is stray."""
         self.unheard = False
         """True if it wrote to stderr while it was leased, and nobody may have read all of it."""
         self.borrowed = False
@@ -142,9 +144,9 @@ class Worker(ABC):
     def has_begun(self) -> bool:
         """Of a worker that is dead: False if it surely had not begun its first open item."""
 
-    def asks_for_split(self) -> bool:
-        """True, once, if it could not read a batch and wants its items one by one."""
-        return False
+    def runs(self, answers: list[Any]) -> list[list[Any]]:
+        """The answers, cut where it could not read a batch and wants its items one by one."""
+        return [answers]
 
     def died_loading(self) -> bool:
         """Of a worker that is dead: True if a batch killed it before any item of it began."""

@@ -45,6 +45,9 @@ SURPLUS_LINGER = 1.0
 """Seconds that a worker beyond `spare` waits for the next burst before it is retired."""
 DUMP_GRACE = 0.1
 """Seconds that a worker has to write down where its threads are."""
+_COSTS_AN_ITEM = ("timeout", "protocol", "closed stdout")
+"""Fates of a worker that its first item shares, though it may not have been read: a second worker
+would come to the same end, and a third."""
 
 
 class Scheduler:
@@ -245,6 +248,12 @@ class Scheduler:
             out += self._replace_expiring(now)
         return out + self._assign(now)
 
+    def ended(self, worker: int) -> None:
+        """A worker's process is gone, and its last answers are to come: it gets nothing more."""
+        slot = self.slots[worker]
+        if slot.state is WorkerState.BUSY:
+            self._leave(slot, None)
+
     def exited(
         self,
         worker: int,
@@ -274,7 +283,7 @@ class Scheduler:
             slot.inflight.extendleft(reversed(_singles(slot.inflight.popleft())))
         elif singly:
             begun = True
-        out = self._give_up_items(slot, begun, now)
+        out = self._give_up_items(slot, begun or slot.fate in _COSTS_AN_ITEM, now)
         if self._overdue:
             out += self._drop_queue()
         if failed_start:
@@ -574,7 +583,7 @@ class Scheduler:
         slot.deadline = None
         return [Kill(slot.id)]
 
-    def _leave(self, slot: Slot, fate: str) -> None:
+    def _leave(self, slot: Slot, fate: str | None) -> None:
         self._move(slot, WorkerEvent.STOPPED)
         if slot.expiring:
             self._expiring -= 1

@@ -25,7 +25,7 @@ Frame = dict[str, Any]
 
 HEARTBEAT = 1.0
 """Seconds between two frames if nothing happens."""
-LOOKS = 10
+LOOKS = 6
 """Workers whose CPU time and memory are read at each look."""
 
 

@@ -30,6 +30,8 @@ LETTERS = {
     WorkerState.STOPPING: "e",
 }
 
+_BUSY = WorkerState.BUSY
+
 Run = tuple[int, str]
 """How many columns in a row, and what each of them says."""
 
@@ -102,7 +104,7 @@ class Lanes:
         if worker.failed > before.failed:
             return LOST
         # What every busy worker goes through, four times a second: no calls.
-        if worker.state is WorkerState.BUSY and before.state is WorkerState.BUSY:
+        if worker.state is _BUSY and before.state is _BUSY:
             same = worker.handled == before.handled and worker.item == before.item
             return GOES_ON if same else BEGAN
         return LETTERS[worker.state]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from processpool.printable import printable
@@ -28,6 +29,7 @@ LABELLED_LANES = 24
 ERROR_LINES = 20
 ERROR_WIDTH = 2000
 _TENTHS = 1
+_WORDS = {str(state): state for state in WorkerState}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def render(snapshot: PoolSnapshot, figures: Figures, shown: Collection[int] = ()
     return {
         "name": snapshot.name,
         "state": str(snapshot.state),
-        "workers": {str(state): counts[state] for state in WorkerState},
+        "workers": {word: counts[state] for word, state in _WORDS.items()},
         "size": [snapshot.min, snapshot.max],
         "queued": snapshot.queued,
         "running": snapshot.running,
@@ -83,7 +85,7 @@ def _row(worker: WorkerSnapshot, figures: Figures, now: float) -> list[Any]:
     cpu = figures.cpu.get(worker.id)
     return [
         worker.pid,
-        str(worker.state),
+        worker.state.value,
         worker.item,
         since,
         worker.handled,
@@ -118,6 +120,7 @@ def _map(run: MapSnapshot, now: float) -> list[Any]:
     ]
 
 
+@lru_cache(maxsize=4)
 def _error(failure: Failure) -> State:
     return {
         "at": round(failure.at, _TENTHS),

@@ -1,0 +1,76 @@
+"""What is left of a pool in a notebook that was run and saved without a browser."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytest
+
+nbformat = pytest.importorskip("nbformat")
+nbconvert = pytest.importorskip("nbconvert", reason="pip install -e '.[test]'")
+
+CELLS = (
+    """
+from processpool import ProcessPool
+pool = ProcessPool.from_dict({
+    "name": "saved",
+    "worker": {"kind": "command", "command": ["cat"], "protocol": "lines"},
+    "size": {"min": 2, "max": 2},
+}).open()
+pool
+""",
+    'pool.map(["a", "b", "c"], progress="letters")',
+    "print(pool)",
+    "pool.close()",
+    "pool",
+)
+
+
+@pytest.fixture(scope="module")
+def saved() -> Any:
+    """The notebook, run to its end by a kernel that nobody looks at."""
+    from nbconvert.preprocessors import ExecutePreprocessor
+
+    cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    runner = ExecutePreprocessor(timeout=100, kernel_name="python3", store_widget_state=False)
+    with warnings.catch_warnings():  # those of the libraries are not ours to mend
+        warnings.simplefilter("ignore")
+        runner.preprocess(notebook)
+    return notebook
+
+
+def outputs(notebook: Any, cell: int) -> list[Any]:
+    return list(notebook.cells[cell].outputs)
+
+
+def test_the_output_is_the_final_table(saved: Any) -> None:
+    (output,) = outputs(saved, 0)
+    assert set(output.data) == {"text/html", "text/plain"}
+    assert "closed · 3 done · 0 failed" in output.data["text/plain"]
+    assert output.data["text/html"].count("<tr>") == 3
+
+
+def test_a_closed_pool_still_shows_its_table(saved: Any) -> None:
+    (output,) = outputs(saved, 4)
+    assert "closed · 3 done · 0 failed" in output.data["text/html"]
+    assert output.data["text/plain"] == "<ProcessPool 'saved', closed; 3 done>"
+
+
+def test_the_widget_has_the_progress_bar(saved: Any) -> None:
+    (output,) = outputs(saved, 1)
+    assert output.output_type == "execute_result"
+
+
+def test_a_printed_pool_is_one_line(saved: Any) -> None:
+    (output,) = outputs(saved, 2)
+    assert output.text.startswith("<ProcessPool 'saved', open: 2 workers")
+    assert output.text.count("\n") == 1
+
+
+@pytest.mark.parametrize("kind", ["HTMLExporter", "MarkdownExporter"])
+def test_the_table_is_in_what_nbconvert_makes(saved: Any, kind: str) -> None:
+    body, _ = getattr(nbconvert, kind)().from_notebook_node(saved)
+    assert "closed · 3 done · 0 failed" in body
+    assert '<th scope="row">' in body
