@@ -18,7 +18,7 @@ export PIP_ROOT_USER_ACTION := ignore
 
 help:  ## Say what there is
 	@echo "make TARGET, where TARGET is:"
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 venv: $(VENV)/.installed-dev  ## Make .venv with everything that development takes
 

@@ -349,6 +349,16 @@ class TestLeases:
         assert bench.release(1, handled=3) == ["send 1 a0 a1"]
         assert bench.scheduler.slots[1].handled == 3
 
+    def test_one_beyond_spare_goes_when_it_is_released(self) -> None:
+        bench = Bench(min=0, max=3, spare=1)
+        for _ in range(3):
+            bench.lease()
+        bench.ready_all()
+        assert bench.release(1) == []
+        assert bench.release(2) == ["stop 2"]
+        bench.submit(bench.job(), 9)
+        assert bench.release(3) == ["send 3 a1"]
+
     def test_a_call_takes_only_what_nobody_waits_for(self) -> None:
         bench = Bench(min=1, max=1)
         assert bench.take() is None

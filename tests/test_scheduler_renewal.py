@@ -101,6 +101,14 @@ class TestTakingBack:
         words = bench._done(bench.scheduler.taken_back(holder, unbegun, bench.now))
         assert words[0].startswith(f"send {other} ")
 
+    def test_an_item_behind_another_is_a_reason_to_start_a_worker(self) -> None:
+        bench = settings(min=1, max=2, window=4, takes_back=True)
+        bench.ready_all()
+        bench.submit(bench.job())
+        bench.submit(bench.job())
+        assert bench.start_all() == [2]
+        assert bench.ready(2) == ["take back 1"]
+
     def test_a_batch_that_cannot_be_read_goes_item_by_item(self) -> None:
         bench = settings(min=1, max=1, window=8)
         bench.ready_all()

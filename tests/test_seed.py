@@ -22,7 +22,7 @@ from processpool import (
     WorkerStartFailed,
     events,
 )
-from tests.process.support import await_exit, eventually, is_gone, pids
+from tests.process.support import await_exit, is_gone, pids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,7 +73,7 @@ class TestRequests:
             assert request.read_stdout() == md5(message)
             request.release()
             assert pool.num_running == 2 - left
-        eventually(lambda: pool.num_unassigned == 2, "no more than the spare ones stay")
+            assert pool.num_unassigned == min(left + 1, 2), "no more than the spare ones stay"
 
     def test_a_pool_that_is_exhausted(self, make: Callable[..., ProcessPool]) -> None:
         pool = make(1, 3)
@@ -105,16 +105,13 @@ class TestRequests:
 
     def test_an_answer_that_was_not_read_is_dropped(self, make: Callable[..., ProcessPool]) -> None:
         pool = make()
-        workers = pids(pool)
-        pool.lease().__enter__().send("log Error 1")
         request = pool.lease()
-        request.send("log Error 2")
+        request.send("log Error 1")
         request.release()
         with pool.lease() as request:
             request.send("Testing 1")
             assert request.read_stdout() == md5("Testing 1")
             assert request.read_stderr() == ""
-        assert len(workers) == 1
 
     def test_a_long_message(self, make: Callable[..., ProcessPool]) -> None:
         with make().lease() as request:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import CancelledError, Future
+from concurrent.futures._base import PENDING
 from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Any
 
@@ -42,11 +43,14 @@ class PoolFuture(Future[Any]):
         return self._record.stderr if self._record else ""
 
     def cancel(self) -> bool:
-        """Cancel it, if no worker has it yet.
+        """Cancel it, if it has not begun.
 
         Returns:
             True if it is cancelled and will never run; False if it runs, or has ended.
         """
+        if self.running() and self._engine.recall(self._job):
+            with self._condition:
+                self._state = PENDING  # a worker was given it, and has never seen it
         if not super().cancel():
             return False
         self._engine.cancel(self._job, kill=False)
@@ -99,7 +103,7 @@ class SingleJob(Job):
 
     def drop(self, batch: Batch, error: BaseException | None) -> None:
         """It never started."""
-        if self.begin():
+        if not self.recalled and self.begin():
             error = error or CancelledError("it was ended before it started")
             self._settle(attach(Outcome(index=0, error=error, attempts=0)))
 

@@ -115,7 +115,7 @@ def _stdout_of(reply: Reply) -> str:
 class Job(ABC):
     """Where answers go. The pool calls `begin` under its lock, everything else outside of it."""
 
-    __slots__ = ("cancelled", "number", "queued", "task", "timeout", "window")
+    __slots__ = ("cancelled", "number", "queued", "recalled", "task", "timeout", "window")
 
     def __init__(self, timeout: float | None, number: int = 0) -> None:
         self.number = number
@@ -128,6 +128,8 @@ class Job(ABC):
         """Items of this job that a worker may have at a time; None for what the pool says."""
         self.cancelled = False
         """Set by the scheduler: what has not started never starts."""
+        self.recalled = False
+        """Set when its one item was taken back, from a worker or from the queue, for good."""
         self.queued = 0
         """Kept by the scheduler: how many items of this job wait in the queue."""
 

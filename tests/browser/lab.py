@@ -216,7 +216,11 @@ class Notebook:
         self.page.wait_for_function(
             f"""argument => {{
                 const pool = document.querySelector(".pp-pool");
-                return pool && ({condition});
+                try {{
+                    return pool && ({condition});
+                }} catch (error) {{
+                    return false;  // something is not there yet
+                }}
             }}""",
             arg=argument,
         )

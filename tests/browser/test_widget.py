@@ -92,7 +92,7 @@ def test_the_keyboard_is_enough(open_notebook: Callable[..., Notebook]) -> None:
     notebook.page.keyboard.press("Enter")
     notebook.await_widget('pool.querySelector(".pp-badge").textContent === "⏸ paused"')
     notebook.await_widget('pool.querySelector("[role=status]").textContent.includes("paused")')
-    assert notebook.widget.get_by_role("button", name="Resume").count() == 1
+    notebook.widget.get_by_role("button", name="Resume").wait_for()
     notebook.interrupt()
 
 

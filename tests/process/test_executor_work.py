@@ -31,15 +31,17 @@ def executor(
     if request.param == "open pool":
         yield python_pool(2).executor()
         return
-    with ProcessPoolExecutor(2) as executor:
-        yield executor
+    executor = ProcessPoolExecutor(2)
+    yield executor
+    executor.kill_workers()
 
 
 @pytest.fixture
 def single() -> Iterator[ProcessPoolExecutor]:
     """An executor with one worker."""
-    with ProcessPoolExecutor(1) as executor:
-        yield executor
+    executor = ProcessPoolExecutor(1)
+    yield executor
+    executor.kill_workers()
 
 
 class Refers:
@@ -110,8 +112,9 @@ class TestMaps:
     def test_submits_at_once_without_being_asked(
         self, executor: PoolExecutor, tmp_path: Path
     ) -> None:
-        results = executor.map(functions.note, [str(tmp_path / "ran")] * 3, "abc")
-        eventually(lambda: len((tmp_path / "ran").read_text()) == 6 if results else None)
+        ran = tmp_path / "ran"
+        results = executor.map(functions.note, [str(ran)] * 3, "abc")
+        eventually(lambda: ran.exists() and len(ran.read_text()) == 6)
         assert list(results) == list("abc")
 
     def test_an_error_comes_in_its_place(self, executor: PoolExecutor) -> None:
@@ -123,8 +126,8 @@ class TestMaps:
             next(results)
 
     def test_a_timeout_holds_for_the_whole(self, executor: PoolExecutor, gate: Gate) -> None:
-        paths = [str(gate.path), str(gate.path)]
-        results = executor.map(functions.wait_at, paths, timeout=0.1)
+        results = executor.map(functions.wait_at, [str(gate.path)], timeout=0.1)
+        gate.await_arrival()
         with pytest.raises(TimeoutError):
             list(results)
         gate.open()

@@ -34,7 +34,9 @@ def saved() -> Any:
 
     cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
     notebook = nbformat.v4.new_notebook(cells=cells)
-    runner = ExecutePreprocessor(timeout=100, kernel_name="python3", store_widget_state=False)
+    runner = ExecutePreprocessor(  # type: ignore[no-untyped-call]
+        timeout=100, kernel_name="python3", store_widget_state=False
+    )
     with warnings.catch_warnings():  # those of the libraries are not ours to mend
         warnings.simplefilter("ignore")
         runner.preprocess(notebook)

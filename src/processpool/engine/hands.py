@@ -29,7 +29,7 @@ from processpool.states import PoolState
 if TYPE_CHECKING:
     from processpool.engine.local import Engine
     from processpool.engine.worker import Worker
-    from processpool.jobs import Batch
+    from processpool.jobs import Batch, Job
 
 
 class Hands:
@@ -67,7 +67,7 @@ class Hands:
                 case Kill(number):
                     self._signal(number, signal.SIGKILL)
                 case TakeBack(number):
-                    self._take_back(self._engine.workers.get(number))
+                    self.take_back(number)
                 case Grant():
                     with self._engine.changed:
                         self._engine.changed.notify_all()
@@ -94,13 +94,19 @@ class Hands:
         if worker is not None:
             worker.dump_stacks()
 
-    def _take_back(self, worker: Worker | None) -> None:
+    def take_back(self, number: int, cancelled: Job | None = None) -> bool:
+        """Take from a worker what it has not begun; True if the item of `cancelled` is among it."""
+        worker = self._engine.workers.get(number)
         if worker is None:
-            return
+            return False
         with worker.io:
             batches = [] if worker.closed else worker.take_back()
+        found = any(batch.job is cancelled for batch in batches)
+        if found and cancelled is not None:
+            cancelled.cancelled = cancelled.recalled = True
         if batches:
-            self._engine.decide(lambda now: self._engine.scheduler.taken_back(worker.id, batches, now))
+            self._engine.decide(lambda now: self._engine.scheduler.taken_back(number, batches, now))
+        return found
 
     def drop(self, batch: Batch, state: PoolState) -> None:
         """These items will never start: tell their job why."""

@@ -237,6 +237,20 @@ class Engine:
             self.changed.notify_all()
         self.hands.carry_out(commands)
 
+    def recall(self, job: Job) -> bool:
+        """Take the one item of a job back from the worker that was given it.
+
+        Returns:
+            False if the worker has begun it, or cannot give it back; True if it will never start.
+        """
+        with self.changed:
+            queued = job.queued > 0
+            number = None if queued else self.scheduler.holder(job)
+            if queued:
+                job.recalled = True
+                self.scheduler.cancel(job, kill=False)
+        return queued or (number is not None and self.hands.take_back(number, job))
+
     @uninterrupted
     def decide(self, decision: Callable[[float], list[Command]]) -> None:
         """Let the scheduler decide something, and carry it out."""

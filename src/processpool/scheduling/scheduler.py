@@ -67,6 +67,8 @@ class Scheduler:
         self._waiters: deque[LeaseWaiter] = deque()
         self._idle: dict[int, Slot] = {}
         self._roomy: dict[int, Slot] = {}
+        self._ahead: dict[int, Slot] = {}
+        """Workers that were given more than they work on; some may have done it by now."""
         self._timers: list[tuple[float, int]] = []
         self._numbers = count(1)
         self._restarts = Restarts()
@@ -151,6 +153,8 @@ class Scheduler:
         if slot.state is not WorkerState.LEASED:
             return []
         self._move(slot, WorkerEvent.RELEASED)
+        if len(self._idle) >= self.policy.spare and not (self._waiters or self._queue):
+            return self._stop(slot, "idle", now)
         return self._park(slot, now) + self._assign(now)
 
     def answered(
@@ -189,16 +193,18 @@ class Scheduler:
         if not slot.inflight:
             return []
         batch = slot.inflight.popleft()
-        self._queue.put_back(_singles(batch))
+        self._queue.take_back(_singles(batch))
         return self._relieved(slot, len(batch), now)
 
     def taken_back(self, worker: int, batches: list[Batch], now: float) -> list[Command]:
         """These batches were taken from a worker that had not begun them."""
-        slot = self.slots[worker]
-        kept = [batch for batch in slot.inflight if batch not in batches]
-        self._queue.put_back(batch for batch in slot.inflight if batch in batches)
-        slot.inflight = deque(kept)
-        return self._relieved(slot, sum(map(len, batches)), now)
+        slot = self.slots.get(worker)
+        if slot is None:  # it has died meanwhile, and they were taken back with everything else
+            return []
+        taken = [batch for batch in slot.inflight if batch in batches]
+        slot.inflight = deque(batch for batch in slot.inflight if batch not in batches)
+        self._queue.take_back(taken)
+        return self._relieved(slot, sum(map(len, taken)), now)
 
     def _relieved(self, slot: Slot, items: int, now: float) -> list[Command]:
         """A worker has fewer items, without having answered them."""
@@ -217,9 +223,29 @@ class Scheduler:
         return [
             command
             for slot in self.slots.values()
-            if slot.inflight and slot.inflight[0].job is job
+            if self._works_on(slot, job)
             for command in self._kill(slot, "cancelled")
         ]
+
+    def _works_on(self, slot: Slot, job: Job) -> bool:
+        """True if the worker is in an item of this job, as far as is known.
+
+        A single item that is not first, and could not be taken back, has begun all the same: what
+        was before it is answered, and the answers are on their way.
+        """
+        if not slot.inflight:
+            return False
+        if slot.inflight[0].job is job:
+            return True
+        single = self.policy.takes_back and not job.number
+        return single and any(batch.job is job for batch in slot.inflight)
+
+    def holder(self, job: Job) -> int | None:
+        """The worker that was given the one item of this job, behind what it works on."""
+        for slot in self._ahead.values():
+            if any(batch.job is job for batch in slot.inflight):
+                return slot.id
+        return None
 
     # -- workers ---------------------------------------------------------------------------------
 
@@ -277,6 +303,7 @@ class Scheduler:
         self.counts[slot.state] -= 1
         self._idle.pop(worker, None)
         self._roomy.pop(worker, None)
+        self._ahead.pop(worker, None)
         if slot.expiring and slot.state is not WorkerState.STOPPING:
             self._expiring -= 1
         if singly and slot.inflight and len(slot.inflight[0]) > 1:
@@ -415,8 +442,11 @@ class Scheduler:
 
     def _take_back(self) -> list[Command]:
         """A worker has nothing to do while another has more than it works on."""
-        loaded = [slot for slot in self._roomy.values() if len(slot.inflight) > 1]
-        return [TakeBack(max(loaded, key=lambda slot: slot.load).id)] if loaded else []
+        for slot in list(self._ahead.values()):
+            if len(slot.inflight) < 2 or slot.state is not WorkerState.BUSY:
+                del self._ahead[slot.id]
+        ahead = self._ahead.values()
+        return [TakeBack(max(ahead, key=lambda slot: slot.load).id)] if ahead else []
 
     def _grant(self, now: float) -> Grant:
         waiter = self._waiters.popleft()
@@ -456,6 +486,8 @@ class Scheduler:
         self._note_expiry(slot, now)
         if slot.load < window and self._takes_more(slot):
             self._roomy[slot.id] = slot  # behind the others, who have less
+        if len(slot.inflight) > 1:
+            self._ahead[slot.id] = slot
         out.append(Send(slot.id, batch))
 
     def _takes_more(self, slot: Slot) -> bool:
@@ -595,14 +627,14 @@ class Scheduler:
         """The worker is gone: its items go to others, but for the one that it had begun."""
         self.running -= slot.load
         if not begun:
-            self._queue.put_back(slot.inflight)
+            self._queue.take_back(slot.inflight)
         if not begun or not slot.inflight:
             return []
         running, rest = slot.inflight.popleft().split(1)
         slot.failed += 1
         if len(rest):
             slot.inflight.appendleft(rest)
-        self._queue.put_back(slot.inflight)
+        self._queue.take_back(slot.inflight)
         reason = {None: "crash", "timeout": "timeout"}.get(slot.fate)
         if reason and self.retry(running, reason, now):
             return [Retry(running, slot.fate)]
@@ -632,6 +664,8 @@ class Scheduler:
             return 0
         alive = self.alive
         waiting = self.queued + len(self._waiters)
+        if self.policy.takes_back:  # what lies behind another item could be run by a new worker
+            waiting += max(self.running - self.counts[WorkerState.BUSY], 0)
         wanted = waiting - self.counts[WorkerState.STARTING] - len(self._idle)
         if self.state is not PoolState.CLOSING:
             wanted = max(wanted, self.policy.min - alive)

@@ -55,6 +55,13 @@ class WorkQueue:
             self._line.appendleft(batch)
             self._count(batch, len(batch))
 
+    def take_back(self, batches: Iterable[Batch]) -> None:
+        """These were handed out and not begun, which counts for nothing: they come first again."""
+        batches = list(batches)
+        for batch in batches:
+            batch.attempts -= 1
+        self.put_back(batches)
+
     def delay(self, batch: Batch, due: float) -> None:
         """This batch joins the line at that time."""
         heapq.heappush(self._delayed, (due, next(self._order), batch))

@@ -169,3 +169,38 @@ class EndsWhenPickled:
 def make(name: str) -> Any:
     """An instance of a class of this module."""
     return globals()[name]()
+
+_journals: dict[str, int] = {}
+
+
+def count_in(path: str, n: int) -> int:
+    """Note a number in a file, in one write, and answer with its square."""
+    fd = _journals.get(path)
+    if fd is None:
+        fd = _journals[path] = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(fd, b"%d\n" % n)
+    return n * n
+
+
+def count_slowly(path: str, n: int) -> int:
+    """The same, taking a while now and then."""
+    result = count_in(path, n)
+    if n % 50 == 0:
+        time.sleep(0.005)
+    return result
+
+
+def count_and_end(path: str, n: int, every: int, how: str) -> int:
+    """The same, but the process ends at some of the numbers."""
+    result = count_in(path, n)
+    if n % every == every - 1:
+        end(how)
+    return result
+
+
+def use_pool(n: int) -> list[int]:
+    """Use a pool of one's own."""
+    from processpool import ProcessPool
+
+    with ProcessPool.from_dict({"worker": {"kind": "python"}, "size": {"max": 1}}) as pool:
+        return [*pool.map(inc, range(n)), pool.call(pid)]
