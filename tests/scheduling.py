@@ -7,7 +7,7 @@ commands as words, and checks that all numbers still agree.
 from __future__ import annotations
 
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from processpool.jobs import Batch, Job, Origin
 from processpool.scheduling.commands import (
@@ -26,8 +26,10 @@ from processpool.scheduling.commands import (
 )
 from processpool.scheduling.policy import Policy
 from processpool.scheduling.scheduler import Scheduler
-from processpool.scheduling.slot import Slot
 from processpool.states import PoolState, WorkerState
+
+if TYPE_CHECKING:
+    from processpool.scheduling.slot import Slot
 
 
 class NotedJob(Job):

@@ -83,7 +83,7 @@ class PoolExecutor(Executor):
             engine.submit(Batch(future._job, 0, [payload], monotonic()), limit=False)
         except Exception as error:
             self._work.done(future)
-            raise (translated(error) or error) from error.__cause__
+            raise translated(error)  # noqa: B904 - it has a cause of its own
         return future
 
     def map(

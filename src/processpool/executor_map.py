@@ -75,7 +75,7 @@ class ExecutorMap(Job):
             self._engine.submit(batch, limit=False)
         except Exception as error:
             self.drop(batch, error)
-            raise (translated(error) or error) from error.__cause__
+            raise translated(error)  # noqa: B904 - it has a cause of its own
 
     # -- the engine's side -----------------------------------------------------------------------
 
@@ -90,7 +90,7 @@ class ExecutorMap(Job):
     def drop(self, batch: Batch, error: BaseException | None) -> None:
         """These items never start."""
         now = monotonic()
-        error = translated(error) or CancelledError("it was cancelled before it started")
+        error = translated(error or CancelledError("it was cancelled before it started"))
         answers: list[Any] = [Reply(error=error)] * len(batch)
         self._put(batch, answers, Origin(0, 0, now, now, plain=False))
 

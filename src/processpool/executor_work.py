@@ -127,7 +127,7 @@ class _ExecutorJob(SingleJob):
         super().deliver(batch, answers, origin)
 
     def drop(self, batch: Batch, error: BaseException | None) -> None:
-        super().drop(batch, translated(error))
+        super().drop(batch, None if error is None else translated(error))
 
 
 def echo(answers: list[Any]) -> None:
@@ -141,7 +141,7 @@ def echo(answers: list[Any]) -> None:
                         stream.flush()
 
 
-def translated(error: BaseException | None) -> BaseException | None:
+def translated(error: BaseException) -> BaseException:
     """The error of a pool, as code that was written for executors expects it."""
     if isinstance(error, PoolClosed):
         closed = RuntimeError(SHUT_DOWN)

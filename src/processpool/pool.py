@@ -26,7 +26,7 @@ from processpool.states import PoolState
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
     from contextlib import AbstractContextManager
     from types import EllipsisType, TracebackType
     from typing import Self
@@ -283,6 +283,45 @@ class ProcessPool:
         self._require_open()
         on_show = self._display is not None and self._display.live
         return run_map(self._engine, items, options, bar=not on_show)
+
+    async def acall(self, *args: Any, **kwargs: Any) -> Any:
+        """As `call`, under asyncio: awaits the answer, and never blocks the event loop.
+
+        When the awaiting task is cancelled, the item is too; if it runs, its worker is replaced.
+        """
+        from processpool.aio import acall
+
+        request = self._form.single("acall", args, kwargs)
+        self._require_open()
+        wait = self.config.queue.when_full == "wait"
+        return await acall(self._engine, request, self._timeout, wait=wait)
+
+    def aimap(
+        self,
+        *args: Any,
+        timeout: float | EllipsisType | None = ...,
+        on_error: OnError = "raise",
+        details: bool = False,
+        buffersize: int | None = None,
+    ) -> AsyncIterator[Any]:
+        """As `imap`, under asyncio: `async for answer in pool.aimap(...)`, in order.
+
+        The input may be endless, and may be asynchronous iterables. Leaving the loop early stops
+        what has not started; cancelling the task ends what runs as well.
+
+        Args:
+            *args: as of `imap`.
+            timeout: as in `map`.
+            on_error: as in `map`.
+            details: as in `map`.
+            buffersize: as in `imap`.
+        """
+        from processpool.aio import aimap
+
+        seconds = self._seconds(timeout)
+        options = MapOptions(seconds, on_error, details=details, buffersize=buffersize)
+        self._require_open()
+        return aimap(self._engine, self._form, args, options)
 
     def executor(self) -> PoolExecutor:
         """A strict `concurrent.futures.Executor` over this open pool of functions.

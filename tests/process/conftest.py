@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gc
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import pytest
 
 from processpool import ProcessPool
@@ -15,27 +15,29 @@ from tests.process.support import PUPPET, Gate, eventually, open_fds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
 def _leave_nothing_behind() -> Iterator[None]:
     """Descriptors, threads and children are back to where they were before the test."""
-    gc.collect()
-    fds, threads, children = open_fds(), set(threading.enumerate()), _children()
+    before = _possessions()
     yield
-    gc.collect()
-    eventually(lambda: not set(threading.enumerate()) - threads, "threads were left behind")
-    eventually(lambda: not _children() - children, "processes were left behind")
+    if _possessions() - before:
+        gc.collect()  # it costs too much to be done after every test
     try:
-        eventually(lambda: not set(open_fds()) - set(fds), within=5)
+        eventually(lambda: not _possessions() - before)
     except AssertionError:
-        left = {fd: leads_to for fd, leads_to in open_fds().items() if fd not in fds}
-        pytest.fail(f"descriptors were left behind: {left}")
+        pytest.fail(f"left behind: {sorted(_possessions() - before)}")
 
 
-def _children() -> set[int]:
-    return {child.pid for child in psutil.Process().children(recursive=True)}
+def _possessions() -> set[str]:
+    """Whatever a pool may forget to give back, in words."""
+    found = {f"descriptor {fd}" for fd in open_fds()}
+    found |= {f"thread {thread.name} {thread.ident}" for thread in threading.enumerate()}
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(OSError):
+            found |= {f"child {pid}" for pid in (task / "children").read_text().split()}
+    return found
 
 
 @pytest.fixture

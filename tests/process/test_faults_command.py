@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -50,6 +51,11 @@ def the_only_pid(pool: ProcessPool) -> int:
     eventually(lambda: [state for state in states(pool) if state != "idle"] == [] and pids(pool))
     (pid,) = pids(pool)
     return pid
+
+
+def wrote_or_went(pool: ProcessPool, pid: int) -> bool:
+    """True once a worker's stray output lies in its pipe, or was found already."""
+    return pid not in pids(pool) or has_input(pool, pid)
 
 
 class TestDeath:
@@ -400,7 +406,7 @@ class TestStrayOutput:
         for number in range(5):
             pid = the_only_pid(pool)
             assert ask(pool, way, f"answer({number}); {stray}") == str(number)
-            eventually(lambda pid=pid: pid not in pids(pool) or has_input(pool, pid))
+            eventually(partial(wrote_or_went, pool, pid))
         assert ask(pool, way, "answer('next')") == "next"
         assert "without a request, and is replaced" in caplog.text
 
@@ -425,7 +431,7 @@ class TestStrayOutput:
         (pid,) = pids(pool)
         late = f"answer('one'); time.sleep({pause}); answer('stray')"
         assert ask(pool, way, late) == "one"
-        eventually(lambda: pid not in pids(pool) or has_input(pool, pid))
+        eventually(partial(wrote_or_went, pool, pid))
         assert ask(pool, way, "answer('next')") == "next"
 
     def test_in_the_middle_of_a_pipeline_it_ends_the_worker(
@@ -442,7 +448,7 @@ class TestStrayOutput:
         pool.events(told.append)
         (pid,) = pids(pool)
         assert pool.call("answer(1); raw(b'bye')") == "1"
-        eventually(lambda: pid not in pids(pool) or has_input(pool, pid))
+        eventually(partial(wrote_or_went, pool, pid))
         assert pool.call("answer(2)") == "2"
         (stray,) = [event for event in told if isinstance(event, events.WorkerWroteUnasked)]
         assert (stray.pid, stray.output) == (pid, b"bye")

@@ -203,6 +203,7 @@ class TestErrors:
         assert good.ok
         assert not bad.ok
         assert isinstance(bad.error, WorkerDied)
+        assert isinstance(bad.error.record, Outcome)
         assert bad.error.record.index == 1
         assert (bad.index, bad.stderr, bad.attempts) == (1, "why", 1)
         assert good.pid == bad.pid

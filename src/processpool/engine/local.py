@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from processpool import events
 from processpool.engine.answers import Reader
+from processpool.engine.changed import Changed
 from processpool.engine.ending import Undertaker
 from processpool.engine.guard import Guard
 from processpool.engine.hands import Hands
@@ -65,7 +66,7 @@ class Engine:
         self.lock = threading.Lock()
         self.scheduler = Scheduler(policy)
         self.workers: dict[int, Worker] = {}
-        self.changed = threading.Condition(self.lock)
+        self.changed = Changed(self.lock, self._room)
         """Notified when room, a worker, or an end has come."""
         self.start_error: WorkerStartFailed | OSError | None = None
         self.opened = False
@@ -212,6 +213,12 @@ class Engine:
     @property
     def _has_room(self) -> bool:
         return self.scheduler.queued < self.max_pending
+
+    def _room(self) -> int:
+        """Items that the queue has room for; any number, once there is no use in waiting."""
+        if self.state_error() is not None:
+            return self.max_pending
+        return max(self.max_pending - self.scheduler.queued, 0)
 
     @uninterrupted
     def _submit_now(self, batch: Batch, *, limit: bool) -> bool:
@@ -429,7 +436,7 @@ class Engine:
         self.scheduler.state = PoolState.CLOSED
         self.lending.warm.clear()
         self.lock = threading.Lock()
-        self.changed = threading.Condition(self.lock)
+        self.changed = Changed(self.lock, self._room)
         self.news.forget()
         self._guard.disown()
         self.loop.close()

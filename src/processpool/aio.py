@@ -1,0 +1,248 @@
+"""A pool under asyncio: `await pool.acall(...)` and `async for answer in pool.aimap(...)`.
+
+The event loop is never blocked: who finds the queue full awaits room in it. When a task that waits
+here is cancelled, its item is too, and ended if it runs; that is the difference to leaving an
+`async for` early, which lets what runs come to its end.
+
+    input ──reader task──▶ batches ──▶ engine ──▶ arrived ──in order──▶ consumer
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable
+from contextlib import suppress
+from itertools import islice
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from processpool.errors import ProcessPoolError, QueueFull
+from processpool.forms import CallForm
+from processpool.futures import PoolFuture
+from processpool.jobs import Batch, Job, Origin, Reply
+from processpool.pace import Pace
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from processpool.engine.local import Engine
+    from processpool.forms import Form, Items, Request
+    from processpool.mapping import MapOptions
+
+CHUNK = 256
+"""Items read between two looks at what else the event loop has to do, at most."""
+SLOW_INPUT = 0.001
+"""Seconds after which a chunk of input counts as slow to read, and the next is smaller."""
+
+
+async def acall(engine: Engine, request: Request, timeout: float | None, *, wait: bool) -> Any:
+    """Send one request, and await its answer."""
+    payload, task = request
+    future = PoolFuture(engine, timeout, task)
+    await _submit(engine, Batch(future._job, 0, [payload], monotonic()), wait=wait)
+    try:
+        return await asyncio.wrap_future(future)
+    except asyncio.CancelledError:
+        future.kill()
+        raise
+
+
+async def _submit(engine: Engine, batch: Batch, *, wait: bool) -> None:
+    """Submit a batch; if the queue is full, await room, or raise `QueueFull`."""
+    while True:
+        try:
+            engine.submit(batch, wait=False)
+        except QueueFull:
+            if not wait:
+                raise
+        else:
+            return
+        await _room(engine)
+
+
+async def _room(engine: Engine) -> None:
+    """Wait until the queue may have room."""
+    loop, event = asyncio.get_running_loop(), asyncio.Event()
+    engine.changed.call_when_room(lambda: _tell(loop, event))
+    try:
+        await event.wait()
+    except asyncio.CancelledError:
+        with engine.changed:  # the room may have been meant for this one: let another have it
+            engine.changed.notify_all()
+        raise
+
+
+def _tell(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    with suppress(RuntimeError):  # the loop is closed
+        loop.call_soon_threadsafe(event.set)
+
+
+class AsyncMap(Job):
+    """One `aimap`."""
+
+    def __init__(self, engine: Engine, items: Items, options: MapOptions) -> None:
+        super().__init__(options.timeout)
+        self.task = items.task
+        self._engine = engine
+        self._pack = items.pack
+        self._options = options
+        self._pace = None if items.task is None else Pace()
+        self.window = None if self._pace is None else self._pace.window
+        self._arrived: dict[int, tuple[Batch, list[Any], Origin]] = {}
+        self._read = 0
+        self._taken = 0
+        self._next = 0
+        self._loop = asyncio.get_running_loop()
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
+
+    # -- the engine's side -----------------------------------------------------------------------
+
+    def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
+        """Answers have come."""
+        if self._pace is not None:
+            self._pace.learn(len(batch), origin.until - origin.since)
+            self.window = self._pace.window
+        self._arrived[batch.start] = batch, answers, origin
+        _tell(self._loop, self._news)
+
+    def drop(self, batch: Batch, error: BaseException | None) -> None:
+        """These items never start."""
+        error = error or asyncio.CancelledError("the map was stopped")
+        now = monotonic()
+        answers: list[Any] = [Reply(error=error)] * len(batch)
+        self.deliver(batch, answers, Origin(0, 0, now, now, plain=False))
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    async def read(self, source: AsyncIterator[list[Any]]) -> None:
+        """Submit what the source gives, never further ahead than is allowed."""
+        try:
+            async for items in source:
+                await self._submit(items)
+                while self._read - self._taken >= self._ahead():
+                    self._room.clear()
+                    await self._room.wait()
+        finally:
+            self._news.set()
+
+    def allowed(self) -> int:
+        """How many items may be read now; at least one, as it is asked only when there is room."""
+        return max(1, self._ahead() - (self._read - self._taken))
+
+    def _ahead(self) -> int:
+        if self._options.buffersize is not None:
+            return self._options.buffersize
+        policy = self._engine.scheduler.policy
+        capacity = policy.max * (self.window or policy.window)
+        return min(2 * capacity, self._engine.max_pending + capacity)
+
+    async def _submit(self, items: list[Any]) -> None:
+        start, payloads = self._read, []
+        self._read += len(items)
+        for item in items:
+            try:
+                payloads.append(item if self._pack is None else self._pack(item))
+            except ProcessPoolError as error:
+                await self._send(start, payloads)
+                start += len(payloads)
+                self._refuse(start, item, error)
+                start, payloads = start + 1, []
+        await self._send(start, payloads)
+
+    async def _send(self, start: int, payloads: list[Any]) -> None:
+        if payloads:
+            await _submit(self._engine, Batch(self, start, payloads, monotonic()), wait=True)
+
+    def _refuse(self, index: int, item: Any, error: ProcessPoolError) -> None:
+        now = monotonic()
+        self.deliver(
+            Batch(self, index, [item], now), [Reply(error=error)], Origin(0, 0, now, now, plain=False)
+        )
+
+    # -- the consumer's side ---------------------------------------------------------------------
+
+    async def results(self, source: AsyncIterator[list[Any]]) -> AsyncIterator[Any]:
+        """The answers, in order."""
+        reader = asyncio.ensure_future(self.read(source))
+        kill = False
+        try:
+            while await self._is_next_there(reader):
+                for result in self._results(*self._arrived.pop(self._next)):
+                    self._room.set()
+                    yield result
+        except asyncio.CancelledError:
+            kill = True
+            raise
+        finally:
+            reader.cancel()
+            if kill:
+                self._engine.cancel(self, kill=True)
+            else:  # perhaps this is the garbage collector: take no lock
+                self._engine.loop.post(lambda: self._engine.cancel(self, kill=False))
+
+    async def _is_next_there(self, reader: asyncio.Future[None]) -> bool:
+        """Wait for the next answers; False at the end, or the reader's error is raised."""
+        while self._next not in self._arrived:
+            if reader.done() and self._next >= self._read:
+                reader.result()
+                return False
+            self._news.clear()
+            if self._next in self._arrived or reader.done():
+                continue
+            await self._news.wait()
+        return True
+
+    def _results(self, batch: Batch, answers: list[Any], origin: Origin) -> Iterator[Any]:
+        self._next += len(batch)
+        details, on_error = self._options.details, self._options.on_error
+        for offset, answer in enumerate(answers):
+            self._taken += 1
+            if type(answer) is not Reply and not details:
+                yield answer
+                continue
+            record = batch.outcome(offset, answer, origin)
+            if record.error is not None and on_error == "raise":
+                raise record.error
+            if record.error is None or on_error == "return":
+                yield record if details else record.error or record.value
+
+
+def aimap(
+    engine: Engine, form: Form, args: tuple[Any, ...], options: MapOptions
+) -> AsyncIterator[Any]:
+    """Run a map under asyncio; iterables may be asynchronous."""
+    stand_ins = tuple(() if isinstance(arg, AsyncIterable) else arg for arg in args)
+    items = form.many("aimap", stand_ins)
+    run = AsyncMap(engine, items, options)
+    if stand_ins == args or not any(isinstance(arg, AsyncIterable) for arg in args):
+        return run.results(_chunks(items.iterator, run.allowed))
+    return run.results(_zipped(args[1:] if isinstance(form, CallForm) else args))
+
+
+async def _chunks(items: Iterator[Any], allowed: Callable[[], int]) -> AsyncIterator[list[Any]]:
+    """The items in lists: long ones, if they are quick to read."""
+    size = 1
+    while True:
+        began = monotonic()
+        wanted = min(size, allowed())
+        chunk = list(islice(items, wanted))
+        if chunk:
+            yield chunk
+        if len(chunk) < wanted:
+            return
+        size = min(size * 2, CHUNK) if monotonic() - began < SLOW_INPUT else 1
+        await asyncio.sleep(0)
+
+
+async def _zipped(iterables: tuple[Any, ...]) -> AsyncIterator[list[Any]]:
+    """One item at a time, from iterables of which some are asynchronous."""
+    iterators = [aiter(each) if isinstance(each, AsyncIterable) else iter(each) for each in iterables]
+    while True:
+        row = []
+        for iterator in iterators:
+            try:
+                row.append(await anext(iterator) if hasattr(iterator, "__anext__") else next(iterator))
+            except (StopIteration, StopAsyncIteration):
+                return
+        yield [row[0] if len(row) == 1 else tuple(row)]

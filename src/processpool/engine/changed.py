@@ -1,0 +1,37 @@
+"""The condition on which threads wait for news of an engine; event loops are told by a call."""
+
+from __future__ import annotations
+
+from collections import deque
+from threading import Condition
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from threading import Lock
+
+
+class Changed(Condition):
+    """A condition that also calls those who wait for room, as many as there is room for."""
+
+    def __init__(self, lock: Lock, room: Callable[[], int]) -> None:
+        """`room`, called under the lock, says for how many there is room."""
+        super().__init__(lock)
+        self._room = room
+        self._callbacks: deque[Callable[[], None]] = deque()
+
+    def notify_all(self) -> None:
+        """Wake every thread, and call who waits for room."""
+        super().notify_all()
+        if self._callbacks:
+            self._call()
+
+    def call_when_room(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once there is room; under the lock, so it must only tell somebody."""
+        with self:
+            self._callbacks.append(callback)
+            self._call()
+
+    def _call(self) -> None:
+        for _ in range(min(self._room(), len(self._callbacks))):
+            self._callbacks.popleft()()

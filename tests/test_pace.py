@@ -1,0 +1,42 @@
+"""How many items a worker may have: many of the fast ones, one of the slow ones."""
+
+from __future__ import annotations
+
+from processpool.pace import GROWTH, MOST, TARGET, Pace
+
+
+def test_it_begins_with_one() -> None:
+    assert Pace().window == 1
+
+
+def test_it_grows_step_by_step() -> None:
+    pace, windows = Pace(), []
+    for _ in range(8):
+        pace.learn(pace.window, pace.window * 1e-7)
+        windows.append(pace.window)
+    assert windows == sorted(windows)
+    assert windows[0] <= GROWTH
+    assert windows[-1] == MOST
+
+
+def test_items_that_travel_together_take_about_as_long_as_wanted() -> None:
+    pace = Pace()
+    for _ in range(20):
+        pace.learn(pace.window, pace.window * TARGET / 100)
+    assert 90 <= pace.window <= 110
+
+
+def test_slow_items_go_one_by_one() -> None:
+    pace = Pace()
+    for _ in range(10):
+        pace.learn(pace.window, pace.window * 1e-6)
+    pace.learn(1, 1.0)
+    assert pace.window == 1
+    pace.learn(1, 0.001)
+    assert pace.window == 1, "an old, slow estimate fades only slowly"
+
+
+def test_no_time_at_all() -> None:
+    pace = Pace()
+    pace.learn(10, 0.0)
+    assert 1 <= pace.window <= MOST

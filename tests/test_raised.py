@@ -1,0 +1,121 @@
+"""Exceptions on their way from a worker: themselves if they can, their text always."""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from typing import Any
+
+import pytest
+
+from processpool import RemoteError
+from processpool.child.raised import describe
+from processpool.engine.raised import add_note, in_words, rebuild
+
+
+def travelled(error: BaseException, hidden: dict[str, object] | None = None) -> BaseException:
+    """The exception after it was raised there, sent, and made again here."""
+    try:
+        raise error
+    except BaseException as raised:
+        return rebuild(pickle.loads(pickle.dumps(describe(raised, hidden or {}))))
+
+
+class Odd(Exception):
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+class Silent(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+class Leaving(Exception):
+    def __str__(self) -> str:
+        raise SystemExit(1)
+
+
+class Exploding(Exception):
+    def __reduce__(self) -> Any:
+        raise SystemExit("not me")
+
+
+class Frozen(Exception):
+    def __setattr__(self, name: str, value: object) -> None:
+        raise TypeError(name)
+
+
+class Pretender(Exception):
+    def __reduce__(self) -> Any:
+        return str, ("not an exception",)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("a", 1), KeyError(), SystemExit(3), KeyboardInterrupt(), GeneratorExit(), OSError(2, "x")],
+)  # fmt: skip
+def test_it_is_itself(error: BaseException) -> None:
+    again = travelled(error)
+    assert type(again) is type(error)
+    assert again.args == error.args
+    assert str(again) == str(error)
+
+
+def test_attributes_and_notes() -> None:
+    error = ValueError("x")
+    error.detail = [1]  # type: ignore[attr-defined]
+    error.add_note("a note")
+    again = travelled(error)
+    assert vars(again)["detail"] == [1]
+    assert again.__notes__ == ["a note"]
+
+
+@pytest.mark.parametrize("kind", [Silent, Leaving, Exploding, Pretender])
+def test_hostile_ones(kind: type[Exception]) -> None:
+    again = travelled(kind("x"))
+    assert type(again) in (kind, RemoteError)
+    assert kind.__name__ in in_words(again) or isinstance(again, RemoteError)
+
+
+@pytest.mark.parametrize("error", [Odd(1, 2), Exploding("1 and 2"), Pretender("1 and 2")])
+def test_a_substitute(error: Exception) -> None:
+    again = travelled(error)
+    assert type(again) is RemoteError
+    name = f"{__name__}.{type(error).__name__}"
+    assert again.type_name == name
+    assert str(again) == f"{name}: 1 and 2"
+    assert f"{name}: 1 and 2" in str(again.__cause__)
+
+
+def test_one_that_lets_nothing_be_set() -> None:
+    again = travelled(Frozen("x"))
+    assert "Frozen" in in_words(again)
+
+
+def test_a_note_that_cannot_be_added() -> None:
+    add_note(Frozen("x"), "nothing happens")
+
+
+def test_the_cause() -> None:
+    try:
+        raise KeyError("inner")
+    except KeyError as inner:
+        error = ValueError("outer")
+        error.__cause__ = inner
+    again = travelled(error)
+    assert isinstance(again.__context__, KeyError)
+    assert "KeyError: 'inner'" in str(again.__cause__)
+    shown = "".join(traceback.format_exception(again))
+    assert shown.count("KeyError: 'inner'") == 1
+
+
+def test_frames_of_the_worker_are_left_out() -> None:
+    shown = str(travelled(ValueError("x"), globals()).__cause__)
+    assert "ValueError: x" in shown
+    assert __file__ not in shown
+
+
+def test_in_words() -> None:
+    assert in_words(ValueError("x")) == "ValueError: x"
+    assert in_words(Leaving()) == "Leaving (its message cannot be shown)"
