@@ -471,6 +471,19 @@ class TestDeath:
         assert bench.scheduler.queued == 4
         assert bench.ready_all() == ["send 2 a2 a3", "send 2 a4 a5"]
 
+    def test_one_whose_process_has_ended_gets_nothing_more(self) -> None:
+        bench = Bench(min=2, max=2, window=2)
+        bench.ready_all()
+        bench.submit(bench.job(), 2)
+        bench.scheduler.ended(2)
+        assert bench.submit(bench.job(), 2) == ["send 1 b0"]
+        assert bench.answered(2) == ["done a0"]
+        bench.scheduler.ended(1)
+        assert bench.submit(bench.job()) == []
+        assert bench.exited(2) == []
+        assert bench.exited(1) == ["lost a1: None"]
+        assert bench.ready_all() == ["send 3 b0", "send 3 b1", "send 4 c0"]
+
     def test_what_was_requeued_comes_first(self) -> None:
         bench = Bench(min=1, max=1)
         bench.ready_all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
@@ -129,6 +130,11 @@ class TestWorkersThatDoNotRead:
             pool.submit(bytes(3 * MIB)).result(30)
 
 
+def has_said(pool: ProcessPool, text: str) -> bool:
+    """True once this is the last that the pool's only worker has written to stderr."""
+    return pool.snapshot().workers[0].stderr.endswith(text)
+
+
 class TestStderr:
     def test_it_belongs_to_its_request(self, make_pool: Callable[..., ProcessPool]) -> None:
         pool = make_pool()
@@ -162,7 +168,7 @@ class TestStderr:
             future = pool.submit(f"answer(); err('late {number}')")
             assert future.result() == ""
             assert future.stderr in (f"late {number}", ""), "somebody else's"
-            eventually(lambda n=number: pool.snapshot().workers[0].stderr.endswith(f"late {n}"))
+            eventually(partial(has_said, pool, f"late {number}"))
 
     def test_much_later_it_is_nobodys(
         self, make_pool: Callable[..., ProcessPool], gate: Gate

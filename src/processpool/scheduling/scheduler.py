@@ -277,7 +277,8 @@ class Scheduler:
     def ended(self, worker: int) -> None:
         """A worker's process is gone, and its last answers are to come: it gets nothing more."""
         slot = self.slots[worker]
-        if slot.state is WorkerState.BUSY:
+        if slot.state in (WorkerState.IDLE, WorkerState.BUSY):
+            slot.deadline = None
             self._leave(slot, None)
 
     def exited(
