@@ -72,7 +72,7 @@ class TestSameness:
         known = Functions()
         names = defined("import math\ndef f(x, y=2, *, z='a'): return math.sqrt(G + x)", G=1.5)
         first = known.get(names["f"])
-        monkeypatch.setattr(module.pickling, "pack", None)
+        monkeypatch.setattr("processpool.child.pickling.pack", None)
         assert known.get(names["f"]) is first
 
     def test_things_that_change_inside(self) -> None:

@@ -53,8 +53,15 @@ class Pretender(Exception):
 
 @pytest.mark.parametrize(
     "error",
-    [ValueError("a", 1), KeyError(), SystemExit(3), KeyboardInterrupt(), GeneratorExit(), OSError(2, "x")],
-)  # fmt: skip
+    [
+        ValueError("a", 1),
+        KeyError(),
+        SystemExit(3),
+        KeyboardInterrupt(),
+        GeneratorExit(),
+        OSError(2, "x"),
+    ],
+)
 def test_it_is_itself(error: BaseException) -> None:
     again = travelled(error)
     assert type(again) is type(error)

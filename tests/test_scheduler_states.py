@@ -134,6 +134,13 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.end(answered)
         self.obey(commands)
 
+    @rule(data=st.data())
+    @precondition(lambda self: self.workers(WorkerState.IDLE, WorkerState.BUSY))
+    def ended(self, data: Any) -> None:
+        worker = self.pick(data, WorkerState.IDLE, WorkerState.BUSY)
+        self.asked_to_go.add(worker)
+        self.scheduler.ended(worker)
+
     @rule(data=st.data(), failed_start=st.booleans(), begun=st.booleans())
     @precondition(lambda self: self.scheduler.slots)
     def exit(self, data: Any, failed_start: bool, begun: bool) -> None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from processpool.executor import ProcessPoolExecutor as ProcessPoolExecutor
     from processpool.outcome import Outcome as Outcome
     from processpool.pool import ProcessPool as ProcessPool
+    from processpool.sharing import Shared as Shared
 
 __version__ = "0.1.0"
 
@@ -45,6 +46,7 @@ _HOME = {
     "PoolExecutor": "executor",
     "ProcessPoolExecutor": "executor",
     "ProcessPool": "pool",
+    "Shared": "sharing",
     "CodecError": "errors",
     "ConfigError": "errors",
     "InvalidLease": "errors",

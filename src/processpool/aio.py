@@ -23,7 +23,7 @@ from processpool.jobs import Batch, Job, Origin, Reply
 from processpool.pace import Pace
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from processpool.engine.local import Engine
     from processpool.forms import Form, Items, Request
@@ -49,27 +49,30 @@ async def acall(engine: Engine, request: Request, timeout: float | None, *, wait
 
 async def _submit(engine: Engine, batch: Batch, *, wait: bool) -> None:
     """Submit a batch; if the queue is full, await room, or raise `QueueFull`."""
-    while True:
-        try:
-            engine.submit(batch, wait=False)
-        except QueueFull:
-            if not wait:
-                raise
-        else:
-            return
-        await _room(engine)
-
-
-async def _room(engine: Engine) -> None:
-    """Wait until the queue may have room."""
-    loop, event = asyncio.get_running_loop(), asyncio.Event()
-    engine.changed.call_when_room(lambda: _tell(loop, event))
     try:
-        await event.wait()
-    except asyncio.CancelledError:
-        with engine.changed:  # the room may have been meant for this one: let another have it
-            engine.changed.notify_all()
-        raise
+        engine.submit(batch, wait=False)
+    except QueueFull:
+        if not wait:
+            raise
+        await _submit_when_there_is_room(engine, batch)
+
+
+async def _submit_when_there_is_room(engine: Engine, batch: Batch) -> None:
+    loop, event = asyncio.get_running_loop(), asyncio.Event()
+
+    def tell() -> None:
+        _tell(loop, event)
+
+    try:
+        while True:
+            engine.changed.call_when_room(tell)
+            await event.wait()
+            event.clear()
+            with suppress(QueueFull):  # another one was faster
+                engine.submit(batch, wait=False)
+                return
+    finally:
+        engine.changed.forget(tell)
 
 
 def _tell(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
@@ -157,7 +160,9 @@ class AsyncMap(Job):
     def _refuse(self, index: int, item: Any, error: ProcessPoolError) -> None:
         now = monotonic()
         self.deliver(
-            Batch(self, index, [item], now), [Reply(error=error)], Origin(0, 0, now, now, plain=False)
+            Batch(self, index, [item], now),
+            [Reply(error=error)],
+            Origin(0, 0, now, now, plain=False),
         )
 
     # -- the consumer's side ---------------------------------------------------------------------
@@ -183,15 +188,14 @@ class AsyncMap(Job):
 
     async def _is_next_there(self, reader: asyncio.Future[None]) -> bool:
         """Wait for the next answers; False at the end, or the reader's error is raised."""
-        while self._next not in self._arrived:
+        while True:
+            self._news.clear()
+            if self._next in self._arrived:
+                return True
             if reader.done() and self._next >= self._read:
                 reader.result()
                 return False
-            self._news.clear()
-            if self._next in self._arrived or reader.done():
-                continue
             await self._news.wait()
-        return True
 
     def _results(self, batch: Batch, answers: list[Any], origin: Origin) -> Iterator[Any]:
         self._next += len(batch)
@@ -237,12 +241,27 @@ async def _chunks(items: Iterator[Any], allowed: Callable[[], int]) -> AsyncIter
 
 async def _zipped(iterables: tuple[Any, ...]) -> AsyncIterator[list[Any]]:
     """One item at a time, from iterables of which some are asynchronous."""
-    iterators = [aiter(each) if isinstance(each, AsyncIterable) else iter(each) for each in iterables]
+    iterators = [_stepping(iterable) for iterable in iterables]
     while True:
         row = []
-        for iterator in iterators:
+        for step in iterators:
             try:
-                row.append(await anext(iterator) if hasattr(iterator, "__anext__") else next(iterator))
-            except (StopIteration, StopAsyncIteration):
+                row.append(await step())
+            except StopAsyncIteration:
                 return
         yield [row[0] if len(row) == 1 else tuple(row)]
+
+
+def _stepping(iterable: Any) -> Callable[[], Awaitable[Any]]:
+    """What awaits the next element of an iterable of either kind."""
+    if isinstance(iterable, AsyncIterable):
+        return aiter(iterable).__anext__
+    iterator = iter(iterable)
+
+    async def step() -> Any:
+        try:
+            return next(iterator)
+        except StopIteration:
+            raise StopAsyncIteration from None
+
+    return step

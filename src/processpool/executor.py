@@ -153,7 +153,7 @@ class PoolExecutor(Executor):
         return self._pool
 
     def _is_waiting_for_itself(self) -> bool:
-        """True in a future's callback, which runs on the thread that would have to be waited for."""
+        """True in a future's callback, on the thread that would have to be waited for."""
         return self._own_pool is not None and self._own_pool._engine.is_current
 
 

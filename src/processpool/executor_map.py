@@ -131,7 +131,7 @@ class ExecutorMap(Job):
                     yield arrived.pop()
         except GeneratorExit:  # perhaps by the garbage collector: take no lock
             if self._open:
-                self._engine.loop.post(self.cancel)  # type: ignore[arg-type]
+                self._engine.loop.post(self.cancel)
             raise
         except BaseException as error:
             if isinstance(error, Exception):

@@ -45,7 +45,7 @@ class Work:
         """With `echo`, what items print is printed here, as each item ends."""
         self.echo = echo
         self._changed = Condition()
-        self._pending: set[Pending] = set()
+        self._pending: dict[object, Pending] = {}
         self._closed = False
         at_exit.wait_for(self)
 
@@ -57,7 +57,7 @@ class Work:
         """
         with self._changed:
             self.check()
-            self._pending.add(pending)
+            self._pending[pending] = pending
 
     def check(self) -> None:
         """See that something new may begin.
@@ -68,10 +68,10 @@ class Work:
         if self._closed or at_exit.is_over():
             raise RuntimeError(SHUT_DOWN if self._closed else EXIT)
 
-    def done(self, pending: Pending) -> None:
+    def done(self, pending: object) -> None:
         """It has ended; it may have ended before."""
         with self._changed:
-            self._pending.discard(pending)
+            self._pending.pop(pending, None)
             if not self._pending:
                 self._changed.notify_all()
 
@@ -97,7 +97,7 @@ class Work:
 
     def _all(self) -> list[Pending]:
         with self._changed:
-            return list(self._pending)
+            return list(self._pending.values())
 
 
 class ExecutorFuture(PoolFuture):

@@ -119,7 +119,9 @@ class CallForm:
         """A function, and one iterable for each of its parameters."""
         function = self._function(method, args, "*iterables")
         if len(args) < 2:
-            raise TypeError(f"write pool.{method}(function, *iterables), with one iterable at least")
+            raise TypeError(
+                f"write pool.{method}(function, *iterables), with one iterable at least"
+            )
         return zipped(args[1:], function)
 
     def _function(self, method: str, args: tuple[Any, ...], rest: str) -> Function:

@@ -125,4 +125,3 @@ class SingleJob(Job):
             if current_thread() is main_thread():
                 raise
             log.exception("a callback of %r raised", future)
-

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from processpool.config import PoolConfig
     from processpool.executor import PoolExecutor
     from processpool.forms import Request
+    from processpool.sharing import Shared
     from processpool.snapshot import PoolSnapshot
     from processpool.tracing import Trace
     from processpool.tracing.figure import Figure
@@ -63,6 +64,7 @@ class ProcessPool:
         self._retries = config.retry.attempts > 1
         self._finalizer: weakref.finalize[Any, Any] | None = None
         self._display: Display | None = None
+        self._shares: weakref.WeakSet[Shared] = weakref.WeakSet()
         self._trace: Trace | None = None
 
     @classmethod
@@ -139,11 +141,13 @@ class ProcessPool:
         """
         with self._showing_the_end():
             self._engine.close(self.config.timeouts.exit if grace is ... else grace)
+        self._free_shares()
 
     def kill(self) -> None:
         """End every worker at once; what they had, and what waits, fails with `PoolClosed`."""
         with self._showing_the_end():
             self._engine.kill()
+        self._free_shares()
 
     def __enter__(self) -> Self:
         return self.open()
@@ -322,6 +326,31 @@ class ProcessPool:
         options = MapOptions(seconds, on_error, details=details, buffersize=buffersize)
         self._require_open()
         return aimap(self._engine, self._form, args, options)
+
+    def share(self, value: Any) -> Shared:
+        """Put something large where all workers read it, without a copy for each item.
+
+            with pool.share(table) as shared:
+                pool.map(partial(look_up, shared), keys)
+
+        Whatever is a NumPy array, has the buffer protocol, or keeps its data in such (a DataFrame,
+        an Arrow table). In the items the handle arrives as the object itself, read-only.
+
+        Returns:
+            The handle; leaving its `with`, its `close`, closing the pool, or dropping it frees
+            the memory.
+
+        Raises:
+            TypeError: the workers of this pool run no Python functions.
+        """
+        from processpool.sharing import Shared
+
+        if self.config.worker.kind != "python":
+            raise TypeError("only workers of `kind: python` can read what is shared")
+        self._require_open()
+        shared = Shared(value, self._engine.unshare)
+        self._shares.add(shared)
+        return shared
 
     def executor(self) -> PoolExecutor:
         """A strict `concurrent.futures.Executor` over this open pool of functions.
@@ -526,6 +555,10 @@ class ProcessPool:
 
     def _showing_the_end(self) -> AbstractContextManager[None]:
         return nullcontext() if self._display is None else self._display.closing()
+
+    def _free_shares(self) -> None:
+        for shared in list(self._shares):
+            shared.close()
 
     def _require_open(self) -> None:
         if not self._engine.opened:

@@ -135,7 +135,9 @@ class Limits:
         except ProcessLookupError:
             pass  # it has ended already, which will be seen
         except (OSError, ValueError) as error:
-            raise WorkerStartFailed(f"cannot set the worker's limits: {error}; see `limits`") from error
+            raise WorkerStartFailed(
+                f"cannot set the worker's limits: {error}; see `limits`"
+            ) from error
 
 
 UNLIMITED = Limits()

@@ -306,7 +306,7 @@ class TestDropped:
         gc.collect()
         assert gone() is None
         await_exit(pid)
-        assert (done.result(0), late.result(0)) == ("1", "2")
+        assert (done.result(0), late.result(30)) == ("1", "2")
 
 
 class TestInterpreterExit:

@@ -44,7 +44,7 @@ ARRAYS = {
 def shared_memory(pool: ProcessPool) -> int:
     """Bytes of shared memory that the workers of a pool share with it."""
     workers = list(pool._engine.workers.values())
-    return sum(os.fstat(fd).st_size for worker in workers for fd in worker._shared)  # type: ignore[attr-defined]
+    return sum(os.fstat(fd).st_size for worker in workers for fd in worker._shared)  # type: ignore[attr-defined, misc]
 
 
 def resident() -> int:
@@ -87,8 +87,10 @@ class TestValues:
 
     @pytest.mark.parametrize(
         "size",
-        [0, 1, 4095, 4096, 65_535, 65_536, 65_537, MiB, 20 * MiB]
-        + [pytest.param(300 * MiB, marks=pytest.mark.slow)],
+        [
+            *(0, 1, 4095, 4096, 65_535, 65_536, 65_537, MiB, 20 * MiB),
+            pytest.param(300 * MiB, marks=pytest.mark.slow),
+        ],
     )
     @pytest.mark.parametrize("kind", [bytes, bytearray])
     def test_bytes(

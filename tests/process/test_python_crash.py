@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from tests.process.support import Gate
 
-Run = "Callable[[ProcessPool, Any, list[int]], list[Any]]"
-
 
 def by_map(pool: ProcessPool, function: Any, items: list[int]) -> list[Any]:
     return pool.map(function, items, on_error="return")
@@ -167,9 +165,7 @@ class TestStorm:
     def way(self, request: pytest.FixtureRequest) -> Any:
         return request.param
 
-    def test_some(
-        self, python_pool: Callable[..., ProcessPool], tmp_path: Path, way: Any
-    ) -> None:
+    def test_some(self, python_pool: Callable[..., ProcessPool], tmp_path: Path, way: Any) -> None:
         self._storm(python_pool(2), tmp_path / "log", way, items=3000, kills=12, seed=1)
 
     @pytest.mark.slow
@@ -297,11 +293,9 @@ class TestTimeouts:
     def test_of_the_pool(self, python_pool: Callable[..., ProcessPool], way: str) -> None:
         pool = python_pool(timeouts={"request": 0.3})
         pid = pool.call(functions.pid)
+        ask = pool.call if way == "call" else lambda *args: pool.submit(*args).result()
         with pytest.raises(RequestTimeout):
-            if way == "call":
-                pool.call(functions.hold_gil, 1000)
-            else:
-                pool.submit(functions.hold_gil, 1000).result()
+            ask(functions.hold_gil, 1000)
         await_exit(pid)
         assert pool.call(functions.inc, 1) == 2
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from processpool import ProcessPool
 from tests.process.support import run_python
 from tests.process.workers import functions
 from tests.process.workers.functions import Colour, Point, Scaler
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-Make = "Callable[..., ProcessPool]"
+    from processpool import ProcessPool
 
 
 class TestForms:

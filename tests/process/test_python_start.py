@@ -30,7 +30,6 @@ def write(tmp_path: Path) -> Callable[[str, str], dict[str, Any]]:
     return write_module
 
 
-Write = "Callable[[str, str], dict[str, Any]]"
 HANDLER = """
     import os, sys
     print("printed at the import")
@@ -206,7 +205,7 @@ class TestFailures:
         [
             ("", {"handler": "broken:missing"}, "has no attribute 'missing'"),
             ("", {"preload": ["no_such_module_at_all"]}, "No module named 'no_such_module_at_all'"),
-            ("import no_such_module_2", {"handler": "broken:f"}, "No module named 'no_such_module_2'"),
+            ("import no_such_2", {"handler": "broken:f"}, "No module named 'no_such_2'"),
             ("def f(: pass", {"handler": "broken:f"}, "SyntaxError"),
             ("def s(): raise KeyError('my key')", {"setup": "broken:s"}, "KeyError: 'my key'"),
             ("def s(): raise SystemExit('no licence')", {"setup": "broken:s"}, "no licence"),

@@ -79,7 +79,7 @@ def _start(worker: PythonWorker, stdout: int, stderr: int) -> None:
 
     sys.stdout.flush()
     sys.stderr.flush()
-    worker.output = Output(stdout, stderr)
+    worker.output = Output(stdout, stderr, worker.journal.page)
     progress.journal = worker.journal
 
 

@@ -1,9 +1,9 @@
 """An initializer that was sent by value: what it sets, functions that come later find.
 
 A function of `__main__` travels with a copy of the globals that it refers to. So an initializer
-that does `global model; model = load()` sets `model` among its own copies, and a function that uses
-`model` has others. Here the first are put in the place of the second: those that were set, and those
-that may have been changed in place.
+that does `global model; model = load()` sets `model` among its own copies, and a function that
+uses `model` has others. Here the first are put in the place of the second: those that were set,
+and those that may have been changed in place.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ its place travels.
 
 from __future__ import annotations
 
-from signal import SIGRTMAX
+from _signal import SIGRTMAX
 from struct import Struct
 
 PACKET_LIMIT = 4096
@@ -16,9 +16,9 @@ PACKET_LIMIT = 4096
 PACKET = Struct("<BBxxIIIQQ")
 """kind, flags, function, batch, items, size, offset; then the payload, if it lies nowhere else."""
 
-DEFINE, ITEMS, FREED, EXIT, FORGET = range(1, 6)
-"""Kinds of packet: a function, items to call it with, places free again, the end; and that no
-function that came before this is used any more."""
+DEFINE, ITEMS, FREED, EXIT, FORGET, UNSHARE = range(1, 7)
+"""Kinds of packet: a function, items to call it with, places free again, the end; that no function
+that came before this is used any more; and that something shared, here named, was freed."""
 
 ONE, STAR, FULL = 0, 1, 2
 """Flags of ITEMS: an item is the argument, the arguments, or (arguments, keywords)."""
@@ -58,5 +58,5 @@ PLAIN_HEAD, PLAIN_TAIL = b"\x80\x03(", b"l."
 LARGE = 64 * 1024
 """Payloads and buffers from this size on travel in shared memory."""
 
-DUMP_SIGNAL = int(SIGRTMAX) - 1
+DUMP_SIGNAL: int = SIGRTMAX - 1
 """Has a worker write the stacks of its threads to stderr: one that nobody else uses."""

@@ -13,6 +13,8 @@ import io
 import os
 import sys
 
+from processpool.child.layout import STARTED
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +34,9 @@ class Printed(io.TextIOWrapper):
     def write(self, text: str, /) -> int:
         """Write at once, and raise the flag."""
         output = self.output
-        output.flags[0] = True
+        if not output.flags[0]:
+            output.flags[0] = True
+            output.own(output.page[STARTED])
         written = super().write(text)
         if output.echo is not None and "\n" in text:
             output.show(self.number)
@@ -42,7 +46,7 @@ class Printed(io.TextIOWrapper):
 class Output:
     """Takes descriptors 1 and 2, and what Python calls stdout and stderr."""
 
-    def __init__(self, stdout: int, stderr: int) -> None:
+    def __init__(self, stdout: int, stderr: int, page: memoryview) -> None:
         self.flags = [0, SLOW]
         """True once Python code has printed something; and from how many nanoseconds on an item
         is asked what C code has printed."""
@@ -50,6 +54,9 @@ class Output:
         """Takes whole lines as they are printed, with the number of their stream before them."""
         self.surprised = False
         """Set when something was printed though no flag was raised."""
+        self.checked = 0
+        """The last item that was asked what it had printed."""
+        self.page = page
         self._shown = {1: 0, 2: 0}
         self._log = fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, _PASS_FD)
         self._files = {1: self._take_over(1, stdout), 2: self._take_over(2, stderr)}
@@ -81,6 +88,20 @@ class Output:
             self._see_to_c()
         files = self._files
         return bool(os.lseek(files[1], 0, 2) or os.lseek(files[2], 0, 2))
+
+    def own(self, item: int) -> None:
+        """What is printed from here on is this item's.
+
+        What is there already may be of one of those before it, if they were not asked: it is
+        nobody's, and goes to the log; and from now on all are asked.
+        """
+        asked = self.checked >= item - 1
+        self.checked = item
+        if not asked and self.any():
+            flagged = self.flags[0]
+            self.spill()
+            self.flags[:] = flagged, -1
+            self.surprised = True
 
     def spill(self) -> bool:
         """Send what was printed outside of an item to the worker's log; True if there was any."""

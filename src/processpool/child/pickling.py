@@ -39,17 +39,17 @@ def pack(value: Any, by_value: Callable[[Any], list[Any]] | None = None) -> list
 
 
 def pack_by_value(value: Any) -> list[Any]:
-    """As `pack`, by cloudpickle: for what is defined in `__main__`, and for lambdas and closures."""
+    """As `pack`, by cloudpickle: for what is defined in `__main__`, for lambdas and closures."""
     from cloudpickle import dumps as dumps_by_value
 
     buffers: list[memoryview] = []
     return [dumps_by_value(value, PROTOCOL, buffer_callback=collector(buffers)), *buffers]
 
 
-def pack_whole(value: Any) -> bytes:
-    """As `pack`, everything in one stream."""
+def pack_whole(value: Any, take_out: Callable[[Any], bool] | None = None) -> bytes:
+    """As `pack`, everything in one stream, but for the buffers for which `take_out` is false."""
     try:
-        stream = dumps(value, PROTOCOL)
+        stream = dumps(value, PROTOCOL, buffer_callback=take_out)
         by_value = b"__main__" in stream
     except RecursionError:
         raise
@@ -59,7 +59,7 @@ def pack_whole(value: Any) -> bytes:
         return stream
     from cloudpickle import dumps as dumps_by_value
 
-    whole: bytes = dumps_by_value(value, PROTOCOL)
+    whole: bytes = dumps_by_value(value, PROTOCOL, buffer_callback=take_out)
     return whole
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import sys
 from _thread import allocate_lock
 from time import monotonic_ns
 
@@ -142,6 +143,8 @@ class PythonWorker:
                     self._outbox.free(*PLACE.unpack_from(packet, at))
             elif kind == layout.FORGET:
                 self._forget()
+            elif kind == layout.UNSHARE:
+                _release(packet[PACKET.size :].decode())
             else:
                 return
 
@@ -169,8 +172,9 @@ class PythonWorker:
 
     def _serve(self, function: int, style: int, count: int, place: tuple[Any, ...]) -> None:
         """One request: its items, answered one after another."""
-        if monotonic_ns() - self._ended_at > QUIET:
+        if self.output.flags[0] or monotonic_ns() - self._ended_at > QUIET:
             self.output.spill()
+        self.output.checked = self._started
         page = self.journal.page
         page[layout.LOADING] = 1
         try:
@@ -228,7 +232,7 @@ class PythonWorker:
                 now = clock()
             else:
                 now = clock()
-                if flags[0] or (now - before > flags[1] and self.output.any()):
+                if flags[0] or (now - before > flags[1] and self._has_printed()):
                     self._reply(value, None)
                 elif type(value) in _SIMPLE:
                     body = dumps(value, 3)[2:-1]
@@ -247,6 +251,11 @@ class PythonWorker:
                 now = flushed_at = clock()
             before = now
 
+    def _has_printed(self) -> bool:
+        """Whether the item that has just ended has printed something, by whatever means."""
+        self.output.own(self._started)
+        return self.output.any()
+
     def _value(self, value: Any, body: bytes | None) -> None:
         """Answer with a value that is not simple, or whose simple form did not fit."""
         if body is not None and len(body) <= len(self.journal.memory):
@@ -261,6 +270,7 @@ class PythonWorker:
 
     def _reply(self, value: Any, raised: Any) -> None:
         """Answer with an error, or with a value and what was printed."""
+        self.output.own(self._started)
         stdout, stderr = self.output.take()
         try:
             parts = pack_answer((value, raised, stdout, stderr))
@@ -327,6 +337,13 @@ def _leave(value: Any, raised: Any) -> None:
         os._exit(0)
     os.write(2, raised[3].encode("utf-8", "replace"))
     os._exit(1)
+
+
+def _release(name: str) -> None:
+    """Something shared was freed; if it was ever used here."""
+    sharing = sys.modules.get("processpool.child.sharing")
+    if sharing is not None:
+        sharing.release(name)
 
 
 def _load_function(parts: list[Any]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""What an item raised, made ready to travel: the exception if it can be pickled, its text always."""
+"""What an item raised, ready to travel: the exception if it can be pickled, its text always."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ _MERGE = "<<"
 _TAG_PREFIX = "tag:yaml.org,2002:"
 
 
-class Refused(Exception):  # noqa: N818 - a signal to the reader, which reports the problem
+class Refused(Exception):
     """The file goes past a limit, and reading it ends here."""
 
     def __init__(self, problem: Problem) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from threading import Condition
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ class Changed(Condition):
         """`room`, called under the lock, says for how many there is room."""
         super().__init__(lock)
         self._room = room
-        self._callbacks: deque[Callable[[], None]] = deque()
+        self._callbacks: dict[Callable[[], None], None] = {}
 
     def notify_all(self) -> None:
         """Wake every thread, and call who waits for room."""
@@ -29,9 +28,17 @@ class Changed(Condition):
     def call_when_room(self, callback: Callable[[], None]) -> None:
         """Call `callback` once there is room; under the lock, so it must only tell somebody."""
         with self:
-            self._callbacks.append(callback)
+            self._callbacks[callback] = None
+            self._call()
+
+    def forget(self, callback: Callable[[], None]) -> None:
+        """Who asked for a call waits no more, or has used the room: the next may have the rest."""
+        with self:
+            self._callbacks.pop(callback, None)
             self._call()
 
     def _call(self) -> None:
         for _ in range(min(self._room(), len(self._callbacks))):
-            self._callbacks.popleft()()
+            callback = next(iter(self._callbacks))
+            del self._callbacks[callback]
+            callback()

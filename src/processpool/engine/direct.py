@@ -75,7 +75,9 @@ def _replace(engine: Engine, worker: Worker, surplus: list[Any]) -> None:
 
 def _tell(engine: Engine, worker: Worker, began: float) -> None:
     now = monotonic()
-    engine.news.emit(ItemsFinished(now, worker.id, worker.pid, index=0, count=1, since=began, job=0))
+    engine.news.emit(
+        ItemsFinished(now, worker.id, worker.pid, index=0, count=1, since=began, job=0)
+    )
 
 
 def _ask(worker: Worker, payload: Any, task: Task | None, timeout: float | None) -> Any:

@@ -50,7 +50,9 @@ def lost_item(
             return died(worker, fate, command, stderr)
 
 
-def died(worker: Worker, fate: str | None, command: str, stderr: str | None = None) -> BaseException:
+def died(
+    worker: Worker, fate: str | None, command: str, stderr: str | None = None
+) -> BaseException:
     """The error of an item whose worker has ended; `stderr` is the item's, where it is known."""
     exitcode = worker.process.reap()
     how = describe_exit(exitcode) if fate is None else f"was ended ({fate})"

@@ -24,7 +24,7 @@ from processpool.scheduling.commands import (
     TakeBack,
     Terminate,
 )
-from processpool.states import PoolState
+from processpool.states import PoolState, WorkerState
 
 if TYPE_CHECKING:
     from processpool.engine.local import Engine
@@ -93,6 +93,19 @@ class Hands:
     def _dump_stacks(self, worker: Worker | None) -> None:
         if worker is not None:
             worker.dump_stacks()
+
+    def unshare(self, name: str) -> None:
+        """Tell every worker that something shared was freed; those that are lent, on return."""
+        for worker in list(self._engine.workers.values()):
+            worker.freed_shares.append(name)
+            self.write(worker)
+
+    def write(self, worker: Worker) -> None:
+        """Write what is to be written to a worker that nobody has."""
+        with self._engine.lock:
+            slot = self._engine.scheduler.slots.get(worker.id)
+        if slot is not None and slot.state is not WorkerState.LEASED:
+            self._flush(worker)
 
     def take_back(self, number: int, cancelled: Job | None = None) -> bool:
         """Take from a worker what it has not begun; True if the item of `cancelled` is among it."""

@@ -148,7 +148,7 @@ def _log_levels() -> dict[str, int]:
 
 
 def _authkey() -> bytes | None:
-    """What a worker needs to reach the `multiprocessing` managers of this process, if it has any."""
+    """What a worker needs to reach the managers of `multiprocessing`, if there may be any."""
     if "multiprocessing.managers" not in sys.modules:
         return None
     from multiprocessing import current_process

@@ -95,7 +95,9 @@ class Lending:
         try:
             can_grow = self._line_up(waiter)
             if timeout is not None and timeout <= 0 and can_grow:
-                timeout = self._engine.scheduler.policy.start  # one may be started: that is no waiting
+                timeout = (
+                    self._engine.scheduler.policy.start
+                )  # one may be started: that is no waiting
             with self._engine.changed:
                 self._engine.changed.wait_for(
                     lambda: waiter.granted is not None or waiter.pool_state is not None, timeout
@@ -141,6 +143,8 @@ class Lending:
             self._engine.hands.enqueue(commands)
             unheard, worker.unheard = worker.unheard, False
         self._engine.hands.carry_out(commands)
+        if worker.freed_shares:
+            self._engine.loop.post(partial(self._engine.hands.write, worker))
         if unheard:
             self._engine.loop.post(partial(self._engine.reader.on_stderr, worker))
         if worker.process.exitcode is not None:

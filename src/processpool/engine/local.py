@@ -15,6 +15,7 @@ import logging
 import os
 import select
 import signal
+import sys
 import threading
 import weakref
 from functools import partial
@@ -217,7 +218,7 @@ class Engine:
     def _room(self) -> int:
         """Items that the queue has room for; any number, once there is no use in waiting."""
         if self.state_error() is not None:
-            return self.max_pending
+            return sys.maxsize
         return max(self.max_pending - self.scheduler.queued, 0)
 
     @uninterrupted
@@ -345,7 +346,9 @@ class Engine:
         if unwanted:  # it was to be ended while there was no process yet to be told
             process.signal_group(signal.SIGKILL)
 
-    def release_slot(self, worker: Worker, *, failed_start: bool, begun: bool) -> list[Lost | Retry]:
+    def release_slot(
+        self, worker: Worker, *, failed_start: bool, begun: bool
+    ) -> list[Lost | Retry]:
         """The worker is gone: let others have its place and what it had not begun."""
         with self.changed:
             commands = self.scheduler.exited(
@@ -387,6 +390,11 @@ class Engine:
             commands = self.scheduler.tick(now)
             self.hands.enqueue(commands)
         self.hands.carry_out(commands)
+
+    def unshare(self, name: str) -> None:
+        """Have every worker let go of something shared. Takes no lock."""
+        if self.opened and not self._forked:
+            self.loop.post(partial(self.hands.unshare, name))
 
     # -- the end ---------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Action = Callable[[], None]
+    Action = Callable[[], object]
 
 
 class Loop:

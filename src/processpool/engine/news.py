@@ -31,9 +31,7 @@ class News:
         self._listeners = (*self._listeners, callback)
 
         def unsubscribe() -> None:
-            self._listeners = tuple(
-                known for known in self._listeners if known is not callback
-            )
+            self._listeners = tuple(known for known in self._listeners if known is not callback)
 
         return unsubscribe
 

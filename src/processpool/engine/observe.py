@@ -26,9 +26,7 @@ _NO_LOG = StderrLog(-1)
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
-def take_snapshot(
-    engine: Engine, name: str, *, resources: bool | Collection[int]
-) -> PoolSnapshot:
+def take_snapshot(engine: Engine, name: str, *, resources: bool | Collection[int]) -> PoolSnapshot:
     """Look at the engine; with `resources`, at the CPU time and memory of its workers too.
 
     `resources` may name the workers that are looked at; each takes some 10 µs.
@@ -45,9 +43,7 @@ def take_snapshot(
         finished, failed, state = scheduler.finished, scheduler.failures, scheduler.state
     if resources:
         wanted = None if resources is True else resources
-        rows = [
-            _with_resources(row) if wanted is None or row.id in wanted else row for row in rows
-        ]
+        rows = [_with_resources(row) if wanted is None or row.id in wanted else row for row in rows]
     return PoolSnapshot(
         name=name,
         state=engine.state if not engine.opened else state,

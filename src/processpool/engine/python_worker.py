@@ -103,6 +103,13 @@ class PythonWorker(Worker):
         self._batches.append((self._last_batch, batch))
         self._stage_items(list(batch.payloads), batch.job.task, self._last_batch & 0xFFFFFFFF)
 
+    def _stage_freed(self) -> None:
+        """Functions may refer to what was freed, so all are sent anew when they are needed."""
+        self._forget_functions()
+        while self.freed_shares:
+            name = self.freed_shares.popleft().encode()
+            self._unsent.append(PACKET.pack(layout.UNSHARE, 0, 0, 0, 0, len(name), 0) + name)
+
     def _stage_one(self, payload: Any, task: Task | None) -> None:
         assert task is not None
         self._stage_items([payload], task, 0)
@@ -141,10 +148,14 @@ class PythonWorker(Worker):
         """The worker is about to know this function, and may have to forget the others."""
         self._functions_size += function.size
         if len(self._known) > FUNCTIONS or self._functions_size > FUNCTIONS_SIZE:
-            self._unsent.append(PACKET.pack(layout.FORGET, 0, 0, 0, 0, 0, 0))
-            self._known = {HANDLER.number}
+            self._forget_functions()
             self._functions_size = function.size
         self._known.add(function.number)
+
+    def _forget_functions(self) -> None:
+        self._unsent.append(PACKET.pack(layout.FORGET, 0, 0, 0, 0, 0, 0))
+        self._known = {HANDLER.number}
+        self._functions_size = 0
 
     def _pack_checked(self, items: list[Any]) -> list[Any]:
         """Those items that can be pickled, and places for those that cannot."""

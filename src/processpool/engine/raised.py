@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from processpool.child.raised import Raised
 
 
-class RemoteTraceback(Exception):  # noqa: N818 - it is no error, but where one came from
+class RemoteTraceback(Exception):
     """The traceback of the worker, as the cause of an exception that came from there."""
 
     def __init__(self, text: str) -> None:

@@ -51,6 +51,8 @@ class Worker(ABC):
         self.stderr = StderrLog(process.stderr)
         self.io = Lock()
         self.outbox: deque[Batch] = deque()
+        self.freed_shares: deque[str] = deque()
+        """Names of shared objects that it does not know to be freed yet."""
         self.ready = False
         """True once it has been seen to await requests."""
         self.probed = True
@@ -93,6 +95,10 @@ class Worker(ABC):
     @abstractmethod
     def _stage_batch(self, batch: Batch) -> None:
         """Put a batch down as bytes to be written."""
+
+    def _stage_freed(self) -> None:
+        """Put down that what is named in `freed_shares` was freed."""
+        self.freed_shares.clear()
 
     @abstractmethod
     def _stage_one(self, payload: Any, task: Task | None) -> None:
@@ -183,6 +189,8 @@ class Worker(ABC):
 
     def flush(self) -> bool:
         """Write what has been decided; False if the pipe is full."""
+        if self.freed_shares:
+            self._stage_freed()
         while self.outbox:
             self._stage_batch(self.outbox.popleft())
         return self._write()

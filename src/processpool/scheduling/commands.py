@@ -74,9 +74,7 @@ class Drop(NamedTuple):
     state: PoolState
 
 
-Command = (
-    Send | Stop | DumpStacks | Terminate | Kill | Grant | TakeBack | Lost | Retry | Drop
-)
+Command = Send | Stop | DumpStacks | Terminate | Kill | Grant | TakeBack | Lost | Retry | Drop
 
 
 class LeaseWaiter:

@@ -170,6 +170,7 @@ def make(name: str) -> Any:
     """An instance of a class of this module."""
     return globals()[name]()
 
+
 _journals: dict[str, int] = {}
 
 
