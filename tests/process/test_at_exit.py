@@ -65,6 +65,11 @@ def test_a_pool_that_was_dropped_finishes_too() -> None:
     assert run(*lines) == (0, "NoneType\n", "")
 
 
+def test_a_paused_pool_goes_on_to_its_end() -> None:
+    lines = ["pool.pause()", "pool.executor().submit(slow, 0).add_done_callback(tell)"]
+    assert run(*lines, "pool.submit(slow, 0).add_done_callback(tell)") == (0, "NoneType\n" * 2, "")
+
+
 def test_a_daemon_thread_in_a_call_does_not_hold_it_up() -> None:
     status, _, stderr = run(
         "pool = make(timeouts={'exit': '0.2s'})",

@@ -293,9 +293,13 @@ class TestTimeouts:
     def test_of_the_pool(self, python_pool: Callable[..., ProcessPool], way: str) -> None:
         pool = python_pool(timeouts={"request": 0.3})
         pid = pool.call(functions.pid)
-        ask = pool.call if way == "call" else lambda *args: pool.submit(*args).result()
+        function = functools.partial(functions.hold_gil, 1000)
+        ask: dict[str, Callable[[], Any]] = {
+            "call": lambda: pool.call(function),
+            "submit": lambda: pool.submit(function).result(),
+        }
         with pytest.raises(RequestTimeout):
-            ask(functions.hold_gil, 1000)
+            ask[way]()
         await_exit(pid)
         assert pool.call(functions.inc, 1) == 2
 

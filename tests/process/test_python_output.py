@@ -101,13 +101,13 @@ class TestPrints:
             sys.stderr.write("and these")
             os._exit(3)
 
-        ask = {
+        ask: dict[str, Callable[[], Any]] = {
             "map": lambda: pool.map(die, [0]),
             "call": lambda: pool.call(die, 0),
             "submit": lambda: pool.submit(die, 0).result(),
-        }[way]
+        }
         with pytest.raises(WorkerDied, match="and these") as caught:
-            ask()
+            ask[way]()
         record = caught.value.record
         assert record is not None
         assert (record.stdout, record.stderr) == ("my last words\n", "and these")

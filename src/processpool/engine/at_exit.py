@@ -1,9 +1,9 @@
 """The end of the interpreter: what open pools and executors do when nobody has closed them.
 
-Executors finish what they were given, however long it takes, as those of the standard library do.
-Pools then take nothing more, and may finish what they have within their exit grace; what is not
-done by then is cancelled, with one line of warning. It happens while daemon threads still run,
-which `atexit` is too late for. Ctrl-C in the meantime ends everything at once.
+Nothing new is taken. Executors finish what they were given, however long it takes, as those of the
+standard library do. Then the rest may still take the pools' exit grace; what is not done by then is
+cancelled, with one line of warning. It happens while daemon threads still run, which `atexit` is
+too late for. Ctrl-C in the meantime ends everything at once.
 """
 
 from __future__ import annotations
@@ -53,17 +53,17 @@ def _end_all() -> None:
     global _over
     _over = True
     try:
+        pools = [(*known, engine) for engine, known in list(_pools.items()) if engine.begin_close()]
         for work in list(_works):
             work.wait()
-        _close_all()
+        _close_all(pools)
     except BaseException:
         for engine in list(_pools):
             engine.kill()
         raise
 
 
-def _close_all() -> None:
-    pools = [(*known, engine) for engine, known in list(_pools.items()) if engine.begin_close()]
+def _close_all(pools: list[tuple[str, float, Engine]]) -> None:
     began = monotonic()
     for name, grace, engine in pools:
         end = began + grace
