@@ -12,6 +12,8 @@ from processpool.jobs import Batch, Job, Origin, attach
 from processpool.outcome import Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from processpool.engine.local import Engine
 
 log = logging.getLogger("processpool")
@@ -41,6 +43,14 @@ class PoolFuture(Future[Any]):
     def stderr(self) -> str:
         """What the worker wrote to its stderr while it had the item; empty until it has ended."""
         return self._record.stderr if self._record else ""
+
+    def _invoke_callbacks(self) -> None:
+        """As the standard library's, but never on the engine's thread, which must not wait."""
+        invoke: Callable[[], None] = super()._invoke_callbacks  # type: ignore[misc]
+        if self._engine.is_current and self._done_callbacks:  # type: ignore[attr-defined]
+            self._engine.callbacks.run(invoke)
+        else:
+            invoke()
 
     def cancel(self) -> bool:
         """Cancel it, if it has not begun.

@@ -115,7 +115,7 @@ def _stdout_of(reply: Reply) -> str:
 class Job(ABC):
     """Where answers go. The pool calls `begin` under its lock, everything else outside of it."""
 
-    __slots__ = ("cancelled", "number", "queued", "recalled", "task", "timeout", "window")
+    __slots__ = ("cancelled", "killed", "number", "queued", "recalled", "task", "timeout", "window")
 
     def __init__(self, timeout: float | None, number: int = 0) -> None:
         self.number = number
@@ -126,6 +126,8 @@ class Job(ABC):
         """What workers are to do with its items, where they must be told."""
         self.window: int | None = None
         """Items of this job that a worker may have at a time; None for what the pool says."""
+        self.killed = False
+        """Set by the scheduler: what comes first on a worker of it, ends the worker."""
         self.cancelled = False
         """Set by the scheduler: what has not started never starts."""
         self.recalled = False

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool.engine import failures
+from processpool.engine.answers import CLOSED_STDOUT_GRACE
 from processpool.errors import InvalidLease, UnexpectedEOF
 from processpool.jobs import Reply
 
@@ -202,6 +203,7 @@ class Lease:
             self._answers += self._worker.pump(timeout)
 
     def _end(self) -> UnexpectedEOF:
+        self._worker.process.wait(CLOSED_STDOUT_GRACE)
         fate = self._engine.lending.fate_of(self._worker)
         error = failures.died(self._worker, fate, self._engine.command)
         text = f"worker {self._worker.id} (pid {self._worker.pid}) ended without an answer: {error}"
@@ -209,7 +211,4 @@ class Lease:
 
     def _check(self) -> None:
         if self._released:
-            raise InvalidLease(
-                "this lease was released before; take a new one with pool.lease()"
-            )
-
+            raise InvalidLease("this lease was released before; take a new one with pool.lease()")

@@ -92,6 +92,7 @@ class MapRun(Job):
         self._failed = 0
         self._exhausted = False
         self._error: BaseException | None = None
+        self._input_error: BaseException | None = None
 
     # -- the engine's side -----------------------------------------------------------------------
 
@@ -207,12 +208,22 @@ class MapRun(Job):
             if room <= 0 or (room < ahead // 2 and self._outstanding):
                 return
             began = monotonic()
-            items = list(islice(self._input, min(self._chunk_size, room)))
-            if len(items) < min(self._chunk_size, room):
-                self._exhausted = True
+            items = self._read_some(min(self._chunk_size, room))
             fast = monotonic() - began < SLOW_INPUT
             self._chunk_size = min(self._chunk_size * 2, MAX_CHUNK) if fast else 1
             self._submit(items)
+
+    def _read_some(self, wanted: int) -> list[Any]:
+        """So many items of the input, or what is left; what it raises comes behind them."""
+        items: list[Any] = []
+        try:
+            items.extend(islice(self._input, wanted))
+        except Exception as error:
+            self._exhausted = True
+            self._input_error = error
+        if len(items) < wanted:
+            self._exhausted = True
+        return items
 
     def _ahead(self) -> int:
         """How many items are read before they are needed: enough to keep every worker busy."""
@@ -262,8 +273,9 @@ class MapRun(Job):
             while True:
                 if self._echo is not None and self._echo.pending:
                     return []
-                if self._eager and self._error is not None:
-                    raise self._error
+                error = self._error or self._input_error
+                if self._eager and error is not None:
+                    raise error
                 if self._in_one_go and self._outstanding and self._exhausted:
                     self._condition.wait()
                     continue
@@ -271,8 +283,8 @@ class MapRun(Job):
                 if ready:
                     return ready
                 if self._exhausted and not self._outstanding:
-                    if self._error is not None:
-                        raise self._error
+                    if error is not None:
+                        raise error
                     return None
                 if self._can_read():
                     return []

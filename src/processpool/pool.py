@@ -158,11 +158,13 @@ class ProcessPool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None:
-            self.drain()
-            self.close()
-        else:
+        try:
+            if kind is None:
+                self.drain()
+        except BaseException:  # interrupted
             self.close(0)
+            raise
+        self.close(0 if kind else ...)
 
     # -- work ------------------------------------------------------------------------------------
 
@@ -571,4 +573,14 @@ class ProcessPool:
             raise error
 
     def _seconds(self, timeout: float | EllipsisType | None) -> float | None:
-        return self.config.timeouts.request if timeout is ... else timeout
+        """What `timeout=` means.
+
+        Raises:
+            ValueError: it is no number of seconds.
+        """
+        if timeout is ...:
+            return self.config.timeouts.request
+        number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+        if timeout is None or (number and timeout >= 0):
+            return timeout
+        raise ValueError(f"timeout must be a number of seconds, or None, got {timeout!r}")

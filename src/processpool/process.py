@@ -12,6 +12,7 @@ import errno
 import math
 import os
 import resource
+import select
 import shlex
 import shutil
 import signal
@@ -57,9 +58,10 @@ class Command:
         """
         name = self.argv[0]
         if not os.path.isdir(self.cwd):
+            what = "is no folder" if os.path.exists(self.cwd) else "does not exist; create it"
             raise WorkerStartFailed(
-                f"cannot start {name!r}: the working directory {self.cwd!r} does not exist; "
-                "create it, or correct worker.cwd"
+                f"cannot start {name!r}: the working directory {self.cwd!r} {what}, "
+                "or correct worker.cwd"
             )
         if "/" in name:
             return self._check(os.path.join(self.cwd, name))
@@ -79,7 +81,11 @@ class Command:
                 f"cannot start {name!r}: there is no file {path!r} (cwd {self.cwd!r}); "
                 "correct worker.command or worker.cwd"
             )
-        if os.path.isdir(path) or not os.access(path, os.X_OK):
+        if os.path.isdir(path):
+            raise WorkerStartFailed(
+                f"cannot start {name!r}: {path!r} is a folder; correct worker.command"
+            )
+        if not os.access(path, os.X_OK):
             raise WorkerStartFailed(
                 f"cannot start {name!r}: {path!r} is not executable; "
                 f"run chmod +x on it, or name its interpreter in worker.command"
@@ -208,6 +214,12 @@ class Process:
     def exitcode(self) -> int | None:
         """Exit status, or minus the number of the signal; None while it runs."""
         return self._popen.returncode
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for its end, for so many seconds; True if it has ended. It is not reaped."""
+        poller = select.poll()
+        poller.register(self.pidfd, select.POLLIN)
+        return bool(poller.poll(seconds * 1000))
 
     def signal(self, number: int) -> None:
         """Send a signal to the process alone."""

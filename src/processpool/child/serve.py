@@ -14,7 +14,7 @@ import os
 import sys
 
 from processpool.child.capture import Capture
-from processpool.child.wire import BrokenRequestError, DisconnectedError, Wire
+from processpool.child.wire import BrokenRequestError, DisconnectedError, Wire, high
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ CODEC_VARIABLE = "PROCESSPOOL_CODEC"
 """Names the codec of the pool that started this worker."""
 
 READY_VARIABLE = "PROCESSPOOL_READY_FD"
-"""The descriptor on which the pool waits for a byte that says: ready for the first request."""
+"""The descriptor on which the pool is told: a newline, ready for the first request; and a dot with
+the number of the last answer, after which nothing is begun."""
 
 
 def serve(handler: Callable[[Any], Any] | Handler, *, codec: str | None = None) -> None:
@@ -62,9 +63,9 @@ def serve(handler: Callable[[Any], Any] | Handler, *, codec: str | None = None) 
     wire = Wire()
     capture = Capture()
     faulthandler.enable(file=2)
-    _say_ready()
+    pool = _Pool()
     try:
-        _Worker(handle, decode, wire, capture).run()
+        _Worker(handle, decode, wire, capture, pool.say_last).run()
         getattr(handler, "handle_exit", _nothing)()
     finally:
         capture.close()
@@ -80,11 +81,13 @@ class _Worker:
         decode: Callable[[bytes], Any],
         wire: Wire,
         capture: Capture,
+        say_last: Callable[[int], None],
     ) -> None:
         self._handle = handle
         self._decode = decode
         self._wire = wire
         self._capture = capture
+        self._say_last = say_last
         self._take = capture.take
         self._write = wire.answer
 
@@ -114,7 +117,9 @@ class _Worker:
             if stop.code is not None and not isinstance(stop.code, int):
                 print(stop.code, file=sys.stderr)  # the interpreter would, but after the answer
                 stop.code = 1
-            self._write(self._take())
+            printed = self._take()
+            self._say_last(self._wire.answers + 1)
+            self._write(printed)
             raise
         printed = self._take()
         if type(value) is str:
@@ -171,14 +176,29 @@ def _show(error: BaseException) -> None:
     sys.excepthook(type(error), error.with_traceback(trace or error.__traceback__), trace)
 
 
-def _say_ready() -> None:
-    descriptor = os.environ.pop(READY_VARIABLE, "")
-    if descriptor.isdecimal():
-        try:
-            os.write(int(descriptor), b"\n")
-            os.close(int(descriptor))
-        except OSError:
-            pass  # nobody waits
+class _Pool:
+    """What started this worker, if it wants to know more than answers."""
+
+    def __init__(self) -> None:
+        """Say that this worker awaits its first request."""
+        descriptor = os.environ.pop(READY_VARIABLE, "")
+        self._descriptor = high(int(descriptor)) if descriptor.isdecimal() else -1
+        self._say(b"\n")
+
+    def say_last(self, number: int) -> None:
+        """Say that nothing is begun after this answer, however much has been read.
+
+        Before the answer, so that nobody sends more because of it; with its number, so that it is
+        known whether it has come.
+        """
+        self._say(b".%d" % number)
+
+    def _say(self, word: bytes) -> None:
+        if self._descriptor >= 0:
+            try:
+                os.write(self._descriptor, word)
+            except OSError:
+                self._descriptor = -1  # nobody listens
 
 
 def _nothing() -> None:

@@ -44,6 +44,8 @@ class Wire:
     def __init__(self) -> None:
         self._in = high(os.dup(0))
         self._out = high(os.dup(1))
+        self.answers = 0
+        """Answers given so far."""
         self._open = True
         self._met_large = False
         null = os.open(os.devnull, os.O_RDWR)
@@ -93,6 +95,7 @@ class Wire:
                 _write_all(self._out, payload)
         except BrokenPipeError:
             raise DisconnectedError from None
+        self.answers += 1
 
     def close(self) -> None:
         """Give the descriptors back: the pool sees that no more answers will come."""

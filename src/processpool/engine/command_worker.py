@@ -35,6 +35,10 @@ class CommandWorker(Worker):
     ) -> None:
         super().__init__(number, process, ready)
         self.framing = framing
+        self._received = 0
+        self._last_answer: int | None = None
+        if ready >= 0:
+            os.set_blocking(ready, False)
         self._whole = framing.whole
         self._decode = codec.decode
         self._last_request = 0
@@ -86,6 +90,7 @@ class CommandWorker(Worker):
         answer = self._whole(data)
         if answer is None:
             return super().only_answer(data)
+        self._received += 1
         try:
             return self._decode(answer)
         except CodecError:
@@ -117,8 +122,21 @@ class CommandWorker(Worker):
         """True if nothing of an unfinished answer has arrived."""
         return self.framing.error is None and self.framing.is_clean
 
+    says_more = True
+
+    def is_leaving(self) -> bool:
+        """True if it has said that it begins nothing after its last answer."""
+        if self.ready_fd >= 0 and self._last_answer is None:
+            with suppress(OSError):
+                told = os.read(self.ready_fd, 32).strip()
+                if told.startswith(b"."):
+                    self._last_answer = int(told[1:])
+        return self._last_answer is not None
+
     def has_begun(self) -> bool:
         """False if a worker that is dead has read nothing of what it has not answered."""
+        if self.is_leaving() and self._received == self._last_answer:
+            return False
         if self.process.stdin < 0:
             return True
         self._forget_answered()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 from os import read, write
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -147,8 +146,8 @@ def _failure(engine: Engine, worker: Worker, began: float) -> BaseException:
     elif not worker.ended:
         fate = "timeout"
         if worker.dump_stacks():
-            _ends(worker, DUMP_GRACE)
-    elif not _ends(worker, CLOSED_STDOUT_GRACE):
+            worker.process.wait(DUMP_GRACE)
+    elif not worker.process.wait(CLOSED_STDOUT_GRACE):
         fate = "closed stdout"
     elif fate is None and not worker.has_begun() and not worker.died_loading():
         return NotBegun()
@@ -156,13 +155,6 @@ def _failure(engine: Engine, worker: Worker, began: float) -> BaseException:
     seconds = monotonic() - began
     reply.error = failures.lost_item(worker, fate, engine.command, seconds, reply.stderr)
     return _recorded(worker, reply, began)
-
-
-def _ends(worker: Worker, seconds: float) -> bool:
-    """True if the worker's process ends within so many seconds."""
-    poller = select.poll()
-    poller.register(worker.process.pidfd, select.POLLIN)
-    return bool(poller.poll(seconds * 1000))
 
 
 def _recorded(worker: Worker, reply: Reply, began: float) -> BaseException:

@@ -170,7 +170,8 @@ class Lending:
         """False if a free worker wrote unasked or has ended; it is replaced then."""
         with worker.io:
             stray = worker.stray_output()
-        if not stray and not worker.ended and worker.process.exitcode is None:
+            leaving = worker.is_leaving()
+        if not (stray or leaving or worker.ended) and worker.process.exitcode is None:
             return True
         if stray:
             self._engine.news.report_stray(worker, stray)

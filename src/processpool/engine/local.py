@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from processpool import events
 from processpool.engine.answers import Reader
+from processpool.engine.callbacks import CallbackThread
 from processpool.engine.changed import Changed
 from processpool.engine.ending import Undertaker
 from processpool.engine.guard import Guard
@@ -79,6 +80,7 @@ class Engine:
         """The maps in progress."""
         self.command = command
         self.news = News()
+        self.callbacks = CallbackThread()
         self.hands = Hands(self)
         self.lending = Lending(self)
         self.starter = Starter(self, launch)
@@ -136,6 +138,7 @@ class Engine:
                 self.closed.wait(TERM_GRACE)
                 raise
             self._thread.join()
+            self.callbacks.join()
 
     def kill(self) -> None:
         """End everything at once, and wait for it."""
@@ -435,6 +438,7 @@ class Engine:
         self._guard.close()
         self.loop.close()
         _live.discard(self)
+        self.callbacks.finish()
         self.news.emit(events.PoolClosedDown(monotonic()))
         self.closed.set()
 

@@ -74,8 +74,9 @@ class Starter:
         """The worker says that it is ready; or it has closed the pipe without a word."""
         told = os.read(worker.ready_fd, READY_MESSAGE)
         self._engine.loop.forget(worker.ready_fd)
-        os.close(worker.ready_fd)
-        worker.ready_fd = -1
+        if not told or not worker.says_more:
+            os.close(worker.ready_fd)
+            worker.ready_fd = -1
         if told:
             worker.told(told)
             worker.lingers = 0

@@ -170,6 +170,13 @@ class Worker(ABC):
         """What there is of the answer to an item that will never be answered."""
         return Reply()
 
+    says_more = False
+    """True if it has more to say, where it has said that it is ready."""
+
+    def is_leaving(self) -> bool:
+        """True if it has said that it begins nothing any more."""
+        return False
+
     def told(self, what: bytes) -> None:  # noqa: B027 - most say no more than that they are ready
         """What it said when it was ready."""
 

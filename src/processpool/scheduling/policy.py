@@ -69,6 +69,9 @@ def resized(policy: Policy, least: int | None, most: int | None, spare: int | No
     Raises:
         ValueError: the sizes contradict each other.
     """
+    for key, size in (("min", least), ("max", most), ("spare", spare)):
+        if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 0):
+            raise ValueError(f"size.{key} must be a whole number of workers, got {size!r}")
     least = policy.min if least is None else least
     most = max(policy.max, least) if most is None else most
     if spare is None:

@@ -179,6 +179,8 @@ class Scheduler:
             done.append(batch)
         if slot.state is not WorkerState.BUSY:
             return done, []
+        if slot.inflight and slot.inflight[0].job.killed:
+            return done, self._kill(slot, "cancelled")
         if slot.inflight:
             self._begin_item(slot, now)
             if slot.load * 2 <= self._window(slot.inflight[0]) and self._takes_more(slot):
@@ -218,6 +220,7 @@ class Scheduler:
     def cancel(self, job: Job, *, kill: bool) -> list[Command]:
         """Nothing more of this job starts; with `kill`, the workers that run it are replaced."""
         self._queue.forget(job)
+        job.killed = job.killed or kill
         if not kill:
             return []
         return [
