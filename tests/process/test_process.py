@@ -88,7 +88,7 @@ class TestCannotStart:
 
     def test_a_folder_is_no_program(self, tmp_path: Path) -> None:
         (tmp_path / "bin").mkdir()
-        assert "is not executable" in self.failure(("./bin",), tmp_path)
+        assert "is a folder" in self.failure(("./bin",), tmp_path)
 
     def test_a_script_that_does_not_say_what_runs_it(self, tmp_path: Path) -> None:
         script = tmp_path / "run.sh"

@@ -419,9 +419,10 @@ def test_readiness_is_told_once_and_not_handed_on(start: Start) -> None:
     )
     os.close(write)
     with open(read, "rb") as ready:
-        assert ready.read() == b"\n"  # to its end: the worker has closed it
-    stdout, _ = worker.communicate(b"1;0\n")
-    assert stdout == b"5;False"
+        assert ready.read(1) == b"\n"
+        stdout, _ = worker.communicate(b"1;0\n")
+        assert stdout == b"5;False"
+        assert ready.read() == b""
 
 
 @pytest.mark.parametrize("descriptor", ["", "x", "77"])

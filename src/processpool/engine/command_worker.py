@@ -83,6 +83,7 @@ class CommandWorker(Worker):
         """The answers that these bytes complete."""
         answers = self.framing.feed(data)
         self._answered += len(answers)
+        self._received += len(answers)
         return answers
 
     def only_answer(self, data: bytes) -> Any:
