@@ -11,7 +11,7 @@ import pytest
 
 from processpool import PoolClosed, PoolExecutor, ProcessPool, ProcessPoolExecutor
 from processpool.errors import PoolBroken, WorkerStartFailed
-from processpool.executor_work import Work, translated
+from processpool.executors.work import Work, translated
 
 
 class TestTheSignature:

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from processpool.errors import UnexpectedEOF as UnexpectedEOF
     from processpool.errors import WorkerDied as WorkerDied
     from processpool.errors import WorkerStartFailed as WorkerStartFailed
-    from processpool.executor import PoolExecutor as PoolExecutor
-    from processpool.executor import ProcessPoolExecutor as ProcessPoolExecutor
+    from processpool.executors.executor import PoolExecutor as PoolExecutor
+    from processpool.executors.executor import ProcessPoolExecutor as ProcessPoolExecutor
     from processpool.outcome import Outcome as Outcome
     from processpool.pool import ProcessPool as ProcessPool
     from processpool.sharing import Shared as Shared
@@ -43,8 +43,8 @@ _HOME = {
     "serve": "child.serve",
     "progress": "child.progress",
     "Outcome": "outcome",
-    "PoolExecutor": "executor",
-    "ProcessPoolExecutor": "executor",
+    "PoolExecutor": "executors.executor",
+    "ProcessPoolExecutor": "executors.executor",
     "ProcessPool": "pool",
     "Shared": "sharing",
     "CodecError": "errors",

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from processpool.config import PoolConfig
-    from processpool.executor import PoolExecutor
+    from processpool.executors.executor import PoolExecutor
     from processpool.forms import Request
     from processpool.sharing import Shared
     from processpool.snapshot import PoolSnapshot
@@ -363,7 +363,7 @@ class ProcessPool:
         Raises:
             TypeError: the pool runs a command, or has a handler.
         """
-        from processpool.executor import PoolExecutor
+        from processpool.executors.executor import PoolExecutor
 
         self._require_open()
         return PoolExecutor(self)

@@ -148,7 +148,7 @@ def translated(error: BaseException) -> BaseException:
         closed.__cause__ = error
         return closed
     if isinstance(error, PoolBroken):
-        from processpool.executor_broken import ExecutorBroken
+        from processpool.executors.broken import ExecutorBroken
 
         cause = error.__cause__
         broken = ExecutorBroken(f"no worker can be started, so the executor is broken: {cause}")

@@ -13,7 +13,7 @@ from threading import Condition
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from processpool.executor_work import echo, translated
+from processpool.executors.work import echo, translated
 from processpool.jobs import Batch, Job, Origin, Reply
 from processpool.pace import Pace
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from processpool.engine.local import Engine
-    from processpool.executor_work import Work
+    from processpool.executors.work import Work
     from processpool.functions import Task
 
 CHUNK = 4096

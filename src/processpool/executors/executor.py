@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from processpool.child.layout import STAR
 from processpool.cpus import usable_cpus
-from processpool.executor_map import ExecutorMap
-from processpool.executor_work import ExecutorFuture, Work, translated
+from processpool.executors.mapping import ExecutorMap
+from processpool.executors.work import ExecutorFuture, Work, translated
 from processpool.forms import CallForm
 from processpool.functions import Task
 from processpool.jobs import Batch
