@@ -1,15 +1,17 @@
-"""Promises that cross several rooms: an exit in a pipeline, callbacks that wait, checked numbers."""
+"""Promises that cross several rooms: exits in a pipeline, callbacks that wait, checked numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from processpool import ProcessPool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 EXITS = """
 import sys

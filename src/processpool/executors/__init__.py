@@ -1,3 +1,5 @@
-"""Function pools as `concurrent.futures` executors: `executor` has the classes, `work` what is
-pending, `mapping` their `map`, and `broken` the error of one that cannot start its workers.
+"""Function pools as `concurrent.futures` executors.
+
+`executor` has the classes, `work` what is pending, `mapping` their `map`, and `broken` the error of
+one that cannot start its workers.
 """
