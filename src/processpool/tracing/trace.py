@@ -14,7 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool.events import PoolClosedDown
-from processpool.tracing import chrome
+from processpool.tracing.chrome import opening, trace_events
 from processpool.tracing.figure import Figure, draw
 from processpool.tracing.recorder import Born, Died, Mark, Recorder, Span
 
@@ -104,7 +104,7 @@ class Trace:
     def _present(self, pool: ProcessPool) -> None:
         """Write down who is there at the beginning."""
         if self._file is not None:
-            self._file.write(chrome.opening(self._name, os.getpid()))
+            self._file.write(opening(self._name, os.getpid()))
         for worker in pool.snapshot(resources=False).workers:
             if worker.pid is not None:
                 self._keep(self._recorder.meet(worker.id, worker.pid, self.began))
@@ -137,7 +137,7 @@ class Trace:
             else:
                 self.lives.append(fact)
             if self._file is not None:
-                self._file.write(chrome.trace_events(fact, self.began, os.getpid()))
+                self._file.write(trace_events(fact, self.began, os.getpid()))
 
 
 class _TraceFile:
