@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 MATRIX := 7.1 7.3 6.29
+MINUTES ?= 3
+SEED ?= 1
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
@@ -14,7 +16,7 @@ export PIP_ROOT_USER_ACTION := ignore
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test slow lint format bench schema screenshot test-matrix clean
+.PHONY: help venv demo test slow stress lint format bench schema screenshot test-matrix clean
 
 help:  ## Say what there is
 	@echo "make TARGET, where TARGET is:"
@@ -37,6 +39,9 @@ endif
 
 slow: $(VENV)/.installed-dev  ## Run the tests that take long
 	$(BIN)/python -m pytest -m slow
+
+stress: $(VENV)/.installed-dev  ## Random work and random kills for minutes: MINUTES=3 SEED=1
+	$(BIN)/python -m tests.stress --minutes $(MINUTES) --seed $(SEED)
 
 lint: $(VENV)/.installed-dev  ## Check style, formatting and types
 	$(BIN)/python -m ruff check .
