@@ -483,3 +483,44 @@ def test_the_installed_command_is_the_same() -> None:
     command = Path(sys.executable).with_name("processpool")
     done = subprocess.run([command, "--version"], capture_output=True, text=True)
     assert done.stdout == f"processpool {processpool.__version__}\n"
+
+
+class TestStdoutThatCannotBeWritten:
+    @pytest.mark.parametrize("arguments", [["schema"], ["--version"], ["check", "CONFIG"]])
+    @pytest.mark.parametrize(
+        ("stdout", "says", "status"),
+        [
+            (">/dev/full", "cannot write stdout: No space left on device\n", 1),
+            (">&-", "cannot write stdout: it is closed\n", 1),
+            (">&9", "", 141),
+        ],
+    )
+    def test_what_is_printed(
+        self, arguments: list[str], stdout: str, says: str, status: int, tmp_path: Path
+    ) -> None:
+        done = self.run([*arguments, stdout], tmp_path)
+        assert (done.stderr, done.returncode) == (says, status)
+
+    def test_answers(self, tmp_path: Path) -> None:
+        done = self.run(["run", "CONFIG", ">&-"], tmp_path)
+        assert done.stderr.startswith("cannot write stdout: ")
+        assert done.returncode == 1
+
+    def run(self, words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+        """Run a command line in a shell, where 9 is a pipe that nobody reads."""
+        config = folder / "pool.yaml"
+        config.write_text("worker: {kind: command, command: [cat], protocol: lines}\n")
+        command = " ".join([sys.executable, "-m", "processpool", *words])
+        reader, writer = os.pipe()
+        os.close(reader)
+        try:
+            return subprocess.run(
+                ["bash", "-c", f"{command} <<< item".replace("CONFIG", str(config))],
+                preexec_fn=lambda: os.dup2(writer, 9),
+                pass_fds=(9,),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        finally:
+            os.close(writer)

@@ -17,14 +17,25 @@ when a command runs, tqdm when there is a bar to draw.
 
 from __future__ import annotations
 
+import os
 import sys
 
 
 def main() -> None:
     """Run the command that `sys.argv` names, and exit with its status."""
+    _hold_standard_descriptors()
     try:
         from processpool.cli.app import app
 
         app(prog_name="processpool")
     except KeyboardInterrupt:  # before a command began, or after it had ended
         sys.exit(130)
+
+
+def _hold_standard_descriptors() -> None:
+    """Let 0, 1 and 2 be what they should be, or of no use: never a descriptor of a pool."""
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:  # the lowest free one is opened: this one; and it cannot be used
+            os.open(os.devnull, os.O_RDONLY if fd else os.O_WRONLY)

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from processpool import __version__
-from processpool.cli.report import complain
+from processpool.cli.report import FAILED, complain, say
 from processpool.cli.stopping import Stopped
 from processpool.errors import ConfigError, ProcessPoolError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FAILED = 1
 WRONG = 2
 
 app = typer.Typer(
@@ -49,7 +48,7 @@ Set = Annotated[
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        print(f"processpool {__version__}")
+        say(f"processpool {__version__}")
         raise typer.Exit
 
 
@@ -127,7 +126,7 @@ def schema() -> None:
 
     from processpool.config import json_schema
 
-    print(json.dumps(json_schema(), indent=2))
+    say(json.dumps(json_schema(), indent=2))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from processpool.cli.report import say
 from processpool.cli.stopping import stoppable
 from processpool.cli.summary import describe
 from processpool.config import load_pool
@@ -12,7 +13,6 @@ from processpool.config.pools import declared_pools
 from processpool.config.yaml_source import read_source
 from processpool.errors import ConfigError
 from processpool.pool import ProcessPool
-from processpool.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,10 +39,10 @@ def check_file(path: Path, pool: str | None, overrides: Mapping[str, Any], *, st
     """
     names: list[str | None] = [pool] if pool is not None else _declared(path)
     for config in _load_all(path, names, overrides):
-        print(printable("\n".join(describe(config))))
+        say("\n".join(describe(config)))
     for config in _load_all(path, names, {**overrides, **_ONE}) if start else []:
         _start_one(config)
-    print(printable(f"{path}: no problems"))
+    say(f"{path}: no problems")
 
 
 def _declared(path: Path) -> list[str | None]:
@@ -70,4 +70,4 @@ def _start_one(config: PoolConfig) -> None:
     began = monotonic()
     with stoppable(), ProcessPool.from_config(config):
         seconds = monotonic() - began
-    print(printable(f"{config.name}: a worker was ready after {seconds:.3f} s"))
+    say(f"{config.name}: a worker was ready after {seconds:.3f} s")

@@ -11,6 +11,7 @@ import sys
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from processpool.engine.raised import in_words
 from processpool.printable import printable
 
 if TYPE_CHECKING:
@@ -19,14 +20,38 @@ if TYPE_CHECKING:
     from processpool.cli.files import Answers
 
 
+ANSWERED, FAILED, NOBODY_READS = 0, 1, 141
+"""Exit statuses: all is well; something went wrong; as after SIGPIPE."""
+
+
 def complain(message: str) -> None:
     """Write a message to stderr, without a traceback and without its escape sequences."""
     print(printable(message), file=sys.stderr, flush=True)
 
 
+def say(text: str) -> None:
+    """Write text to stdout, at once.
+
+    Raises:
+        SystemExit: it cannot be written; the status says whether anybody reads it at all.
+    """
+    if sys.stdout is None:
+        complain("cannot write stdout: it is closed")
+        raise SystemExit(FAILED)
+    try:
+        print(printable(text), flush=True)
+    except OSError as error:
+        unread = isinstance(error, BrokenPipeError)
+        if not unread:
+            complain(f"cannot write stdout: {error.strerror}")
+        # What is still in the buffer is written once more when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        raise SystemExit(NOBODY_READS if unread else FAILED) from None
+
+
 def failure_text(index: int, error: BaseException) -> str:
     """What is said of an item that failed; every line but the first is indented."""
-    text = f"item {index}: {type(error).__name__}: {error}"
+    text = f"item {index}: {in_words(error)}"
     return printable(text).replace("\n", "\n    ")
 
 
@@ -47,8 +72,11 @@ class Report:
             self._bar.close()
 
     def answer(self, line: bytes) -> None:
-        """An item was answered."""
-        with self._aside() if self._answers.is_terminal else nullcontext():
+        """An item was answered; a terminal is shown it without its escape sequences."""
+        if self._answers.is_terminal:
+            with self._aside():
+                self._answers.write(printable(line.decode("utf-8", "backslashreplace")).encode())
+        else:
             self._answers.write(line)
         self._count()
 

@@ -23,7 +23,7 @@ from processpool.cli.files import (
     refuse_same,
 )
 from processpool.cli.lines import Messages, answer_line
-from processpool.cli.report import Report, complain
+from processpool.cli.report import ANSWERED, FAILED, NOBODY_READS, Report, complain
 from processpool.cli.stopping import stoppable
 from processpool.cli.streams import outcomes
 from processpool.config import load_pool
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
     from processpool.config import PoolConfig
     from processpool.outcome import Outcome
-
-ANSWERED, FAILED, NOBODY_READS = 0, 1, 141
 
 
 @dataclass(frozen=True, slots=True)
