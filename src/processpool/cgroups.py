@@ -1,0 +1,68 @@
+"""The control groups that this process is in: their CPU quotas, and who was killed in them.
+
+Two rules hold here. Versions 1 and 2 are read, and every group from the process's own up to the
+root counts. And nothing here fails: what cannot be read says nothing.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PROC = Path("/proc/self/cgroup")
+_MOUNT = Path("/sys/fs/cgroup")
+
+
+def cpu_quotas(proc: Path = _PROC, mount: Path = _MOUNT) -> Iterator[int]:
+    """The quota, in whole CPUs, of each group that has one; one and a half are two."""
+    for folder, version in _groups("cpu", proc, mount):
+        if version == 2:
+            words = _read(folder / "cpu.max").split()
+        else:
+            words = [_read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us")]
+        quota, period = map(_number, words) if len(words) == 2 else (None, None)
+        if quota is not None and period is not None and quota > 0 and period > 0:
+            yield max(1, ceil(quota / period))
+
+
+def oom_kills(proc: Path = _PROC, mount: Path = _MOUNT) -> int | None:
+    """How many processes of this one's own group the kernel has killed for lack of memory."""
+    for folder, version in _groups("memory", proc, mount):
+        text = _read(folder / ("memory.events" if version == 2 else "memory.oom_control"))
+        for line in text.splitlines():
+            word, _, count = line.partition(" ")
+            if word == "oom_kill":
+                return _number(count)
+    return None
+
+
+def _groups(controller: str, proc: Path, mount: Path) -> Iterator[tuple[Path, int]]:
+    """The folders of the groups with this controller, the innermost first, and their version."""
+    for line in _read(proc).splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, group = rest.partition(":")
+        if controllers and controller not in controllers.split(","):
+            continue
+        top = mount / controller if controllers else mount
+        # In a container the group's own folder may be missing: it is named as the host sees it.
+        folder = Path(group.strip("/"))
+        for step in (folder, *folder.parents):
+            yield top / step, 1 if controllers else 2
+
+
+def _number(text: str) -> int | None:
+    try:
+        return int(text)
+    except ValueError:  # "max", or no such file
+        return None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""
