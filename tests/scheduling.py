@@ -81,8 +81,8 @@ def _word(command: Command) -> str:
             return f"lost {' '.join(items(batch))}: {fate}"
         case Retry(batch, fate):
             return f"retry {' '.join(items(batch))}: {fate}"
-        case TakeBack(number):
-            return f"take back {number}"
+        case TakeBack(number, read):
+            return f"{'ask' if read else 'take'} back {number}"
         case DumpStacks(number):
             return f"dump {number}"
         case Drop(batch, state):
@@ -123,9 +123,10 @@ def _check_slot(scheduler: Scheduler, slot: Slot) -> None:
 
 def _check_no_work_is_forgotten(scheduler: Scheduler, waiting: list[Batch]) -> None:
     if scheduler.state in (PoolState.OPEN, PoolState.CLOSING):
-        free = scheduler._idle or scheduler._roomy
+        free = scheduler._has_free_worker or scheduler._roomy
         assert not (waiting and free), "an item waits, though a worker is free"
-        assert not (scheduler._waiters and scheduler._idle), "a lease waits, though one is free"
+        lends = scheduler._waiters and scheduler._has_free_worker
+        assert not lends, "a lease waits, though a worker is free"
 
 
 class Bench:

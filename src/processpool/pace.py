@@ -1,13 +1,14 @@
-"""How many items of a map a worker may have at a time: many while they are fast, one when slow.
+"""How many items of a map a worker may have at a time: many while they are fast, two when slow.
 
-The items that travel together should take a few milliseconds: enough to hide the way to the worker
-and back, and little enough that no worker is idle while another has items to spare. The estimate
-follows the slowest of late, so it shrinks at once and grows step by step.
+One of them runs; those behind it hide the way to the worker and back, and should take a few
+milliseconds together. What lies behind a slow one is taken back by a worker that has nothing to do.
+The estimate follows the slowest of late, so it shrinks at once and grows step by step; the first
+item of each worker goes alone, since nothing is known of it.
 """
 
 from __future__ import annotations
 
-TARGET = 0.005
+TARGET = 0.01
 """Seconds of work that a worker may have before it."""
 MOST = 8192
 """Items that a worker may have, however fast they are."""
@@ -27,5 +28,5 @@ class Pace:
     def learn(self, items: int, seconds: float) -> None:
         """So many items took so long, the way to the worker and back included."""
         self._seconds_each = max(seconds / items, self._seconds_each * FORGET)
-        wanted = 1 + int(TARGET / max(self._seconds_each, 1e-9))
+        wanted = 2 + int(TARGET / max(self._seconds_each, 1e-9))
         self.window = min(wanted, self.window * GROWTH, MOST)

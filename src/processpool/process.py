@@ -19,13 +19,13 @@ import signal
 import subprocess
 import threading
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from processpool.errors import WorkerStartFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 
 CPU_GRACE = 5
@@ -41,6 +41,8 @@ class Command:
     argv: tuple[str, ...]
     cwd: str
     env: Mapping[str, str] = field(repr=False)
+    secret: Collection[str] = field(default=(), repr=False)
+    """Variables whose values are shown nowhere."""
 
     def __str__(self) -> str:
         text = " ".join(shlex.join(self.argv).split())
@@ -48,7 +50,7 @@ class Command:
 
     def with_env(self, extra: Mapping[str, str]) -> Command:
         """The same with further environment variables."""
-        return Command(self.argv, self.cwd, {**self.env, **extra})
+        return replace(self, env={**self.env, **extra})
 
     def find(self) -> str:
         """The file to execute.
@@ -68,8 +70,9 @@ class Command:
         path = self.env.get("PATH", os.defpath)
         found = shutil.which(name, path=path)
         if found is None:
+            where = "the PATH of worker.env" if "PATH" in self.secret else f"PATH ({path})"
             raise WorkerStartFailed(
-                f"cannot start {name!r}: no such program in PATH ({path}), cwd {self.cwd!r}; "
+                f"cannot start {name!r}: no such program in {where}, cwd {self.cwd!r}; "
                 "install it, or give its path in worker.command"
             )
         return os.path.join(self.cwd, found)
@@ -145,6 +148,15 @@ class Limits:
                 f"cannot set the worker's limits: {error}; see `limits`"
             ) from error
 
+    def cause(self, exitcode: int) -> str | None:
+        """The limit that ended a process, as the YAML has it: `limits.cpu_time 10m`; or None."""
+        if self.cpu_time is None or exitcode != -signal.SIGXCPU:
+            return None
+        for unit, seconds in ("h", 3600), ("m", 60), ("s", 1):
+            if self.cpu_time >= seconds and self.cpu_time % seconds == 0:
+                return f"limits.cpu_time {self.cpu_time / seconds:g}{unit}"
+        return f"limits.cpu_time {self.cpu_time:g}s"
+
 
 UNLIMITED = Limits()
 
@@ -208,6 +220,7 @@ class Process:
             os.set_blocking(fd, False)
         self._popen = popen
         self.pid = popen.pid
+        self.limits = limits
         self._reaping = threading.Lock()
 
     @property

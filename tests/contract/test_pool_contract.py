@@ -162,6 +162,21 @@ class TestFailing:
         assert pool.map(echoes(20)) == numbers(20)
         assert pool.wait_ready(30)
 
+    @pytest.mark.parametrize("way", ["call", "submit"])
+    def test_a_death_is_counted_and_shown(self, way: str, make: Callable[..., ProcessPool]) -> None:
+        pool = make()
+        told: list[events.ItemFailed] = []
+        pool.events(lambda event: told.append(event) if type(event) is events.ItemFailed else None)
+        pool.call("echo 1")
+
+        with pytest.raises(WorkerDied):
+            pool.call("die") if way == "call" else pool.submit("die").result()
+
+        eventually(lambda: pool.snapshot().failed == 1)
+        assert "WorkerDied: " in (pool.snapshot().last_error or "")
+        eventually(lambda: len(told) == 1)
+        assert told[0].error.startswith("WorkerDied: ")
+
     def test_a_timeout_costs_its_item_and_nothing_else(
         self, make: Callable[..., ProcessPool], gate: Gate
     ) -> None:

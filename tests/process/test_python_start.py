@@ -212,6 +212,9 @@ class TestFailures:
             ("def s(): raise SystemExit(3)", {"setup": "broken:s"}, "exited with status 3"),
             ("import os\ndef s(): os._exit(0)", {"setup": "broken:s"}, "exited with status 0"),
             ("import os\ndef s(): os.abort()", {"setup": "broken:s"}, "SIGABRT"),
+            ("import os\ndef s(): os.kill(os.getpid(), 9)", {"setup": "broken:s"}, "by SIGKILL"),
+            ("import os\ndef s(): os.kill(os.getpid(), 15)", {"setup": "broken:s"}, "by SIGTERM"),
+            ("def s(): raise KeyboardInterrupt", {"setup": "broken:s"}, "KeyboardInterrupt"),
             ("import os\nos.abort()", {"preload": ["broken"]}, "Fatal Python error: Aborted"),
         ],
     )  # fmt: skip
@@ -231,6 +234,21 @@ class TestFailures:
         if "Error" in says:
             assert "Traceback" in str(caught.value)
         assert time.monotonic() - began < 10
+
+    def test_one_that_is_killed_once_while_it_starts_costs_nothing(
+        self, python_pool: Callable[..., ProcessPool], write: Any, tmp_path: Path
+    ) -> None:
+        source = f"""
+            import os, pathlib
+            def setup():
+                try:
+                    pathlib.Path({str(tmp_path / "flag")!r}).touch(exist_ok=False)
+                except FileExistsError:
+                    return
+                os.kill(os.getpid(), 9)
+        """
+        pool = python_pool(worker=write("unlucky", source) | {"setup": "unlucky:setup"})
+        assert pool.call(abs, -1) == 1
 
     def test_setup_that_hangs(self, python_pool: Callable[..., ProcessPool], write: Any) -> None:
         source = """

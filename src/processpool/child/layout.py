@@ -16,9 +16,10 @@ PACKET_LIMIT = 4096
 PACKET = Struct("<BBxxIIIQQ")
 """kind, flags, function, batch, items, size, offset; then the payload, if it lies nowhere else."""
 
-DEFINE, ITEMS, FREED, EXIT, FORGET, UNSHARE = range(1, 7)
+DEFINE, ITEMS, FREED, EXIT, FORGET, UNSHARE, PATH = range(1, 8)
 """Kinds of packet: a function, items to call it with, places free again, the end; that no function
-that came before this is used any more; and that something shared, here named, was freed."""
+that came before this is used any more; that something shared, here named, was freed; and where
+modules are looked for as well."""
 
 ONE, STAR, FULL = 0, 1, 2
 """Flags of ITEMS: an item is the argument, the arguments, or (arguments, keywords)."""
@@ -32,9 +33,10 @@ AWAY, LONG = 16, 32
 
 FRAME = Struct("<BxxxIQ")
 """kind, number of items, bytes that follow."""
-PLAIN, ENTRIES, SPLIT, LOG, PROGRESS, PLACES, ECHO = range(1, 8)
+PLAIN, ENTRIES, SPLIT, LOG, PROGRESS, PLACES, ECHO, BACK = range(1, 9)
 """Kinds of frame: values pickled one behind the other; entries; the batch is wanted item by item;
-a log record; progress; places in shared memory that are free again; output as it is printed."""
+a log record; progress; places in shared memory that are free again; output as it is printed; what
+has not begun of the batch of this number is given back."""
 
 ENTRY = Struct("<BI")
 """flags, bytes that follow: one answer among ENTRIES."""
@@ -43,10 +45,10 @@ REPLY = 1
 PLACE = Struct("<QQ")
 """offset, size: something in shared memory."""
 
-STARTED, SINCE, BASE, LENGTH, KIND, LOADING, LEVEL = range(7)
-"""Words of the page: items begun so far; since when (monotonic ns); items answered before the
-first in the journal; bytes in the journal; their kind of frame; 1 while a request is unpickled;
-the level of the root logger in the pool's process."""
+STARTED, BASE, LENGTH, KIND, LOADING, LEVEL, WANTED = range(7)
+"""Words of the page: items begun so far; items answered before the first in the journal; bytes in
+the journal; their kind of frame; 1 while a request is unpickled; the level of the root logger in
+the pool's process; the batch of which nothing more is to begin."""
 PAGE_SIZE = 4096
 JOURNAL_SIZE = 252 * 1024
 """Answers that have not been sent yet: they survive the worker."""

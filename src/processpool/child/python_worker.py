@@ -3,7 +3,8 @@
 Before an item begins, its number is written to the page that the pool shares; when it has ended,
 its answer is written to the journal behind that page, and counted. Whatever happens to this process
 then, the pool knows which item was running and has every answer before it. The journal is sent up
-the pipe at least every half a millisecond, so a run of fast items costs one write.
+the pipe at least every two milliseconds, so a run of fast items costs one write; what waits there
+for a slow item to end, the pool reads for itself.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from processpool.child.output import Output
 
-FLUSH_AFTER = 500_000
+FLUSH_AFTER = 2_000_000
 """Nanoseconds that an answer waits at most to be sent, while others are made."""
 FIRST = 64
 """Items of each function that are asked what C code has printed, however fast they are."""
@@ -36,7 +37,7 @@ ALWAYS = 1 << 60
 QUIET = 1_000_000
 """Nanoseconds between two requests from which on something may have been printed meanwhile."""
 _SIMPLE = frozenset({int, float, bool, str, bytes, type(None)})
-_PAGE_STARTED, _PAGE_SINCE, _PAGE_LENGTH = layout.STARTED, layout.SINCE, layout.LENGTH
+_PAGE_STARTED, _PAGE_LENGTH, _PAGE_WANTED = layout.STARTED, layout.LENGTH, layout.WANTED
 
 
 class Journal:
@@ -115,6 +116,8 @@ class PythonWorker:
         self._inbox = Reader(shared)
         self._outbox = Arena(outbox, 0)
         self._started = 0
+        self._batch = 0
+        """The number of the batch whose items are served; 0 for a call's one item."""
         os.register_at_fork(after_in_child=self._disown)
 
     def _disown(self) -> None:
@@ -131,9 +134,10 @@ class PythonWorker:
         """Answer requests until the pool says to exit, or is gone."""
         read, requests = os.read, self._requests
         while packet := read(requests, layout.PACKET_LIMIT):
-            kind, flags, function, _, count, size, offset = PACKET.unpack_from(packet)
+            kind, flags, function, batch, count, size, offset = PACKET.unpack_from(packet)
             place = (flags, packet[PACKET.size :], size, offset)
             if kind == layout.ITEMS:
+                self._batch = batch
                 self._serve(function, flags & 15, count, place)
             elif kind == layout.DEFINE:
                 self.functions[function] = _load_function(self._parts(*place))
@@ -145,6 +149,9 @@ class PythonWorker:
                 self._forget()
             elif kind == layout.UNSHARE:
                 _release(packet[PACKET.size :].decode())
+            elif kind == layout.PATH:
+                before, behind = loads(self._parts(*place)[0])
+                sys.path[:] = [*before, *sys.path, *behind]
             else:
                 return
 
@@ -218,13 +225,15 @@ class PythonWorker:
     def _answer_all(self, call: Callable[[Any], Any], items: list[Any]) -> None:
         journal, flags, clock = self.journal, self.output.flags, monotonic_ns
         page, memory, limit = journal.page, journal.memory, len(journal.memory)
-        started = self._started
+        started, batch = self._started, self._batch or -1
         flushed_at = before = clock()
         items.reverse()  # taken from the end, so that no item outlives its call
         while items:
             self._started = started = started + 1
-            page[_PAGE_SINCE] = before
             page[_PAGE_STARTED] = started
+            if page[_PAGE_WANTED] == batch:
+                self._give_back(batch)
+                return
             try:
                 value = call(items.pop())
             except BaseException as error:
@@ -250,6 +259,13 @@ class PythonWorker:
                 journal.flush()
                 now = flushed_at = clock()
             before = now
+
+    def _give_back(self, batch: int) -> None:
+        """The pool wants what has not begun, the item among it that was about to."""
+        self._started -= 1
+        self.journal.page[_PAGE_STARTED] = self._started
+        self.journal.flush()
+        self.journal.send(layout.BACK, batch)
 
     def _has_printed(self) -> bool:
         """Whether the item that has just ended has printed something, by whatever means."""

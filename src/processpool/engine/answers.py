@@ -10,6 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool import events
+from processpool.engine.hands import CLOSED_GRACE
 from processpool.engine.memory import tree_memory
 from processpool.engine.worker import ALWAYS, LATE_PAUSE, LINGER
 from processpool.jobs import Origin, Reply
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
 
 WEIGH_EVERY = 1.0
 """Seconds between two looks at a worker's memory, both after an answer of its."""
-CLOSED_STDOUT_GRACE = 0.5
-"""Seconds that a worker may live on after it has closed its stdout."""
+PEEK_EVERY = 0.05
+"""Seconds between two looks for answers that wait for a slow item behind them."""
+SETTLED = 0.002
+"""Seconds after which a word in shared memory has surely been seen, or what it was to prevent."""
 
 
 class Reader:
@@ -34,7 +37,6 @@ class Reader:
         self._engine = engine
         self._held: dict[int, tuple[list[Any], int]] = {}
         """Worker → its answers for which late stderr is awaited, and how much had come."""
-        self._weighed_at: dict[int, float] = {}
 
     def on_answer(self, worker: Worker) -> None:
         """Something can be read from the stdout of a busy worker."""
@@ -57,7 +59,7 @@ class Reader:
         elif worker.ended:
             with engine.lock:
                 engine.hands.unwatch(worker)
-            engine.loop.later(CLOSED_STDOUT_GRACE, partial(self._end_mute, worker))
+            engine.loop.later(CLOSED_GRACE, partial(self._end_mute, worker))
 
     def on_stderr(self, worker: Worker) -> None:
         """Something can be read from a worker's stderr."""
@@ -88,14 +90,57 @@ class Reader:
         worker.lingered(late=worker.stderr.received > before)
         self.complete(worker, answers)
 
+    def watch_over(self, worker: Worker) -> None:
+        """While it has several items: see whether a slow one keeps answers, or others, waiting."""
+        worker.watched_over = True
+        self._engine.loop.later(PEEK_EVERY, partial(self._peek, worker))
+
+    def _peek(self, worker: Worker) -> None:
+        """Take the answers before a slow item; and what is behind it, if somebody else is free."""
+        if not self._take_waiting(worker):
+            return
+        with self._engine.lock:
+            shares = self._engine.scheduler.can_share(worker.id)
+            worker.watched_over = self._engine.scheduler.slots[worker.id].load > 1
+        if shares:
+            self._engine.hands.take_back(worker.id, read=True)
+            self._engine.loop.later(SETTLED, partial(self._share_out, worker))
+        if worker.watched_over:
+            self.watch_over(worker)
+
+    def _share_out(self, worker: Worker) -> None:
+        """The worker was asked for what it has not begun: let others have it."""
+        if not self._take_waiting(worker):
+            return
+        with worker.io:
+            kept = None if worker.closed else worker.revoke()
+        if kept is not None:
+            decision = partial(self._engine.scheduler.given_back, worker.id, keep=kept)
+            self._engine.hands.relieve(worker, decision)
+
+    def _take_waiting(self, worker: Worker) -> bool:
+        """Deliver what it has answered and not sent; False if it has nothing to do any more."""
+        with self._engine.lock:
+            slot = self._engine.scheduler.slots.get(worker.id)
+            busy = slot is not None and slot.state is WorkerState.BUSY
+            worker.watched_over = busy
+        if not busy:
+            return False
+        with worker.io:
+            answers = [] if worker.closed else worker.peek()
+        if answers:
+            self.complete(worker, answers)
+        return True
+
     def complete_all(self, worker: Worker, answers: list[Any]) -> None:
-        """As `complete`; between two runs of answers the worker has refused to take a batch."""
-        engine = self._engine
-        for number, run in enumerate(worker.runs(answers)):
-            if number:
-                engine.decide(lambda now: engine.scheduler.send_singly(worker.id, now))
+        """As `complete`; between two runs of answers the worker has given the rest of one back."""
+        scheduler = self._engine.scheduler
+        for run, returned in worker.runs(answers):
             if run:
                 self.complete(worker, run)
+            if returned:
+                decision = partial(scheduler.given_back, worker.id, singly=returned.singly)
+                self._engine.hands.relieve(worker, decision)
 
     def complete(self, worker: Worker, answers: list[Any]) -> None:
         """Answers have come: see whose they are, let the worker go on, and hand them over."""
@@ -129,8 +174,7 @@ class Reader:
             engine.news.report_stray(worker, repr(values[begin]).encode())
         elif not slot.load and not worker.is_clean:
             engine.news.report_stray(worker, worker.unfinished().raw or b"")
-        if engine.scheduler.policy.recycle_memory is not None:
-            self._weigh(worker, now)
+        self.weigh(worker)
 
     def _hand_out(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
         """Give answers to their job, but for the errors that are to be tried again."""
@@ -156,14 +200,14 @@ class Reader:
                 one.history = (*one.history, record)
         return again
 
-    def _weigh(self, worker: Worker, now: float) -> None:
+    def weigh(self, worker: Worker) -> None:
         """Now and then: is the worker too large to be kept?"""
-        if now - self._weighed_at.get(worker.id, 0.0) < WEIGH_EVERY:
-            return
-        self._weighed_at[worker.id] = now
         engine = self._engine
         limit = engine.scheduler.policy.recycle_memory
-        if limit is not None and tree_memory(worker.pid) > limit:
+        if limit is None or monotonic() - worker.weighed_at < WEIGH_EVERY:
+            return
+        worker.weighed_at = monotonic()
+        if tree_memory(worker.pid) > limit:
             engine.decide(lambda now: engine.scheduler.expire(worker.id, now))
 
     def _end_mute(self, worker: Worker) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -28,12 +29,20 @@ class CallbackThread:
 
     def run(self, action: Callable[[], object]) -> None:
         """Run this soon; to be called by the engine's thread only."""
-        self._actions.put(action)
         if self._thread is None:
-            self._thread = threading.Thread(
-                target=_run_all, args=(self._actions,), name="processpool-callbacks", daemon=True
-            )
-            self._thread.start()
+            self._start()
+        if self._thread is None:  # the system has no thread left: better here than never
+            _run_one(action)
+        else:
+            self._actions.put(action)
+
+    def _start(self) -> None:
+        thread = threading.Thread(
+            target=_run_all, args=(self._actions,), name="processpool-callbacks", daemon=True
+        )
+        with suppress(RuntimeError):
+            thread.start()
+            self._thread = thread
 
     def finish(self) -> None:
         """Nothing more will come."""
@@ -47,8 +56,12 @@ class CallbackThread:
 
 def _run_all(actions: SimpleQueue[Callable[[], object] | None]) -> None:
     while (action := actions.get()) is not None:
-        try:
-            action()
-        except BaseException:  # it called sys.exit(), say: that must not end the others
-            log.exception("a future's callback raised")
+        _run_one(action)
         del action
+
+
+def _run_one(action: Callable[[], object]) -> None:
+    try:
+        action()
+    except BaseException:  # it called sys.exit(), say: that must not end the others
+        log.exception("a future's callback raised")

@@ -7,9 +7,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool.engine import failures
-from processpool.engine.answers import CLOSED_STDOUT_GRACE
+from processpool.engine.hands import CLOSED_GRACE
+from processpool.engine.raised import in_words
 from processpool.engine.worker import SMALL_READ, UNUSUAL
-from processpool.events import ItemsFinished
+from processpool.events import ItemFailed, ItemsFinished
 from processpool.interrupts import SHIELD
 from processpool.jobs import Reply, attach
 from processpool.outcome import Outcome
@@ -49,19 +50,21 @@ def exchange(engine: Engine, request: Request, timeout: float | None) -> Any:
             value, *surplus = _ask_patiently(engine, worker, began, timeout)
             if surplus or not worker.is_clean:
                 _replace(engine, worker, surplus)
-                return _unwrap(worker, value, began)
+                return _unwrap(engine, worker, value, began)
     except BaseException:
         if worker is not None:
             engine.lending.discard(worker, "interrupted")
         raise
     worker.calls += 1
+    if type(value) is Reply and value.error is not None:
+        worker.failed_calls += 1
     if engine.news.has_listeners:
         _tell(engine, worker, began)
     engine.lending.warm.append(worker)
     if engine.lending.wants_idle or worker.process.exitcode is not None:
         engine.lending.reclaim()
     if type(value) is Reply:
-        return _unwrap(worker, value, began)
+        return _unwrap(engine, worker, value, began)
     return value
 
 
@@ -114,12 +117,12 @@ def _ask_patiently(
     return worker.decode(answers)[0]
 
 
-def _unwrap(worker: Worker, reply: Any, began: float) -> Any:
+def _unwrap(engine: Engine, worker: Worker, reply: Any, began: float) -> Any:
     """The value of an answer that is more than one; or its error is raised."""
     if type(reply) is not Reply:
         return reply
     if reply.error is not None:
-        raise _recorded(worker, reply, began)
+        raise _recorded(engine, worker, reply, began)
     return reply.value
 
 
@@ -127,7 +130,7 @@ def _await_answer(worker: Worker, deadline: float | None) -> list[Any]:
     """The answers that come, normally one; none if the worker failed, or the time is over."""
     answers: list[Any] = []
     left = None
-    while not answers and not worker.ended and worker.fault() is None:
+    while not answers and not worker.ended and worker.fault() is None and not worker.is_deaf():
         if deadline is not None:
             left = deadline - monotonic()
             if left <= 0:
@@ -143,23 +146,31 @@ def _failure(engine: Engine, worker: Worker, began: float) -> BaseException:
     fate = engine.lending.fate_of(worker)
     if worker.fault() is not None:
         fate = "protocol"
+    elif not worker.ended and worker.is_deaf():
+        worker.process.wait(CLOSED_GRACE)
+        return NotBegun()
     elif not worker.ended:
         fate = "timeout"
         if worker.dump_stacks():
             worker.process.wait(DUMP_GRACE)
-    elif not worker.process.wait(CLOSED_STDOUT_GRACE):
+    elif not worker.process.wait(CLOSED_GRACE):
         fate = "closed stdout"
     elif fate is None and not worker.has_begun() and not worker.died_loading():
         return NotBegun()
     reply = worker.unfinished()
     seconds = monotonic() - began
     reply.error = failures.lost_item(worker, fate, engine.command, seconds, reply.stderr)
-    return _recorded(worker, reply, began)
+    worker.failed_calls += 1
+    error = _recorded(engine, worker, reply, began)
+    now, text = monotonic(), in_words(error)
+    engine.news.emit(ItemFailed(now, worker.id, worker.pid, index=0, error=text))
+    return error
 
 
-def _recorded(worker: Worker, reply: Reply, began: float) -> BaseException:
-    """The error of a reply, with the record of its item."""
+def _recorded(engine: Engine, worker: Worker, reply: Reply, began: float) -> BaseException:
+    """The error of a reply, with the record of its item; the displays show it as the last one."""
     assert reply.error is not None
+    engine.news.remember(reply.error, worker.id, worker)
     record = Outcome(
         index=0,
         error=reply.error,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from processpool import events
 from processpool.engine import failures
+from processpool.engine.raised import in_words
 from processpool.jobs import Origin
 from processpool.scheduling.commands import Lost, Retry
 from processpool.states import WorkerState
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from processpool.engine.worker import Worker
     from processpool.scheduling.slot import Slot
 
-_NEVER_READY = ("start timeout", "wrote unasked")
+_NEVER_READY = ("start timeout", "wrote unasked", "closed stdin")
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -60,12 +61,14 @@ class Undertaker:
             engine.hands.abandon_pipes(worker)
             slot = engine.scheduler.slots[worker.id]
             failed_start = _is_failed_start(slot, exitcode, begun or worker.died_loading())
-        if failed_start:
+            killed = slot.fate is None and -exitcode in _FROM_OUTSIDE
+            chance = killed and engine.scheduler.starts_well
+        if failed_start and not chance:
             limit = engine.scheduler.policy.start or 0.0
             error = failures.start_failed(worker, slot.fate, engine.command, limit)
             engine.starter.note_failure(worker.id, error)
         now = monotonic()
-        lost = engine.release_slot(worker, failed_start=failed_start, begun=begun)
+        lost = engine.release_slot(worker, failed_start=failed_start, killed=killed, begun=begun)
         for command in lost:
             self._lose(worker, command, now)
         stderr = worker.stderr.tail
@@ -95,7 +98,7 @@ class Undertaker:
         reply = worker.unfinished()
         seconds = now - batch.sent_at
         error = failures.lost_item(worker, lost.fate, engine.command, seconds, reply.stderr)
-        text = f"{type(error).__name__}: {error}"
+        text = in_words(error)
         if lost.fate != "cancelled":
             engine.news.remember(error, worker.id, worker)
         reply.error = error
@@ -111,9 +114,10 @@ class Undertaker:
 def _is_failed_start(slot: Slot, exitcode: int, begun: bool) -> bool:
     """True if the worker was of no use, and the next one will hardly be of more.
 
-    One that was killed from outside says nothing about the next; nor does one that had answered.
+    One that was ready, and was killed from outside, says nothing about the next; nor does one that
+    had answered.
     """
-    if slot.handled or (slot.fate is None and -exitcode in _FROM_OUTSIDE):
+    if slot.handled:
         return False
     if slot.state is WorkerState.STARTING or slot.fate in _NEVER_READY:
         return True

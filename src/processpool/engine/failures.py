@@ -6,6 +6,7 @@ import signal
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING
 
+from processpool.cgroups import oom_kills
 from processpool.errors import (
     PoolClosed,
     ProtocolError,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from processpool.engine.worker import Worker
 
 _STDERR_LINES = 12
+_FATAL = "Fatal Python error: "
 _START_LINES = 60
 """Lines of stderr that are quoted: of a failed start enough for a whole traceback."""
 
@@ -32,8 +34,10 @@ def lost_item(
     who = f"worker {worker.id} (pid {worker.pid})"
     match fate:
         case "timeout":
+            half = worker.cut_off()
+            where = f" ({half})".replace("ended", "had stopped", 1) if half else ""
             return RequestTimeout(
-                f"{who} did not answer within {seconds:.3g} s, and was replaced; "
+                f"{who} did not answer within {seconds:.3g} s{where}, and was replaced; "
                 "raise timeouts.request, or give the call its own timeout"
             )
         case "protocol":
@@ -60,8 +64,15 @@ def died(
     if cut_off is not None and exitcode >= 0:
         return type(cut_off)(f"{cut_off}; worker {worker.id} (pid {worker.pid}) {how}")
     stderr = stderr or worker.stderr.tail
+    limit = worker.process.limits.cause(exitcode) if fate is None else None
+    before = f": {limit}; it had not answered" if limit else " before it answered"
+    if fate is None and exitcode == -signal.SIGKILL:
+        before += " (out of memory?)"
+        kills = oom_kills()
+        if kills is not None:
+            before += f"; killed for lack of memory in this control group so far: {kills}"
     error = WorkerDied(
-        f"worker {worker.id} (pid {worker.pid}) {how} before it answered{_hint(exitcode, fate)}; "
+        f"worker {worker.id} (pid {worker.pid}) {how}{before}; "
         f"its command: {command}{quote_stderr(stderr)}"
     )
     error.pid, error.exitcode, error.stderr = worker.pid, exitcode, stderr
@@ -76,6 +87,8 @@ def start_failed(worker: Worker, fate: str | None, command: str, limit: float) -
         how = f"was not ready within {limit:.3g} s (timeouts.start)"
     elif fate == "wrote unasked":
         how = "wrote to its standard output before it was asked anything"
+    elif fate == "closed stdin":
+        how = "closed its standard input before it had read a request"
     else:
         how = f"{describe_exit(exitcode)} before it was ready"
     return WorkerStartFailed(
@@ -85,17 +98,16 @@ def start_failed(worker: Worker, fate: str | None, command: str, limit: float) -
 
 
 def quote_stderr(text: str, most: int = _STDERR_LINES) -> str:
-    """The last lines of a worker's stderr, as the end of a message."""
-    lines = printable(text).strip().splitlines()[-most:]
+    """The last lines of a worker's stderr, as the end of a message.
+
+    What faulthandler writes is quoted from its beginning, where it says what happened and where.
+    """
+    lines = printable(text).strip().splitlines()
     if not lines:
         return "; it wrote nothing to stderr"
-    return "; the last it wrote to stderr:\n" + "\n".join(f"  | {line}" for line in lines)
-
-
-def _hint(exitcode: int, fate: str | None) -> str:
-    if fate is not None:
-        return ""
-    return {
-        -signal.SIGKILL: " (out of memory?)",
-        -signal.SIGXCPU: " (limits.cpu_time)",
-    }.get(exitcode, "")
+    begin = max(len(lines) - most, 0)
+    fatal = [number for number, line in enumerate(lines) if line.startswith(_FATAL)]
+    if fatal:
+        begin = min(begin, fatal[-1])
+    quoted = lines[begin : begin + most]
+    return "; the last it wrote to stderr:\n" + "\n".join(f"  | {line}" for line in quoted)

@@ -27,9 +27,15 @@ from processpool.scheduling.commands import (
 from processpool.states import PoolState, WorkerState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from processpool.engine.local import Engine
     from processpool.engine.worker import Worker
     from processpool.jobs import Batch, Job
+
+
+CLOSED_GRACE = 0.5
+"""Seconds that a worker may live on after it has closed its stdin or stdout."""
 
 
 class Hands:
@@ -46,6 +52,9 @@ class Hands:
             if type(command) is Send:
                 worker = self._engine.workers[command.worker]
                 worker.outbox.append(command.batch)
+                if worker.keeps_answers and len(command.batch) > 1 and not worker.watched_over:
+                    worker.watched_over = True
+                    self._engine.loop.post(partial(self._engine.reader.watch_over, worker))
                 if command.worker not in self._watched:
                     worker.unasked = True
                     self._watch(worker)
@@ -66,8 +75,8 @@ class Hands:
                     self._signal(number, signal.SIGTERM)
                 case Kill(number):
                     self._signal(number, signal.SIGKILL)
-                case TakeBack(number):
-                    self.take_back(number)
+                case TakeBack(number, read):
+                    self.take_back(number, read=read)
                 case Grant():
                     with self._engine.changed:
                         self._engine.changed.notify_all()
@@ -77,9 +86,12 @@ class Hands:
         if worker is None:
             return
         with worker.io:
+            if worker.borrowed or worker.held:
+                return
             stray = worker.stray_output() if worker.unasked else b""
             worker.unasked = False
             if not stray and (worker.closed or worker.flush()):
+                self._see_to_deaf(worker)
                 return
         if stray:
             self._engine.news.report_stray(worker, stray)
@@ -107,19 +119,41 @@ class Hands:
         if slot is not None and slot.state is not WorkerState.LEASED:
             self._flush(worker)
 
-    def take_back(self, number: int, cancelled: Job | None = None) -> bool:
-        """Take from a worker what it has not begun; True if the item of `cancelled` is among it."""
+    def take_back(self, number: int, cancelled: Job | None = None, *, read: bool = False) -> bool:
+        """Take from a worker what it has not begun; True if the item of `cancelled` is among it.
+
+        With `read`, it is asked to give back what it has read, too.
+        """
         worker = self._engine.workers.get(number)
         if worker is None:
             return False
         with worker.io:
-            batches = [] if worker.closed else worker.take_back()
+            gone = worker.closed or worker.borrowed
+            batches = [] if gone else worker.take_back()
+            worker.held += bool(batches)
+            if read and not gone:
+                worker.ask_back()
         found = any(batch.job is cancelled for batch in batches)
         if found and cancelled is not None:
             cancelled.cancelled = cancelled.recalled = True
         if batches:
-            self._engine.decide(lambda now: self._engine.scheduler.taken_back(number, batches, now))
+            self.relieve(worker, partial(self._engine.scheduler.taken_back, number, batches))
+            with worker.io:
+                worker.held -= 1
+            self._flush(worker)
         return found
+
+    def relieve(self, worker: Worker, decision: Callable[[float], list[Command]]) -> None:
+        """Let it be decided that a worker has fewer items; with none, its stdout is not watched."""
+
+        def decide(now: float) -> list[Command]:
+            commands = decision(now)
+            slot = self._engine.scheduler.slots.get(worker.id)
+            if slot is not None and not slot.load:
+                self.unwatch(worker)
+            return commands
+
+        self._engine.decide(decide)
 
     def drop(self, batch: Batch, state: PoolState) -> None:
         """These items will never start: tell their job why."""
@@ -161,10 +195,26 @@ class Hands:
 
     def _on_writable(self, worker: Worker) -> None:
         with worker.io:
-            done = worker.closed or worker.flush()
+            done = worker.closed or (not worker.held and worker.flush())
+            self._see_to_deaf(worker)
         if done:
             with self._engine.lock:
                 self._engine.loop.forget(worker.process.stdin)
+
+    def _see_to_deaf(self, worker: Worker) -> None:
+        """If it has closed its stdin: most likely it exits, so wait a moment."""
+        if worker.nobody_reads and not worker.closed:
+            loop = self._engine.loop
+            loop.post(partial(loop.later, CLOSED_GRACE, partial(self._end_deaf, worker)))
+
+    def _end_deaf(self, worker: Worker) -> None:
+        """It closed its stdin and did not exit: what it has not begun goes elsewhere."""
+        with worker.io:
+            deaf = not worker.closed and worker.is_deaf()
+        if deaf:
+            self._engine.decide(lambda _: self._engine.scheduler.kill(worker.id, "closed stdin"))
+        else:  # it may still answer what it had read before
+            self._see_to_deaf(worker)
 
     def _wake_if_needed(self) -> None:
         """Other threads: have the engine thread look again if it would sleep for too long."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import signal
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -126,8 +127,10 @@ class PythonLauncher:
             numbers = (*shared, told, layout.PAGE_SIZE, len(orders))
             command = self._command(numbers)
             process = Process(command, (*shared, told), packets=True, limits=self.limits)
+            undo.callback(_discard, process)
+            worker = PythonWorker(number, process, shared, inbox, ready, self.sources)
             undo.pop_all()
-        return PythonWorker(number, process, shared, inbox, ready, self.sources)
+        return worker
 
     def _memory(self, undo: ExitStack, name: str) -> int:
         fd = os.memfd_create(f"processpool-{name}")
@@ -138,6 +141,13 @@ class PythonLauncher:
         flags = _interpreter_flags()
         argv = (sys.executable, *flags, "-c", _BOOT, _ROOT, *map(str, numbers))
         return Command(argv, self.cwd, self.env)
+
+
+def _discard(process: Process) -> None:
+    """It was started, but the pool has no memory or descriptor to talk with it."""
+    process.signal_group(signal.SIGKILL)
+    process.reap()
+    process.close()
 
 
 def _log_levels() -> dict[str, int]:

@@ -69,8 +69,7 @@ class Lending:
         while self.warm:
             with suppress(IndexError):
                 worker = self.warm.pop()
-                handled, worker.calls = worker.calls, 0
-                self.give_back(worker, handled)
+                self.give_back(worker)
 
     def _reclaim_in_turn(self) -> None:
         self._reclaim_planned = False
@@ -135,14 +134,18 @@ class Lending:
         return True
 
     @uninterrupted
-    def give_back(self, worker: Worker, handled: int) -> None:
+    def give_back(self, worker: Worker, handled: int = 0) -> None:
         """A borrowed or leased worker is free again."""
         with self._engine.lock:
             worker.borrowed = False
-            commands = self._engine.scheduler.release(worker.id, handled, monotonic())
+            handled, failed = handled + worker.calls, worker.failed_calls
+            worker.calls = worker.failed_calls = 0
+            commands = self._engine.scheduler.release(worker.id, handled, monotonic(), failed)
             self._engine.hands.enqueue(commands)
             unheard, worker.unheard = worker.unheard, False
         self._engine.hands.carry_out(commands)
+        if self._engine.scheduler.policy.recycle_memory is not None:
+            self._engine.loop.post(partial(self._engine.reader.weigh, worker))
         if worker.freed_shares:
             self._engine.loop.post(partial(self._engine.hands.write, worker))
         if unheard:
@@ -155,8 +158,9 @@ class Lending:
         """A borrowed or leased worker cannot be used again: it is replaced."""
         with self._engine.lock:
             worker.borrowed = False
-            handled, worker.calls = handled + worker.calls, 0
-            commands = self._engine.scheduler.kill(worker.id, fate, handled)
+            handled, failed = handled + worker.calls, worker.failed_calls
+            worker.calls = worker.failed_calls = 0
+            commands = self._engine.scheduler.kill(worker.id, fate, handled, failed)
         self._engine.hands.carry_out(commands)
         self._engine.undertaker.bury_later(worker)
 

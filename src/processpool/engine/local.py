@@ -11,6 +11,7 @@ processes and closes descriptors. A worker's stdout is watched exactly while it 
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import select
@@ -18,6 +19,7 @@ import signal
 import sys
 import threading
 import weakref
+from contextlib import ExitStack
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -62,9 +64,14 @@ class Engine:
     """Runs, feeds and supervises the worker processes of one pool."""
 
     def __init__(
-        self, policy: Policy, launch: Callable[[int], Worker], command: str, max_pending: int
+        self,
+        policy: Policy,
+        launch: Callable[[int], Worker],
+        command: str,
+        max_pending: int,
+        name: str,
     ) -> None:
-        """`launch(number)` starts a worker process; `command` names it in errors."""
+        """`launch(number)` starts a worker process; `command` and `name` are for errors."""
         self.lock = threading.Lock()
         self.scheduler = Scheduler(policy)
         self.workers: dict[int, Worker] = {}
@@ -79,6 +86,7 @@ class Engine:
         self.maps: dict[int, MapRun] = {}
         """The maps in progress."""
         self.command = command
+        self.name = name
         self.news = News()
         self.callbacks = CallbackThread()
         self.hands = Hands(self)
@@ -94,18 +102,25 @@ class Engine:
         """Start the thread and the first workers.
 
         Raises:
-            OSError: the system has no descriptor or process left.
+            OSError: the system has no descriptor, process or thread left.
         """
-        self.loop = Loop()
-        try:
+        with ExitStack() as undo:
+            self.loop = Loop()
+            undo.callback(self.loop.close)
             self._guard = Guard()
-        except OSError:
-            self.loop.close()
-            raise
-        self._thread = threading.Thread(target=self._run, name="processpool-engine", daemon=True)
-        self.opened = True
-        _live.add(self)
-        self._thread.start()
+            undo.callback(self._guard.close)
+            self._thread = threading.Thread(
+                target=self._run, name="processpool-engine", daemon=True
+            )
+            self.opened = True
+            _live.add(self)
+            try:
+                self._thread.start()
+            except RuntimeError as error:
+                self.opened = False
+                _live.discard(self)
+                raise OSError(errno.EAGAIN, "no thread is left") from error
+            undo.pop_all()
 
     def wait_ready(self, wanted: int, timeout: float | None) -> bool:
         """Wait until `wanted` workers have become ready; False if they did not in time.
@@ -207,8 +222,8 @@ class Engine:
         while not self._submit_now(batch, limit=limit):
             if not wait:
                 raise QueueFull(
-                    f"the queue is full: {self.scheduler.queued} items wait, and "
-                    f"queue.max_pending is {self.max_pending}; collect answers first, or let "
+                    f"the queue of pool {self.name!r} is full: {self.scheduler.queued} items wait, "
+                    f"and queue.max_pending is {self.max_pending}; collect answers first, or let "
                     "it wait with queue.when_full: wait"
                 )
             with self.changed:
@@ -274,7 +289,9 @@ class Engine:
     def drain(self, timeout: float | None) -> bool:
         """Wait until nothing waits or runs; False if that did not happen in time."""
         with self.changed:
-            return self.changed.wait_for(lambda: not self.scheduler.has_work, timeout)
+            return self.changed.wait_for(
+                lambda: self._forked or not self.scheduler.has_work, timeout
+            )
 
     # -- steering --------------------------------------------------------------------------------
 
@@ -328,6 +345,12 @@ class Engine:
         return counts[WorkerState.BUSY] + counts[WorkerState.LEASED] - len(self.lending.warm)
 
     @property
+    def num_starting(self) -> int:
+        """Workers that are not ready yet, those included that are about to be started."""
+        with self.lock:
+            return self.scheduler.starting
+
+    @property
     def num_unassigned(self) -> int:
         """Workers that wait for a request, or are starting."""
         counts = self.scheduler.counts
@@ -350,7 +373,7 @@ class Engine:
             process.signal_group(signal.SIGKILL)
 
     def release_slot(
-        self, worker: Worker, *, failed_start: bool, begun: bool
+        self, worker: Worker, *, failed_start: bool, killed: bool, begun: bool
     ) -> list[Lost | Retry]:
         """The worker is gone: let others have its place and what it had not begun."""
         with self.changed:
@@ -358,6 +381,7 @@ class Engine:
                 worker.id,
                 monotonic(),
                 failed_start=failed_start,
+                killed=killed,
                 begun=begun,
                 singly=worker.died_loading(),
             )
@@ -373,24 +397,27 @@ class Engine:
     def _run(self) -> None:
         try:
             while not self._is_finished():
-                self.starter.start_wanted()
-                with self.lock:
-                    self.loop.plan(self.scheduler.next_deadline)
+                if self._plan():
+                    self._tick()
+                    self.starter.start_wanted()
+                    self._plan()
                 self.loop.turn()
-                self._tick()
         except BaseException:
             log.exception("the engine of a pool failed: its workers are killed")
             raise
         finally:
             self._finish()
 
-    def _tick(self) -> None:
-        now = monotonic()
+    def _plan(self) -> bool:
+        """Plan how long to sleep; True if something is due already."""
         with self.lock:
             due = self.scheduler.next_deadline
-            if due is None or due > now:
-                return
-            commands = self.scheduler.tick(now)
+            self.loop.plan(due)
+        return due is not None and due <= monotonic()
+
+    def _tick(self) -> None:
+        with self.lock:
+            commands = self.scheduler.tick(monotonic())
             self.hands.enqueue(commands)
         self.hands.carry_out(commands)
 

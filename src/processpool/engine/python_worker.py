@@ -9,9 +9,11 @@ from __future__ import annotations
 import logging
 import mmap
 import os
+import sys
 from collections import deque
 from contextlib import suppress
 from pickle import loads
+from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from processpool.child import layout
@@ -19,9 +21,11 @@ from processpool.child.arena import Arena, Reader, join, split
 from processpool.child.layout import ENTRY, FRAME, PACKET, PLACE
 from processpool.child.pickling import PROTOCOL, dumps, pack
 from processpool.engine.raised import add_note, rebuild
-from processpool.engine.worker import Worker
+from processpool.engine.worker import Returned, Worker
+from processpool.errors import ProtocolError
 from processpool.functions import HANDLER
 from processpool.jobs import Reply
+from processpool.printable import printable
 
 if TYPE_CHECKING:
     from processpool.functions import Function, Task
@@ -57,6 +61,8 @@ class Shared(NamedTuple):
 class PythonWorker(Worker):
     """A worker that calls Python functions."""
 
+    keeps_answers = True
+
     def __init__(
         self,
         number: int,
@@ -79,6 +85,7 @@ class PythonWorker(Worker):
         self._journal = memory[layout.PAGE_SIZE :]
         self._known = {HANDLER.number}
         self._functions_size = 0
+        self._path = {*sys.path}
         self._batches: deque[tuple[int, Batch]] = deque()
         self._last_batch = 0
         self._answered = 0
@@ -89,12 +96,15 @@ class PythonWorker(Worker):
         self._wanted = 0
         """Bytes until the frame that has begun is whole."""
         self._received = 0
+        self._peeked = (0, 0)
+        """Answers, and their bytes, that were read from the journal and will come once more."""
         self._sent_long = False
+        self._fault: ProtocolError | None = None
 
     def told(self, what: bytes) -> None:
         """It is ready; `what` says which files of the user's it has read."""
-        for path, *mark in loads(what):
-            self._sources.read_at(path, tuple(mark))
+        for path, *mark, named in loads(what):
+            self._sources.read_at(path, tuple(mark), named=named)
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -133,6 +143,7 @@ class PythonWorker(Worker):
     def _stage_items(self, items: list[Any], task: Task, batch: int) -> None:
         function = task.function
         if function.number not in self._known:
+            self._stage_path()
             self._remember(function)
             self._stage(layout.DEFINE, 0, function.number, 0, 1, function.parts)
         style = task.style
@@ -143,6 +154,16 @@ class PythonWorker(Worker):
             style |= layout.CHECKED
             parts = self._pack_checked(items)
         self._stage(layout.ITEMS, style, function.number, batch, len(items), parts)
+
+    def _stage_path(self) -> None:
+        """A new function may come from where this process has begun to look for modules lately."""
+        known, path = self._path, [entry for entry in sys.path if isinstance(entry, str)]
+        first = next((at for at, entry in enumerate(path) if entry in known), 0)
+        before = [os.path.abspath(entry) for entry in path[:first]]
+        behind = [os.path.abspath(entry) for entry in path[first:] if entry not in known]
+        if before or behind:
+            known.update(path)
+            self._stage(layout.PATH, 0, 0, 0, 0, [dumps((before, behind), PROTOCOL)])
 
     def _remember(self, function: Function) -> None:
         """The worker is about to know this function, and may have to forget the others."""
@@ -249,6 +270,34 @@ class PythonWorker(Worker):
         self._batches = deque(pair for pair in self._batches if pair[0] & 0xFFFFFFFF not in taken)
         return batches
 
+    def ask_back(self) -> None:
+        """Have it begin nothing more of the batch that it works on."""
+        if self._batches:
+            self._page[layout.WANTED] = self._batches[0][0] & 0xFFFFFFFF
+
+    def revoke(self) -> int | None:
+        """Take what it has not begun of a batch that it was asked for a moment ago.
+
+        The moment matters: it looks for being asked when it has noted which item it begins, so
+        either that note is to be seen here by now, or it has seen that it is to begin nothing.
+        """
+        if not self._batches or not self._is_first(self._page[layout.WANTED]):
+            return None
+        kept = self._page[layout.STARTED] - self._received
+        number, batch = self._batches[0]
+        if len(batch) <= self._answered + kept:
+            return None
+        if kept:
+            self._batches[0] = number, batch.split(self._answered + kept)[0]
+        else:
+            self._batches.popleft()
+            self._answered = 0
+        return kept
+
+    def _is_first(self, number: int) -> bool:
+        """True if the batch of this number is the one that it works on."""
+        return bool(self._batches) and self._batches[0][0] & 0xFFFFFFFF == number
+
     # -- reading ---------------------------------------------------------------------------------
 
     def feed(self, data: bytes) -> list[Frame]:
@@ -263,6 +312,12 @@ class PythonWorker(Worker):
         at, end = 0, len(data)
         while end - at >= FRAME.size:
             kind, count, size = FRAME.unpack_from(data, at)
+            if not layout.PLAIN <= kind <= layout.BACK:
+                self._fault = ProtocolError(
+                    f"worker {self.id} (pid {self.pid}) wrote to a descriptor that is not its own, "
+                    f"but the pool's: {data[at : at + 64]!r}"
+                )
+                return frames
             body = at + FRAME.size
             if end - body < size:
                 self._wanted = FRAME.size + size
@@ -270,12 +325,16 @@ class PythonWorker(Worker):
             at = body + size
             if kind <= layout.ENTRIES:
                 self.progress = None
-                self._settle(count)
-                frames.append((kind, count, data[body:at]))
-            elif kind == layout.SPLIT:
+                (known, skip), self._peeked = self._peeked, (0, 0)
+                self._settle(count - known)
+                if count > known:
+                    frames.append((kind, count - known, data[body + skip : at]))
+            elif kind == layout.SPLIT or (kind == layout.BACK and self._is_first(count)):
                 self._batches.popleft()
                 self._answered = 0
                 frames.append((kind, 0, b""))
+            elif kind == layout.BACK:
+                pass  # it was taken from it before
             else:
                 self._note(kind, count, data[body:at])
         if at < end:
@@ -311,33 +370,48 @@ class PythonWorker(Worker):
         elif kind == layout.PROGRESS:
             self.progress = loads(body)
         elif kind == layout.LOG:
-            self._log(loads(body), item)
+            self._log(body, item)
         elif kind == layout.ECHO:
             _, batch = self._locate(item)
             if batch is not None:
                 batch.job.echo(int(body[:1]), body[1:])
 
-    def _log(self, fields: dict[str, Any], item: int) -> None:
-        """Let the loggers of this process handle a record of the worker's."""
+    def _log(self, body: bytes, item: int) -> None:
+        """Let the loggers of this process handle a record of the worker's, made harmless."""
         index, _ = self._locate(item)
-        record = logging.makeLogRecord({**fields, "worker_id": self.id, "item": index})
-        logger = logging.getLogger(record.name)
         try:
+            fields = {
+                name: printable(value) if type(value) is str else value
+                for name, value in loads(body).items()
+            }
+            record = logging.makeLogRecord({**fields, "worker_id": self.id, "item": index})
+            logger = logging.getLogger(record.name)
             if logger.isEnabledFor(record.levelno):
                 logger.handle(record)
         except Exception:  # a filter of the user's
             log.exception("a log record of worker %d could not be handled", self.id)
+        except BaseException:  # it called sys.exit(), say: that must not end the pool
+            if current_thread() is main_thread():
+                raise
+            log.exception("a log record of worker %d could not be handled", self.id)
+
+    def peek(self) -> list[Frame]:
+        """What it has answered before the item that it is in, and not sent yet."""
+        known, begin = self._peeked
+        page, base = self._page, self._received - known
+        kind, end = page[layout.KIND], page[layout.LENGTH]
+        body = bytes(self._journal[begin:end])
+        # It may be sending that now: then it empties the journal, and counts, in this order.
+        if not body or page[layout.LENGTH] < end or page[layout.BASE] != base:
+            return []
+        count = _count((kind, 0, body))
+        self._settle(count)
+        self._peeked = known + count, end
+        return [(kind, count, body)]
 
     def drain(self) -> list[Frame]:
         """The last answers of a worker that has ended, those in its journal included."""
-        frames = super().drain()
-        length = self._page[layout.LENGTH]
-        if length and self._page[layout.BASE] == self._received:
-            kind = self._page[layout.KIND]
-            frame = (kind, 0, bytes(self._journal[:length]))
-            self._settle(_count(frame))
-            frames.append(frame)
-        return frames
+        return super().drain() + self.peek()
 
     def only_answer(self, data: bytes) -> Any:
         """The value of an answer, or a `Reply`, if these bytes are one whole answer."""
@@ -417,17 +491,23 @@ class PythonWorker(Worker):
         """Always: frames that are no answers come at any time, and the rest of one will."""
         return True
 
-    def runs(self, answers: list[Frame]) -> list[list[Frame]]:
-        """The frames, cut where it could not read a batch and wants its items one by one."""
-        runs: list[list[Frame]] = [[]]
+    def runs(self, answers: list[Frame]) -> list[tuple[list[Frame], Returned | None]]:
+        """The frames, cut where it gives a batch back; it may be one that it could not read."""
+        runs: list[tuple[list[Frame], Returned | None]] = []
+        run: list[Frame] = []
         for frame in answers:
-            if frame[0] == layout.SPLIT:
-                runs.append([])
+            if frame[0] in (layout.SPLIT, layout.BACK):
+                runs.append((run, Returned(singly=frame[0] == layout.SPLIT)))
+                run = []
             else:
-                runs[-1].append(frame)
-        return runs
+                run.append(frame)
+        return [*runs, (run, None)]
 
     # -- the end ---------------------------------------------------------------------------------
+
+    def fault(self) -> ProtocolError | None:
+        """Set once what came up its pipe was not written by the worker's own code."""
+        return self._fault
 
     def has_begun(self) -> bool:
         """False if it had not begun its next item; it may have been reading it."""

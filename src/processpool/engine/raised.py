@@ -7,6 +7,7 @@ from pickle import loads
 from typing import TYPE_CHECKING
 
 from processpool.errors import RemoteError
+from processpool.printable import printable
 
 if TYPE_CHECKING:
     from processpool.child.raised import Raised
@@ -16,6 +17,7 @@ class RemoteTraceback(Exception):
     """The traceback of the worker, as the cause of an exception that came from there."""
 
     def __init__(self, text: str) -> None:
+        text = printable(text)
         super().__init__(text)
         self.tb = text
         """As the standard library's has it."""
@@ -41,7 +43,7 @@ def add_note(error: BaseException, note: str) -> None:
 def rebuild(raised: Raised) -> BaseException:
     """The exception itself, or a `RemoteError` that tells of it; its cause is the traceback."""
     pickled, name, message, text, cause = raised
-    error = _load(pickled) or RemoteError(f"{name}: {message}")
+    error = _load(pickled) or RemoteError(printable(f"{name}: {message}"))
     if isinstance(error, RemoteError):
         error.type_name = name
     try:

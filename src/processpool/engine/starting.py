@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("processpool")
 
-READY_MESSAGE = 4096
+READY_MESSAGE = 64 * 1024
 """Bytes with which a worker says that it is ready, at most."""
 STARTS_A_TURN = 4
 """Processes started between two looks at the answers."""

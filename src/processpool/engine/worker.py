@@ -16,7 +16,7 @@ from collections import deque
 from contextlib import suppress
 from threading import Lock
 from time import sleep
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from processpool.engine.stderr import StderrLog
 from processpool.jobs import Reply
@@ -38,6 +38,13 @@ LATE_PAUSE = 0.0003
 """Seconds after the first late stderr until the rest of it is taken to be there."""
 LINGERS = 3
 ALWAYS = 1 << 60
+
+
+class Returned(NamedTuple):
+    """A worker gives back the rest of its first batch, of which it has begun nothing."""
+
+    singly: bool
+    """True if it could not even read it: its items are to go one by one."""
 
 
 class Worker(ABC):
@@ -63,18 +70,26 @@ class Worker(ABC):
         """True once its standard output has ended, or its process."""
         self.lingers = LINGERS
         """Answers for which late stderr is still awaited; `ALWAYS` once some has come late."""
-        self.calls = 0
-        """Calls it has answered since the scheduler was last told."""
+        self.calls = self.failed_calls = 0
+        """Calls it has answered, and those that failed, since the scheduler was last told."""
         self.unasked = False
         """True from its first batch until that is written: what it has said by then is stray."""
         self.unheard = False
         """True if it wrote to stderr while it was leased, and nobody may have read all of it."""
         self.borrowed = False
         """True while it is there for calls: whoever has it closes nothing, but gives it back."""
+        self.watched_over = False
+        """True while somebody looks now and then for answers that it has not sent."""
+        self.weighed_at = 0.0
+        """When its memory was last looked at."""
+        self.held = 0
+        """Positive while items are taken back from it: what comes behind them is not written yet,
+        or its answers would be taken for theirs."""
         self.progress: tuple[float, float | None, str] | None = None
         """What the running item says of itself."""
         self._unsent: deque[memoryview | bytes] = deque()
-        self._nobody_reads = False
+        self.nobody_reads = False
+        """True once it was seen to have closed its stdin, or to have ended."""
         self._poller = select.poll()
         for fd in (process.stdout, process.stderr, process.pidfd):
             self._poller.register(fd, select.POLLIN)
@@ -148,11 +163,15 @@ class Worker(ABC):
 
     @abstractmethod
     def has_begun(self) -> bool:
-        """Of a worker that is dead: False if it surely had not begun its first open item."""
+        """Of one that reads no more: False if it surely has not begun its first open item."""
 
-    def runs(self, answers: list[Any]) -> list[list[Any]]:
-        """The answers, cut where it could not read a batch and wants its items one by one."""
-        return [answers]
+    def is_deaf(self) -> bool:
+        """True if it has closed its stdin, and not begun what it was sent: it never will."""
+        return self.nobody_reads and not self.has_begun()
+
+    def runs(self, answers: list[Any]) -> list[tuple[list[Any], Returned | None]]:
+        """The answers, cut where the rest of a batch comes back without having begun."""
+        return [(answers, None)]
 
     def died_loading(self) -> bool:
         """Of a worker that is dead: True if a batch killed it before any item of it began."""
@@ -170,6 +189,8 @@ class Worker(ABC):
         """What there is of the answer to an item that will never be answered."""
         return Reply()
 
+    keeps_answers = False
+    """True if it may have answers that it sends when its next item has ended; see `peek`."""
     says_more = False
     """True if it has more to say, where it has said that it is ready."""
 
@@ -188,9 +209,25 @@ class Worker(ABC):
         """Have it write down where its threads are; False where a kind cannot do that."""
         return False
 
+    def peek(self) -> list[Any]:
+        """Answers that it has made and not sent, as it is in its next item; none of most kinds."""
+        return []
+
     def take_back(self) -> list[Batch]:
         """Batches that it has not begun, and will not; none, where a kind cannot do that."""
         return []
+
+    def ask_back(self) -> None:  # noqa: B027 - most kinds cannot
+        """Have it begin nothing more of the batch that it works on, where a kind can do that."""
+
+    def revoke(self) -> int | None:
+        """Take what it has not begun of a batch that it was asked for.
+
+        Returns:
+            how many items of the batch it has begun and not answered; None if there is nothing
+            to be taken.
+        """
+        return None
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -223,7 +260,7 @@ class Worker(ABC):
             except BlockingIOError:
                 return False
             except OSError:  # its end will be seen
-                self._nobody_reads = True
+                self.nobody_reads = True
                 return True
             while unsent and written >= len(unsent[0]):
                 written -= len(unsent.popleft())
@@ -313,7 +350,7 @@ class Worker(ABC):
         if self.closed:
             return []
         process = self.process
-        writing = bool(self._unsent) and not self._nobody_reads
+        writing = bool(self._unsent) and not self.nobody_reads
         if writing:
             self._poller.register(process.stdin, select.POLLOUT)
         try:

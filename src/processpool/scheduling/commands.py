@@ -48,9 +48,10 @@ class Grant(NamedTuple):
 
 
 class TakeBack(NamedTuple):
-    """Take back from the worker what it has not begun: another one has nothing to do."""
+    """Take back from the worker what it has not begun; with `read`, what it has read as well."""
 
     worker: int
+    read: bool = False
 
 
 class Lost(NamedTuple):

@@ -16,27 +16,39 @@ class Restarts:
         self.next_at = 0.0
         """When the next worker may be started."""
         self._failed: deque[float] = deque()
-        self._in_a_row = 0
+        self.in_a_row = 0
+        """Failures since a worker last became ready."""
 
     def failed(self, policy: Policy, now: float) -> bool:
         """A worker failed to start; True if that is once too often."""
         self._failed.append(now)
         while self._failed[0] < now - policy.failures_within:
             self._failed.popleft()
-        self.next_at = now + policy.delay(self._in_a_row)
-        self._in_a_row += 1
+        self.next_at = now + policy.delay(self.in_a_row)
+        self.in_a_row += 1
         return len(self._failed) > policy.max_failures
+
+    def killed(self, policy: Policy, now: float) -> bool:
+        """A worker was killed before it was ready; True if that is once too often in a row.
+
+        Once it may have been chance, so the next one starts at once. And as long as others become
+        ready it says nothing against the program.
+        """
+        if self.in_a_row:
+            self.next_at = now + policy.delay(self.in_a_row - 1)
+        self.in_a_row += 1
+        return self.in_a_row > policy.max_failures
 
     def hold(self, policy: Policy, now: float) -> None:
         """A worker is being ended because it did not start: no other one before that is counted."""
-        self.next_at = max(self.next_at, now + policy.delay(self._in_a_row))
+        self.next_at = max(self.next_at, now + policy.delay(self.in_a_row))
 
     def succeeded(self) -> None:
         """A worker became ready."""
-        self._in_a_row = 0
+        self.in_a_row = 0
 
     def reset(self) -> None:
         """Forget everything, and start the next one now."""
         self._failed.clear()
-        self._in_a_row = 0
+        self.in_a_row = 0
         self.next_at = 0.0

@@ -85,9 +85,19 @@ class Scheduler:
         return len(self.slots) - self.counts[WorkerState.STOPPING] - self._expiring
 
     @property
+    def starting(self) -> int:
+        """Workers that are being started, or wanted."""
+        return self.counts[WorkerState.STARTING] + max(self._lacking(), 0)
+
+    @property
     def queued(self) -> int:
         """Items that wait for a worker, the cancelled ones left out."""
         return self._queue.items
+
+    @property
+    def starts_well(self) -> bool:
+        """True unless a worker has failed to start since one last became ready."""
+        return not self._restarts.in_a_row
 
     @property
     def has_work(self) -> bool:
@@ -122,7 +132,9 @@ class Scheduler:
 
     def take(self, now: float) -> Slot | None:
         """An idle worker for one `call`, if one is free and nobody waits before it."""
-        if self._queue or self._waiters or not self._idle or self.state is not PoolState.OPEN:
+        if self._queue or self._waiters or self.state is not PoolState.OPEN:
+            return None
+        if not self._has_free_worker:
             return None
         _, slot = self._idle.popitem()
         self._move(slot, WorkerEvent.TAKEN)
@@ -143,13 +155,15 @@ class Scheduler:
             self._waiters.remove(waiter)
         return True
 
-    def release(self, worker: int, handled: int, now: float) -> list[Command]:
+    def release(self, worker: int, handled: int, now: float, failed: int = 0) -> list[Command]:
         """A worker that was taken or leased comes back."""
         self.finished += handled
+        self.failures += failed
         slot = self.slots.get(worker)
         if slot is None:  # the pool has ended it meanwhile
             return []
         slot.handled += handled
+        slot.failed += failed
         if slot.state is not WorkerState.LEASED:
             return []
         self._move(slot, WorkerEvent.RELEASED)
@@ -189,14 +203,29 @@ class Scheduler:
         self._move(slot, WorkerEvent.FINISHED)
         return done, self._park(slot, now) + self._assign(now)
 
-    def send_singly(self, worker: int, now: float) -> list[Command]:
-        """The worker could not read its first batch: the items of that go one by one."""
+    def given_back(
+        self, worker: int, now: float, *, keep: int = 0, singly: bool = False
+    ) -> list[Command]:
+        """The worker has not begun the rest of its first batch, and will not.
+
+        Args:
+            worker: its number.
+            now: the time.
+            keep: items of the batch that it has begun.
+            singly: it could not even read the batch, so the items go one by one.
+        """
         slot = self.slots[worker]
         if not slot.inflight:
             return []
-        batch = slot.inflight.popleft()
-        self._queue.take_back(_singles(batch))
+        kept, batch = slot.inflight.popleft().split(keep)
+        if keep:
+            slot.inflight.appendleft(kept)
+        self._queue.take_back(_singles(batch) if singly else [batch])
         return self._relieved(slot, len(batch), now)
+
+    def can_share(self, worker: int) -> bool:
+        """True if somebody is free to do what this worker has not begun."""
+        return self.slots[worker].load > 1 and not self._queue and self._has_free_worker
 
     def taken_back(self, worker: int, batches: list[Batch], now: float) -> list[Command]:
         """These batches were taken from a worker that had not begun them."""
@@ -219,16 +248,17 @@ class Scheduler:
 
     def cancel(self, job: Job, *, kill: bool) -> list[Command]:
         """Nothing more of this job starts; with `kill`, the workers that run it are replaced."""
-        self._queue.forget(job)
+        out: list[Command] = [Drop(batch, self.state) for batch in self._queue.forget(job)]
         job.killed = job.killed or kill
-        if not kill:
-            return []
-        return [
-            command
-            for slot in self.slots.values()
-            if self._works_on(slot, job)
-            for command in self._kill(slot, "cancelled")
-        ]
+        if kill:
+            for slot in self.slots.values():
+                if self._works_on(slot, job):
+                    out += self._kill(slot, "cancelled")
+        elif self.policy.takes_back:
+            for slot in self._ahead.values():
+                if slot.state is WorkerState.BUSY and any(b.job is job for b in slot.inflight):
+                    out.append(TakeBack(slot.id, read=True))
+        return out
 
     def _works_on(self, slot: Slot, job: Job) -> bool:
         """True if the worker is in an item of this job, as far as is known.
@@ -290,6 +320,7 @@ class Scheduler:
         now: float,
         *,
         failed_start: bool = False,
+        killed: bool = False,
         begun: bool = True,
         singly: bool = False,
     ) -> list[Command]:
@@ -299,6 +330,7 @@ class Scheduler:
             worker: its number.
             now: the time.
             failed_start: it was never of any use: the next one starts later.
+            killed: and that is because somebody has killed it, which may be chance.
             begun: it may have begun the first of its items.
             singly: its first batch killed it before any item of that began, so its items are to
                 go one by one, which shows whose fault it is.
@@ -310,15 +342,15 @@ class Scheduler:
         self._ahead.pop(worker, None)
         if slot.expiring and slot.state is not WorkerState.STOPPING:
             self._expiring -= 1
-        if singly and slot.inflight and len(slot.inflight[0]) > 1:
+        several = singly and bool(slot.inflight) and len(slot.inflight[0]) > 1
+        if several:
             slot.inflight.extendleft(reversed(_singles(slot.inflight.popleft())))
-        elif singly:
-            begun = True
-        out = self._give_up_items(slot, begun or slot.fate in _COSTS_AN_ITEM, now)
+        lost = begun or singly or slot.fate in _COSTS_AN_ITEM
+        out = self._give_up_items(slot, lost and not several, now)
         if self._overdue:
             out += self._drop_queue()
         if failed_start:
-            out += self._note_failed_start(now)
+            out += self._note_failed_start(now, killed=killed)
         return out + self._assign(now)
 
     def retire(self, worker: int, fate: str, now: float) -> list[Command]:
@@ -337,12 +369,14 @@ class Scheduler:
         self._set_timer(slot, now + self.policy.exit)
         return [Stop(slot.id)]
 
-    def kill(self, worker: int, fate: str, handled: int = 0) -> list[Command]:
+    def kill(self, worker: int, fate: str, handled: int = 0, failed: int = 0) -> list[Command]:
         """End one worker at once; the item it has is lost, for the reason `fate`."""
+        self.failures += failed
         slot = self.slots.get(worker)
         if slot is None:
             return []
         slot.handled += handled
+        slot.failed += failed
         self.finished += handled
         return self._kill(slot, fate)
 
@@ -424,7 +458,7 @@ class Scheduler:
         out: list[Command] = []
         if self.state not in (PoolState.OPEN, PoolState.CLOSING):
             return out
-        while self._waiters and self._idle:
+        while self._waiters and self._has_free_worker:
             out.append(self._grant(now))
         while self._queue:
             if self._queue.first.job.cancelled:
@@ -434,7 +468,7 @@ class Scheduler:
             if slot is None:
                 break
             self._hand_over(slot, now, out)
-        if self._idle and self.policy.takes_back and not self._queue:
+        if self.policy.takes_back and not self._queue and self._has_free_worker:
             out += self._take_back()
         if self.state is PoolState.CLOSING and not (self._queue or self._queue.has_delayed):
             for slot in list(self._idle.values()):
@@ -447,9 +481,9 @@ class Scheduler:
     def _take_back(self) -> list[Command]:
         """A worker has nothing to do while another has more than it works on."""
         for slot in list(self._ahead.values()):
-            if len(slot.inflight) < 2 or slot.state is not WorkerState.BUSY:
+            if slot.load < 2 or slot.state is not WorkerState.BUSY:
                 del self._ahead[slot.id]
-        ahead = self._ahead.values()
+        ahead = [slot for slot in self._ahead.values() if len(slot.inflight) > 1]
         return [TakeBack(max(ahead, key=lambda slot: slot.load).id)] if ahead else []
 
     def _grant(self, now: float) -> Grant:
@@ -463,9 +497,16 @@ class Scheduler:
 
     def _next_free(self) -> Slot | None:
         """The worker that was busy last, as its caches are warm; else one with room."""
-        if self._idle:
+        if self._has_free_worker:
             return next(reversed(self._idle.values()))
         return next(iter(self._roomy.values()), None)
+
+    @property
+    def _has_free_worker(self) -> bool:
+        """True if one is idle, and may begin: a successor waits until its predecessor is done."""
+        counts = self.counts
+        working = counts[WorkerState.BUSY] + counts[WorkerState.LEASED]
+        return bool(self._idle) and working < self.policy.max
 
     def _hand_over(self, slot: Slot, now: float, out: list[Command]) -> None:
         """Give a worker as much of the first batch as it may have."""
@@ -490,7 +531,7 @@ class Scheduler:
         self._note_expiry(slot, now)
         if slot.load < window and self._takes_more(slot):
             self._roomy[slot.id] = slot  # behind the others, who have less
-        if len(slot.inflight) > 1:
+        if slot.load > 1:
             self._ahead[slot.id] = slot
         out.append(Send(slot.id, batch))
 
@@ -652,8 +693,9 @@ class Scheduler:
         self._queue.delay(batch, now + self.policy.delay(batch.attempts - 1))
         return True
 
-    def _note_failed_start(self, now: float) -> list[Command]:
-        too_often = self._restarts.failed(self.policy, now)
+    def _note_failed_start(self, now: float, *, killed: bool) -> list[Command]:
+        note = self._restarts.killed if killed else self._restarts.failed
+        too_often = note(self.policy, now)
         healthy = self.alive - self.counts[WorkerState.STARTING]
         if not too_often or healthy > 0:
             return []

@@ -80,11 +80,20 @@ class WorkQueue:
         self._count(batch, -len(batch))
         return batch
 
-    def forget(self, job: Job) -> None:
-        """The job is cancelled: its items count no more, and go when their turn comes."""
+    def forget(self, job: Job) -> list[Batch]:
+        """The job is cancelled: its items count no more, and go when their turn comes.
+
+        Returns:
+            those that wait to be tried again: they go now, as their turn may be far away.
+        """
         self.items -= job.queued
         job.queued = 0
         job.cancelled = True
+        waiting = [batch for _, _, batch in self._delayed if batch.job is job]
+        if waiting:
+            self._delayed = [entry for entry in self._delayed if entry[2].job is not job]
+            heapq.heapify(self._delayed)
+        return waiting
 
     def clear(self) -> list[Batch]:
         """Everything that waited."""

@@ -1,0 +1,19 @@
+"""Descriptors of a worker's own, where neither its items nor their children come upon them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+_FIRST = 100
+
+
+def high(descriptor: int) -> int:
+    """Move a descriptor to a number that nobody else uses, closed on exec."""
+    try:
+        moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _FIRST)
+    except OSError:  # more than RLIMIT_NOFILE
+        os.set_inheritable(descriptor, False)
+        return descriptor
+    os.close(descriptor)
+    return moved
