@@ -22,6 +22,8 @@ Request = tuple[Any, Task | None]
 """One item, packed; and what is to be done with it, where workers must be told."""
 
 _HANDLE = Task(HANDLER, FULL)
+_NO_KEYWORDS: dict[str, Any] = {}
+"""Never written to: a hundred thousand items that wait need no dictionary each."""
 
 
 class Items(NamedTuple):
@@ -89,7 +91,7 @@ class HandlerForm:
     def single(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
         """The arguments of the handler."""
         self._renew()
-        return (args, kwargs), _HANDLE
+        return (args, kwargs or _NO_KEYWORDS), _HANDLE
 
     def many(self, method: str, args: tuple[Any, ...]) -> Items:
         """One iterable for each parameter of the handler."""
@@ -113,7 +115,7 @@ class CallForm:
     def single(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
         """A function and its arguments."""
         function = self._function(method, args, "*args, **kwargs")
-        return (args[1:], kwargs), function.task
+        return (args[1:], kwargs or _NO_KEYWORDS), function.task
 
     def many(self, method: str, args: tuple[Any, ...]) -> Items:
         """A function, and one iterable for each of its parameters."""

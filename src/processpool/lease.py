@@ -10,7 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool.engine import failures
-from processpool.engine.answers import CLOSED_STDOUT_GRACE
+from processpool.engine.hands import CLOSED_GRACE
 from processpool.errors import InvalidLease, UnexpectedEOF
 from processpool.jobs import Reply
 
@@ -91,7 +91,12 @@ class Lease:
         """True if `read_stdout` returns, or raises, at once."""
         self._check()
         self._pump(0)
-        return bool(self._answers) or self._worker.ended or self._worker.fault() is not None
+        return bool(self._answers) or self._is_over or self._worker.fault() is not None
+
+    @property
+    def _is_over(self) -> bool:
+        """True if the worker answers no more: it has ended, or closed its stdin."""
+        return self._worker.ended or self._worker.is_deaf()
 
     @property
     def has_stderr(self) -> bool:
@@ -113,7 +118,7 @@ class Lease:
             if fault is not None:
                 self._failed = True
                 raise fault
-            if self._worker.ended:
+            if self._is_over:
                 self._failed = True
                 raise self._end()
             self._pump(None)
@@ -203,7 +208,7 @@ class Lease:
             self._answers += self._worker.pump(timeout)
 
     def _end(self) -> UnexpectedEOF:
-        self._worker.process.wait(CLOSED_STDOUT_GRACE)
+        self._worker.process.wait(CLOSED_GRACE)
         fate = self._engine.lending.fate_of(self._worker)
         error = failures.died(self._worker, fate, self._engine.command)
         text = f"worker {self._worker.id} (pid {self._worker.pid}) ended without an answer: {error}"

@@ -207,7 +207,7 @@ class ProcessPool:
     def _submit(self, request: Request) -> PoolFuture:
         payload, task = request
         future = PoolFuture(self._engine, self._timeout, task)
-        batch = Batch(future._job, 0, [payload], monotonic())
+        batch = Batch(future._job, 0, (payload,), monotonic())
         self._engine.submit(batch, wait=self.config.queue.when_full == "wait")
         return future
 
@@ -384,8 +384,8 @@ class ProcessPool:
         if worker is None:
             size = self._engine.scheduler.policy.max
             raise PoolExhausted(
-                f"no worker came free within {timeout:g} s, and the pool has size.max ({size}) "
-                "workers; release a lease, wait longer, or raise size.max"
+                f"no worker of pool {self.name!r} came free within {timeout:g} s, and it has "
+                f"size.max ({size}) workers; release a lease, wait longer, or raise size.max"
             )
         return Lease(self._engine, worker, self._form, self.config.timeouts.exit)
 

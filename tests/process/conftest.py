@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from processpool import ProcessPool
-from tests.process.support import PUPPET, Gate, eventually, open_fds
+from tests.process.support import PUPPET, WAYS, Gate, eventually, open_fds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,3 +88,9 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
     gate = Gate(tmp_path)
     yield gate
     gate.close()
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest) -> str:
+    """Each way in which one request can be made, for `ask`."""
+    return str(request.param)

@@ -29,6 +29,21 @@ PUPPET = ["python", "-IS", str(WORKERS / "puppet.py")]
 """A foreign program that does what its messages say; see there."""
 TASKS_LINES = ["python", "-S", str(WORKERS / "tasks_lines.py")]
 TASKS_SERVE = ["python", str(WORKERS / "tasks_serve.py")]
+WAYS = ["call", "submit", "map", "imap"]
+"""The ways in which one request can be made; see `ask`."""
+
+
+def ask(pool: ProcessPool, way: str, message: str, timeout: float = 60) -> Any:
+    """One request, in each of the ways in which it can be made."""
+    match way:
+        case "call":
+            return pool.call(message)
+        case "submit":
+            return pool.submit(message).result(timeout)
+        case "map":
+            return pool.map([message])[0]
+        case _:
+            return next(pool.imap([message]))
 
 
 def eventually(

@@ -87,6 +87,16 @@ class TestShutdown:
         with pytest.raises(CancelledError):
             list(results)
 
+    def test_what_the_first_workers_are_about_to_take_is_not_cancelled(self) -> None:
+        executor = ProcessPoolExecutor(3)
+        futures = [executor.submit(functions.inc, n) for n in range(50)]
+
+        executor.shutdown(cancel_futures=True)
+
+        kept = [future for future in futures if not future.cancelled()]
+        assert [future.result() for future in kept[:3]] == [1, 2, 3]
+        assert all(future.done() for future in futures)
+
     def test_with_a_crash_on_the_way(self) -> None:
         executor = ProcessPoolExecutor(1)
         crash = executor.submit(functions.end, "SIGKILL")

@@ -1,13 +1,9 @@
-"""Command workers that die, lie and babble: it costs one item, and the error says what happened."""
+"""Command workers that lie and babble: it costs one item, and the error says what happened."""
 
 from __future__ import annotations
 
-import os
-import random
-import signal
-import threading
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,222 +15,15 @@ from processpool import (
     WorkerDied,
     events,
 )
-from tests.process.support import Gate, await_exit, eventually, has_input, pids, states
+from tests.process.support import WAYS, ask, await_exit, eventually, has_input, pids
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
-
-WAYS = ["call", "submit", "map", "imap"]
-
-
-def ask(pool: ProcessPool, way: str, message: str, timeout: float = 60) -> Any:
-    """One request, in each of the ways in which it can be made."""
-    match way:
-        case "call":
-            return pool.call(message)
-        case "submit":
-            return pool.submit(message).result(timeout)
-        case "map":
-            return pool.map([message])[0]
-        case _:
-            return next(pool.imap([message]))
-
-
-@pytest.fixture(params=WAYS)
-def way(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-def the_only_pid(pool: ProcessPool) -> int:
-    """The worker of a pool of one, once it is there alone."""
-    eventually(lambda: [state for state in states(pool) if state != "idle"] == [] and pids(pool))
-    (pid,) = pids(pool)
-    return pid
 
 
 def wrote_or_went(pool: ProcessPool, pid: int) -> bool:
     """True once a worker's stray output lies in its pipe, or was found already."""
     return pid not in pids(pool) or has_input(pool, pid)
-
-
-class TestDeath:
-    @pytest.mark.parametrize(
-        ("message", "exitcode", "words"),
-        [
-            ("die()", -9, r"was killed by SIGKILL before it answered \(out of memory\?\)"),
-            ("die(signal.SIGSEGV)", -11, "was killed by SIGSEGV before it answered"),
-            ("os.abort()", -6, "was killed by SIGABRT before it answered"),
-            ("os._exit(0)", 0, "exited with status 0 before it answered"),
-            ("sys.exit(3)", 3, "exited with status 3 before it answered"),
-            ("raise ValueError('mine')", 1, "exited with status 1 before it answered"),
-        ],
-    )
-    def test_in_the_middle_of_an_item(
-        self,
-        make_pool: Callable[..., ProcessPool],
-        way: str,
-        message: str,
-        exitcode: int,
-        words: str,
-    ) -> None:
-        pool = make_pool()
-        pid = pids(pool)[0]
-        pool.call("answer('it works')")
-        with pytest.raises(WorkerDied, match=rf"^worker 1 \(pid {pid}\) {words}") as caught:
-            ask(pool, way, f"err('last words'); {message}")
-        error = caught.value
-        assert (error.pid, error.exitcode) == (pid, exitcode)
-        assert error.stderr.startswith("last words")
-        assert "its command: " in str(error)
-        assert "puppet.py" in str(error)
-        assert "  | last words" in str(error)
-        assert error.record is not None
-        assert error.record.stderr.startswith("last words")
-        assert ask(pool, way, "answer('next')") == "next"
-
-    def test_in_the_very_first_item(self, make_pool: Callable[..., ProcessPool], way: str) -> None:
-        pool = make_pool()
-        with pytest.raises(WorkerDied, match="exited with status 5"):
-            ask(pool, way, "sys.exit(5)")
-        assert ask(pool, way, "answer('next')") == "next"
-
-    def test_killed_from_outside(self, make_pool: Callable[..., ProcessPool], gate: Gate) -> None:
-        pool = make_pool(size=2)
-        pool.wait_ready()
-        future = pool.submit(f"wait({str(gate.path)!r}); answer()")
-        gate.await_arrival()
-        busy = next(w for w in pool.snapshot().workers if w.state == "busy")
-        assert busy.pid is not None
-        os.kill(busy.pid, signal.SIGKILL)
-        with pytest.raises(WorkerDied, match="SIGKILL"):
-            future.result(30)
-        assert pool.map(["answer(1)"] * 10) == ["1"] * 10
-        assert pool.wait_ready(30)
-
-    def test_while_idle(self, make_pool: Callable[..., ProcessPool], way: str) -> None:
-        pool = make_pool()
-        for _ in range(4):
-            victim = pids(pool)[0]
-            os.kill(victim, signal.SIGKILL)
-            await_exit(victim)
-            assert ask(pool, way, "answer(os.getpid())") != str(victim)
-
-    def test_while_idle_after_a_call(self, make_pool: Callable[..., ProcessPool]) -> None:
-        pool = make_pool()
-        for _ in range(3):
-            victim = int(pool.call("answer(os.getpid())"))
-            os.kill(victim, signal.SIGKILL)
-            await_exit(victim)
-            assert pool.submit("answer('next')").result(30) == "next"
-
-    def test_the_idle_dead_are_replaced_without_being_asked(
-        self, make_pool: Callable[..., ProcessPool]
-    ) -> None:
-        pool = make_pool(size=3)
-        pool.wait_ready()
-        before = set(pids(pool))
-        for pid in before:
-            os.kill(pid, signal.SIGKILL)
-        eventually(lambda: states(pool) == ["idle"] * 3 and not before & set(pids(pool)))
-
-    def test_all_at_once(self, make_pool: Callable[..., ProcessPool], gate: Gate) -> None:
-        pool = make_pool(size=4, restart={"max_failures": 100, "backoff": [0, 0]})
-        pool.wait_ready()
-        futures = [pool.submit(f"wait({str(gate.path)!r}); answer({n})") for n in range(12)]
-        eventually(lambda: pool.num_running == 4)
-        gate.await_arrival()
-        for pid in pids(pool):
-            os.kill(pid, signal.SIGKILL)
-        ended = [future.exception(30) for future in futures[:4]]
-        assert [type(error) for error in ended] == [WorkerDied] * 4
-        gate.close()
-        gate.open_until(lambda: all(future.done() for future in futures))
-        assert [future.result() for future in futures[4:]] == [str(n) for n in range(4, 12)]
-
-    def test_a_stopped_worker_holds_up_nobody_else(
-        self, make_pool: Callable[..., ProcessPool]
-    ) -> None:
-        pool = make_pool(size=2)
-        pool.wait_ready()
-        stopped = pids(pool)[1]
-        os.kill(stopped, signal.SIGSTOP)
-        futures = [pool.submit("answer(os.getpid())") for _ in range(6)]
-        eventually(lambda: sum(future.done() for future in futures) == 5)
-        os.kill(stopped, signal.SIGCONT)
-        assert sorted(future.result(30) == str(stopped) for future in futures)[-1]
-
-    def test_a_timeout_ends_a_stopped_worker(self, make_pool: Callable[..., ProcessPool]) -> None:
-        pool = make_pool(timeouts={"request": 0.3})
-        os.kill(pids(pool)[0], signal.SIGSTOP)
-        with pytest.raises(RequestTimeout):
-            pool.call("answer()")
-        assert pool.call("answer(1)") == "1"
-
-    def test_a_worker_that_signals_its_own_group(
-        self, make_pool: Callable[..., ProcessPool], way: str
-    ) -> None:
-        pool = make_pool()
-        with pytest.raises(WorkerDied, match="SIGTERM"):
-            ask(pool, way, "os.killpg(0, signal.SIGTERM); time.sleep(60)")
-        assert ask(pool, way, "answer(1)") == "1"
-
-    def test_nothing_runs_twice(
-        self, make_pool: Callable[..., ProcessPool], tmp_path: Path
-    ) -> None:
-        pool = make_pool(worker={"protocol": {"kind": "framed", "pipeline": 4}})
-        ran = tmp_path / "ran"
-        note = f"open({str(ran)!r}, 'a').write('%s '); "
-        futures = [pool.submit(note % "first" + "time.sleep(60)")]
-        eventually(lambda: ran.exists() and ran.read_text())
-        futures += [pool.submit(note % n + f"answer({n})") for n in range(3)]
-        os.kill(pids(pool)[0], signal.SIGKILL)
-        assert isinstance(futures[0].exception(30), WorkerDied)
-        assert [future.result(30) for future in futures[1:]] == ["0", "1", "2"]
-        assert ran.read_text().split() == ["first", "0", "1", "2"]
-
-    def test_several_lost_in_one_pipeline_are_one(
-        self, make_pool: Callable[..., ProcessPool]
-    ) -> None:
-        pool = make_pool(worker={"protocol": {"kind": "framed", "pipeline": 16}})
-        got = pool.map(
-            [f"answer({n})" if n != 5 else "die()" for n in range(16)], on_error="return"
-        )
-        assert [n for n, value in enumerate(got) if isinstance(value, Exception)] == [5]
-
-
-class TestStorm:
-    def test_kills_cost_at_most_one_item_each_and_all_are_accounted_for(
-        self, make_pool: Callable[..., ProcessPool]
-    ) -> None:
-        pool = make_pool(
-            size=3,
-            worker={"protocol": {"kind": "framed", "pipeline": 8}},
-            restart={"max_failures": 1000, "backoff": [0, 0]},
-        )
-        kills, stop, chance = 0, threading.Event(), random.Random(7)
-
-        def storm() -> None:
-            nonlocal kills
-            while not stop.wait(0.01):
-                alive = pids(pool)
-                if alive and kills < 60:
-                    os.kill(chance.choice(alive), signal.SIGKILL)
-                    kills += 1
-
-        thread = threading.Thread(target=storm)
-        thread.start()
-        items = 6000
-        got = pool.map((f"answer({n})" for n in range(items)), on_error="return")
-        stop.set()
-        thread.join()
-        failed = [value for value in got if isinstance(value, Exception)]
-        assert len(got) == items
-        assert all(value == str(n) for n, value in enumerate(got) if isinstance(value, str))
-        assert {type(error) for error in failed} <= {WorkerDied, UnexpectedEOF}
-        assert len(failed) <= kills
-        assert pool.wait_ready(30)
-        assert pool.map(["answer(1)"] * 9) == ["1"] * 9
 
 
 class TestAnswerThenExit:
@@ -403,9 +192,8 @@ class TestStrayOutput:
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         pool = make_pool()
-        for number in range(5):
-            pid = the_only_pid(pool)
-            assert ask(pool, way, f"answer({number}); {stray}") == str(number)
+        for _ in range(5):
+            pid = int(ask(pool, way, f"answer(os.getpid()); {stray}"))
             eventually(partial(wrote_or_went, pool, pid))
         assert ask(pool, way, "answer('next')") == "next"
         assert "without a request, and is replaced" in caplog.text

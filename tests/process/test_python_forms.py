@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import operator
 import sys
+from pathlib import Path
 from subprocess import run
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any
@@ -17,9 +19,12 @@ from tests.process.workers.functions import Colour, Point, Scaler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from processpool import ProcessPool
+
+
+def list_path() -> list[str]:
+    return sys.path
 
 
 class TestForms:
@@ -180,6 +185,29 @@ class TestChanges:
         f = names["f"]
         exec("def helper(): return 5", names)
         assert pool.call(f) == 5, "a helper alone was run again"
+
+    @pytest.mark.parametrize("side", ["front", "end"])
+    def test_a_module_from_where_nobody_had_looked_before(
+        self,
+        side: str,
+        python_pool: Callable[..., ProcessPool],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        pool = python_pool(1)
+        assert pool.call(functions.inc, 1) == 2
+        monkeypatch.chdir(tmp_path)
+        folder = f"late_{side}"
+        Path(folder).mkdir()
+        Path(f"{folder}/came_{side}.py").write_text("def double(x): return 2 * x\n")
+        at = 0 if side == "front" else len(sys.path)
+        monkeypatch.setattr(sys, "path", [*sys.path[:at], folder, *sys.path[at:]])
+
+        double = importlib.import_module(f"came_{side}").double
+
+        assert pool.map(double, range(3)) == [0, 2, 4]
+        found = pool.call(list_path)
+        assert found.index(str(tmp_path / folder)) == (0 if side == "front" else len(found) - 1)
 
     def test_a_function_travels_once(self, python_pool: Callable[..., ProcessPool]) -> None:
         pool = python_pool()

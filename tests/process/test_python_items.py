@@ -111,6 +111,9 @@ class TestStopping:
         for answer in pool.imap(*self.work(-1, gate, ran), buffersize=self.COUNT):
             if answer == 100:
                 break
+        heard = threading.Event()
+        pool._engine.loop.post(heard.set)  # a loop that is left tells it to the engine's thread
+        assert heard.wait(30)
         gate.open()
 
         assert pool.map(functions.inc, range(5)) == list(range(1, 6))

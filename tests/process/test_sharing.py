@@ -49,6 +49,26 @@ def mapped(pid: int) -> list[str]:
     return [line for line in lines if "processpool-share-" in line]
 
 
+class Named(bytes):
+    """Bytes with something beside them."""
+
+    name: str
+
+    def __new__(cls, value: bytes, name: str = "") -> Named:
+        made = super().__new__(cls, value)
+        made.name = name
+        return made
+
+
+class Counts(array.array):  # type: ignore[type-arg]
+    """An array of a class of its own."""
+
+
+def apply_middle(values: list[Any]) -> list[Any]:
+    first, function, last = values
+    return [first, function(1), last]
+
+
 @pytest.fixture
 def pool(python_pool: Callable[..., ProcessPool]) -> ProcessPool:
     return python_pool(2)
@@ -93,6 +113,40 @@ class TestWhatArrives:
             np.testing.assert_equal(shared.value, value)
             assert type(found) is type(value)
             assert getattr(found, "dtype", None) == getattr(value, "dtype", None)
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            np.ma.masked_array(np.arange(30_000.0), mask=np.arange(30_000) % 2 == 1),
+            np.ma.masked_array(
+                np.array(["2020-01-01", "2020-01-02"], dtype="M8[D]"), [False, True]
+            ),
+            np.array([(1, 2.5)], dtype=[("a", "i4"), ("b", "f8")]).view(np.recarray),
+            Named(b"abc", "name"),
+            Counts("i", [1, 2]),
+        ],
+        ids=["masked", "masked times", "records", "bytes", "array"],
+    )
+    def test_what_is_more_than_its_buffer(self, pool: ProcessPool, value: Any) -> None:
+        with pool.share(value) as shared:
+            found = pool.call(functions.same, shared)
+            assert type(found) is type(value)
+            assert repr(found) == repr(value)
+            assert getattr(found, "name", "") == getattr(value, "name", "")
+
+    def test_a_file_that_is_mapped(self, pool: ProcessPool, tmp_path: Path) -> None:
+        np.arange(100_000.0).tofile(tmp_path / "values")
+        values = np.memmap(tmp_path / "values", dtype="f8", mode="r")
+        with pool.share(values) as shared:
+            found = pool.call(functions.same, shared)
+            np.testing.assert_equal(found, values)
+            assert type(found) is np.ndarray
+
+    def test_arrays_beside_what_travels_by_value(self, pool: ProcessPool) -> None:
+        first, second = np.arange(10.0), np.ones(10)
+        with pool.share([first, lambda x: x + 1, second]) as shared:
+            found = pool.call(apply_middle, shared)
+            np.testing.assert_equal(found, [first, 2, second])
 
     def test_in_maps_partials_and_closures(self, pool: ProcessPool) -> None:
         values = np.arange(1000.0)

@@ -7,6 +7,7 @@ with `--seed N --kind K --minutes 0`.
 from __future__ import annotations
 
 import argparse
+import logging
 import tempfile
 from itertools import count
 from pathlib import Path
@@ -23,6 +24,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=40, help="a client's actions (default: 40)")
     parser.add_argument("--kind", choices=WORKERS, action="append", help="only these workers")
     options = parser.parse_args()
+    logging.getLogger("processpool").setLevel(logging.ERROR)  # each kill is worth a warning
     end = monotonic() + 60 * options.minutes
     for seed in count(options.seed):
         for kind in options.kind or WORKERS:

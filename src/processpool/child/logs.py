@@ -104,7 +104,15 @@ def _plain(record: logging.LogRecord) -> dict[str, object]:
 
         fields["exc_text"] = logging.Formatter().formatException(record.exc_info)
     fields["exc_info"] = None
-    simple = (str, int, float, bool, type(None))
-    return {
-        name: value if isinstance(value, simple) else repr(value) for name, value in fields.items()
-    }
+    return {name: _simple(value) for name, value in fields.items()}
+
+
+def _simple(value: object) -> object:
+    """A value that is read without any of the user's modules: of a subclass what it is made of."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int.__int__(value)
+    return value if value is None or isinstance(value, bool) else repr(value)

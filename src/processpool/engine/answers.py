@@ -128,8 +128,7 @@ class Reader:
             return False
         with worker.io:
             answers = [] if worker.closed else worker.peek()
-        if answers:
-            self.complete(worker, answers)
+        self.complete_all(worker, answers)
         return True
 
     def complete_all(self, worker: Worker, answers: list[Any]) -> None:

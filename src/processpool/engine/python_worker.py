@@ -41,6 +41,8 @@ _REFUSED = "processpool.child.raised.RefusedError"
 _SIMPLE = frozenset({int, float, bool, str, bytes, type(None)})
 _KEPT = 1024 * 1024
 """Bytes kept of what a lost item had printed."""
+_READS = 64
+"""Reads from the pipe of a worker that writes all the time, before others have their turn."""
 FUNCTIONS = 256
 FUNCTIONS_SIZE = 64 * 1024 * 1024
 """Functions that a worker keeps, and bytes of their pickles: beyond that it forgets them all."""
@@ -396,18 +398,34 @@ class PythonWorker(Worker):
             log.exception("a log record of worker %d could not be handled", self.id)
 
     def peek(self) -> list[Frame]:
-        """What it has answered before the item that it is in, and not sent yet."""
+        """What it has answered before the item that it is in, and not sent yet.
+
+        What it sent before that is read first: it belongs to these items too.
+        """
         known, begin = self._peeked
         page, base = self._page, self._received - known
         kind, end = page[layout.KIND], page[layout.LENGTH]
         body = bytes(self._journal[begin:end])
-        # It may be sending that now: then it empties the journal, and counts, in this order.
-        if not body or page[layout.LENGTH] < end or page[layout.BASE] != base:
-            return []
+        frames = self._read_all()
+        # It may have sent that meanwhile: then it empties the journal, and counts, in this order.
+        if frames or not body or page[layout.LENGTH] < end or page[layout.BASE] != base:
+            return frames
         count = _count((kind, 0, body))
         self._settle(count)
         self._peeked = known + count, end
         return [(kind, count, body)]
+
+    def _read_all(self) -> list[Frame]:
+        """The frames that are in the pipe, but for those that come all the time."""
+        frames: list[Frame] = []
+        with suppress(BlockingIOError):
+            for _ in range(_READS):
+                data = os.read(self.process.stdout, self._read_size)
+                self.ended = self.ended or not data
+                frames += self.feed(data)
+                if self.ended:
+                    break
+        return frames
 
     def drain(self) -> list[Frame]:
         """The last answers of a worker that has ended, those in its journal included."""

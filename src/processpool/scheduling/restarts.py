@@ -35,7 +35,7 @@ class Restarts:
         ready it says nothing against the program.
         """
         if self.in_a_row:
-            self.next_at = now + policy.delay(self.in_a_row - 1)
+            self.next_at = now + policy.delay(0)
         self.in_a_row += 1
         return self.in_a_row > policy.max_failures
 

@@ -7,8 +7,11 @@ counted. The recording ends with the pool, if not before.
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections import deque
+from contextlib import suppress
+from functools import partial
 from threading import Event, Lock, Thread, current_thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -19,13 +22,15 @@ from processpool.tracing.figure import Figure, draw
 from processpool.tracing.recorder import Born, Died, Mark, Recorder, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
     from typing import Self
 
     from processpool import events
     from processpool.pool import ProcessPool
     from processpool.tracing.recorder import Fact
+
+log = logging.getLogger("processpool")
 
 MAX_WAITING = 200_000
 """Events that may wait to be written down."""
@@ -141,20 +146,34 @@ class Trace:
 
 
 class _TraceFile:
-    """A JSON array that grows; viewers also take one that was cut off."""
+    """A JSON array that grows; viewers also take one that was cut off, as on a full disk."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._file = open(path, "w", encoding="utf-8")  # noqa: SIM115 - closed by `close`
         self._before = "[\n"
+        self._failed = False
 
     def write(self, items: Iterator[dict[str, Any]]) -> None:
         for item in items:
-            self._file.write(self._before + json.dumps(item, separators=(",", ":")))
+            text = self._before + json.dumps(item, separators=(",", ":"))
+            self._attempt(partial(self._file.write, text))
             self._before = ",\n"
 
     def flush(self) -> None:
-        self._file.flush()
+        self._attempt(self._file.flush)
 
     def close(self) -> None:
-        self._file.write("\n]\n")
-        self._file.close()
+        self._attempt(partial(self._file.write, "\n]\n"))
+        self._attempt(self._file.flush)
+        with suppress(OSError):
+            self._file.close()
+
+    def _attempt(self, action: Callable[[], object]) -> None:
+        """The first error is told, and harms nobody; what comes after it is left out."""
+        if self._failed:
+            return
+        try:
+            action()
+        except OSError as error:
+            self._failed = True
+            log.warning("the trace %s is not written any further: %s", self._file.name, error)

@@ -1,15 +1,35 @@
-"""Streams that are full, large, late or empty: nothing blocks, and everything reaches its own."""
+"""Full, large, late, false and empty: nothing blocks, and no byte reaches what it is not for.
+
+Tested elsewhere: every bad length, whole and byte by byte → tests.test_framed; garbage instead of
+an answer, an answer too many, later, or in a pipeline → tests.process.test_faults_command; the
+rules of the codecs → tests.test_codecs; what handlers and C code print under `serve` →
+tests.process.test_serve; what Python functions print → tests.process.test_python_output.
+"""
 
 from __future__ import annotations
 
+import os
 import threading
+import tracemalloc
+from contextlib import suppress
 from functools import partial
+from textwrap import dedent
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from processpool import ProcessPool, RequestTimeout, WorkerDied
-from tests.process.support import Gate, eventually, pids
+from processpool import (
+    CodecError,
+    ProcessPool,
+    ProtocolError,
+    RequestTimeout,
+    UnexpectedEOF,
+    WorkerDied,
+)
+from processpool.child import layout
+from processpool.protocols.framing import make_framing
+from tests.process.support import WAYS, Gate, ask, eventually, pids
+from tests.process.workers import functions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,8 +174,6 @@ class TestStderr:
                 return message
             serve(handle)
         """
-        from textwrap import dedent
-
         pool = make_pool(["python", "-c", dedent(source)])
         for outcome in pool.map(map(str, range(30)), details=True):
             assert outcome.stderr == f"python {outcome.index}\nraw\nchild\n"
@@ -190,9 +208,9 @@ class TestStderr:
         self, make_pool: Callable[..., ProcessPool], way: str, size: int
     ) -> None:
         pool = make_pool()
-        flood = (
-            f"for _ in range({size // (64 * KIB)}): err(b'\\xff' * 65535 + b'\\n')\nanswer('ok')"
-        )
+        end = b"\n" if way == "submit" else b"\0"
+        block = f"b'\\xff' * {64 * KIB - 1} + {end!r}"
+        flood = f"for _ in range({size // (64 * KIB)}): err({block})\nanswer('ok')"
         match way:
             case "call":
                 assert pool.call(flood) == "ok"
@@ -224,7 +242,7 @@ class TestStderr:
     def test_a_flood_without_an_end_does_not_stop_the_others(
         self, make_pool: Callable[..., ProcessPool]
     ) -> None:
-        pool = make_pool(size=2, timeouts={"request": 3.0})
+        pool = make_pool(size=2, timeouts={"request": 1.5})
         pool.wait_ready()
         flooding = pool.submit("while True: err(b'x' * 65536)")
         assert pool.map(["answer(1)"] * 30) == ["1"] * 30
@@ -251,6 +269,21 @@ class TestStderr:
             assert lease.read_stdout() == "3"
             assert not lease.has_stderr
 
+    def test_a_flood_belongs_to_its_own_request(
+        self, make_pool: Callable[..., ProcessPool]
+    ) -> None:
+        pool = make_pool()
+        flood = "err('begin'); [err(b'\\0' * 65536) for _ in range(40)]; err('end'); answer()"
+        around = [pool.submit(f"err('note {n}'); answer()") for n in range(2)]
+        flooded = pool.submit(flood)
+        around += [pool.submit(f"err('note {n}'); answer()") for n in range(2, 4)]
+        flooded.result()
+        assert flooded.stderr.startswith("[… ")
+        assert flooded.stderr.endswith("\0end")
+        for number, future in enumerate(around):
+            future.result()
+            assert future.stderr == f"note {number}"
+
 
 def test_the_slowest_reader_is_not_waited_for_by_the_engine(
     make_pool: Callable[..., ProcessPool], tmp_path: Path
@@ -262,3 +295,200 @@ def test_the_slowest_reader_is_not_waited_for_by_the_engine(
     pool.submit("answer('x' * 10_000_000)").add_done_callback(lambda _: done.set())
     assert done.wait(30)
     assert [future.result() for future in slow] == ["slow"] * 2
+
+
+class TestGarbageOnStdout:
+    @pytest.mark.parametrize("way", WAYS)
+    def test_of_a_command_is_a_protocol_error_that_shows_the_bytes(
+        self, make_pool: Callable[..., ProcessPool], way: str
+    ) -> None:
+        pool = make_pool()
+        first = pids(pool)
+        with pytest.raises(ProtocolError, match=r"got: b'\\x00\\xff<b>\\x1b\[2J'") as caught:
+            ask(pool, way, "raw(b'\\0\\xff<b>\\x1b[2J')")
+        assert caught.value.record is not None
+        assert caught.value.record.raw == b"\0\xff<b>\x1b[2J"
+        assert ask(pool, way, "answer('next')") == "next"
+        assert pids(pool) != first
+
+    def test_of_python_functions_is_only_what_they_print(
+        self, python_pool: Callable[..., ProcessPool]
+    ) -> None:
+        pool = python_pool()
+        pid = pool.call(functions.pid)
+        frame = layout.FRAME.pack(layout.PLAIN, 1, 4) + b"N.N."
+        for garbage in (b"12;hello", b"\0\xff", b"1;", frame, bytes(MIB)):
+            future = pool.submit(write_out, garbage)
+            assert future.result() == len(garbage)
+            assert future.stdout == garbage.decode("utf-8", "replace")
+            assert pool.map(functions.inc, range(20)) == list(range(1, 21))
+        assert pool.call(functions.pid) == pid
+
+    def test_of_a_handler_under_serve_is_only_what_it_prints(
+        self, make_pool: Callable[..., ProcessPool]
+    ) -> None:
+        source = """
+            import os, subprocess
+            from processpool import serve
+            def handle(message):
+                os.write(1, b"7;")
+                subprocess.run(["printf", "%s;", message])
+            serve(handle)
+        """
+        pool = make_pool(["python", "-c", dedent(source)])
+        assert pool.map(["1", "0", "-1"]) == ["7;1;", "7;0;", "7;-1;"]
+
+
+def write_out(data: bytes) -> int:
+    """Write all of it to descriptor 1."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(1, view) :]
+    return len(data)
+
+
+BAD_LENGTHS = {
+    "negative": (b"-1;x", "begin with its length"),
+    "plus": (b"+4;abcd", "begin with its length"),
+    "space": (b" 4;abcd", "begin with its length"),
+    "hexadecimal": (b"0x4;abcd", "begin with its length"),
+    "underscore": (b"1_0;abcdefghij", "begin with its length"),
+    "arabic": ("٤;abcd".encode(), "begin with its length"),
+    "fraction": (b"4.0;abcd", "begin with its length"),
+    "empty": (b";", "begin with its length"),
+    "over the limit": (b"1073741825;x", r"longer than max_message \(1073741824\)"),
+    "over 2^63": (b"9223372036854775808;x", r"longer than max_message \(1073741824\)"),
+    "of 20 digits": (b"00000000000000000004;abcd", "more than 19 digits"),
+    "without end": (b"1" * 100_000, "more than 19 digits"),
+}
+
+
+class TestLengths:
+    @pytest.mark.parametrize("name", BAD_LENGTHS)
+    def test_one_that_is_no_length_is_refused(
+        self, make_pool: Callable[..., ProcessPool], name: str
+    ) -> None:
+        written, problem = BAD_LENGTHS[name]
+        pool = make_pool()
+        for way in ("call", "map"):
+            with pytest.raises(ProtocolError, match=problem):
+                ask(pool, way, f"raw({written!r})")
+        assert pool.call("answer('next')") == "next"
+
+    def test_nothing_of_its_size_is_allocated_before_it_has_come(self) -> None:
+        framing = make_framing("framed", 1 << 62)
+        tracemalloc.start()
+        try:
+            assert framing.feed(b"4611686018427387904;abc") == []
+            assert framing.error is None
+            assert make_framing("framed", GIB).feed(b"9999999999999999999;") == []
+            assert make_framing("framed", GIB).feed(b"9" * MIB) == []
+            assert tracemalloc.get_traced_memory()[1] < 3 * MIB
+        finally:
+            tracemalloc.stop()
+
+    def test_one_that_never_ends_is_an_error_at_once(
+        self, make_pool: Callable[..., ProcessPool]
+    ) -> None:
+        pool = make_pool()
+        with pytest.raises(ProtocolError, match="more than 19 digits"):
+            pool.call("while True: raw(b'1' * 65536)")
+        assert pool.call("answer('next')") == "next"
+
+
+class TestWrongAnswers:
+    """None of them reaches the next request."""
+
+    @pytest.mark.parametrize("way", WAYS)
+    @pytest.mark.parametrize("wrong", ["raw(b'3;oneone')", "raw(b'3;one3;two')"])
+    def test_too_long_or_twice(
+        self, make_pool: Callable[..., ProcessPool], way: str, wrong: str
+    ) -> None:
+        pool = make_pool()
+        for number in range(3):
+            assert ask(pool, way, wrong) == "one"
+            assert ask(pool, way, f"answer({number})") == str(number)
+
+    @pytest.mark.parametrize("way", WAYS)
+    def test_too_short_and_then_nothing(
+        self, make_pool: Callable[..., ProcessPool], way: str
+    ) -> None:
+        pool = make_pool(timeouts={"request": 0.3})
+        with pytest.raises(RequestTimeout, match="3 of 10 bytes") as caught:
+            ask(pool, way, "raw(b'10;abc'); time.sleep(60)")
+        assert caught.value.record is not None
+        assert caught.value.record.raw == b"abc"
+        assert ask(pool, way, "answer('next')") == "next"
+
+    @pytest.mark.parametrize("way", WAYS)
+    def test_too_short_and_then_the_end(
+        self, make_pool: Callable[..., ProcessPool], way: str
+    ) -> None:
+        pool = make_pool()
+        with pytest.raises(UnexpectedEOF, match="3 of 10 bytes"):
+            ask(pool, way, "raw(b'10;abc'); os._exit(0)")
+        assert ask(pool, way, "answer('next')") == "next"
+
+    @pytest.mark.parametrize("way", ["call", "map"])
+    def test_late(self, make_pool: Callable[..., ProcessPool], way: str) -> None:
+        """About when its time is over: sometimes it is in time, and sometimes not."""
+        limit = 0.3
+        pool = make_pool(timeouts={"request": limit})
+        for pause in (-0.002, -0.0005, 0.0005):
+            with suppress(RequestTimeout):
+                late = f"time.sleep({limit + pause}); answer('late')"
+                assert ask(pool, way, late) == "late"
+            assert ask(pool, way, f"answer({pause})") == str(pause)
+
+    @pytest.mark.parametrize("way", WAYS)
+    def test_an_empty_one_is_right(self, make_pool: Callable[..., ProcessPool], way: str) -> None:
+        pool = make_pool()
+        first = pids(pool)
+        assert [ask(pool, way, "raw(b'0;')") for _ in range(3)] == [""] * 3
+        assert pids(pool) == first
+
+
+class TestWhatIsNoText:
+    """The bytes are kept, and the worker too: its framing was right."""
+
+    CASES: ClassVar[list[tuple[str, bytes, str]]] = [
+        ("text", b"ok\xff\0", r"invalid UTF-8 at byte 2 \(0xff"),
+        ("json", b'"\xff"', r"invalid UTF-8 at byte 1 \(0xff"),
+        ("json", b"[1, NaN]", "NaN is not JSON"),
+        ("json", b'{"a": 1, "a": 2}', "an object has the key 'a' twice"),
+        ("json", b"", "Expecting value at byte 0"),
+    ]
+
+    @pytest.mark.parametrize("way", WAYS)
+    @pytest.mark.parametrize(("codec", "written", "problem"), CASES)
+    def test_the_codecs_error_names_the_fault(
+        self,
+        make_pool: Callable[..., ProcessPool],
+        way: str,
+        codec: str,
+        written: bytes,
+        problem: str,
+    ) -> None:
+        answers = {"bad": written, "good": b'"next"'}
+        pool = make_pool(
+            ["python", "-IS", "-c", _ANSWERS_BY_NAME, repr(answers)], worker={"codec": codec}
+        )
+        first = pids(pool)
+        with pytest.raises(CodecError, match=problem) as caught:
+            ask(pool, way, "bad")
+        assert caught.value.record is not None
+        assert caught.value.record.raw == written
+        assert ask(pool, way, "good").strip('"') == "next"
+        assert pids(pool) == first
+
+
+_ANSWERS_BY_NAME = """
+import ast, sys
+answers = ast.literal_eval(sys.argv[1])
+while header := sys.stdin.buffer.readline():
+    if header == b"0;\\n":
+        break
+    name = sys.stdin.buffer.read(int(header[2:])).decode().strip('"')
+    sys.stdout.buffer.write(b"%d;%b" % (len(answers[name]), answers[name]))
+    sys.stdout.buffer.flush()
+"""

@@ -1,17 +1,27 @@
-"""What items raise, and what cannot be sent, unpickled or answered: that item alone fails."""
+"""What is sent, answered and raised: whatever is wrong with one item is that item's error alone.
+
+Tested elsewhere: the pool itself as an argument → tests.process.test_python_forms; large arrays and
+300 MiB at once, with and without shared memory → tests.process.test_python_arrays; how exceptions
+travel → tests.test_raised.
+"""
 
 from __future__ import annotations
 
+import mmap
 import os
 import sys
 import threading
+import time
 import traceback
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from processpool import RemoteError, WorkerDied
-from tests.process.support import eventually, run_python
+from processpool import RemoteError, RequestTimeout, WorkerDied
+from processpool.child import layout
+from processpool.protocols.framing import make_framing
+from tests.process.support import run_python
 from tests.process.workers import functions
 from tests.process.workers.functions import (
     EndsWhenUnpickled,
@@ -71,6 +81,35 @@ class Locked(Exception):
 
 class Strange(BaseException):
     pass
+
+
+class HangsWhenUnpickled:
+    def __reduce__(self) -> Any:
+        return time.sleep, (1000,)
+
+
+class RaisesHere:
+    """Something that can be pickled, and raises when it is unpickled."""
+
+    def __init__(self, kind: type[BaseException]) -> None:
+        self.kind = kind
+
+    def __reduce__(self) -> Any:
+        return raise_, (self.kind("not here"),)
+
+
+MAP_NORESERVE = 0x4000
+
+
+def available() -> int:
+    """Bytes of memory that nobody uses."""
+    fields = Path("/proc/meminfo").read_text().split()
+    return int(fields[fields.index("MemAvailable:") + 1]) * 1024
+
+
+def ends_of(data: bytearray) -> tuple[int, int, int]:
+    """The length, the first and the last byte."""
+    return len(data), data[0], data[-1]
 
 
 class TestFidelity:
@@ -229,7 +268,7 @@ class TestSubstitutes:
         error = error_of(python_pool(), fail, 7)
         assert isinstance(error, RemoteError)
         assert "7: text" in str(error)
-        assert error.type_name.endswith("test_python_errors.Coded")
+        assert error.type_name.endswith("test_pickling_and_exceptions.Coded")
         assert error.type_name in str(error)
         assert 'raise Coded(code, "text")' in str(error.__cause__)
 
@@ -268,6 +307,20 @@ class TestSubstitutes:
         future = pool.submit(raise_, Mute())
         assert type(future.exception()) in (Mute, RemoteError)
         assert pool.call(functions.pid) == pid
+
+    def test_one_that_ends_whoever_unpickles_it(
+        self, python_pool: Callable[..., ProcessPool]
+    ) -> None:
+        pool = python_pool()
+
+        def fail() -> None:
+            error = ValueError("carrier")
+            error.load = EndsWhenUnpickled()  # type: ignore[attr-defined]
+            raise error
+
+        with pytest.raises(WorkerDied, match="exited with status 5"):
+            pool.call(fail)
+        assert pool.call(functions.inc, 1) == 2
 
     def test_one_that_raises_when_it_is_unpickled_here(
         self, python_pool: Callable[..., ProcessPool]
@@ -331,6 +384,25 @@ class TestArguments:
         died = [n for n, answer in enumerate(answers) if isinstance(answer, WorkerDied)]
         assert died == [5, 60]
         assert answers[6:60] == ["builtins.int"] * 54
+
+    def test_one_that_never_is_unpickled(self, python_pool: Callable[..., ProcessPool]) -> None:
+        """It hangs before any item of its batch begins: those have their own time, elsewhere."""
+        pool = python_pool()
+        assert pool.map(functions.kind_of, range(2000)) == ["builtins.int"] * 2000
+        items = [HangsWhenUnpickled() if n == 700 else n for n in range(1500)]
+        answers = pool.map(functions.kind_of, items, on_error="return", timeout=1.0)
+        assert [n for n, answer in enumerate(answers) if answer != "builtins.int"] == [700]
+        assert isinstance(answers[700], RequestTimeout)
+
+    @pytest.mark.parametrize("count", [30, pytest.param(100, marks=pytest.mark.slow)])
+    def test_a_hundred_in_a_row_that_end_their_worker(
+        self, python_pool: Callable[..., ProcessPool], count: int
+    ) -> None:
+        pool = python_pool(2)
+        items = [EndsWhenUnpickled() if n < count else n for n in range(count + 10)]
+        answers = pool.map(functions.kind_of, items, on_error="return")
+        assert {type(answer) for answer in answers[:count]} == {WorkerDied}
+        assert answers[count:] == ["builtins.int"] * 10
 
     def test_the_same_error_is_not_given_to_another(
         self, python_pool: Callable[..., ProcessPool]
@@ -398,6 +470,19 @@ class TestResults:
             assert len({str(answer) for answer in answers}) == 1
         assert pool.call(functions.pid) == pid
 
+    @pytest.mark.parametrize(
+        "kind", [SystemExit, KeyboardInterrupt, GeneratorExit, MemoryError, RecursionError, Strange]
+    )
+    def test_one_that_raises_anything_when_it_is_unpickled_here(
+        self, python_pool: Callable[..., ProcessPool], kind: type[BaseException]
+    ) -> None:
+        pool = python_pool()
+        pid = pool.call(functions.pid)
+        error = error_of(pool, RaisesHere, kind)
+        assert type(error) is kind
+        assert "cannot be unpickled here" in error.__notes__[0]
+        assert pool.call(functions.pid) == pid
+
     def test_one_that_ends_the_worker_when_it_is_pickled(
         self, python_pool: Callable[..., ProcessPool]
     ) -> None:
@@ -408,25 +493,6 @@ class TestResults:
         answers = pool.map(functions.make, names, on_error="return")
         assert [n for n, a in enumerate(answers) if isinstance(a, WorkerDied)] == [5, 60]
         assert sum(isinstance(answer, KeyError) for answer in answers) == 98
-
-
-def test_callbacks_that_raise_harm_nobody(
-    python_pool: Callable[..., ProcessPool], caplog: pytest.LogCaptureFixture
-) -> None:
-    pool = python_pool()
-    called = []
-    for error in (ValueError("a"), SystemExit(3), KeyboardInterrupt(), GeneratorExit()):
-
-        def callback(_: object, error: BaseException = error) -> None:
-            called.append(error)
-            raise error
-
-        future = pool.submit(functions.inc, 1)
-        future.add_done_callback(callback)
-        assert future.result() == 2
-        assert pool.submit(functions.inc, 2).result() == 3
-    eventually(lambda: len(called) == 4)
-    assert pool.map(functions.inc, [1]) == [2]
 
 
 def test_a_script_that_fails_shows_where() -> None:
@@ -440,3 +506,45 @@ def test_a_script_that_fails_shows_where() -> None:
     assert done.returncode == 1
     assert done.stderr.count("ZeroDivisionError: division by zero") == 2
     assert 'File "<string>", line 4, in fail' in done.stderr
+
+
+GIB = 1 << 30
+OVER_4_GIB = 4 * GIB + 4096
+
+
+class TestSizes:
+    """Smaller ones, both ways at once, through pipes → `test_streams_and_the_protocol`."""
+
+    def test_256_mib_each_way(self, python_pool: Callable[..., ProcessPool]) -> None:
+        pool = python_pool()
+        sent = (bytes(range(251)) * (GIB // 4 // 251 + 1))[: GIB // 4]
+        assert pool.call(functions.same, sent) == sent
+        assert pool.call(functions.inc, 1) == 2
+
+    @pytest.mark.slow
+    @pytest.mark.skipif(available() < 20 * GIB, reason="needs 20 GiB of memory")
+    def test_over_4_gib_each_way(self, python_pool: Callable[..., ProcessPool]) -> None:
+        pool = python_pool()
+        assert pool.call(ends_of, bytearray(OVER_4_GIB - 1) + b"!") == (OVER_4_GIB, 0, b"!"[0])
+        assert ends_of(pool.call(bytearray, OVER_4_GIB)) == (OVER_4_GIB, 0, 0)
+        assert pool.call(functions.inc, 1) == 2
+
+    def test_lengths_between_pool_and_python_worker_have_64_bits(self) -> None:
+        packet = (layout.ITEMS, layout.AWAY, 1, 1, 1, OVER_4_GIB, 2 * OVER_4_GIB)
+        assert layout.PACKET.unpack(layout.PACKET.pack(*packet)) == packet
+        frame = (layout.ENTRIES, 1, OVER_4_GIB)
+        assert layout.FRAME.unpack(layout.FRAME.pack(*frame)) == frame
+        place = (OVER_4_GIB, 2 * OVER_4_GIB)
+        assert layout.PLACE.unpack(layout.PLACE.pack(*place)) == place
+
+    def test_lengths_of_the_framed_protocol_have_64_bits(self) -> None:
+        framing = make_framing("framed", 1 << 62)
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE
+        with mmap.mmap(-1, OVER_4_GIB, flags=flags) as message:
+            header, body = framing.encode(cast("bytes", message))
+            assert header == b"1;4294971392\n"
+            assert id(body) == id(message), "it was copied"
+            del body
+        assert framing.feed(b"4611686018427387904;begin") == []
+        assert framing.error is None
+        assert str(framing.eof()) == "stdout ended after 5 of 4611686018427387904 bytes"
