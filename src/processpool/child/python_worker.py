@@ -3,7 +3,7 @@
 Before an item begins, its number is written to the page that the pool shares; when it has ended,
 its answer is written to the journal behind that page, and counted. Whatever happens to this process
 then, the pool knows which item was running and has every answer before it. The journal is sent up
-the pipe at least every two milliseconds, so a run of fast items costs one write; what waits there
+the pipe at least every few milliseconds, so a run of fast items costs one write; what waits there
 for a slow item to end, the pool reads for itself.
 """
 
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
     from processpool.child.output import Output
 
-FLUSH_AFTER = 2_000_000
-"""Nanoseconds that an answer waits at most to be sent, while others are made."""
+FLUSH_AFTER, FEW, FLUSH_AT_LAST = 2_000_000, 3, 8_000_000
+"""Nanoseconds that an answer waits to be sent, while others are made; as long as they are few, it
+waits longer, since each time the pool wakes up takes CPU time from the workers."""
 FIRST = 64
 """Items of each function that are asked what C code has printed, however fast they are."""
 ALWAYS = 1 << 60
@@ -255,7 +256,8 @@ class PythonWorker:
                 else:
                     self._value(value, None)
                 del value
-            if now - flushed_at > FLUSH_AFTER:
+            waited = now - flushed_at
+            if waited > FLUSH_AFTER and (journal.count > FEW or waited > FLUSH_AT_LAST):
                 journal.flush()
                 now = flushed_at = clock()
             before = now
