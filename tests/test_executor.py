@@ -31,6 +31,17 @@ class TestTheSignature:
         with pytest.raises(ValueError, match="max_workers must be greater than 0"):
             ProcessPoolExecutor(max_workers=number)
 
+    @pytest.mark.parametrize("number", [2.5, 2.0, "2", [2], -1.5, False, True, None])
+    def test_max_workers_is_what_the_standard_library_takes(self, number: Any) -> None:
+        def outcome(kind: Any) -> tuple[type, str]:
+            try:
+                with kind(number) as executor:
+                    return int, str(int(executor._max_workers))
+            except (TypeError, ValueError) as error:
+                return type(error), str(error)
+
+        assert outcome(ProcessPoolExecutor) == outcome(process.ProcessPoolExecutor)
+
     def test_the_initializer_is_checked(self) -> None:
         with pytest.raises(TypeError, match="initializer must be a callable"):
             ProcessPoolExecutor(initializer="no")  # type: ignore[arg-type]

@@ -20,6 +20,7 @@ from processpool.errors import ProcessPoolError, QueueFull
 from processpool.forms import CallForm
 from processpool.futures import PoolFuture
 from processpool.jobs import Batch, Job, Origin, Reply
+from processpool.mapping import raisable
 from processpool.pace import Pace
 
 if TYPE_CHECKING:
@@ -38,13 +39,20 @@ SLOW_INPUT = 0.001
 async def acall(engine: Engine, request: Request, timeout: float | None, *, wait: bool) -> Any:
     """Send one request, and await its answer."""
     payload, task = request
-    future = PoolFuture(engine, timeout, task)
+    future = _AwaitedFuture(engine, timeout, task)
     await _submit(engine, Batch(future._job, 0, [payload], monotonic()), wait=wait)
     try:
         return await asyncio.wrap_future(future)
     except asyncio.CancelledError:
         future.kill()
         raise
+
+
+class _AwaitedFuture(PoolFuture):
+    """One that asyncio can copy, which up to Python 3.11 never ends with `StopIteration`."""
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        super().set_exception(exception and raisable(exception))
 
 
 async def _submit(engine: Engine, batch: Batch, *, wait: bool) -> None:
@@ -207,7 +215,7 @@ class AsyncMap(Job):
                 continue
             record = batch.outcome(offset, answer, origin)
             if record.error is not None and on_error == "raise":
-                raise record.error
+                raise raisable(record.error)
             if record.error is None or on_error == "return":
                 yield record if details else record.error or record.value
 
@@ -225,14 +233,21 @@ def aimap(
 
 
 async def _chunks(items: Iterator[Any], allowed: Callable[[], int]) -> AsyncIterator[list[Any]]:
-    """The items in lists: long ones, if they are quick to read."""
+    """The items in lists, long ones if they are quick to read; last what the input raises."""
     size = 1
+    trouble: Exception | None = None
     while True:
         began = monotonic()
         wanted = min(size, allowed())
-        chunk = list(islice(items, wanted))
+        chunk: list[Any] = []
+        try:
+            chunk.extend(islice(items, wanted))
+        except Exception as error:
+            trouble = error
         if chunk:
             yield chunk
+        if trouble is not None:
+            raise trouble
         if len(chunk) < wanted:
             return
         size = min(size * 2, CHUNK) if monotonic() - began < SLOW_INPUT else 1

@@ -11,11 +11,11 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
-from processpool.child.pickling import pack_whole
 from processpool.engine.launching import CommandLauncher, Orders, PythonLauncher
 from processpool.engine.local import Engine
 from processpool.forms import CallForm, Form, HandlerForm, MessageForm
 from processpool.functions import Function, Functions
+from processpool.inheriting import Inherited, pack_setup
 from processpool.process import Command, Limits
 from processpool.protocols.codec import make_codec
 from processpool.protocols.framing import make_framing
@@ -68,7 +68,7 @@ def _build_command_engine(
     frame = partial(make_framing, worker.protocol.kind, worker.protocol.max_message)
     policy = build_policy(config, window=worker.protocol.pipeline)
     launcher = CommandLauncher(command, frame, codec, build_limits(config))
-    engine = Engine(policy, launcher, str(command), config.queue.max_pending)
+    engine = Engine(policy, launcher, str(command), config.queue.max_pending, config.name)
     return engine, MessageForm(frame(), codec)
 
 
@@ -80,16 +80,17 @@ def _build_python_engine(
         for name in THREAD_VARIABLES:
             if name not in worker.env:
                 env[name] = str(worker.threads)
+    packed, inherited = (worker.setup, Inherited()) if setup is None else pack_setup(setup)
     orders = Orders(
         handler=worker.handler,
-        setup=worker.setup if setup is None else pack_whole(setup),
+        setup=packed,
         teardown=worker.teardown,
         path=tuple(map(str, worker.path)),
         preload=worker.preload,
     )
-    launcher = PythonLauncher(str(worker.cwd), env, orders, build_limits(config))
+    launcher = PythonLauncher(str(worker.cwd), env, orders, build_limits(config), inherited)
     policy = build_policy(config, window=PYTHON_WINDOW, takes_back=True)
-    engine = Engine(policy, launcher, str(launcher), config.queue.max_pending)
+    engine = Engine(policy, launcher, str(launcher), config.queue.max_pending, config.name)
     if worker.handler is not None:
         return engine, HandlerForm(partial(_renew_handler, engine, launcher.sources, worker.reload))
     functions = Functions(launcher.sources)
@@ -149,7 +150,7 @@ def build_command(worker: CommandWorkerConfig) -> Command:
         program = sys.executable
     env = build_environment(worker)
     env[CODEC_VARIABLE] = worker.codec
-    return Command((program, *arguments), str(worker.cwd), env)
+    return Command((program, *arguments), str(worker.cwd), env, secret=tuple(worker.env))
 
 
 def build_environment(worker: CommandWorkerConfig | PythonWorkerConfig) -> dict[str, str]:

@@ -111,6 +111,7 @@ class Functions:
             if known is None:
                 name = getattr(function, "__qualname__", type(function).__qualname__)
                 sources = sources_of(function, by_value=by_value)
+                self.sources.look_around()
                 known = Function(next(self._numbers), parts, name, sources)
                 self._make_room(known.size)
             self._by_value[key] = known

@@ -153,7 +153,8 @@ class MapRun(Job):
             if type(answer) is Reply and answer.error is not None:
                 self._failed += 1
                 if self._on_error == "raise" and self._error is None:
-                    self._error = batch.outcome(offset, answer, origin).error
+                    record = batch.outcome(offset, answer, origin)
+                    self._error = raisable(record.error or answer.error)
                     self._exhausted = True
 
     def _wake_consumer(self) -> None:
@@ -316,13 +317,23 @@ class MapRun(Job):
         for offset, answer in enumerate(answers):
             record = batch.outcome(offset, answer, origin)
             if record.error is not None and self._on_error == "raise":
-                raise record.error
+                raise raisable(record.error)
             if record.error is not None and self._on_error == "skip":
                 continue
             if self._details:
                 yield [record]
             else:
                 yield [record.value if record.error is None else record.error]
+
+
+def raisable(error: BaseException) -> BaseException:
+    """An item's error as it is raised where `StopIteration` would be taken for an end."""
+    if not isinstance(error, StopIteration | StopAsyncIteration):
+        return error
+    told = RuntimeError(f"the item raised {type(error).__name__}")
+    told.__cause__ = error
+    told.record = getattr(error, "record", None)  # type: ignore[attr-defined]
+    return told
 
 
 def run_map(

@@ -168,7 +168,7 @@ class ProcessPool:
 
     # -- work ------------------------------------------------------------------------------------
 
-    def call(self, *args: Any, **kwargs: Any) -> Any:
+    def call(self, /, *args: Any, **kwargs: Any) -> Any:
         """Send one request and wait for its answer, on this thread: the fastest path.
 
         Raises:
@@ -187,7 +187,7 @@ class ProcessPool:
         self._require_open()
         return self._submit(request).result()
 
-    def submit(self, *args: Any, **kwargs: Any) -> PoolFuture:
+    def submit(self, /, *args: Any, **kwargs: Any) -> PoolFuture:
         """Send one request; its answer comes with the future.
 
         Raises:
@@ -290,7 +290,7 @@ class ProcessPool:
         on_show = self._display is not None and self._display.live
         return run_map(self._engine, items, options, bar=not on_show)
 
-    async def acall(self, *args: Any, **kwargs: Any) -> Any:
+    async def acall(self, /, *args: Any, **kwargs: Any) -> Any:
         """As `call`, under asyncio: awaits the answer, and never blocks the event loop.
 
         When the awaiting task is cancelled, the item is too; if it runs, its worker is replaced.

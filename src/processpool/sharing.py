@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 _PLAIN = (bytes, bytearray, memoryview, array.array, mmap.mmap)
+"""What arrives as a `memoryview`."""
 _FORMATS = frozenset("cbB?hHiIlLqQnNfd")
 
 
@@ -137,39 +138,22 @@ class _Times:
 
 def _parts_of(value: Any) -> list[Any]:
     """A pickle, and the buffers that it refers to."""
-    if isinstance(value, _PLAIN):
-        return _pack(_Plain(memoryview(value)))
-    parts = _pack(_contiguous(value))
-    if len(parts) > 1:
-        return parts
-    try:
-        view = memoryview(value)
-    except (TypeError, ValueError):
-        return parts
-    return _pack(_Plain(view)) if view.format in _FORMATS else parts
+    what = _Plain(memoryview(value)) if type(value) in _PLAIN else _contiguous(value)
+    return pickling.pack(what, large=0)
 
 
 def _contiguous(value: Any) -> Any:
-    """A NumPy array as it travels without a copy: its elements in a row, times as numbers."""
+    """A NumPy array as it travels without a copy: its elements in a row, times as numbers.
+
+    Those of a class of their own, such as masked ones, are more than their buffer.
+    """
     numpy = sys.modules.get("numpy")
-    if numpy is None or not isinstance(value, numpy.ndarray):
+    if numpy is None or type(value) not in (numpy.ndarray, numpy.memmap):
         return value
+    value = numpy.asarray(value)
     if not value.flags.forc:
         value = value.copy()
     return _Times(value) if value.dtype.kind in "mM" else value
-
-
-def _pack(value: Any) -> list[Any]:
-    buffers: list[Any] = []
-
-    def take_out(buffer: PickleBuffer) -> bool:
-        try:
-            buffers.append(buffer.raw())
-        except BufferError:
-            return True
-        return False
-
-    return [pickling.pack_whole(value, take_out), *buffers]
 
 
 def _free(fd: int, name: str, told: Callable[[str], None]) -> None:

@@ -1,24 +1,22 @@
-"""The files that functions come from: were they edited since the workers have read them?"""
+"""Were the files that functions come from edited since the workers have read them?"""
 
 from __future__ import annotations
 
 import os
 import sys
-import sysconfig
 from contextlib import suppress
-from functools import partial
 from importlib.util import cache_from_source
-from types import CodeType, FunctionType, MethodType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from processpool.child.sources import path_of_module, sources_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable
 
 Mark = tuple[int, int]
 """When a file was written (ns), and its size."""
 
-_INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
-"""Nobody edits what lies here."""
+__all__ = ["Mark", "Sources", "sources_of"]
 
 
 class Sources:
@@ -26,24 +24,41 @@ class Sources:
 
     def __init__(self) -> None:
         self._known: dict[str, Mark] = {}
+        self._imported: set[str] = set()
+        """Modules of this process whose files were looked at."""
         self.told: list[str] = []
-        """Files that workers read at their start."""
+        """Files that workers read at their start and that they were told to use."""
 
-    def read_at(self, path: str, mark: Mark) -> None:
-        """A worker has read this file when it was so; that counts if it is the first to say so."""
+    def read_at(self, path: str, mark: Mark, *, named: bool = True) -> None:
+        """A worker has read this file when it was so; that counts if it is the first to say so.
+
+        Args:
+            path: the file.
+            mark: how it was.
+            named: whether the worker was told to use it, or has come upon it.
+        """
         self._known.setdefault(path, mark)
-        if path not in self.told and not path.startswith(_INSTALLED):
+        if named and path not in self.told:
             self.told = [*self.told, path]
+
+    def look_around(self) -> None:
+        """A worker that imports what is imported here will import the same on the way."""
+        imported = set(sys.modules)
+        for name in imported - self._imported:
+            path = path_of_module(sys.modules.get(name))
+            if path is not None and path not in self._known:
+                with suppress(OSError):
+                    self._known[path] = _mark(path)
+        self._imported = imported
 
     def changed(self, paths: Iterable[str]) -> bool:
         """True if one of these files was edited since this was last asked."""
         changed = False
         for path in paths:
             try:
-                found = os.stat(path)
+                mark = _mark(path)
             except OSError:  # it is being written, or gone: what was read still holds
                 continue
-            mark = found.st_mtime_ns, found.st_size
             if self._known.setdefault(path, mark) != mark:
                 self._known[path] = mark
                 _forget_bytecode(path)
@@ -51,40 +66,9 @@ class Sources:
         return changed
 
 
-def sources_of(function: Callable[..., Any], *, by_value: bool) -> tuple[str, ...]:
-    """The files whose code a function runs, as far as it names them.
-
-    One that travels by value is itself always sent as it is now, so only what it refers to counts.
-    """
-    while isinstance(function, (MethodType, partial)):
-        function = function.func if isinstance(function, partial) else function.__func__
-    found = _referred(function) if by_value and type(function) is FunctionType else [function]
-    paths = {_path_of(value) for value in found}
-    return tuple(path for path in paths if path and not path.startswith(_INSTALLED))
-
-
-def _referred(function: FunctionType) -> list[Any]:
-    """The values of the global names in a function's code."""
-    names = {name for code in _codes(function.__code__) for name in code.co_names}
-    return [function.__globals__[name] for name in names if name in function.__globals__]
-
-
-def _codes(code: CodeType) -> Iterator[CodeType]:
-    yield code
-    for constant in code.co_consts:
-        if type(constant) is CodeType:
-            yield from _codes(constant)
-
-
-def _path_of(value: Any) -> str | None:
-    """The file of a module, or of the module that something was defined in."""
-    if type(value) is not ModuleType:
-        name = getattr(value, "__module__", None)
-        if not isinstance(name, str) or name == "__main__":
-            return None
-        value = sys.modules.get(name)
-    path = getattr(value, "__file__", None)
-    return path if isinstance(path, str) and path.endswith(".py") else None
+def _mark(path: str) -> Mark:
+    found = os.stat(path)
+    return found.st_mtime_ns, found.st_size
 
 
 def _forget_bytecode(path: str) -> None:

@@ -199,6 +199,26 @@ class TestMap:
 
         asyncio.run(main())
 
+    def test_every_item_before_an_error_of_the_input_has_its_answer(
+        self, python_pool: Callable[..., ProcessPool]
+    ) -> None:
+        pool = python_pool(1)
+        answers: list[int] = []
+
+        def bad(size: int) -> Iterator[int]:
+            yield from range(size)
+            raise LookupError("no more")
+
+        async def collect(size: int) -> None:
+            async for answer in pool.aimap(functions.inc, bad(size)):
+                answers.append(answer)
+
+        for size in range(70):
+            answers.clear()
+            with pytest.raises(LookupError, match="no more"):
+                asyncio.run(collect(size))
+            assert answers == list(range(1, size + 1))
+
     def test_endless_input_is_read_only_as_far_as_allowed(
         self, python_pool: Callable[..., ProcessPool]
     ) -> None:

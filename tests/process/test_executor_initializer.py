@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import resource_tracker
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from processpool import PoolBroken, ProcessPoolExecutor
+from processpool import PoolBroken, ProcessPool, ProcessPoolExecutor
+from processpool.config import pool_from_dict
 from tests.process.support import run_python
 from tests.process.workers import functions
 
@@ -87,6 +91,116 @@ class TestInitializer:
         with pytest.raises(TypeError, match="cannot pickle"):
             executor.submit(abs, 1)
         executor.shutdown()
+
+
+inherited: tuple[Any, ...] = ()
+
+
+def inherit(*objects: Any) -> None:
+    global inherited
+    inherited = objects
+
+
+def use(n: int) -> str:
+    """Do something with each of them; the worker's number."""
+    queue, simple_queue, lock, event, value, array, pipe = inherited
+    event.wait()
+    queue.put(n)
+    with lock:
+        simple_queue.put(n)
+        pipe.send(n)
+    with value.get_lock():
+        value.value += n
+    array[n] = n
+    return str(os.getpid())
+
+
+def read_first() -> Any:
+    return inherited[0].value
+
+
+def take_one(path: str) -> int:
+    """End the worker at the first item; then send one."""
+    if not os.path.exists(path):
+        functions.note(path, "ended")
+        os._exit(1)
+    inherited[0].put(7)
+    return os.getpid()
+
+
+def _close(queue: Any) -> None:
+    """Close it, and await the end of its thread."""
+    queue.close()
+    queue.join_thread()
+
+
+@pytest.fixture(scope="module")
+def _kept_by_multiprocessing() -> None:
+    """What it begins with the first lock and the first value, and keeps."""
+    resource_tracker.ensure_running()
+    multiprocessing.RawValue("i")
+
+
+@pytest.mark.usefixtures("_kept_by_multiprocessing")
+class TestWhatWorkersInherit:
+    """Objects of multiprocessing that are arguments of the initializer."""
+
+    @pytest.mark.parametrize("method", ["spawn", "forkserver"])
+    def test_every_kind(self, method: str) -> None:
+        context: Any = multiprocessing.get_context(method)
+        queue, simple_queue = context.Queue(), context.SimpleQueue()
+        event, value, array = context.Event(), context.Value("i", 0), context.Array("i", 20)
+        reader, writer = context.Pipe(duplex=False)
+        objects = (queue, simple_queue, context.Lock(), event, value, array, writer)
+        with ProcessPoolExecutor(2, initializer=inherit, initargs=objects) as executor:
+            results = executor.map(use, range(20))
+            event.set()
+            assert len(list(results)) == 20
+        assert sorted(queue.get(timeout=30) for _ in range(20)) == list(range(20))
+        assert sorted(simple_queue.get() for _ in range(20)) == list(range(20))
+        assert sorted(reader.recv() for _ in range(20)) == list(range(20))
+        assert (value.value, list(array)) == (190, list(range(20)))
+        reader.close()
+        writer.close()
+        simple_queue.close()
+        _close(queue)
+
+    def test_a_worker_that_is_started_later_has_them_too(self, tmp_path: Path) -> None:
+        queue = multiprocessing.get_context("spawn").Queue()
+        with ProcessPoolExecutor(1, initializer=inherit, initargs=(queue,)) as executor:
+            executor.submit(take_one, str(tmp_path / "ended")).exception()
+            executor.submit(take_one, str(tmp_path / "ended")).result()
+            assert queue.get(timeout=30) == 7
+        _close(queue)
+
+    def test_in_the_setup_of_a_pool(self) -> None:
+        value = multiprocessing.get_context("spawn").Value("i", 5)
+        config = pool_from_dict({"worker": {"kind": "python"}, "size": {"max": 1}})
+        with ProcessPool(config, setup=lambda: inherit(value)) as pool:
+            assert pool.call(read_first) == 5
+
+    def test_closed_while_it_is_needed(self, caplog: pytest.LogCaptureFixture) -> None:
+        reader, writer = multiprocessing.get_context("spawn").Pipe(duplex=False)
+        with ProcessPoolExecutor(1, initializer=inherit, initargs=(writer,)) as executor:
+            assert executor.submit(abs, -1).result() == 1
+            writer.close()
+            executor.submit(functions.end, "SIGKILL").exception()
+            with pytest.raises(BrokenProcessPool, match="was closed"):
+                executor.submit(abs, -1).result()
+        reader.close()
+        assert "was closed" in caplog.text
+
+    @pytest.mark.parametrize("kind", ["Queue", "SimpleQueue", "Lock", "Event"])
+    def test_of_a_fork_they_are_refused_and_it_is_said_what_to_do(self, kind: str) -> None:
+        made = getattr(multiprocessing.get_context("fork"), kind)()
+        executor = ProcessPoolExecutor(1, initializer=inherit, initargs=(made,))
+        with pytest.raises(RuntimeError, match=r"get_context\('spawn'\), or from a .*Manager"):
+            executor.submit(abs, -1)
+        executor.shutdown()
+        if kind == "Queue":
+            _close(made)
+        elif kind == "SimpleQueue":
+            made.close()
 
 
 class TestMaxTasksPerChild:

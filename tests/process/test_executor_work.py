@@ -216,6 +216,14 @@ class TestErrors:
         assert isinstance(bad.exception(), error)
         assert [future.result() for future in before] == list(after) == [1, 2, 3, 4, 5]
 
+    def test_what_is_no_function_fails_as_a_call_of_it_would(self, executor: PoolExecutor) -> None:
+        future = executor.submit(5)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match=r"^'int' object is not callable$"):
+            future.result()
+        results = executor.map("five", [1])  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match=r"^'str' object is not callable$"):
+            next(results)
+
     def test_a_function_that_cannot_be_sent_fails_at_the_first_item(
         self, executor: PoolExecutor
     ) -> None:

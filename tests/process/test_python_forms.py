@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import importlib
 import operator
@@ -97,6 +98,14 @@ class TestForms:
             pool.call(functions.inc)
         with pytest.raises(TypeError, match="unexpected keyword argument"):
             pool.submit(functions.inc, 1, colour=3).result()
+
+    def test_keywords_of_any_name(self, python_pool: Callable[..., ProcessPool]) -> None:
+        pool = python_pool()
+        names = ["self", "function", "fn", "args", "kwargs", "method", "timeout", "on_error"]
+        keywords = {name: number for number, name in enumerate(names)}
+        assert pool.call(dict, **keywords) == keywords
+        assert pool.submit(dict, **keywords).result() == keywords
+        assert asyncio.run(pool.acall(dict, **keywords)) == keywords
 
     def test_the_pool_itself(self, python_pool: Callable[..., ProcessPool]) -> None:
         pool = python_pool()
@@ -364,6 +373,48 @@ class TestMain:
 
         things = pool.map(lambda _: make(), range(3))
         assert [(thing.value, thing.doubled()) for thing in things] == [(3, 6)] * 3
+
+
+def stop(kind: type[Exception]) -> None:
+    raise kind("here")
+
+
+async def aimap(pool: ProcessPool, *items: Any) -> list[Any]:
+    return [answer async for answer in pool.aimap(stop, items)]
+
+
+WAYS: dict[str, Callable[..., Any]] = {
+    "map": lambda pool, *items: pool.map(stop, items),
+    "imap": lambda pool, *items: list(pool.imap(stop, items)),
+    "imap_unordered": lambda pool, *items: list(pool.imap_unordered(stop, items)),
+    "acall": lambda pool, item: asyncio.run(asyncio.wait_for(pool.acall(stop, item), 30)),
+    "aimap": lambda pool, *items: asyncio.run(aimap(pool, *items)),
+}
+
+
+@pytest.mark.parametrize("kind", [StopIteration, StopAsyncIteration])
+class TestStopIteration:
+    def test_as_it_is(self, python_pool: Callable[..., ProcessPool], kind: type[Exception]) -> None:
+        pool = python_pool()
+        with pytest.raises(kind, match="here"):
+            pool.call(stop, kind)
+        future = pool.submit(stop, kind)
+        with pytest.raises(kind, match="here"):
+            future.result()
+        for details in True, False:
+            (found,) = pool.map(stop, [kind], on_error="return", details=details)
+            assert isinstance(found.error if details else found, kind)
+
+    @pytest.mark.parametrize("way", WAYS)
+    def test_where_it_would_be_taken_for_an_end(
+        self, python_pool: Callable[..., ProcessPool], kind: type[Exception], way: str
+    ) -> None:
+        with pytest.raises(RuntimeError, match=rf"^the item raised {kind.__name__}$") as caught:
+            WAYS[way](python_pool(), kind)
+        assert isinstance(caught.value.__cause__, kind)
+        record = caught.value.record  # type: ignore[attr-defined]
+        assert record.error is caught.value.__cause__
+        assert record.attempts == 1
 
 
 class TestResults:

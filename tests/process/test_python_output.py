@@ -7,7 +7,6 @@ import logging
 import os
 import sys
 import threading
-import time
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +51,28 @@ class TestPrints:
         for n, record in enumerate(pool.map(functions.print_all, range(3), details=True)):
             assert record.stdout == f"python {n}\ndescriptor {n}\nchild {n}\n"
             assert record.stderr == f"error {n}\n"
+
+    @pytest.mark.parametrize(
+        "write",
+        [
+            lambda text: sys.stdout.buffer.write(text.encode()),
+            lambda text: sys.stdout.buffer.writelines([text.encode()]),
+            lambda text: sys.__stdout__.write(text),  # type: ignore[union-attr]
+            lambda text: sys.stdout.writelines([text]),
+            lambda text: print(text, end="", flush=True),
+            lambda text: (sys.stdout.reconfigure(write_through=False), print(text, end="")),  # type: ignore[union-attr]
+        ],
+    )
+    def test_a_rare_print_of_a_fast_item(
+        self, python_pool: Callable[..., ProcessPool], write: Callable[[str], object]
+    ) -> None:
+        def work(n: int) -> None:
+            if n % 500 == 499:
+                write(f"{n}")
+
+        records = python_pool().map(work, range(2000), details=True)
+        printed = {n: record.stdout for n, record in enumerate(records) if record.stdout}
+        assert printed == {n: f"{n}" for n in (499, 999, 1499, 1999)}
 
     @pytest.mark.parametrize("function", [functions.printf, functions.write_fd])
     def test_c_code(self, python_pool: Callable[..., ProcessPool], function: Any) -> None:
@@ -335,15 +356,107 @@ class TestProgress:
     def test_outside_of_a_worker_it_does_nothing(self) -> None:
         assert processpool.progress(1, 2) is None  # type: ignore[func-returns-value]
 
-    def test_a_flood_is_thinned_out(self, python_pool: Callable[..., ProcessPool]) -> None:
-        def work() -> int:
-            for n in range(100_000):
-                processpool.progress(n, 100_000)
-            return 1
+    def test_the_latest_report_shows_however_soon_it_comes(
+        self, python_pool: Callable[..., ProcessPool], gate: Gate
+    ) -> None:
+        pool = python_pool()
 
-        began = time.monotonic()
-        assert python_pool().call(work) == 1
-        assert time.monotonic() - began < 5
+        def work(path: str) -> None:
+            processpool.progress(1, 10)
+            processpool.progress(9, 10)
+            functions.wait_at(path)
+
+        assert pool.call(processpool.progress, 1, 1) is None
+        assert pool.snapshot().workers[0].progress is None
+        future = pool.submit(work, str(gate.path))
+        gate.await_arrival()
+        assert pool.snapshot().workers[0].progress == (9.0, 10.0, "")
+        gate.open()
+        future.result()
+
+    def test_it_is_not_that_of_an_earlier_item(
+        self, python_pool: Callable[..., ProcessPool], gate: Gate
+    ) -> None:
+        pool = python_pool()
+
+        def work(path: str | None) -> None:
+            if path is None:
+                processpool.progress(1, 2)
+            else:
+                functions.wait_at(path)
+
+        thread = threading.Thread(target=lambda: pool.map(work, [None, str(gate.path)]))
+        thread.start()
+        gate.await_arrival()
+        assert pool.snapshot().workers[0].progress is None
+        gate.open()
+        thread.join()
+
+    def test_from_a_thread_and_a_fork_of_an_item(
+        self, python_pool: Callable[..., ProcessPool], gate: Gate
+    ) -> None:
+        pool = python_pool()
+
+        def work(path: str) -> int:
+            thread = threading.Thread(target=processpool.progress, args=(1, 3, "thread"))
+            thread.start()
+            thread.join()
+            if not (child := os.fork()):
+                processpool.progress(2, 3, "fork")
+                os._exit(0)
+            status = os.waitpid(child, 0)[1]
+            functions.wait_at(path)
+            return status
+
+        future = pool.submit(work, str(gate.path))
+        gate.await_arrival()
+        assert pool.snapshot().workers[0].progress == (1.0, 3.0, "thread")
+        gate.open()
+        assert future.result() == 0
+
+    @pytest.mark.parametrize("character", ["x", "é", "🙂", "\udcff"])
+    def test_a_note_of_any_length(
+        self, python_pool: Callable[..., ProcessPool], gate: Gate, character: str
+    ) -> None:
+        pool = python_pool()
+
+        def work(path: str) -> None:
+            processpool.progress(0, note="." + 2000 * character)
+            functions.wait_at(path)
+
+        future = pool.submit(work, str(gate.path))
+        gate.await_arrival()
+        progress = pool.snapshot().workers[0].progress
+        assert progress is not None
+        size = len(character.encode("utf-8", "replace"))
+        assert progress[2] == "." + 999 // size * character.replace("\udcff", "?")
+        gate.open()
+        future.result()
+
+    def test_a_flood_is_cheap_and_read_whole(
+        self, python_pool: Callable[..., ProcessPool], gate: Gate
+    ) -> None:
+        pool = python_pool()
+
+        def work(path: str) -> None:
+            for n in range(100_000):
+                processpool.progress(n, n + 1, f"{n} " * 100)
+            functions.wait_at(path)
+
+        future = pool.submit(work, str(gate.path))
+        seen: set[float] = set()
+
+        def is_over() -> bool:
+            progress = pool.snapshot(resources=False).workers[0].progress
+            if progress is not None:
+                done, total, note = progress
+                assert (total, note) == (done + 1, f"{done:.0f} " * 100)
+                seen.add(done)
+            return 99_999 in seen
+
+        eventually(is_over)
+        gate.open()
+        future.result()
 
 
 class TestEcho:

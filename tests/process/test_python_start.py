@@ -55,6 +55,35 @@ HANDLER = """
 """
 
 
+PLACES = """
+    import functools
+    def load(): return "loaded"
+    def first(state, x, y): return x, y, state
+    def middle(x, state, y): return x, y, state
+    def last(x, y, state): return x, y, state
+    def by_name(x, y, *, state): return x, y, state
+    def place_only(x, y, state, /): return x, y, state
+    def first_place_only(state, x, y, /): return x, y, state
+    def optional(x, y=2, state=None, more=()): return x, y, state
+    def rest(x, y, state, *rest): return x, y, state
+    def passing(function):
+        @functools.wraps(function)
+        def call(*args, **kwargs): return function(*args, **kwargs)
+        return call
+    decorated, decorated_middle, decorated_by_name = map(passing, (last, middle, by_name))
+    class Class:
+        def __call__(self, x, y, state): return x, y, state
+        def method(self, x, state, y): return x, y, state
+        @classmethod
+        def on_class(cls, state, x, y): return x, y, state
+    instance = Class()
+    method = instance.method
+    filled = functools.partial(lambda _, x, y, state: (x, y, state), 0)
+    @functools.wraps(last)
+    def supplied(x, y): return last(x, y, state="loaded")
+"""
+
+
 class TestHandler:
     def test_data_in(self, python_pool: Callable[..., ProcessPool], write: Any) -> None:
         worker = write("tasks", HANDLER) | {"handler": "tasks:plain"}
@@ -81,6 +110,25 @@ class TestHandler:
     ) -> None:
         worker = write("tasks", HANDLER) | {"handler": handler, "setup": "tasks:load"}
         assert python_pool(worker=worker).call(3) == result
+
+    @pytest.mark.parametrize(
+        "handler",
+        [
+            "first", "middle", "last", "by_name", "place_only", "first_place_only", "optional",
+            "rest", "decorated", "decorated_middle", "decorated_by_name", "method",
+            "Class.on_class", "instance", "filled", "supplied",
+        ],
+    )  # fmt: skip
+    def test_wherever_the_parameter_stands(
+        self, python_pool: Callable[..., ProcessPool], write: Any, handler: str
+    ) -> None:
+        worker = write("placed", PLACES) | {"handler": f"placed:{handler}", "setup": "placed:load"}
+        pool = python_pool(worker=worker)
+        assert pool.call(1, 2) == (1, 2, "loaded")
+        assert pool.map([1, 3], [2, 4]) == [(1, 2, "loaded"), (3, 4, "loaded")]
+        if "place" not in handler and handler != "rest":
+            assert pool.call(1, y=2) == (1, 2, "loaded")
+            assert pool.call(y=2, x=1) == (1, 2, "loaded")
 
     def test_setup_comes_once_and_first(
         self, python_pool: Callable[..., ProcessPool], write: Any
@@ -199,6 +247,57 @@ class TestWorld:
             pool.call(input)
 
 
+class TestReadiness:
+    def test_many_preloads_with_long_paths(
+        self, python_pool: Callable[..., ProcessPool], tmp_path: Path
+    ) -> None:
+        folder = tmp_path / ("x" * 100) / ("y" * 100)
+        folder.mkdir(parents=True)
+        names = [f"module_{number}" for number in range(60)]
+        for name in names:
+            (folder / f"{name}.py").write_text("")
+        pool = python_pool(worker={"path": [str(folder)], "preload": names})
+        assert pool.call(abs, -1) == 1
+        assert pool.call(eval, "'module_59' in __import__('sys').modules")
+
+    def test_a_child_of_the_setup_may_outlive_it(
+        self, python_pool: Callable[..., ProcessPool], write: Any
+    ) -> None:
+        source = """
+            import os, signal
+            def setup():
+                if not os.fork():
+                    signal.pause()
+        """
+        pool = python_pool(worker=write("forking", source) | {"setup": "forking:setup"})
+        assert pool.call(abs, -1) == 1
+
+    def test_something_else_in_its_place(
+        self, python_pool: Callable[..., ProcessPool], write: Any
+    ) -> None:
+        source = """
+            import os, signal, sys
+            def setup():
+                for fd in range(3, 100):
+                    try:
+                        os.write(fd, b"\\4\\0\\0\\0what")
+                    except OSError:
+                        pass
+                signal.pause()
+        """
+        pool = python_pool(
+            opened=False, worker=write("garbling", source) | {"setup": "garbling:setup"}
+        )
+        with pytest.raises(WorkerStartFailed, match="should have said that it is ready"):
+            pool.open()
+
+    def test_few_open_files(self, python_pool: Callable[..., ProcessPool]) -> None:
+        pool = python_pool(limits={"open_files": 64})
+        future = pool.submit(functions.print_all, 1)
+        assert future.result() == 1
+        assert future.stdout == "python 1\ndescriptor 1\nchild 1\n"
+
+
 class TestFailures:
     @pytest.mark.parametrize(
         ("source", "worker", "says"),
@@ -210,6 +309,11 @@ class TestFailures:
             ("def s(): raise KeyError('my key')", {"setup": "broken:s"}, "KeyError: 'my key'"),
             ("def s(): raise SystemExit('no licence')", {"setup": "broken:s"}, "no licence"),
             ("def s(): raise SystemExit(3)", {"setup": "broken:s"}, "exited with status 3"),
+            ("def s(): raise SystemExit(0)", {"setup": "broken:s"}, "SystemExit: 0"),
+            ("import sys; sys.exit()", {"preload": ["broken"]}, "in <module>"),
+            ("x = 1", {"handler": "broken:x"}, "TypeError: broken:x is no function: it is of type"),
+            ("x = []", {"setup": "broken:x"}, "TypeError: broken:x is no function"),
+            ("x = None", {"teardown": "broken:x"}, "TypeError: broken:x is no function"),
             ("import os\ndef s(): os._exit(0)", {"setup": "broken:s"}, "exited with status 0"),
             ("import os\ndef s(): os.abort()", {"setup": "broken:s"}, "SIGABRT"),
             ("import os\ndef s(): os.kill(os.getpid(), 9)", {"setup": "broken:s"}, "by SIGKILL"),
@@ -231,7 +335,7 @@ class TestFailures:
         with pytest.raises(WorkerStartFailed) as caught, pool:
             pass
         assert says in str(caught.value)
-        if "Error" in says:
+        if "Error" in says or "Exit" in says:
             assert "Traceback" in str(caught.value)
         assert time.monotonic() - began < 10
 

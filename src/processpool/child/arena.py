@@ -76,6 +76,12 @@ class Arena:
             self._end = begin + KEEP_FREE
             os.ftruncate(self._fd, self._end)
 
+    def close(self) -> None:
+        """Nothing more will be written here."""
+        if self._mapping is not None:
+            self._mapping.close()
+            self._mapping = None
+
     def _find(self, size: int) -> tuple[int, bool]:
         """A free place; and whether all of it was written before."""
         size = _pages(size)

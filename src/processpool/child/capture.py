@@ -14,7 +14,7 @@ import sys
 from os import lseek
 
 from processpool.child.c_stdio import unbuffer_c_stdout
-from processpool.child.wire import high
+from processpool.child.descriptors import high
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from _weakrefset import WeakSet
 
-from processpool.child.pickling import PROTOCOL, collector
+from cloudpickle import cloudpickle
+
+from processpool.child.by_value import Pickler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,40 +20,22 @@ if TYPE_CHECKING:
 
 _new: WeakSet[type] = WeakSet()
 """Classes that were made here, and have no attributes yet."""
-_pickler: Any = None
 
 
-def pack_home(value: Any) -> list[Any]:
-    """As `pickling.pack_by_value`, for a value on its way back to the pool."""
-    import io
+class HomePickler(Pickler):
+    """As `by_value.Pickler`, for a value on its way back to the pool."""
 
-    global _pickler
-    if _pickler is None:
-        _pickler = _make_pickler()
-    buffers: list[memoryview] = []
-    stream = io.BytesIO()
-    _pickler(stream, PROTOCOL, buffer_callback=collector(buffers)).dump(value)
-    return [stream.getvalue(), *buffers]
-
-
-def _make_pickler() -> Any:
-    from cloudpickle import Pickler
-
-    class HomePickler(Pickler):  # type: ignore[misc]
-        def reducer_override(self, obj: Any) -> Any:
-            reduced = super().reducer_override(obj)
-            if isinstance(obj, type) and type(reduced) is tuple and len(reduced) == 6:
-                make, arguments, state, _, _, set_state = reduced
-                return make_class, (make, *arguments), (set_state, state), None, None, fill_class
-            return reduced
-
-    return HomePickler
+    def reducer_override(self, obj: Any) -> Any:
+        """Have a class found or made, and filled only then."""
+        reduced = super().reducer_override(obj)
+        if isinstance(obj, type) and type(reduced) is tuple and len(reduced) == 6:
+            make, arguments, state, _, _, set_state = reduced
+            return make_class, (make, *arguments), (set_state, state), None, None, fill_class
+        return reduced
 
 
 def make_class(make: Callable[..., type], *arguments: Any) -> type:
     """The class of this process that cloudpickle has numbered so; otherwise a new, empty one."""
-    from cloudpickle import cloudpickle
-
     known: type | None = cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.get(arguments[-2])
     if known is not None:
         return known

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _UNCHANGING = frozenset({int, float, complex, bool, str, bytes, type(None)})
 _ABSENT = object()
+MAIN = ("__main__", "__mp_main__")
+"""The second is its name in the children of multiprocessing."""
 
 
 def initialize(initializer: Callable[[], Any]) -> Any:
@@ -39,7 +41,7 @@ def _own_globals(function: Any) -> dict[str, Any]:
     while hasattr(function, "func"):  # functools.partial
         function = function.func
     names: dict[str, Any] = getattr(function, "__globals__", {})
-    return names if names.get("__name__") == "__main__" else {}
+    return names if names.get("__name__") in MAIN else {}
 
 
 def _may_change(name: str, value: Any) -> bool:
@@ -51,14 +53,17 @@ def _may_change(name: str, value: Any) -> bool:
 
 def _hand_on(left: dict[str, Any]) -> None:
     """Put these among the globals of every function of `__main__` that is unpickled."""
+    from functools import wraps
+
     from cloudpickle import cloudpickle
 
     restore = cloudpickle._function_setstate
 
+    @wraps(restore)  # so that answers by value, too, refer to it by name
     def restore_with(function: Any, state: Any) -> None:
         restore(function, state)
         names = function.__globals__
-        if names.get("__name__") == "__main__":
+        if names.get("__name__") in MAIN:
             names.update(left)
 
     cloudpickle._function_setstate = restore_with

@@ -11,6 +11,9 @@ from __future__ import annotations
 from _signal import SIGRTMAX
 from struct import Struct
 
+READY = Struct("<I")
+"""bytes that follow: what a worker says when it is ready."""
+
 PACKET_LIMIT = 4096
 """Bytes of a packet at most: what Linux writes and reads as one (PIPE_BUF)."""
 PACKET = Struct("<BBxxIIIQQ")
@@ -33,10 +36,10 @@ AWAY, LONG = 16, 32
 
 FRAME = Struct("<BxxxIQ")
 """kind, number of items, bytes that follow."""
-PLAIN, ENTRIES, SPLIT, LOG, PROGRESS, PLACES, ECHO, BACK = range(1, 9)
+PLAIN, ENTRIES, SPLIT, LOG, PLACES, ECHO, BACK = range(1, 8)
 """Kinds of frame: values pickled one behind the other; entries; the batch is wanted item by item;
-a log record; progress; places in shared memory that are free again; output as it is printed; what
-has not begun of the batch of this number is given back."""
+a log record; places in shared memory that are free again; output as it is printed; what has not
+begun of the batch of this number is given back."""
 
 ENTRY = Struct("<BI")
 """flags, bytes that follow: one answer among ENTRIES."""
@@ -49,6 +52,11 @@ STARTED, BASE, LENGTH, KIND, LOADING, LEVEL, WANTED = range(7)
 """Words of the page: items begun so far; items answered before the first in the journal; bytes in
 the journal; their kind of frame; 1 while a request is unpickled; the level of the root logger in
 the pool's process; the batch of which nothing more is to begin."""
+SEQUENCE = 256
+"""A word of the page, odd while a report of progress is written, and another one after each."""
+REPORT_AT, REPORT = 8 * (SEQUENCE + 1), Struct("<Qdd1000s")
+"""Where in the page that report lies: the number of its item, done, total (nan if that is not
+known), note."""
 PAGE_SIZE = 4096
 JOURNAL_SIZE = 252 * 1024
 """Answers that have not been sent yet: they survive the worker."""

@@ -13,34 +13,55 @@ import io
 import os
 import sys
 
+from processpool.child.descriptors import high
 from processpool.child.layout import STARTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
+
+    from _typeshed import ReadableBuffer
 
 SLOW = 50_000
 """Nanoseconds from which on an item is asked what C code has printed."""
-_PASS_FD = 100
+KEPT = 16 * 1024 * 1024
+"""Bytes that are kept of what an item prints to stdout, and as many to stderr: the last ones."""
 
 
-class Printed(io.TextIOWrapper):
-    """A `sys.stdout` or `sys.stderr` that says when it was written to."""
+class Printed(io.FileIO):
+    """What is under a `sys.stdout` or `sys.stderr`: it says when it was written to."""
 
-    output: Output
-    number: int
-    """1 or 2."""
+    def __init__(self, output: Output, number: int) -> None:
+        """`number` is that of the descriptor, 1 or 2."""
+        super().__init__(number, "w", closefd=False)
+        self._output = output
+        self._number = number
+        self._unchecked = 0
+        """Bytes written since the file was last made shorter, if that was necessary."""
 
-    def write(self, text: str, /) -> int:
-        """Write at once, and raise the flag."""
-        output = self.output
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Raise the flag, and write at once."""
+        output = self._output
         if not output.flags[0]:
             output.flags[0] = True
             output.own(output.page[STARTED])
-        written = super().write(text)
-        if output.echo is not None and "\n" in text:
-            output.show(self.number)
+        written = io.FileIO.write(self, data)
+        self._unchecked += written
+        if self._unchecked > KEPT:
+            self._unchecked = 0
+            output.shorten(self._number)
+        if output.echo is not None and b"\n" in bytes(data):
+            output.show(self._number)
         return written
+
+
+class Text(io.TextIOWrapper):
+    """A `sys.stdout` or `sys.stderr` that keeps nothing back."""
+
+    def reconfigure(self, **options: Any) -> None:
+        """As of any, but what is written goes on being written at once."""
+        super().reconfigure(**{**options, "write_through": True})
 
 
 class Output:
@@ -58,7 +79,8 @@ class Output:
         """The last item that was asked what it had printed."""
         self.page = page
         self._shown = {1: 0, 2: 0}
-        self._log = fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, _PASS_FD)
+        self._dropped = {1: 0, 2: 0}
+        self._log = high(os.dup(2))
         self._files = {1: self._take_over(1, stdout), 2: self._take_over(2, stderr)}
         self._modules: int | None = len(sys.modules)
         sys.stdout = sys.__stdout__ = self._stream(1)  # type: ignore[misc]
@@ -131,13 +153,27 @@ class Output:
             self._shown[number] = shown + len(fresh)
             self.echo(b"%d%b" % (number, fresh))
 
+    def shorten(self, number: int) -> None:
+        """Keep only the end of what was printed to 1 or 2, if that is much."""
+        file = self._files[number]
+        surplus = os.lseek(file, 0, 2) - KEPT
+        if surplus > 0:
+            kept = self._read(number, surplus)
+            os.ftruncate(file, 0)
+            os.write(file, kept)
+            self._dropped[number] += surplus
+            self._shown[number] = max(self._shown[number] - surplus, 0)
+
     def _take(self, number: int) -> str:
+        self.shorten(number)
         printed = self._read(number, 0)
         if not printed:
             return ""
         os.ftruncate(self._files[number], 0)
         self._shown[number] = 0
-        return printed.decode("utf-8", "replace")
+        dropped, self._dropped[number] = self._dropped[number], 0
+        note = f"[… {dropped} bytes dropped …]\n" if dropped else ""
+        return note + printed.decode("utf-8", "replace")
 
     def _read(self, number: int, begin: int) -> bytes:
         file = self._files[number]
@@ -149,18 +185,14 @@ class Output:
         return printed
 
     def _take_over(self, number: int, file: int) -> int:
-        """Let a descriptor lead to a file; the copy is out of the items' reach."""
+        """Let a descriptor lead to a file, which is itself out of the items' reach."""
         fcntl.fcntl(file, fcntl.F_SETFL, os.O_APPEND)
         os.dup2(file, number)
-        copy = fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, _PASS_FD)
-        os.close(file)
-        return copy
+        return high(file)
 
-    def _stream(self, number: int) -> Printed:
-        raw = io.FileIO(number, "w", closefd=False)
-        stream = Printed(raw, encoding="utf-8", errors="backslashreplace", write_through=True)
-        stream.output, stream.number = self, number
-        return stream
+    def _stream(self, number: int) -> Text:
+        raw = Printed(self, number)
+        return Text(raw, encoding="utf-8", errors="backslashreplace", write_through=True)
 
     def _see_to_c(self) -> None:
         """Have C code print at once. Only when modules were imported: Python itself never does."""

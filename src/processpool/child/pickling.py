@@ -16,70 +16,73 @@ if TYPE_CHECKING:
     from typing import Any
 
 PROTOCOL = 5
+MAIN = b"_main__"
+"""In the stream of what is defined in `__main__`, or in `__mp_main__`: so multiprocessing calls it
+in its children."""
+WHOLE = 1 << 62
+"""No buffer is so large: everything stays in the stream."""
 
 __all__ = ["PickleError", "dumps", "loads", "pack", "pack_answer", "pack_by_value", "pack_whole"]
 
 
-def pack(value: Any, by_value: Callable[[Any], list[Any]] | None = None) -> list[Any]:
+def pack(
+    value: Any,
+    by_value: Callable[[Any, int], list[Any]] | None = None,
+    large: int = LARGE,
+) -> list[Any]:
     """Pickle a value: the stream, and then the large buffers in it, which are not copied.
+
+    Args:
+        value: what is to travel.
+        by_value: does what cannot be done by name; `pack_by_value` if it is not given.
+        large: bytes from which on a buffer is taken out of the stream.
 
     Raises:
         Exception: whatever the value's own pickling raises.
     """
     buffers: list[memoryview] = []
     try:
-        stream = dumps(value, PROTOCOL, buffer_callback=collector(buffers))
+        stream = dumps(value, PROTOCOL, buffer_callback=collector(buffers, large))
     except RecursionError:
         raise
     except Exception:
-        return (by_value or pack_by_value)(value)
-    if b"__main__" in stream:
-        return (by_value or pack_by_value)(value)
+        return (by_value or pack_by_value)(value, large)
+    if MAIN in stream:
+        return (by_value or pack_by_value)(value, large)
     return [stream, *buffers]
 
 
-def pack_by_value(value: Any) -> list[Any]:
+def pack_by_value(value: Any, large: int = LARGE) -> list[Any]:
     """As `pack`, by cloudpickle: for what is defined in `__main__`, for lambdas and closures."""
-    from cloudpickle import dumps as dumps_by_value
+    from processpool.child.by_value import Pickler, pack_with
 
-    buffers: list[memoryview] = []
-    return [dumps_by_value(value, PROTOCOL, buffer_callback=collector(buffers)), *buffers]
+    return pack_with(Pickler, value, large)
 
 
-def pack_whole(value: Any, take_out: Callable[[Any], bool] | None = None) -> bytes:
-    """As `pack`, everything in one stream, but for the buffers for which `take_out` is false."""
-    try:
-        stream = dumps(value, PROTOCOL, buffer_callback=take_out)
-        by_value = b"__main__" in stream
-    except RecursionError:
-        raise
-    except Exception:
-        by_value = True
-    if not by_value:
-        return stream
-    from cloudpickle import dumps as dumps_by_value
-
-    whole: bytes = dumps_by_value(value, PROTOCOL, buffer_callback=take_out)
+def pack_whole(value: Any) -> bytes:
+    """As `pack`, everything in one stream."""
+    whole: bytes = pack(value, large=WHOLE)[0]
     return whole
 
 
-def pack_answer(value: Any) -> list[Any]:
+def pack_answer(value: Any, large: int = LARGE) -> list[Any]:
     """As `pack`, for what goes back to the pool."""
-    return pack(value, _pack_home)
+    return pack(value, _pack_home, large)
 
 
-def _pack_home(value: Any) -> list[Any]:
-    from processpool.child.homing import pack_home
+def _pack_home(value: Any, large: int) -> list[Any]:
+    from processpool.child.by_value import pack_with
+    from processpool.child.homing import HomePickler
 
-    return pack_home(value)
+    return pack_with(HomePickler, value, large)
 
 
-def collector(buffers: list[memoryview]) -> Callable[[Any], bool]:
+def collector(buffers: list[memoryview], large: int) -> Callable[[Any], bool]:
     """The callback of a pickler that takes large buffers out of its stream."""
 
     def keep_in_stream(buffer: Any) -> bool:
         view = buffer.raw()
-        if view.nbytes < LARGE:
+        if view.nbytes < large:
             return True
         buffers.append(view)
         return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from processpool.child.pickling import loads, pack_answer
+from processpool.child.pickling import WHOLE, loads, pack_answer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def describe(error: BaseException, hidden: dict[str, object]) -> Raised:
     import traceback
 
     trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_globals is hidden:
+    while trace is not None and _is_hidden(trace.tb_frame.f_globals, hidden):
         trace = trace.tb_next
     shown = error.with_traceback(trace)
     try:
@@ -35,16 +35,18 @@ def describe(error: BaseException, hidden: dict[str, object]) -> Raised:
     return _pickled(error), name, _text(error), text, None if cause is None else _pickled(cause)
 
 
+def _is_hidden(names: dict[str, object], hidden: dict[str, object]) -> bool:
+    return names is hidden or names.get("__name__") == "processpool.child.anew"
+
+
 def _pickled(error: BaseException) -> bytes | None:
     """The exception's pickle, if it can be read again."""
     try:
-        parts = pack_answer(error)
-        if len(parts) > 1:
-            return None
-        again = loads(parts[0])
+        stream: bytes = pack_answer(error, WHOLE)[0]
+        again = loads(stream)
     except BaseException:  # its own code runs here: nothing that it does may harm the worker
         return None
-    return parts[0] if type(again) is type(error) else None
+    return stream if type(again) is type(error) else None
 
 
 def _text(error: BaseException) -> str:

@@ -14,7 +14,8 @@ import os
 import sys
 
 from processpool.child.capture import Capture
-from processpool.child.wire import BrokenRequestError, DisconnectedError, Wire, high
+from processpool.child.descriptors import high
+from processpool.child.wire import BrokenRequestError, DisconnectedError, Wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ import fcntl
 import io
 import os
 
+from processpool.child.descriptors import high
 from processpool.child.memory import LARGE, keep_large_blocks
 
 TYPE_CHECKING = False
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
-_FIRST_DESCRIPTOR = 100
 _HEADER = 22  # "1;", at most 19 digits, newline
 _BUFFER = 64 * 1024
 _LARGE = 256 * 1024
@@ -131,16 +131,6 @@ class _Input(io.FileIO):
         size = io.FileIO.readinto(self, buffer)
         self._on_arrival()
         return size
-
-
-def high(descriptor: int) -> int:
-    """Move a descriptor to a number that nobody else uses, closed on exec."""
-    try:
-        moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _FIRST_DESCRIPTOR)
-    except OSError:  # more than RLIMIT_NOFILE
-        return descriptor
-    os.close(descriptor)
-    return moved
 
 
 def widen(pipe: int) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from processpool.engine.worker import Worker
     from processpool.scheduling.slot import Slot
 
-_NEVER_READY = ("start timeout", "wrote unasked", "closed stdin")
+_NEVER_READY = ("start timeout", "wrote unasked", "closed stdin", "garbled start")
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -62,7 +62,7 @@ class Undertaker:
             slot = engine.scheduler.slots[worker.id]
             failed_start = _is_failed_start(slot, exitcode, begun or worker.died_loading())
             killed = slot.fate is None and -exitcode in _FROM_OUTSIDE
-            chance = killed and engine.scheduler.starts_well
+            chance = killed and engine.scheduler.forgives_kills
         if failed_start and not chance:
             limit = engine.scheduler.policy.start or 0.0
             error = failures.start_failed(worker, slot.fate, engine.command, limit)

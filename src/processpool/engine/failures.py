@@ -87,6 +87,8 @@ def start_failed(worker: Worker, fate: str | None, command: str, limit: float) -
         how = f"was not ready within {limit:.3g} s (timeouts.start)"
     elif fate == "wrote unasked":
         how = "wrote to its standard output before it was asked anything"
+    elif fate == "garbled start":
+        how = "wrote something else where it should have said that it is ready"
     elif fate == "closed stdin":
         how = "closed its standard input before it had read a request"
     else:

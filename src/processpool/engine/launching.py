@@ -20,6 +20,7 @@ from processpool.child import layout
 from processpool.child.arena import Arena
 from processpool.engine.command_worker import CommandWorker
 from processpool.engine.python_worker import PythonWorker, Shared
+from processpool.inheriting import Inherited
 from processpool.process import UNLIMITED, Command, Limits, Process
 from processpool.sources import Sources
 
@@ -103,6 +104,7 @@ class PythonLauncher:
     env: dict[str, str] = field(repr=False)
     orders: Orders
     limits: Limits = UNLIMITED
+    inherited: Inherited = field(default_factory=Inherited)
     sources: Sources = field(default_factory=Sources)
 
     def __str__(self) -> str:
@@ -112,7 +114,7 @@ class PythonLauncher:
         """Start one.
 
         Raises:
-            WorkerStartFailed: the working directory is missing.
+            WorkerStartFailed: the working directory is missing, or what it inherits was closed.
             OSError: the system has no process, descriptor or memory left.
         """
         with ExitStack() as undo, ExitStack() as theirs:
@@ -126,7 +128,8 @@ class PythonLauncher:
             os.pwrite(shared.inbox, orders, layout.PAGE_SIZE)
             numbers = (*shared, told, layout.PAGE_SIZE, len(orders))
             command = self._command(numbers)
-            process = Process(command, (*shared, told), packets=True, limits=self.limits)
+            passed = (*shared, told, *self.inherited.descriptors())
+            process = Process(command, passed, packets=True, limits=self.limits)
             undo.callback(_discard, process)
             worker = PythonWorker(number, process, shared, inbox, ready, self.sources)
             undo.pop_all()

@@ -12,13 +12,14 @@ import os
 import sys
 from collections import deque
 from contextlib import suppress
+from math import isnan
 from pickle import loads
 from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from processpool.child import layout
 from processpool.child.arena import Arena, Reader, join, split
-from processpool.child.layout import ENTRY, FRAME, PACKET, PLACE
+from processpool.child.layout import ENTRY, FRAME, PACKET, PLACE, READY, REPORT, SEQUENCE
 from processpool.child.pickling import PROTOCOL, dumps, pack
 from processpool.engine.raised import add_note, rebuild
 from processpool.engine.worker import Returned, Worker
@@ -41,6 +42,8 @@ _REFUSED = "processpool.child.raised.RefusedError"
 _SIMPLE = frozenset({int, float, bool, str, bytes, type(None)})
 _KEPT = 1024 * 1024
 """Bytes kept of what a lost item had printed."""
+_LOOKS = 100
+"""Attempts to read a report of progress that is written all the time."""
 _READS = 64
 """Reads from the pipe of a worker that writes all the time, before others have their turn."""
 FUNCTIONS = 256
@@ -103,10 +106,23 @@ class PythonWorker(Worker):
         self._sent_long = False
         self._fault: ProtocolError | None = None
 
-    def told(self, what: bytes) -> None:
-        """It is ready; `what` says which files of the user's it has read."""
-        for path, *mark, named in loads(what):
+    def told(self, what: bytes) -> bool:
+        """It is ready, and says which files of the user's it has read; True once it has said all.
+
+        Raises:
+            Exception: that is not what it says.
+        """
+        self._buffer += what
+        if len(self._buffer) < READY.size:
+            return False
+        end = READY.size + READY.unpack_from(self._buffer)[0]
+        if len(self._buffer) < end:
+            return False
+        said = self._buffer[READY.size : end]
+        self._buffer.clear()
+        for path, *mark, named in loads(said):
             self._sources.read_at(path, tuple(mark), named=named)
+        return True
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -326,7 +342,6 @@ class PythonWorker(Worker):
                 break
             at = body + size
             if kind <= layout.ENTRIES:
-                self.progress = None
                 (known, skip), self._peeked = self._peeked, (0, 0)
                 self._settle(count - known)
                 if count > known:
@@ -369,8 +384,6 @@ class PythonWorker(Worker):
         if kind == layout.PLACES:
             for at in range(0, len(body), PLACE.size):
                 self._inbox.free(*PLACE.unpack_from(body, at))
-        elif kind == layout.PROGRESS:
-            self.progress = loads(body)
         elif kind == layout.LOG:
             self._log(body, item)
         elif kind == layout.ECHO:
@@ -396,6 +409,21 @@ class PythonWorker(Worker):
             if current_thread() is main_thread():
                 raise
             log.exception("a log record of worker %d could not be handled", self.id)
+
+    @property
+    def progress(self) -> tuple[float, float | None, str] | None:
+        """What the running item says of itself: done, total, note."""
+        page = self._page
+        for _ in range(_LOOKS):
+            sequence = page[SEQUENCE]
+            item, done, total, note = REPORT.unpack_from(page, layout.REPORT_AT)
+            if sequence & 1 or page[SEQUENCE] != sequence:
+                continue  # it is just being written
+            if item != page[layout.STARTED] or not self.has_begun():
+                return None  # it is of an earlier item
+            words = note.rstrip(b"\0").decode("utf-8", "ignore")
+            return done, None if isnan(total) else total, words
+        return None
 
     def peek(self) -> list[Frame]:
         """What it has answered before the item that it is in, and not sent yet.
@@ -560,6 +588,7 @@ class PythonWorker(Worker):
         self._page.release()
         self._journal.release()
         self._mapping.close()
+        self._inbox.close()
         for fd in self._shared:
             os.close(fd)
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("processpool")
 
 READY_MESSAGE = 64 * 1024
-"""Bytes with which a worker says that it is ready, at most."""
+"""Bytes read at a time of what a worker says when it is ready."""
 STARTS_A_TURN = 4
 """Processes started between two looks at the answers."""
 
@@ -73,12 +73,18 @@ class Starter:
     def _on_told(self, worker: Worker) -> None:
         """The worker says that it is ready; or it has closed the pipe without a word."""
         told = os.read(worker.ready_fd, READY_MESSAGE)
+        try:
+            if told and not worker.told(told):
+                return  # the rest of it will come
+        except Exception:  # it was the user's code that wrote this
+            self._engine.loop.forget(worker.ready_fd)
+            self._engine.decide(lambda _: self._engine.scheduler.kill(worker.id, "garbled start"))
+            return
         self._engine.loop.forget(worker.ready_fd)
         if not told or not worker.says_more:
             os.close(worker.ready_fd)
             worker.ready_fd = -1
         if told:
-            worker.told(told)
             worker.lingers = 0
             self._ready(worker)
 

@@ -85,8 +85,6 @@ class Worker(ABC):
         self.held = 0
         """Positive while items are taken back from it: what comes behind them is not written yet,
         or its answers would be taken for theirs."""
-        self.progress: tuple[float, float | None, str] | None = None
-        """What the running item says of itself."""
         self._unsent: deque[memoryview | bytes] = deque()
         self.nobody_reads = False
         """True once it was seen to have closed its stdin, or to have ended."""
@@ -198,8 +196,14 @@ class Worker(ABC):
         """True if it has said that it begins nothing any more."""
         return False
 
-    def told(self, what: bytes) -> None:  # noqa: B027 - most say no more than that they are ready
-        """What it said when it was ready."""
+    @property
+    def progress(self) -> tuple[float, float | None, str] | None:
+        """What the running item says of itself: done, total, note."""
+        return None
+
+    def told(self, what: bytes) -> bool:
+        """It says that it is ready, and perhaps more; True once it has said all."""
+        return bool(what)
 
     def item_stderr(self) -> str:
         """What came on stderr during the last request."""

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from concurrent.futures import Executor
 from functools import partial
+from operator import index
 from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from processpool.child.anew import anew
 from processpool.child.layout import STAR
 from processpool.cpus import usable_cpus
 from processpool.executors.mapping import ExecutorMap
@@ -75,7 +77,7 @@ class PoolExecutor(Executor):
         future = ExecutorFuture(engine, pool.config.timeouts.request, self._work)
         self._work.admit(future)
         try:
-            payload, future._job.task = pool._form.single("submit", (fn, *args), kwargs)
+            payload, future._job.task = pool._form.single("submit", (_callable(fn), *args), kwargs)
         except Exception as error:  # it cannot be pickled, or is no function
             future.refuse(error)
             return future
@@ -112,7 +114,7 @@ class PoolExecutor(Executor):
         items = zip(*iterables, strict=False)
         pool = self._open_pool()
         try:
-            _, task = pool._form.single("map", (fn,), {})
+            _, task = pool._form.single("map", (_callable(fn),), {})
         except Exception as error:
             return _failing(items, error)
         assert task is not None
@@ -135,7 +137,7 @@ class PoolExecutor(Executor):
         """
         self._work.close()
         if cancel_futures:
-            self._work.cancel()
+            self._work.cancel(self._workers_starting)
         if wait and not self._is_waiting_for_itself():
             self._work.wait()
 
@@ -151,6 +153,10 @@ class PoolExecutor(Executor):
 
     def _open_pool(self) -> ProcessPool:
         return self._pool
+
+    @property
+    def _workers_starting(self) -> int:
+        return self._pool._engine.num_starting
 
     def _is_waiting_for_itself(self) -> bool:
         """True in a future's callback, on the thread that would have to be waited for."""
@@ -194,7 +200,7 @@ class ProcessPoolExecutor(PoolExecutor):
                 raise TypeError("max_tasks_per_child must be an integer")
             if max_tasks_per_child <= 0:
                 raise ValueError("max_tasks_per_child must be >= 1")
-        self._size = max_workers or usable_cpus()
+        self._size = usable_cpus() if max_workers is None else index(max_workers)
         self._setup = None if initializer is None else partial(initializer, *initargs)
         self._tasks_per_child = max_tasks_per_child
         self._work = Work(echo=True)
@@ -227,6 +233,10 @@ class ProcessPoolExecutor(PoolExecutor):
 
     kill_workers = terminate_workers
 
+    @property
+    def _workers_starting(self) -> int:
+        return 0 if self._own_pool is None else self._own_pool._engine.num_starting
+
     def _open_pool(self) -> ProcessPool:
         with self._opening:
             if self._own_pool is None:
@@ -250,6 +260,17 @@ class ProcessPoolExecutor(PoolExecutor):
         if self._setup is not None:
             sections["restart"] = {"max_failures": 0}
         return ProcessPool(pool_from_dict(sections), setup=self._setup)
+
+
+def _callable(fn: Any) -> Callable[..., Any]:
+    """The function as it is sent.
+
+    Raises:
+        TypeError: it is none; it says what a call would.
+    """
+    if not callable(fn):
+        raise TypeError(f"{type(fn).__name__!r} object is not callable")
+    return anew(fn)
 
 
 def _check_sizes(chunksize: int, buffersize: int | None) -> None:

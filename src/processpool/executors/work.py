@@ -85,10 +85,13 @@ class Work:
         with self._changed:
             self._changed.wait_for(lambda: not self._pending)
 
-    def cancel(self) -> None:
-        """Cancel what has not started."""
+    def cancel(self, starting: int = 0) -> None:
+        """Cancel what has not started; futures that a starting worker is about to take have."""
         for pending in self._all():
-            pending.cancel()
+            if starting and isinstance(pending, PoolFuture) and not pending.running():
+                starting -= 1
+            else:
+                pending.cancel()
 
     def kill(self) -> None:
         """Cancel what has not started, and end what runs."""

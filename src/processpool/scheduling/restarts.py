@@ -18,6 +18,8 @@ class Restarts:
         self._failed: deque[float] = deque()
         self.in_a_row = 0
         """Failures since a worker last became ready."""
+        self._proven = False
+        """True once a worker has become ready."""
 
     def failed(self, policy: Policy, now: float) -> bool:
         """A worker failed to start; True if that is once too often."""
@@ -28,16 +30,20 @@ class Restarts:
         self.in_a_row += 1
         return len(self._failed) > policy.max_failures
 
-    def killed(self, policy: Policy, now: float) -> bool:
-        """A worker was killed before it was ready; True if that is once too often in a row.
+    @property
+    def may_be_chance(self) -> bool:
+        """True if it says nothing against the program that a worker is killed while it starts.
 
-        Once it may have been chance, so the next one starts at once. And as long as others become
-        ready it says nothing against the program.
+        Once it says nothing, and never once a worker has become ready.
         """
+        return self._proven or not self.in_a_row
+
+    def killed(self, policy: Policy, now: float) -> bool:
+        """A worker was killed before it was ready; True if that is once too often."""
         if self.in_a_row:
-            self.next_at = now + policy.delay(0)
+            self.next_at = now + policy.delay(0 if self._proven else self.in_a_row - 1)
         self.in_a_row += 1
-        return self.in_a_row > policy.max_failures
+        return not self._proven and self.in_a_row > policy.max_failures
 
     def hold(self, policy: Policy, now: float) -> None:
         """A worker is being ended because it did not start: no other one before that is counted."""
@@ -46,6 +52,7 @@ class Restarts:
     def succeeded(self) -> None:
         """A worker became ready."""
         self.in_a_row = 0
+        self._proven = True
 
     def reset(self) -> None:
         """Forget everything, and start the next one now."""

@@ -95,9 +95,9 @@ class Scheduler:
         return self._queue.items
 
     @property
-    def starts_well(self) -> bool:
-        """True unless a worker has failed to start since one last became ready."""
-        return not self._restarts.in_a_row
+    def forgives_kills(self) -> bool:
+        """True if a worker that is killed while it starts says nothing about the next one."""
+        return self._restarts.may_be_chance
 
     @property
     def has_work(self) -> bool:
