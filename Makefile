@@ -27,10 +27,11 @@ venv: $(VENV)/.installed-dev  ## Make .venv with everything that development tak
 demo: $(VENV)/.installed  ## Measure the whole standard library with a pool of workers
 	@$(BIN)/python configs/metrics_demo.py
 
-# The browser tests run by themselves: their servers live as long as their pytest does. What fails
-# is tried twice more, since a busy machine can be slower than any patience; the report says so.
+# Two processes share the core tests, most of which wait. The browser tests run by themselves: their
+# servers live as long as their pytest does. What fails is tried twice more, since a busy machine can
+# be slower than any patience; the report says so.
 test: $(VENV)/.installed-dev  ## Run the tests, and the notebooks as tests
-	$(BIN)/python -m pytest --reruns 2 --ignore tests/browser
+	$(BIN)/python -m pytest --reruns 2 --numprocesses 2 --dist worksteal --ignore tests/browser
 	$(BIN)/python -m pytest --reruns 2 tests/browser
 ifneq ($(NOTEBOOKS),)
 	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 60 \

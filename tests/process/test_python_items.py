@@ -110,6 +110,7 @@ class TestStopping:
 
         for answer in pool.imap(*self.work(-1, gate, ran), buffersize=self.COUNT):
             if answer == 100:
+                gate.await_arrival()
                 break
         heard = threading.Event()
         pool._engine.loop.post(heard.set)  # a loop that is left tells it to the engine's thread

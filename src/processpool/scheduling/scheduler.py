@@ -420,6 +420,8 @@ class Scheduler:
 
     def kill_all(self) -> list[Command]:
         """End everything at once."""
+        if self.state is PoolState.CLOSED:
+            return []
         self.state = PoolState.CLOSING
         self._close_deadline = None
         self._overdue = True
