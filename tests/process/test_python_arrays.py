@@ -201,7 +201,7 @@ class TestLifetime:
                 del result
             sizes.append(shared_memory(pool))
         assert sizes[-1] < 200 * MiB
-        assert sizes[2] <= sizes[1] + 16 * MiB
+        assert sizes[2] <= sizes[1] + 64 * MiB, "a run that kept its memory would add 200 MiB"
 
     def test_a_great_one_is_given_back(self, python_pool: Callable[..., ProcessPool]) -> None:
         pool = python_pool()
