@@ -22,6 +22,7 @@ from processpool.executors.work import ExecutorFuture, Work, translated
 from processpool.forms import CallForm
 from processpool.functions import Task
 from processpool.jobs import Batch
+from processpool.states import PoolState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -232,6 +233,11 @@ class ProcessPoolExecutor(PoolExecutor):
             self._own_pool.kill()
 
     kill_workers = terminate_workers
+
+    @property
+    def _broken(self) -> bool:
+        """True if no worker can be started; there is code that looks here in the original."""
+        return self._own_pool is not None and self._own_pool.state == PoolState.BROKEN
 
     @property
     def _workers_starting(self) -> int:
