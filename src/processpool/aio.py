@@ -20,7 +20,7 @@ from processpool.errors import ProcessPoolError, QueueFull
 from processpool.forms import CallForm
 from processpool.futures import PoolFuture
 from processpool.jobs import Batch, Job, Origin, Reply
-from processpool.mapping import raisable
+from processpool.mapping import SLOW_INPUT, raisable
 from processpool.pace import Pace
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 CHUNK = 256
 """Items read between two looks at what else the event loop has to do, at most."""
-SLOW_INPUT = 0.001
-"""Seconds after which a chunk of input counts as slow to read, and the next is smaller."""
 
 
 async def acall(engine: Engine, request: Request, timeout: float | None, *, wait: bool) -> Any:

@@ -3,7 +3,6 @@
 What is tested elsewhere:
 - the interpreter ends without close, over a pool of commands → tests.process.test_close
 - executors at the end of the interpreter, or dropped → tests.process.test_executor_shutdown
-- the last reference to a pool of commands is dropped → tests.process.test_close
 - what a fork says of its copy of the pool → tests.process.test_pool
 """
 
@@ -260,7 +259,7 @@ class TestTheInterpreterEnds:
 
 
 class TestDropped:
-    @pytest.mark.parametrize("kind", ["serve", "python"])
+    @pytest.mark.parametrize("kind", KINDS)
     def test_the_workers_go_and_finished_results_stay(self, kind: str) -> None:
         size = {"min": 2, "max": 2}
         pool = ProcessPool.from_dict({"worker": KINDS[kind], "size": size}).open()

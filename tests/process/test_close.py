@@ -7,7 +7,6 @@ import os
 import signal
 import threading
 import time
-import weakref
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
@@ -291,22 +290,6 @@ class TestClose:
                         pool.call("die()")
         gc.collect()
         assert len(open_fds()) == len(before)
-
-
-class TestDropped:
-    def test_the_last_reference(self, make_pool: Callable[..., ProcessPool]) -> None:
-        worker = {"kind": "command", "command": PUPPET}
-        pool = ProcessPool.from_dict({"worker": worker}).open()
-        (pid,) = pids(pool)
-        done = pool.submit("answer(1)")
-        assert done.result() == "1"
-        late = pool.submit("time.sleep(0.2); answer(2)")
-        gone = weakref.ref(pool)
-        del pool
-        gc.collect()
-        assert gone() is None
-        await_exit(pid)
-        assert (done.result(0), late.result(30)) == ("1", "2")
 
 
 class TestInterpreterExit:

@@ -202,10 +202,10 @@ class Reader:
     def weigh(self, worker: Worker) -> None:
         """Now and then: is the worker too large to be kept?"""
         engine = self._engine
-        limit = engine.scheduler.policy.recycle_memory
-        if limit is None or monotonic() - worker.weighed_at < WEIGH_EVERY:
+        limit, now = engine.scheduler.policy.recycle_memory, monotonic()
+        if limit is None or now - worker.weighed_at < WEIGH_EVERY:
             return
-        worker.weighed_at = monotonic()
+        worker.weighed_at = now
         if tree_memory(worker.pid) > limit:
             engine.decide(lambda now: engine.scheduler.expire(worker.id, now))
 

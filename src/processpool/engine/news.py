@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from threading import current_thread, main_thread
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from processpool import events
-from processpool.engine.raised import in_words
+from processpool.engine.raised import ends_the_program, in_words
 from processpool.snapshot import Failure
 
 if TYPE_CHECKING:
@@ -55,10 +54,8 @@ class News:
         for callback in self._listeners:
             try:
                 callback(event)
-            except Exception:
-                log.exception("an event callback raised")
-            except BaseException:  # it called sys.exit(), say: that must not end the pool
-                if current_thread() is main_thread():
+            except BaseException as error:
+                if ends_the_program(error):
                     raise
                 log.exception("an event callback raised")
 

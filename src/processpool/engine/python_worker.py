@@ -14,14 +14,13 @@ from collections import deque
 from contextlib import suppress
 from math import isnan
 from pickle import loads
-from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from processpool.child import layout
 from processpool.child.arena import Arena, Reader, join, split
 from processpool.child.layout import ENTRY, FRAME, PACKET, PLACE, READY, REPORT, SEQUENCE
 from processpool.child.pickling import PROTOCOL, dumps, pack
-from processpool.engine.raised import add_note, rebuild
+from processpool.engine.raised import add_note, ends_the_program, rebuild
 from processpool.engine.worker import Returned, Worker
 from processpool.errors import ProtocolError
 from processpool.functions import HANDLER
@@ -403,10 +402,8 @@ class PythonWorker(Worker):
             logger = logging.getLogger(record.name)
             if logger.isEnabledFor(record.levelno):
                 logger.handle(record)
-        except Exception:  # a filter of the user's
-            log.exception("a log record of worker %d could not be handled", self.id)
-        except BaseException:  # it called sys.exit(), say: that must not end the pool
-            if current_thread() is main_thread():
+        except BaseException as error:  # a filter of the user's
+            if ends_the_program(error):
                 raise
             log.exception("a log record of worker %d could not be handled", self.id)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pickle import loads
+from threading import current_thread, main_thread
 from typing import TYPE_CHECKING
 
 from processpool.errors import RemoteError
@@ -32,6 +33,11 @@ def in_words(error: BaseException) -> str:
         return f"{type(error).__name__}: {error}"
     except BaseException:  # its own code runs here
         return f"{type(error).__name__} (its message cannot be shown)"
+
+
+def ends_the_program(error: BaseException) -> bool:
+    """True for `sys.exit()` and Ctrl-C on the user's main thread: elsewhere they harm nobody."""
+    return not isinstance(error, Exception) and current_thread() is main_thread()
 
 
 def add_note(error: BaseException, note: str) -> None:
