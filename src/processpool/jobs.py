@@ -8,10 +8,10 @@ one item, a `map` a job with many.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from processpool.engine.raised import ends_the_program
 from processpool.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -101,8 +101,11 @@ class Batch:
 def attach(record: Outcome) -> Outcome:
     """Let the error of a record carry it, where the error takes attributes."""
     if record.error is not None:
-        with suppress(Exception):  # a class with __slots__, or with a mind of its own
+        try:
             record.error.record = record  # type: ignore[attr-defined]
+        except BaseException as error:  # a class with __slots__, or with a mind of its own
+            if ends_the_program(error):
+                raise
     return record
 
 

@@ -548,3 +548,28 @@ class TestSizes:
         assert framing.feed(b"4611686018427387904;begin") == []
         assert framing.error is None
         assert str(framing.eof()) == "stdout ended after 5 of 4611686018427387904 bytes"
+
+
+class Untouchable(Exception):
+    """Ends the program, if anybody sets something on it."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise SystemExit(7)
+
+
+def raise_untouchable(_: int) -> None:
+    raise Untouchable("no")
+
+
+@pytest.mark.parametrize("way", ["submit", "map"])
+def test_an_exception_that_ends_whoever_sets_something_on_it(
+    way: str, python_pool: Callable[..., ProcessPool]
+) -> None:
+    pool = python_pool(1)
+    error = (
+        pool.submit(raise_untouchable, 1).exception(30)
+        if way == "submit"
+        else pool.map(raise_untouchable, [1], on_error="return")[0]
+    )
+    assert "no" in str(error)
+    assert pool.call(abs, -1) == 1

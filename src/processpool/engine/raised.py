@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pickle import loads
 from threading import current_thread, main_thread
 from typing import TYPE_CHECKING
@@ -42,8 +41,11 @@ def ends_the_program(error: BaseException) -> bool:
 
 def add_note(error: BaseException, note: str) -> None:
     """Add a note to an exception, if its class lets it."""
-    with suppress(Exception):
+    try:
         error.add_note(note)
+    except BaseException as trouble:
+        if ends_the_program(trouble):
+            raise
 
 
 def rebuild(raised: Raised) -> BaseException:
@@ -55,7 +57,9 @@ def rebuild(raised: Raised) -> BaseException:
     try:
         error.__context__ = _load(cause)
         error.__cause__ = RemoteTraceback(text)
-    except Exception:  # its class lets nothing be set
+    except BaseException as trouble:  # its class lets nothing be set
+        if ends_the_program(trouble):
+            raise
         return rebuild((None, name, message, text, cause))
     return error
 
