@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 import pickle
+import socket
 import time
 from pathlib import Path
 
@@ -59,6 +61,20 @@ def test_folder(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_pool(tmp_path)
     assert str(caught.value) == f"{tmp_path}: is a folder, not a YAML file"
+
+
+def test_what_is_no_file_is_not_opened() -> None:
+    os.mkfifo("fifo")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket")
+        for name, kind in (
+            ("fifo", "pipe"),
+            ("socket", "socket"),
+            ("/dev/zero", "device"),
+        ):
+            with pytest.raises(ConfigError) as caught:
+                load_pool(name)
+            assert str(caught.value) == f"{name}: is a {kind}, not a YAML file"
 
 
 def test_name_that_cannot_be_a_file() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from pathlib import Path
+from textwrap import dedent
 from types import MappingProxyType
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from processpool import ProcessPool
 from processpool.config import (
     CommandWorkerConfig,
     PoolConfig,
@@ -22,6 +24,7 @@ from processpool.config import (
 )
 from processpool.cpus import usable_cpus
 from processpool.errors import ConfigError
+from tests.process.support import run_python
 
 CAT = {"kind": "command", "command": ["cat"]}
 COMMAND = """\
@@ -444,3 +447,129 @@ def test_models_can_be_dumped_copied_and_pickled() -> None:
     assert PoolConfig(**config.model_dump()) == config
     assert copy.deepcopy(config) == config
     assert pickle.loads(pickle.dumps(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("overrides", "found"),
+    [([1], "a list"), ([], "a list"), ("hunter2", "text"), ("", "text"), (1, "a number")],
+)
+def test_overrides_that_are_none(tmp_path: Path, overrides: Any, found: str) -> None:
+    expected = f'overrides: must be a mapping such as {{"size.max": 8}}, got {found}'
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, yaml.safe_dump({"worker": CAT}), overrides=overrides)
+    assert str(caught.value) == expected
+    with pytest.raises(ConfigError) as caught:
+        pool_from_dict({"worker": CAT}, overrides=overrides)
+    assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize(
+    ("pool", "found"), [(1, "a number"), (b"some", "a bytes"), (["some"], "a list")]
+)
+def test_the_name_of_a_pool_that_is_none(tmp_path: Path, pool: Any, found: str) -> None:
+    for declared in {"worker": CAT}, {"pools": {"some": {"worker": CAT}, "other": {"worker": CAT}}}:
+        with pytest.raises(ConfigError, match=rf":1:\d+: pool= must be a pool's name, got {found}"):
+            load(tmp_path, yaml.safe_dump(declared), pool=pool)
+
+
+def test_a_configuration_that_is_none() -> None:
+    with pytest.raises(TypeError, match="PoolConfig, got dict; for a dictionary there is"):
+        ProcessPool.from_config({"worker": CAT})  # type: ignore[arg-type]
+
+
+class Ending(dict[str, Any]):
+    """A mapping whose code ends the program."""
+
+    def items(self) -> Any:
+        raise SystemExit("enough")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        Ending(worker=CAT),
+        {"worker": Ending(CAT)},
+        {"worker": {**CAT, "env": Ending(A="b")}},
+        {"worker": CAT, "size": Ending(max=3)},
+        {"worker": CAT, "sise": Ending(max=3)},
+    ],
+)
+def test_what_a_mapping_of_the_users_raises_is_raised(data: dict[str, Any]) -> None:
+    with pytest.raises(SystemExit, match=r"^enough$") as caught:
+        pool_from_dict(data)
+    assert caught.value.__context__ is None
+
+
+def test_what_a_mapping_raises_elsewhere_is_raised() -> None:
+    with pytest.raises(SystemExit, match=r"^enough$"):
+        pool_from_dict({"worker": CAT}, overrides={"size": Ending(max=3)})
+    with pytest.raises(SystemExit, match=r"^enough$"):
+        pool_from_dict({"worker": CAT}, overrides=Ending({"size.max": 3}))
+    with pytest.raises(SystemExit, match=r"^enough$"):
+        PoolConfig(worker=CAT, size=Ending(max=3))
+
+
+def test_any_mapping_will_do() -> None:
+    data = {"worker": MappingProxyType({**CAT, "env": MappingProxyType({"A": "b"})})}
+    assert pool_from_dict(MappingProxyType(data)) == pool_from_dict(
+        {"worker": {**CAT, "env": {"A": "b"}}}
+    )
+
+
+def test_a_mapping_that_holds_itself() -> None:
+    data: dict[str, Any] = {"worker": CAT}
+    data["size"] = data["limits"] = data
+    with pytest.raises(ConfigError, match=r"size\.size: unknown key"):
+        pool_from_dict(data)
+
+
+class TestTheCurrentFolderWasDeleted:
+    START = """
+        import os, sys
+        from processpool import ConfigError, ProcessPool, WorkerStartFailed
+        folder = sys.argv[1]
+        os.mkdir(f"{folder}/gone")
+        os.chdir(f"{folder}/gone")
+        os.rmdir(f"{folder}/gone")
+        assert "" in sys.path
+    """
+
+    def run(self, folder: Path, *lines: str) -> str:
+        done = run_python(dedent(self.START) + "\n".join(lines), arguments=[str(folder.resolve())])
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    def test_workers_that_are_elsewhere_work(self, tmp_path: Path) -> None:
+        (tmp_path / "some.yaml").write_text("worker: {kind: python}\nsize: {max: 1}\n")
+        said = self.run(
+            tmp_path,
+            "for path in f'{folder}/some.yaml', '../some.yaml':",
+            "    with ProcessPool.from_yaml(path) as pool:",
+            "        print(pool.call(os.getcwd) == folder, pool.call(lambda: '' in sys.path))",
+            "data = {'worker': {'kind': 'python', 'cwd': folder}, 'size': {'max': 1}}",
+            "with ProcessPool.from_dict(data) as pool:",
+            "    print(pool.map(lambda x: x + 1, range(3)))",
+        )
+        assert said == "True False\nTrue False\n[1, 2, 3]\n"
+
+    def test_workers_that_are_to_be_there_cannot_start(self, tmp_path: Path) -> None:
+        said = self.run(
+            tmp_path,
+            "try:",
+            "    ProcessPool.from_dict({'worker': {'kind': 'python'}}).open()",
+            "except WorkerStartFailed as error:",
+            "    print(error)",
+        )
+        where = f"the working directory '{tmp_path.resolve()}/gone (deleted)' does not exist"
+        assert said.endswith(f"{where}; create it, or correct worker.cwd\n")
+
+    def test_a_file_that_is_not_there(self, tmp_path: Path) -> None:
+        said = self.run(
+            tmp_path,
+            "try:",
+            "    ProcessPool.from_yaml('some.yaml')",
+            "except ConfigError as error:",
+            "    print(error)",
+        )
+        where = f"{tmp_path.resolve()}/gone (deleted)"
+        assert said == f"some.yaml: there is no such file in {where}\n"

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SECRETS = "env"
 """The key under which no value is ever shown."""
+_DEEPEST = 3
+"""How deep mappings lie in each other: the pool, `worker`, `env`."""
 
 
 @dataclass(slots=True)
@@ -83,7 +85,7 @@ class Document:
     def shown(self, path: Path) -> str:
         """Return what an error may show of the value at `path`."""
         if SECRETS in path:
-            return _kind(self.at(path))
+            return kind_of(self.at(path))
         if path in self.written and not self.is_overridden(path):
             return self.written[path]
         return _words(self.at(path))
@@ -91,6 +93,16 @@ class Document:
     def wants_quotes(self, path: Path) -> bool:
         """Say whether the value at `path` may be shown as it should be written: in quotes."""
         return path in self.unquoted and SECRETS not in path and not self.is_overridden(path)
+
+
+def plain(value: object, depth: int = _DEEPEST) -> object:
+    """Return mappings from Python as dictionaries, so that nothing of their own runs later.
+
+    What their `items` raises is raised here, where nobody takes it for a wrong value.
+    """
+    if depth and isinstance(value, Mapping):
+        return {key: plain(below, depth - 1) for key, below in value.items()}
+    return value
 
 
 def _step(value: Any, part: str | int) -> object:
@@ -105,7 +117,7 @@ def _words(value: object) -> str:
         return quoted(value)
     if value is None or isinstance(value, bool | int | float):
         return printable(_number(value))
-    return _kind(value)
+    return kind_of(value)
 
 
 def _number(value: object) -> str:
@@ -115,7 +127,8 @@ def _number(value: object) -> str:
         return "a huge number"
 
 
-def _kind(value: object) -> str:
+def kind_of(value: object) -> str:
+    """Return what sort of value it is, in words that show nothing of it."""
     kinds: list[tuple[type | tuple[type, ...], str]] = [
         (Mapping, "a mapping"),
         ((list, tuple), "a list"),

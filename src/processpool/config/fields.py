@@ -22,6 +22,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from processpool.config.folder import current_folder
 from processpool.config.units import DURATION_PATTERN, SIZE_PATTERN, parse_duration, parse_size
 from processpool.cpus import usable_cpus
 
@@ -82,7 +83,7 @@ def _program(value: tuple[str, ...]) -> tuple[str, ...]:
 def _absolute(value: object, info: ValidationInfo) -> Path:
     if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
         raise ValueError("must be the path of a folder")
-    base = info.context["base"] if info.context else Path.cwd()
+    base = info.context["base"] if info.context else current_folder()
     return Path(os.path.abspath(base / value))
 
 

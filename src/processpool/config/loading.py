@@ -15,8 +15,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from processpool.config.document import Document
+from processpool.config.document import Document, plain
 from processpool.config.explain import explain
+from processpool.config.folder import current_folder
 from processpool.config.models import PoolConfig
 from processpool.config.overrides import apply_overrides
 from processpool.config.pools import Declared, choose, declared_pools
@@ -45,9 +46,7 @@ def load_pool(
             a line each.
     """
     source = read_source(path)
-    config, problems = _load(
-        source, pool, overrides or {}, os.environ if environ is None else environ
-    )
+    config, problems = _load(source, pool, overrides, os.environ if environ is None else environ)
     if config is None or problems:
         raise config_error(problems, source.label)
     return config
@@ -71,8 +70,7 @@ def pool_from_dict(
     """
     if not isinstance(data, Mapping):
         raise config_error([Problem((), f"must be a mapping, got a {type(data).__name__}")])
-    document = Document(dict(data))
-    config, problems = _validated(document, overrides or {}, Path(base or "").absolute())
+    config, problems = _validated(Document(plain(data)), overrides, current_folder() / (base or ""))
     if config is None or problems:
         raise config_error(problems)
     return config
@@ -81,7 +79,7 @@ def pool_from_dict(
 def _load(
     source: Source,
     pool: str | None,
-    overrides: Mapping[str, object],
+    overrides: Mapping[str, object] | None,
     environ: Mapping[str, str],
 ) -> tuple[PoolConfig | None, list[Problem]]:
     problems = list(source.problems)
@@ -93,7 +91,7 @@ def _load(
     for each in declared:
         used = each is chosen
         config, more = _read(
-            each, source.label, overrides if used else {}, environ if used else None
+            each, source.label, overrides if used else None, environ if used else None
         )
         problems += more
         result = config if used else result
@@ -103,22 +101,26 @@ def _load(
 def _read(
     declared: Declared,
     label: str,
-    overrides: Mapping[str, object],
+    overrides: Mapping[str, object] | None,
     environ: Mapping[str, str] | None,
 ) -> tuple[PoolConfig | None, list[Problem]]:
     document, problems = read_document(declared.node, declared.prefix, environ)
     if isinstance(document.data, dict):
         document.data.setdefault("name", declared.name)
-    config, more = _validated(document, overrides, Path(os.path.abspath(label)).parent)
+    config, more = _validated(document, overrides, _folder_of(label))
     # What the caller has replaced is no longer a problem of the file.
     kept = [p for p in problems if not document.is_overridden(p.path[len(declared.prefix) :])]
     return config, kept + more
 
 
+def _folder_of(label: str) -> Path:
+    return Path(os.path.abspath(current_folder() / label)).parent
+
+
 def _validated(
-    document: Document, overrides: Mapping[str, object], base: Path
+    document: Document, overrides: Mapping[str, object] | None, base: Path
 ) -> tuple[PoolConfig | None, list[Problem]]:
-    problems = apply_overrides(document, overrides)
+    problems = [] if overrides is None else apply_overrides(document, overrides)
     try:
         return PoolConfig.model_validate(document.data, context={"base": base}), problems
     except ValidationError as error:

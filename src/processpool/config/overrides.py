@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from processpool.config.document import SECRETS, Document
+from processpool.config.document import SECRETS, Document, kind_of, plain
 from processpool.config.problems import Problem
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ _SHORT_FORMS: dict[Path, str] = {("worker", "protocol"): "kind"}
 
 def apply_overrides(document: Document, overrides: Mapping[str, object]) -> list[Problem]:
     """Put `overrides` into the document, in their order, and return what is wrong with them."""
+    if not isinstance(overrides, Mapping):
+        sentence = f'must be a mapping such as {{"size.max": 8}}, got {kind_of(overrides)}'
+        return [Problem((), sentence, overridden=True)]
     problems = []
     for dotted, value in overrides.items():
         path = _split(dotted)
@@ -60,5 +63,5 @@ def _put(document: Document, path: tuple[str, ...], value: object) -> str | None
         if not isinstance(below, Mapping):
             return f"{'.'.join(path[:length])} is not a mapping, so nothing in it can be set"
         data[part] = data = dict(below)
-    data[path[-1]] = value
+    data[path[-1]] = plain(value)
     return None

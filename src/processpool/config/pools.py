@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING
 
+from processpool.config.document import kind_of
 from processpool.config.nodes import Broken, Mapping, Node, Path, Place, Scalar
 from processpool.config.problems import Problem, nearest, printable
 
@@ -66,6 +67,9 @@ def _several(tree: Mapping) -> tuple[list[Declared], list[Problem]]:
 
 def choose(declared: list[Declared], pool: str | None) -> tuple[Declared | None, list[Problem]]:
     """Return the pool that the caller means."""
+    if not isinstance(pool, str | None):
+        place = declared[0].place if declared else None
+        return None, [Problem((), f"pool= must be a pool's name, got {kind_of(pool)}", place)]
     if len(declared) == 1 and pool is None:
         return declared[0], []
     if not declared:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from processpool.config.document import Document
+from processpool.config.document import Document, plain
 from processpool.config.explain import explain
 from processpool.config.problems import config_error
 
@@ -29,6 +29,7 @@ class Section(BaseModel):
     )
 
     def __init__(self, /, **data: Any) -> None:
+        data = {key: plain(value) for key, value in data.items()}
         try:
             super().__init__(**data)
         except ValidationError as error:

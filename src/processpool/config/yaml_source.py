@@ -1,22 +1,32 @@
 """From a file's bytes to a tree of nodes with positions.
 
 Three rules hold here. YAML is data: no tag is obeyed, and no object is built. What is hostile is
-refused before it costs anything: the size before parsing, depth and number of values while they are
-counted, aliases without expanding them. And one fault does not hide the next: only broken syntax
-ends the reading.
+refused before it costs anything: what is no file before it is opened, the size before parsing,
+depth and number of values while they are counted, aliases without expanding them. And one fault
+does not hide the next: only broken syntax ends the reading.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import stat
 from dataclasses import dataclass
 
+from processpool.config.folder import current_folder
 from processpool.config.nodes import Node, Place
 from processpool.config.problems import Problem, config_error, printable
 from processpool.config.tree import MAX_DEPTH, Refused, TreeBuilder
 
 MAX_BYTES = 1 << 20
+_NO_FILES = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+"""What is not opened: it may be without end, or wait for somebody who writes."""
 _FORBIDDEN = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -44,16 +54,23 @@ def read_source(path: str | os.PathLike[str]) -> Source:
 
 def _bytes(label: str) -> bytes | Problem:
     try:
-        with open(label, "rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        found = _NO_FILES.get(stat.S_IFMT(os.stat(label).st_mode))
+        if found is not None:
+            return Problem((), f"is {found}, not a YAML file")
+        with open(label, "rb", opener=_open_at_once) as file:
+            content: bytes | None = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        where = "" if os.path.isabs(label) else f" in {os.getcwd()}"
+        where = "" if os.path.isabs(label) else f" in {current_folder()}"
         return Problem((), f"there is no such file{where}")
-    except IsADirectoryError:
-        return Problem((), "is a folder, not a YAML file")
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         return Problem((), f"cannot be read: {getattr(error, 'strerror', None) or error}")
+    if content is None:  # a file of the system's that others have to write to
+        return Problem((), "cannot be read: it holds nothing yet")
     return content if len(content) <= MAX_BYTES else Problem((), "is larger than 1 MiB")
+
+
+def _open_at_once(label: str, flags: int) -> int:
+    return os.open(label, flags | os.O_NONBLOCK)
 
 
 def _text(content: bytes | Problem) -> str | Problem:
