@@ -71,14 +71,14 @@ async def _submit_when_there_is_room(engine: Engine, batch: Batch) -> None:
 
     try:
         while True:
-            engine.changed.call_when_room(tell)
+            engine.lock.call_when_room(tell)
             await event.wait()
             event.clear()
             with suppress(QueueFull):  # another one was faster
                 engine.submit(batch, wait=False)
                 return
     finally:
-        engine.changed.forget(tell)
+        engine.lock.forget(tell)
 
 
 def _tell(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:

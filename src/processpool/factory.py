@@ -16,7 +16,8 @@ from processpool.engine.local import Engine
 from processpool.forms import CallForm, Form, HandlerForm, MessageForm
 from processpool.functions import Function, Functions
 from processpool.inheriting import Inherited, pack_setup
-from processpool.process import Command, Limits
+from processpool.limits import Limits
+from processpool.process import Command
 from processpool.protocols.codec import make_codec
 from processpool.protocols.framing import make_framing
 from processpool.scheduling.policy import Policy
@@ -54,7 +55,17 @@ def build_engine(
     """The engine of a pool, and the form in which it takes work.
 
     `setup` is called once in each Python worker before its first item, instead of `worker.setup`.
+
+    Raises:
+        TypeError: the configuration is none.
     """
+    from processpool.config import PoolConfig
+
+    if not isinstance(config, PoolConfig):
+        raise TypeError(
+            f"a pool is made from a PoolConfig, got {type(config).__qualname__}; for a dictionary "
+            "there is ProcessPool.from_dict(data), for a file ProcessPool.from_yaml(path)"
+        )
     if config.worker.kind == "command":
         return _build_command_engine(config, config.worker)
     return _build_python_engine(config, config.worker, setup)

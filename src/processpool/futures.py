@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import CancelledError, Future
-from concurrent.futures._base import PENDING
-from threading import Condition, RLock, current_thread, main_thread
-from typing import TYPE_CHECKING, Any, cast
+from concurrent.futures._base import FINISHED, PENDING
+from threading import current_thread, main_thread
+from typing import TYPE_CHECKING, Any
 
+from processpool.interrupts import INTERRUPTIBLE, SHIELD, uninterrupted
 from processpool.jobs import Batch, Job, Origin, attach
+from processpool.monitor import SlimCondition
 from processpool.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -17,46 +19,6 @@ if TYPE_CHECKING:
     from processpool.engine.local import Engine
 
 log = logging.getLogger("processpool")
-
-
-class SlimCondition:
-    """What a future needs of a `threading.Condition`, in a tenth of the memory.
-
-    There is one for each future, and most of them are never waited for.
-    """
-
-    __slots__ = ("_lock", "_waiters")
-
-    def __init__(self) -> None:
-        self._lock: Any = RLock()
-        self._waiters: Any = ()
-
-    def acquire(self) -> None:
-        """As of a lock."""
-        self._lock.acquire()
-
-    def release(self) -> None:
-        """As of a lock."""
-        self._lock.release()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """As of a condition."""
-        self._waiters = self._waiters or []
-        return Condition.wait(cast("Condition", self), timeout)
-
-    __enter__ = Condition.__enter__
-    __exit__ = Condition.__exit__
-    notify = Condition.notify
-    notify_all = Condition.notify_all
-
-    def _is_owned(self) -> Any:
-        return self._lock._is_owned()
-
-    def _release_save(self) -> Any:
-        return self._lock._release_save()
-
-    def _acquire_restore(self, state: Any) -> None:
-        self._lock._acquire_restore(state)
 
 
 class PoolFuture(Future[Any]):
@@ -85,14 +47,34 @@ class PoolFuture(Future[Any]):
         """What the worker wrote to its stderr while it had the item; empty until it has ended."""
         return self._record.stderr if self._record else ""
 
+    def result(self, timeout: float | None = None) -> Any:
+        """As the standard library's; a signal's handler may close the pool meanwhile."""
+        if self._state == FINISHED:
+            return super().result()
+        SHIELD.enter()
+        try:
+            return super().result(timeout)
+        finally:
+            SHIELD.leave()
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """As `result`, for what it would raise."""
+        SHIELD.enter()
+        try:
+            return super().exception(timeout)
+        finally:
+            SHIELD.leave()
+
     def _invoke_callbacks(self) -> None:
         """As the standard library's, but never on the engine's thread, which must not wait."""
         invoke: Callable[[], None] = super()._invoke_callbacks  # type: ignore[misc]
         if self._engine.is_current and self._done_callbacks:  # type: ignore[attr-defined]
             self._engine.callbacks.run(invoke)
         else:
-            invoke()
+            with INTERRUPTIBLE:
+                invoke()
 
+    @uninterrupted
     def cancel(self) -> bool:
         """Cancel it, if it has not begun.
 
@@ -108,6 +90,7 @@ class PoolFuture(Future[Any]):
         self._job.notify_cancelled()
         return True
 
+    @uninterrupted
     def kill(self) -> bool:
         """Cancel it, or end it if it runs: its worker is replaced, and `CancelledError` set.
 

@@ -1,23 +1,32 @@
 """Ctrl-C at the right moment: never while the pool's state is half changed.
 
-Python raises `KeyboardInterrupt` between any two instructions of the main thread. In the few
-microseconds in which something is decided and carried out it would lose a worker or an item; so
-there it is held back, and raised at the end. Waiting is never shielded: it ends at once.
+Python raises `KeyboardInterrupt` between any two instructions of the main thread. Where something
+is decided and carried out it would lose a worker or an item; so there it is held back, and raised
+at the end. Whoever waits in there, or runs code of the user's, says that it may be raised: so
+waiting ends at once. Nothing but these places raises, and each of them raises once: even a storm of
+interrupts finds everything in order.
+
+Meanwhile the process's own handler of SIGINT, whatever it is, is replaced by one that only takes
+note; at the end it is back, and is called. Other threads are never interrupted.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from _signal import getsignal
+from _signal import signal as set_handler
 from _thread import get_ident
 from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
+    from types import FrameType, TracebackType
+
+    Handler = Callable[[int, FrameType | None], object]
 
 _SIGINT = int(signal.SIGINT)
 
@@ -26,60 +35,121 @@ T = TypeVar("T")
 
 
 class Shield:
-    """Holds back SIGINT between `enter` and `leave`; on other threads than the main one, nothing.
-
-    The process's own handler, whatever it is, is called in the end: Jupyter's, or a user's. It is
-    looked at each time, since a notebook sets another one for each cell.
-    """
+    """Holds back SIGINT between `enter` and `leave`, which may be nested; see `INTERRUPTIBLE`."""
 
     def __init__(self) -> None:
-        self._main = threading.main_thread().ident
+        self.main = threading.main_thread().ident
         self._depth = 0
+        self._open: list[int] = []
+        """The depths at which an interrupt may be raised; the last one counts."""
         self._held_back = False
-        self._handler: Callable[[int, FrameType | None], object] | None = None
+        self._handler: Handler | None = None
+        """The process's own one, while ours is in its place."""
         self._own = self._on_sigint
+
+    @property
+    def is_up(self) -> bool:
+        """True on a thread that is in the middle of something, as a signal's handler may find."""
+        return get_ident() == self.main and self._depth > 0 and not self._is_open
 
     def enter(self) -> None:
         """From here on, an interrupt waits."""
-        if get_ident() == self._main:
-            self._depth += 1
-            if getsignal(_SIGINT) is not self._own:
+        if get_ident() == self.main:
+            if not self._depth:
                 self._install()
+            self._depth += 1
 
     def leave(self) -> None:
         """An interrupt that has come meanwhile is raised now, if this was the outermost."""
-        if get_ident() == self._main:
+        if get_ident() == self.main:
             self._depth -= 1
-            if self._held_back and not self._depth:
+            if not self._depth and self._handler is not None:
+                self._restore(self._handler)
+
+    def open(self) -> None:
+        """Here an interrupt may be raised, and one that was held back is."""
+        if get_ident() == self.main and self._depth and not self._is_open:
+            if self._held_back and self._handler is not None:
                 self._held_back = False
-                if self._handler is not None:
-                    self._handler(_SIGINT, None)
+                self._handler(_SIGINT, sys._getframe(1))
+            self._open.append(self._depth)
+
+    def shut(self) -> None:
+        """From here on, an interrupt waits again."""
+        if get_ident() == self.main and self._is_open:
+            self._open.pop()
+
+    def hold_back(self) -> None:
+        """An interrupt was raised where others must not see it yet: it is raised once more."""
+        self._held_back = True
 
     def forget(self) -> None:
         """In a forked child: whatever was going on in the parent does not go on here."""
-        self._main = threading.main_thread().ident
+        self.main = threading.main_thread().ident
         self._depth = 0
+        self._open.clear()
         self._held_back = False
+        if self._handler is not None:
+            self._restore(self._handler)
+
+    @property
+    def _is_open(self) -> bool:
+        return bool(self._open) and self._open[-1] == self._depth
 
     def _install(self) -> None:
-        handler = signal.getsignal(signal.SIGINT)
-        if callable(handler):  # otherwise SIGINT is ignored, or ends the process
+        handler = getsignal(_SIGINT)
+        if callable(handler) and handler is not self._own:  # else it is ignored, or ends us
             self._handler = handler
-            signal.signal(signal.SIGINT, self._own)
+            set_handler(_SIGINT, self._own)
+
+    def _restore(self, handler: Handler) -> None:
+        self._handler = None
+        if getsignal(_SIGINT) is self._own:
+            set_handler(_SIGINT, handler)
+        if self._held_back:
+            self._held_back = False
+            handler(_SIGINT, sys._getframe(1))
 
     def _on_sigint(self, number: int, frame: FrameType | None) -> None:
-        if self._depth:
+        if not self._is_open:
             self._held_back = True
-        elif self._handler is not None:
-            self._handler(number, frame)
+            return
+        self._open.pop()
+        (self._handler or signal.default_int_handler)(number, frame)
 
 
 SHIELD = Shield()
 os.register_at_fork(after_in_child=SHIELD.forget)
 
 
+class Interruptible:
+    """Brackets, inside of what is uninterrupted, a wait or the user's code.
+
+    When it raises, nothing may be lost: neither what was waited for, nor that it has come.
+    """
+
+    def __enter__(self) -> None:
+        SHIELD.open()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        SHIELD.shut()
+
+
+INTERRUPTIBLE = Interruptible()
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """True if somebody wants this thread to stop, and not the code that it runs."""
+    return isinstance(error, KeyboardInterrupt) and get_ident() == SHIELD.main
+
+
 def uninterrupted(method: Callable[P, T]) -> Callable[P, T]:
-    """Let a method that never waits run to its end before an interrupt is raised."""
+    """Let a method run to its end before an interrupt is raised; see `INTERRUPTIBLE`."""
 
     @wraps(method)
     def shielded(*args: P.args, **kwargs: P.kwargs) -> T:

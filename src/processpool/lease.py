@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from processpool.engine import failures
 from processpool.engine.hands import CLOSED_GRACE
 from processpool.errors import InvalidLease, UnexpectedEOF
+from processpool.interrupts import INTERRUPTIBLE, uninterrupted
 from processpool.jobs import Reply
 
 if TYPE_CHECKING:
@@ -21,10 +22,13 @@ if TYPE_CHECKING:
     from processpool.engine.local import Engine
     from processpool.engine.worker import Worker
     from processpool.forms import Form
+    from processpool.functions import Task
 
 
 class Lease:
     """A leased worker. Use it in a `with`, or call `release()` when done."""
+
+    _released = True
 
     def __init__(self, engine: Engine, worker: Worker, form: Form, grace: float) -> None:
         self._engine = engine
@@ -59,15 +63,19 @@ class Lease:
             InvalidLease: the lease was released.
         """
         self._check()
-        payload, task = self._form.single("lease().send", data, {})
-        self._owed += 1
+        self._send(*self._form.single("lease().send", data, {}))
+
+    @uninterrupted
+    def _send(self, payload: Any, task: Task | None) -> None:
         with self._worker.io:
             sent = self._worker.send(payload, task)
+        self._owed += 1
         while not sent and not self._worker.ended:
             self._pump(None)
             with self._worker.io:
                 sent = self._worker.flush()
 
+    @uninterrupted
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for something to read on stdout or stderr, or for its end.
 
@@ -87,6 +95,7 @@ class Lease:
         return True
 
     @property
+    @uninterrupted
     def has_stdout(self) -> bool:
         """True if `read_stdout` returns, or raises, at once."""
         self._check()
@@ -99,12 +108,14 @@ class Lease:
         return self._worker.ended or self._worker.is_deaf()
 
     @property
+    @uninterrupted
     def has_stderr(self) -> bool:
         """True if there is something to read on stderr."""
         self._check()
         self._pump(0)
         return self._worker.stderr.pending
 
+    @uninterrupted
     def read_stdout(self) -> Any:
         """The answer to the oldest request that was sent; waits for it.
 
@@ -122,15 +133,18 @@ class Lease:
                 self._failed = True
                 raise self._end()
             self._pump(None)
+        with INTERRUPTIBLE:
+            (value,), _ = self._worker.decode(self._answers[:1])
+        del self._answers[0]
         self._owed -= 1
         self._handled += 1
-        (value,), _ = self._worker.decode([self._answers.pop(0)])
         if type(value) is not Reply:
             return value
         if value.error is not None:
             raise value.error
         return value.value
 
+    @uninterrupted
     def read_stderr(self) -> str:
         """What the worker has written to stderr since this was last called."""
         self._check()
@@ -146,6 +160,7 @@ class Lease:
         """Have the worker replaced when the lease is released."""
         self._failed = True
 
+    @uninterrupted
     def release(self) -> None:
         """Give the worker back. Answers that were not read are read and dropped.
 

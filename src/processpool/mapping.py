@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
+from enum import Enum
 from itertools import count, islice
-from threading import Condition
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from processpool.child.layout import ECHOED
 from processpool.echo import Echo
 from processpool.errors import ProcessPoolError
+from processpool.interrupts import uninterrupted
 from processpool.jobs import Batch, Job, Origin, Reply, attach
+from processpool.monitor import Monitor
 from processpool.outcome import Outcome
 from processpool.pace import Pace
 from processpool.snapshot import MapSnapshot
@@ -38,6 +40,14 @@ SLOW_INPUT = 0.001
 """Seconds after which a chunk of input counts as slow to read, and the next is smaller."""
 
 _numbers = count(1)
+
+
+class _Turn(Enum):
+    """What the consumer of a map is to do, if there is no answer for it."""
+
+    READ = 1
+    """Read more input, or show what was printed."""
+    END = 2
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,7 @@ class MapRun(Job):
         super().__init__(options.timeout, next(_numbers))
         self._engine = engine
         self._input, self._pack, self._total, self.task = items
+        self._progress = options.progress
         self._on_error = options.on_error
         self._ordered = options.ordered
         self._details = options.details
@@ -82,7 +93,7 @@ class MapRun(Job):
         self.window = None if self._pace is None else self._pace.window
         self.label = options.progress if isinstance(options.progress, str) else f"map {self.number}"
         self._began = monotonic()
-        self._condition = Condition()
+        self._lock = Monitor()
         self._arrived: dict[int, Arrived] = {}
         self._chunk_size = 1
         self._read = 0
@@ -102,7 +113,7 @@ class MapRun(Job):
         if self._pace is not None:
             self._pace.learn(len(batch), origin.until - origin.since)
             self.window = self._pace.window
-        with self._condition:
+        with self._lock:
             if self._echo is not None and origin.stderr:
                 self._echo.put(2, origin.stderr)
             self._put(batch, answers, None if plain and not self._details else origin)
@@ -115,25 +126,25 @@ class MapRun(Job):
     def echo(self, number: int, printed: bytes) -> None:
         """A running item has printed something: wake the consumer, which shows it."""
         if self._echo is not None:
-            with self._condition:
+            with self._lock:
                 self._echo.put(number, printed.decode("utf-8", "replace"))
-                self._condition.notify()
+                self._lock.notify_all()
 
     def drop(self, batch: Batch, error: BaseException | None) -> None:
         """These items never start: the map was stopped, or the pool was."""
-        with self._condition:
+        with self._lock:
             self._outstanding -= len(batch)
             if error is not None and self._error is None:
                 self._error = attach(Outcome(batch.start, error=error, attempts=0)).error
             self._exhausted = True
-            self._condition.notify_all()
+            self._lock.notify_all()
 
     def stop(self) -> None:
         """End the map from outside: its consumer gets `CancelledError`."""
-        with self._condition:
+        with self._lock:
             self._error = self._error or CancelledError(f"{self.label} was stopped")
             self._exhausted = True
-            self._condition.notify_all()
+            self._lock.notify_all()
         self._engine.cancel(self, kill=True)
 
     def snapshot(self) -> MapSnapshot:
@@ -160,14 +171,28 @@ class MapRun(Job):
     def _wake_consumer(self) -> None:
         """Wake the consumer if it can go on: to read more input, or to take what is next."""
         if self._error is not None or not self._outstanding:
-            self._condition.notify()
+            self._lock.notify_all()
         elif self._in_one_go:
             if not self._exhausted and self._outstanding <= self._ahead() // 2:
-                self._condition.notify()
+                self._lock.notify_all()
         elif not self._ordered or self._next in self._arrived:
-            self._condition.notify()
+            self._lock.notify_all()
 
     # -- the consumer's side ---------------------------------------------------------------------
+
+    def results(self, *, bar: bool = True) -> Iterator[Any]:
+        """The results, one after another; `bar` says whether there may be a progress bar."""
+        if not (bar and self._progress):
+            for chunk in self.chunks():
+                yield from chunk
+            return
+        from tqdm.auto import tqdm
+
+        label = self._progress if isinstance(self._progress, str) else None
+        with tqdm(total=self._total, desc=label) as shown:
+            for chunk in self.chunks():
+                yield from chunk
+                shown.update(len(chunk))
 
     def chunks(self) -> Iterator[list[Any]]:
         """The results in lists, as they can be taken; at the end, or at an error, it stops the map.
@@ -175,31 +200,35 @@ class MapRun(Job):
         Raises:
             Exception: an item's error, with `on_error="raise"`; or whatever the input raised.
         """
-        finished = False
-        self._engine.maps[self.number] = self
         try:
+            self._engine.maps[self.number] = self
             while True:
                 self._read_ahead()
-                arrived = self._take()
+                arrived = self._lock.wait_for(self._look)
                 self._show()
-                if arrived is None:
+                if arrived is _Turn.END:
                     break
-                for batch, answers, origin in arrived:
-                    yield from self._results(batch, answers, origin)
-            finished = True
+                if isinstance(arrived, list):
+                    for batch, answers, origin in arrived:
+                        yield from self._results(batch, answers, origin)
         except GeneratorExit:
-            finished = True
             self._engine.loop.post(lambda: self._engine.cancel(self, kill=False))
             raise
         except Exception:
-            finished = True
             self._engine.cancel(self, kill=False)
             raise
+        except BaseException:  # interrupted
+            self.abort()
+            raise
         finally:
-            if not finished:  # interrupted: what runs for nobody is ended
-                self._engine.cancel(self, kill=True)
             self._engine.maps.pop(self.number, None)
             self._show()
+
+    @uninterrupted
+    def abort(self) -> None:
+        """The consumer was interrupted: what runs for nobody is ended."""
+        self._engine.maps.pop(self.number, None)
+        self._engine.cancel(self, kill=True)
 
     def _read_ahead(self) -> None:
         """Read input as far as is allowed, and submit it."""
@@ -256,8 +285,9 @@ class MapRun(Job):
                 self.deliver(refused, [Reply(error=error)], Origin(0, 0, now, now, plain=False))
         self._send(start, payloads, now)
 
+    @uninterrupted
     def _outstanding_add(self, count: int) -> None:
-        with self._condition:
+        with self._lock:
             self._outstanding += count
 
     def _send(self, start: int, payloads: list[Any], now: float) -> None:
@@ -268,28 +298,23 @@ class MapRun(Job):
         if self._echo is not None:
             self._echo.show()
 
-    def _take(self) -> list[Arrived] | None:
-        """Wait for results that can go out now; None when there will be no more."""
-        with self._condition:
-            while True:
-                if self._echo is not None and self._echo.pending:
-                    return []
-                error = self._error or self._input_error
-                if self._eager and error is not None:
-                    raise error
-                if self._in_one_go and self._outstanding and self._exhausted:
-                    self._condition.wait()
-                    continue
-                ready = self._ready()
-                if ready:
-                    return ready
-                if self._exhausted and not self._outstanding:
-                    if error is not None:
-                        raise error
-                    return None
-                if self._can_read():
-                    return []
-                self._condition.wait()
+    def _look(self) -> list[Arrived] | _Turn | None:
+        """Results that can go out now, or what is to be done instead; None if that is to wait."""
+        if self._echo is not None and self._echo.pending:
+            return _Turn.READ
+        error = self._error or self._input_error
+        if self._eager and error is not None:
+            raise error
+        if self._in_one_go and self._outstanding and self._exhausted:
+            return None
+        ready = self._ready()
+        if ready:
+            return ready
+        if self._exhausted and not self._outstanding:
+            if error is not None:
+                raise error
+            return _Turn.END
+        return _Turn.READ if self._can_read() else None
 
     def _can_read(self) -> bool:
         if self._exhausted:
@@ -334,29 +359,3 @@ def raisable(error: BaseException) -> BaseException:
     told.__cause__ = error
     told.record = getattr(error, "record", None)  # type: ignore[attr-defined]
     return told
-
-
-def run_map(
-    engine: Engine, items: Items, options: MapOptions, *, bar: bool = True
-) -> Iterator[Any]:
-    """Run a map; its results, one after another. `bar` says whether there may be a progress bar.
-
-    Not a generator itself: the map is known to the pool from here on, and starts at the first
-    `next`, or at once if it is eager.
-    """
-    run = MapRun(engine, items, options)
-    return _results_of(run, bar and options.progress, items.total)
-
-
-def _results_of(run: MapRun, progress: bool | str, total: int | None) -> Iterator[Any]:
-    if not progress:
-        for chunk in run.chunks():
-            yield from chunk
-        return
-    from tqdm.auto import tqdm
-
-    label = progress if isinstance(progress, str) else None
-    with tqdm(total=total, desc=label) as bar:
-        for chunk in run.chunks():
-            yield from chunk
-            bar.update(len(chunk))

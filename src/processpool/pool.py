@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import weakref
 from contextlib import nullcontext
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,10 @@ from processpool.engine.observe import take_snapshot
 from processpool.errors import PoolClosed, PoolExhausted, ProcessPoolError
 from processpool.factory import build_engine
 from processpool.futures import PoolFuture
+from processpool.interrupts import SHIELD, uninterrupted
 from processpool.jobs import Batch
 from processpool.lease import Lease
-from processpool.mapping import MapOptions, OnError, run_map
+from processpool.mapping import MapOptions, MapRun, OnError
 from processpool.states import PoolState
 
 if TYPE_CHECKING:
@@ -39,6 +41,10 @@ if TYPE_CHECKING:
     from processpool.tracing import Trace
     from processpool.tracing.figure import Figure
     from processpool.widget.display import Display
+
+
+FOREVER = 1e9
+"""Seconds: more of them are taken for as many."""
 
 
 class ProcessPool:
@@ -119,18 +125,22 @@ class ProcessPool:
         if self._engine.opened:
             self._require_open()
             return self
+        try:
+            self._open()
+        except BaseException:
+            self._engine.kill()
+            raise
+        self._engine.news.emit(events.PoolOpened(monotonic()))
+        return self
+
+    @uninterrupted
+    def _open(self) -> None:
         self._engine.open()
         at_exit.close(self._engine, self.name, self.config.timeouts.exit)
         self._finalizer = weakref.finalize(self, self._engine.abandon)
         self._finalizer.atexit = False
-        try:
-            self._engine.wait_ready(min(1, self.config.size.min), None)
-        except BaseException:
-            self._engine.kill()
-            raise
+        self._engine.wait_ready(min(1, self.config.size.min), None)
         self._engine.announces_failures = True
-        self._engine.news.emit(events.PoolOpened(monotonic()))
-        return self
 
     def close(self, grace: float | EllipsisType | None = ...) -> None:
         """Take nothing more, finish what was submitted, end every worker, and wait for it.
@@ -139,12 +149,23 @@ class ProcessPool:
             grace: seconds that submitted work may still take, `timeouts.exit` if not given; what
                 is not done by then fails with `PoolClosed`. None waits as long as it takes.
         """
+        seconds = self.config.timeouts.exit if grace is ... else _bounded(grace, "grace")
+        if SHIELD.is_up:  # a signal's handler, in the middle of something that must end first
+            self._engine.loop.post(partial(self._engine.begin_close, seconds))
+        else:
+            self._close(seconds)
+
+    @uninterrupted
+    def _close(self, grace: float | None) -> None:
         with self._showing_the_end():
-            self._engine.close(self.config.timeouts.exit if grace is ... else grace)
+            self._engine.close(grace)
         self._free_shares()
 
     def kill(self) -> None:
         """End every worker at once; what they had, and what waits, fails with `PoolClosed`."""
+        if SHIELD.is_up:
+            self._engine.loop.post(self._engine.kill)
+            return
         with self._showing_the_end():
             self._engine.kill()
         self._free_shares()
@@ -152,6 +173,7 @@ class ProcessPool:
     def __enter__(self) -> Self:
         return self.open()
 
+    @uninterrupted
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -162,9 +184,9 @@ class ProcessPool:
             if kind is None:
                 self.drain()
         except BaseException:  # interrupted
-            self.close(0)
+            self._close(0)
             raise
-        self.close(0 if kind else ...)
+        self._close(0 if kind else self.config.timeouts.exit)
 
     # -- work ------------------------------------------------------------------------------------
 
@@ -185,7 +207,14 @@ class ProcessPool:
             except NotBegun:
                 pass  # no worker is free, or it had ended: the request gets in line
         self._require_open()
-        return self._submit(request).result()
+        future = self._submit(request)
+        try:
+            return future.result()
+        except Exception:
+            raise
+        except BaseException:  # interrupted: it runs for nobody
+            future.kill()
+            raise
 
     def submit(self, /, *args: Any, **kwargs: Any) -> PoolFuture:
         """Send one request; its answer comes with the future.
@@ -208,7 +237,13 @@ class ProcessPool:
         payload, task = request
         future = PoolFuture(self._engine, self._timeout, task)
         batch = Batch(future._job, 0, (payload,), monotonic())
-        self._engine.submit(batch, wait=self.config.queue.when_full == "wait")
+        try:
+            self._engine.submit(batch, wait=self.config.queue.when_full == "wait")
+        except Exception:
+            raise
+        except BaseException:  # interrupted: nobody will know of it
+            future.kill()
+            raise
         return future
 
     def map(
@@ -239,7 +274,14 @@ class ProcessPool:
         options = MapOptions(
             self._seconds(timeout), on_error, progress, details, echo=echo, eager=True
         )
-        return list(self._run_map("map", args, options))
+        run = self._new_map("map", args, options)
+        try:
+            return list(self._results_of(run))
+        except Exception:
+            raise
+        except BaseException:  # interrupted
+            run.abort()
+            raise
 
     def imap(
         self,
@@ -265,7 +307,7 @@ class ProcessPool:
         """
         seconds = self._seconds(timeout)
         options = MapOptions(seconds, on_error, progress, details, buffersize, echo=echo)
-        return self._run_map("imap", args, options)
+        return self._results_of(self._new_map("imap", args, options))
 
     def imap_unordered(
         self,
@@ -282,13 +324,16 @@ class ProcessPool:
         options = MapOptions(
             seconds, on_error, progress, details, buffersize, ordered=False, echo=echo
         )
-        return self._run_map("imap_unordered", args, options)
+        return self._results_of(self._new_map("imap_unordered", args, options))
 
-    def _run_map(self, method: str, args: tuple[Any, ...], options: MapOptions) -> Iterator[Any]:
+    def _new_map(self, method: str, args: tuple[Any, ...], options: MapOptions) -> MapRun:
         items = self._form.many(method, args)
         self._require_open()
+        return MapRun(self._engine, items, options)
+
+    def _results_of(self, run: MapRun) -> Iterator[Any]:
         on_show = self._display is not None and self._display.live
-        return run_map(self._engine, items, options, bar=not on_show)
+        return run.results(bar=not on_show)
 
     async def acall(self, /, *args: Any, **kwargs: Any) -> Any:
         """As `call`, under asyncio: awaits the answer, and never blocks the event loop.
@@ -368,6 +413,7 @@ class ProcessPool:
         self._require_open()
         return PoolExecutor(self)
 
+    @uninterrupted
     def lease(self, timeout: float | None = None) -> Lease:
         """A worker of your own, driven by hand, until it is released.
 
@@ -380,7 +426,7 @@ class ProcessPool:
             PoolClosed, PoolBroken: the pool gives none.
         """
         self._require_open()
-        worker = self._engine.lending.lease(timeout)
+        worker = self._engine.lending.lease(_bounded(timeout, "timeout"))
         if worker is None:
             size = self._engine.scheduler.policy.max
             raise PoolExhausted(
@@ -401,11 +447,12 @@ class ProcessPool:
             WorkerStartFailed: none could be started.
         """
         self._require_open()
-        return self._engine.wait_ready(self._engine.scheduler.policy.min, timeout)
+        seconds = _bounded(timeout, "timeout")
+        return self._engine.wait_ready(self._engine.scheduler.policy.min, seconds)
 
     def drain(self, timeout: float | None = None) -> bool:
         """Wait until everything that was submitted has ended; False after `timeout` seconds."""
-        return self._engine.drain(timeout)
+        return self._engine.drain(_bounded(timeout, "timeout"))
 
     def pause(self) -> None:
         """Hand out no more work; what runs goes on, and new work waits in the queue."""
@@ -573,14 +620,17 @@ class ProcessPool:
             raise error
 
     def _seconds(self, timeout: float | EllipsisType | None) -> float | None:
-        """What `timeout=` means.
+        """What `timeout=` of a map means."""
+        return self.config.timeouts.request if timeout is ... else _bounded(timeout, "timeout")
 
-        Raises:
-            ValueError: it is no number of seconds.
-        """
-        if timeout is ...:
-            return self.config.timeouts.request
-        number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
-        if timeout is None or (number and timeout >= 0):
-            return timeout
-        raise ValueError(f"timeout must be a number of seconds, or None, got {timeout!r}")
+
+def _bounded(seconds: Any, what: str) -> float | None:
+    """So many seconds, or as many as a clock can count; None for as long as it takes.
+
+    Raises:
+        ValueError: it is no number of seconds.
+    """
+    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if seconds is None or (number and seconds >= 0):
+        return None if seconds is None else min(seconds, FOREVER)
+    raise ValueError(f"{what} must be a number of seconds, or None, got {seconds!r}")

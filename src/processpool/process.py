@@ -9,9 +9,7 @@ process (a pidfd), never from the end of a pipe, which a grandchild may hold ope
 from __future__ import annotations
 
 import errno
-import math
 import os
-import resource
 import select
 import shlex
 import shutil
@@ -23,13 +21,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from processpool.errors import WorkerStartFailed
+from processpool.limits import UNLIMITED, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 
-CPU_GRACE = 5
-"""Seconds of CPU time between SIGXCPU and SIGKILL."""
 _SHOWN = 200
 """Characters of a command line that errors show."""
 
@@ -109,58 +106,6 @@ class Command:
             ) from error
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What the system allows a worker; None leaves a limit as it is."""
-
-    memory: int | None = None
-    """Bytes of address space."""
-    cpu_time: float | None = None
-    """Seconds of CPU time; SIGXCPU at that time, SIGKILL a little later."""
-    open_files: int | None = None
-    nice: int | None = None
-    """Added to this process's own niceness."""
-
-    def apply(self, pid: int) -> None:
-        """Set them for a process that was just started, from outside: no code of ours runs in it.
-
-        Raises:
-            WorkerStartFailed: this user may not set one of them.
-        """
-        wanted = [
-            (resource.RLIMIT_AS, self.memory, self.memory),
-            (resource.RLIMIT_CPU, _seconds(self.cpu_time), _seconds(self.cpu_time, CPU_GRACE)),
-            (resource.RLIMIT_NOFILE, self.open_files, self.open_files),
-        ]
-        try:
-            for number, soft, hard in wanted:
-                if soft is not None and hard is not None:
-                    most = resource.prlimit(pid, number)[1]
-                    ends = hard if most == resource.RLIM_INFINITY else min(hard, most)
-                    resource.prlimit(pid, number, (min(soft, ends), ends))
-            if self.nice is not None:
-                own = os.getpriority(os.PRIO_PROCESS, 0)
-                os.setpriority(os.PRIO_PROCESS, pid, own + self.nice)
-        except ProcessLookupError:
-            pass  # it has ended already, which will be seen
-        except (OSError, ValueError) as error:
-            raise WorkerStartFailed(
-                f"cannot set the worker's limits: {error}; see `limits`"
-            ) from error
-
-    def cause(self, exitcode: int) -> str | None:
-        """The limit that ended a process, as the YAML has it: `limits.cpu_time 10m`; or None."""
-        if self.cpu_time is None or exitcode != -signal.SIGXCPU:
-            return None
-        for unit, seconds in ("h", 3600), ("m", 60), ("s", 1):
-            if self.cpu_time >= seconds and self.cpu_time % seconds == 0:
-                return f"limits.cpu_time {self.cpu_time / seconds:g}{unit}"
-        return f"limits.cpu_time {self.cpu_time:g}s"
-
-
-UNLIMITED = Limits()
-
-
 class Process:
     """A process that runs: its pid, its pidfd, and the parent's ends of its pipes."""
 
@@ -189,6 +134,7 @@ class Process:
             OSError: the system has no process, descriptor or memory left.
         """
         executable = command.find()
+        limiter = limits.prefix(executable)
         with ExitStack() as undo, ExitStack() as theirs:
             child_in, self.stdin = _pipe(theirs, undo, os.O_DIRECT if packets else 0)
             self.stdout, child_out = _pipe(undo, theirs)
@@ -199,8 +145,8 @@ class Process:
                 undo.callback(os.close, self.requests)
             try:
                 popen = subprocess.Popen(
-                    command.argv,
-                    executable=executable,
+                    [*limiter, *command.argv],
+                    executable=limiter[0] if limiter else executable,
                     cwd=command.cwd,
                     env=dict(command.env),
                     stdin=child_in,
@@ -213,20 +159,28 @@ class Process:
                 command.blame(executable, error)
                 raise
             undo.callback(_end, popen)
-            limits.apply(popen.pid)
+            if not limiter:
+                limits.apply(popen.pid)
             self.pidfd = os.pidfd_open(popen.pid)
             undo.pop_all()
         for fd in (self.stdin, self.stdout, self.stderr):
             os.set_blocking(fd, False)
         self._popen = popen
         self.pid = popen.pid
-        self.limits = limits
+        self._limits = limits
+        self._cpu_seconds: float | None = None
         self._reaping = threading.Lock()
 
     @property
     def exitcode(self) -> int | None:
         """Exit status, or minus the number of the signal; None while it runs."""
         return self._popen.returncode
+
+    @property
+    def limit_reached(self) -> str | None:
+        """The limit that has ended it, as the YAML has it; None if none has, or nothing tells."""
+        code = self._popen.returncode
+        return None if code is None else self._limits.cause(code, self._cpu_seconds)
 
     def wait(self, seconds: float) -> bool:
         """Wait for its end, for so many seconds; True if it has ended. It is not reaped."""
@@ -258,6 +212,8 @@ class Process:
             if self._popen.returncode is None:
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(self.pid, signal.SIGKILL)
+                if self._limits.cpu_time is not None:
+                    self._cpu_seconds = cpu_seconds(self.pid)
                 self._popen.wait()
             return self._popen.returncode
 
@@ -299,12 +255,27 @@ def waits_for_input(pid: int) -> bool:
 
 def cpu_ticks(pid: int) -> int | None:
     """CPU time that a sleeping process has used, in clock ticks; None while it is not asleep."""
+    state, ticks = _stat(pid)
+    return ticks if state == "S" else None
+
+
+def cpu_seconds(pid: int) -> float | None:
+    """CPU time that a process has used, until it is reaped: what `limits.cpu_time` counts.
+
+    What `wait4` tells counts its children too.
+    """
+    ticks = _stat(pid)[1]
+    return None if ticks is None else ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _stat(pid: int) -> tuple[str | None, int | None]:
+    """The state of a process, and its CPU time in clock ticks."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             fields = file.read().rpartition(") ")[2].split()
     except OSError:
-        return None
-    return int(fields[11]) + int(fields[12]) if fields and fields[0] == "S" else None
+        return None, None
+    return (fields[0], int(fields[11]) + int(fields[12])) if fields else (None, None)
 
 
 def _pipe(reader: ExitStack, writer: ExitStack, flags: int = 0) -> tuple[int, int]:
@@ -313,10 +284,6 @@ def _pipe(reader: ExitStack, writer: ExitStack, flags: int = 0) -> tuple[int, in
     reader.callback(os.close, read)
     writer.callback(os.close, write)
     return read, write
-
-
-def _seconds(limit: float | None, more: int = 0) -> int | None:
-    return None if limit is None else max(1, math.ceil(limit)) + more
 
 
 def _end(popen: subprocess.Popen[bytes]) -> None:

@@ -309,7 +309,8 @@ SCARCE = """
                     children += file.read().split()
             except OSError:
                 pass
-        return len(os.listdir("/proc/self/fd")), threading.active_count(), len(children)
+        threads = {thread.name for thread in threading.enumerate()} - {"processpool-callbacks"}
+        return len(os.listdir("/proc/self/fd")), len(threads), len(children)
 
     def ready(pool):
         return [w.pid for w in pool.snapshot(resources=False).workers if w.state == "idle"]

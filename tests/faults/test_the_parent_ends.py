@@ -175,6 +175,48 @@ class TestItIsEnded:
         await_exit(int(path.read_text()), within=2)
 
 
+KILLED_IN_A_START = """
+    import json, os, signal, sys
+    from processpool import ProcessPool
+    from processpool.engine.guard import Guard
+
+    def add(guard, group):
+        print(group, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    Guard.add = add
+    worker, limits = map(json.loads, sys.argv[1:])
+    pool = ProcessPool.from_dict({"worker": worker, "limits": limits, "size": {"min": 3, "max": 3}})
+    pool.open()
+"""
+"""It ends after the start of a worker, before its guard is told of that."""
+
+
+class TestItIsEndedDuringAStart:
+    @pytest.mark.parametrize("limits", [{}, {"open_files": 200, "nice": 1}])
+    @pytest.mark.parametrize("kind", ["sleep", "sleep with nothing", "python"])
+    def test_the_worker_is_gone_within_two_seconds(
+        self, tmp_path: Path, kind: str, limits: dict[str, int]
+    ) -> None:
+        (tmp_path / "spinning.py").write_text("def spin(): sum(range(10**18))\n")
+        sleeps = {"kind": "command", "command": ["sleep", "1000"]}
+        spins = {"kind": "python", "path": [str(tmp_path)], "setup": "spinning:spin"}
+        workers: dict[str, dict[str, object]] = {
+            "sleep": {**sleeps},
+            "sleep with nothing": {**sleeps, "inherit_env": False},
+            "python": {**spins},
+        }
+        worker = workers[kind]
+        done = run_python(KILLED_IN_A_START, arguments=[json.dumps(worker), json.dumps(limits)])
+        assert done.returncode == -signal.SIGKILL
+        pid = int(done.stdout)
+        try:
+            await_exit(pid, within=2)
+        finally:
+            if not is_gone(pid):
+                os.kill(pid, signal.SIGKILL)
+
+
 OPEN = """
 import sys, threading, time
 from processpool import ProcessPool

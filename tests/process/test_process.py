@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from processpool.errors import WorkerStartFailed
+from processpool.limits import Limits
 from processpool.process import Command, Process, cpu_ticks, describe_exit, waits_for_input
 from tests.process.support import await_exit, eventually, is_gone, open_fds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
+
+    from processpool import ProcessPool
 
 ENV = {"PATH": "/usr/bin:/bin"}
 Start = "Callable[..., Process]"
@@ -47,11 +51,17 @@ def read_all(descriptor: int) -> bytes:
 
 
 class TestCannotStart:
+    LIMITS = Limits(memory=1 << 30, cpu_time=60, open_files=100, nice=1)
+
     def failure(self, argv: tuple[str, ...], cwd: Path | str, env: dict[str, str] = ENV) -> str:
+        """What is said, which limits change nothing in."""
         before = open_fds()
         with pytest.raises(WorkerStartFailed) as caught:
             Process(Command(argv, str(cwd), env))
+        with pytest.raises(WorkerStartFailed) as limited:
+            Process(Command(argv, str(cwd), env), limits=self.LIMITS)
         assert open_fds() == before
+        assert str(limited.value) == str(caught.value)
         return str(caught.value)
 
     def test_no_such_program(self, tmp_path: Path) -> None:
@@ -99,6 +109,13 @@ class TestCannotStart:
             f"error); begin a script with #! and its interpreter, or name that in worker.command"
         )
 
+    def test_a_program_of_another_machine(self, tmp_path: Path) -> None:
+        program = bytearray(Path("/proc/self/exe").read_bytes()[:4096])
+        program[18:20] = b"\xff\xff"
+        (tmp_path / "alien").write_bytes(program)
+        (tmp_path / "alien").chmod(0o755)
+        assert "(Exec format error)" in self.failure(("./alien",), tmp_path)
+
     def test_a_script_whose_interpreter_is_missing(self, tmp_path: Path) -> None:
         script = tmp_path / "run.sh"
         script.write_text("#!/no/such/interpreter\n")
@@ -141,6 +158,16 @@ class TestStart:
             os.close(read)
             os.close(write)
         assert {int(fd) for fd in listed.split()} <= {0, 1, 2, 3}
+
+    @pytest.mark.parametrize("level", [-1, 2**70])
+    def test_a_python_worker_starts_whatever_the_level_of_the_log(
+        self,
+        python_pool: Callable[..., ProcessPool],
+        monkeypatch: pytest.MonkeyPatch,
+        level: int,
+    ) -> None:
+        monkeypatch.setattr(logging.root, "level", level)
+        assert python_pool().map(abs, [-1, 2]) == [1, 2]
 
     def test_the_pool_keeps_no_end_that_is_the_workers(self, start: Callable[..., Process]) -> None:
         before = open_fds()

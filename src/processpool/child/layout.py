@@ -52,6 +52,8 @@ STARTED, BASE, LENGTH, KIND, LOADING, LEVEL, WANTED = range(7)
 """Words of the page: items begun so far; items answered before the first in the journal; bytes in
 the journal; their kind of frame; 1 while a request is unpickled; the level of the root logger in
 the pool's process; the batch of which nothing more is to begin."""
+WORD = (1 << 64) - 1
+"""The largest number in a word of the page."""
 SEQUENCE = 256
 """A word of the page, odd while a report of progress is written, and another one after each."""
 REPORT_AT, REPORT = 8 * (SEQUENCE + 1), Struct("<Qdd1000s")

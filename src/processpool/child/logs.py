@@ -27,7 +27,7 @@ class Forwarder:
 
     def __init__(self, journal: Journal, level: int, levels: dict[str, int]) -> None:
         """`level` is that of the root logger, `levels` those of named ones."""
-        journal.page[LEVEL] = level
+        journal.page[LEVEL] = max(level, 0)
         self._journal = journal
         self._levels = levels
         self._level = -1

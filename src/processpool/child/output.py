@@ -46,7 +46,11 @@ class Printed(io.FileIO):
         if not output.flags[0]:
             output.flags[0] = True
             output.own(output.page[STARTED])
-        written = io.FileIO.write(self, data)
+        try:
+            written = io.FileIO.write(self, data)
+        except OSError:  # an item has closed the descriptor
+            output.reopen(self._number)
+            written = io.FileIO.write(self, data)
         self._unchecked += written
         if self._unchecked > KEPT:
             self._unchecked = 0
@@ -57,7 +61,12 @@ class Printed(io.FileIO):
 
 
 class Text(io.TextIOWrapper):
-    """A `sys.stdout` or `sys.stderr` that keeps nothing back."""
+    """A `sys.stdout` or `sys.stderr` that keeps nothing back, and stays open for the next item."""
+
+    def close(self) -> None:
+        """Flush, and no more."""
+        if not self.closed:
+            self.flush()
 
     def reconfigure(self, **options: Any) -> None:
         """As of any, but what is written goes on being written at once."""
@@ -135,6 +144,10 @@ class Output:
             except OSError:
                 pass
         return True
+
+    def reopen(self, number: int) -> None:
+        """Let descriptor 1 or 2 lead to its file again."""
+        os.dup2(self._files[number], number)
 
     def close(self) -> None:
         """Let everything that is still printed go to the log."""

@@ -147,7 +147,7 @@ class Reader:
         values, plain = worker.decode(answers)
         failed = 0 if plain else sum(type(v) is Reply and v.error is not None for v in values)
         now = monotonic()
-        with engine.changed:
+        with engine.lock:
             slot = engine.scheduler.slots[worker.id]
             since = slot.since
             surplus = len(values) - slot.load
@@ -159,7 +159,7 @@ class Reader:
             if not slot.load:
                 engine.hands.unwatch(worker)
             engine.hands.enqueue(commands)
-            engine.changed.notify_all()
+            engine.lock.notify_all()
         origin = Origin(worker.id, worker.pid, since, now, worker.item_stderr(), plain)
         engine.hands.carry_out(commands)
         if failed:

@@ -1,21 +1,25 @@
-"""Callbacks of futures run on a thread of their own: one that waits must not stop the pool.
+"""The user's callbacks run on a thread of their own: one that waits must not stop the pool.
 
-The thread is started with the first callback, and ends with the engine.
+So do log handlers, for what the pool itself or a worker has to say. The thread is started with the
+first callback, and ends with the engine.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+from _thread import allocate_lock
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 log = logging.getLogger("processpool")
 
+PATIENCE = 0.02
+"""Seconds that the pool waits for a callback that mostly returns at once."""
 LAST_GRACE = 1.0
 """Seconds that closing waits for callbacks that are still running."""
 
@@ -26,6 +30,8 @@ class CallbackThread:
     def __init__(self) -> None:
         self._actions: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._slow: Any = None
+        """Held by an action that was waited for in vain, as long as it runs."""
 
     def run(self, action: Callable[[], object]) -> None:
         """Run this soon; to be called by the engine's thread only."""
@@ -35,6 +41,24 @@ class CallbackThread:
             _run_one(action)
         else:
             self._actions.put(action)
+
+    def tell(self, action: Callable[[], object]) -> None:
+        """Run this, and wait a moment for it: what returns at once is over before the pool goes on.
+
+        As long as one takes longer, it and those behind it are not waited for.
+        """
+        running = allocate_lock()
+        running.acquire()
+
+        def act() -> None:
+            try:
+                action()
+            finally:
+                running.release()
+
+        self.run(act)
+        if self._slow is None or self._slow.acquire(False):
+            self._slow = None if running.acquire(True, PATIENCE) else running
 
     def _start(self) -> None:
         thread = threading.Thread(
@@ -64,4 +88,4 @@ def _run_one(action: Callable[[], object]) -> None:
     try:
         action()
     except BaseException:  # it called sys.exit(), say: that must not end the others
-        log.exception("a future's callback raised")
+        log.exception("a callback raised")

@@ -11,8 +11,8 @@ from processpool.engine.hands import CLOSED_GRACE
 from processpool.engine.raised import in_words
 from processpool.engine.worker import SMALL_READ, UNUSUAL
 from processpool.events import ItemFailed, ItemsFinished
-from processpool.interrupts import SHIELD
 from processpool.jobs import Reply, attach
+from processpool.monitor import LONGEST
 from processpool.outcome import Outcome
 from processpool.scheduling.scheduler import DUMP_GRACE
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from processpool.engine.worker import Worker
     from processpool.forms import Request
     from processpool.functions import Task
+
+
+SENT = object()
 
 
 class NotBegun(Exception):
@@ -34,45 +37,49 @@ def exchange(engine: Engine, request: Request, timeout: float | None) -> Any:
         ProcessPoolError: the item has no value; the error says why, and carries the record.
         NotBegun: nothing has happened: no worker is idle, or it had ended.
     """
+    loan: list[Worker] = []
+    try:
+        return _exchange(engine, loan, request, timeout)
+    except BaseException:  # once more: a second interrupt may have come right behind the first
+        engine.lending.end(loan, "interrupted")
+        raise
+
+
+def _exchange(engine: Engine, loan: list[Worker], request: Request, timeout: float | None) -> Any:
     payload, task = request
     began = monotonic()
-    SHIELD.enter()
-    worker = None
     try:
-        try:
-            worker = engine.lending.borrow()
-            if worker is None:
-                raise NotBegun
-        finally:
-            SHIELD.leave()  # an interrupt that was held back is raised here, inside of the try
+        engine.lending.borrow(loan)
+        if not loan:
+            raise NotBegun
+        worker = loan[0]
         value = _ask(worker, payload, task, timeout)
+        if value is SENT:
+            value, began = UNUSUAL, monotonic()
         if value is UNUSUAL:
             value, *surplus = _ask_patiently(engine, worker, began, timeout)
             if surplus or not worker.is_clean:
-                _replace(engine, worker, surplus)
+                _report(engine, worker, surplus)
+                engine.lending.end(loan, "wrote unasked", handled=1)
                 return _unwrap(engine, worker, value, began)
+        worker.calls += 1
+        if type(value) is Reply and value.error is not None:
+            worker.failed_calls += 1
+        if engine.news.has_listeners:
+            _tell(engine, worker, began)
+        engine.lending.keep(loan)
     except BaseException:
-        if worker is not None:
-            engine.lending.discard(worker, "interrupted")
+        engine.lending.end(loan, "interrupted")
         raise
-    worker.calls += 1
-    if type(value) is Reply and value.error is not None:
-        worker.failed_calls += 1
-    if engine.news.has_listeners:
-        _tell(engine, worker, began)
-    engine.lending.warm.append(worker)
-    if engine.lending.wants_idle or worker.process.exitcode is not None:
-        engine.lending.reclaim()
     if type(value) is Reply:
         return _unwrap(engine, worker, value, began)
     return value
 
 
-def _replace(engine: Engine, worker: Worker, surplus: list[Any]) -> None:
-    """The worker has answered, and then wrote more: it gets no other request."""
+def _report(engine: Engine, worker: Worker, surplus: list[Any]) -> None:
+    """The worker has answered, and then wrote more."""
     stray = repr(surplus[0]).encode() if surplus else worker.unfinished().raw or b""
     engine.news.report_stray(worker, stray)
-    engine.lending.discard(worker, "wrote unasked", handled=1)
 
 
 def _tell(engine: Engine, worker: Worker, began: float) -> None:
@@ -86,12 +93,13 @@ def _ask(worker: Worker, payload: Any, task: Task | None, timeout: float | None)
     """Send a request and take its answer, as it goes nearly always: one write, one read.
 
     Returns:
-        the value or `Reply`; or `UNUSUAL`, if it was sent and there is more to it.
+        the value or `Reply`; or `UNUSUAL`, if it was sent and there is more to it; or `SENT`, if
+        that may have taken a while.
     """
     data = worker.small_request(payload, task)
     if data is None:
         worker.send(payload, task)
-        return UNUSUAL
+        return SENT
     try:
         written = write(worker.stdin, data)
     except OSError:
@@ -99,7 +107,7 @@ def _ask(worker: Worker, payload: Any, task: Task | None, timeout: float | None)
     if written != len(data):
         worker.not_written(data, written)
         return UNUSUAL
-    events = worker.poll(None if timeout is None else timeout * 1000)
+    events = worker.poll(None if timeout is None else min(timeout, LONGEST) * 1000)
     if events != worker.only_stdout or worker.lingers:
         return UNUSUAL
     return worker.only_answer(read(worker.stdout, SMALL_READ))

@@ -41,6 +41,7 @@ class Undertaker:
             engine.loop.forget(worker.process.pidfd)
             leased = engine.scheduler.slots[worker.id].state is WorkerState.LEASED
             in_use = leased or worker.borrowed
+            engine.lock.notify_all()
         if not in_use:  # otherwise the thread that has it will see, and discard it
             self.bury(worker)
 

@@ -64,9 +64,9 @@ def died(
     if cut_off is not None and exitcode >= 0:
         return type(cut_off)(f"{cut_off}; worker {worker.id} (pid {worker.pid}) {how}")
     stderr = stderr or worker.stderr.tail
-    limit = worker.process.limits.cause(exitcode) if fate is None else None
+    limit = worker.process.limit_reached if fate is None else None
     before = f": {limit}; it had not answered" if limit else " before it answered"
-    if fate is None and exitcode == -signal.SIGKILL:
+    if fate is None and limit is None and exitcode == -signal.SIGKILL:
         before += " (out of memory?)"
         kills = oom_kills()
         if kills is not None:
@@ -92,7 +92,9 @@ def start_failed(worker: Worker, fate: str | None, command: str, limit: float) -
     elif fate == "closed stdin":
         how = "closed its standard input before it had read a request"
     else:
-        how = f"{describe_exit(exitcode)} before it was ready"
+        limit_reached = worker.process.limit_reached
+        reason = f" ({limit_reached})" if limit_reached else ""
+        how = f"{describe_exit(exitcode)}{reason} before it was ready"
     return WorkerStartFailed(
         f"worker {worker.id} (pid {worker.pid}) {how}; its command: {command}"
         f"{quote_stderr(worker.stderr.tail, _START_LINES)}"

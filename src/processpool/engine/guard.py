@@ -4,28 +4,46 @@ Nothing that runs in a process can clean up after its own SIGKILL, and a worker 
 never notices that its parent is gone. So a shell of under 1 MB waits at the end of a pipe: it is
 told each worker's process group, and when the pipe ends it kills the groups that are left. After a
 normal close none is left, and it just exits.
+
+A worker may run already and its group not have been told. So the guard is told before a start by
+what it can know the process: a word that nobody else has, in its environment or its arguments.
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# A process that was forked and has not executed its program yet does not have the word yet, so that
+# it is looked for several times. Standard input hides the word from the search for it.
 _SCRIPT = """
 trap '' HUP INT TERM
-groups=' '
-while read -r what group; do
+groups=' ' mark=
+while read -r what word; do
   case $what in
-    +) groups="$groups$group " ;;
+    '?') mark=$word ;;
+    +) groups="$groups$word " mark= ;;
     -) case $groups in
-         *" $group "*) groups="${groups%% "$group" *} ${groups#* "$group" }" ;;
+         *" $word "*) groups="${groups%% "$word" *} ${groups#* "$word" }" ;;
        esac ;;
   esac
 done
 for group in $groups; do
   kill -s KILL -- "-$group"
-done 2>/dev/null
+done
+test "$mark" && cd /proc || exit
+for pause in 0 .1 .3 .6; do
+  sleep $pause
+  for file in $(echo "$mark" | grep -lsF -f - [0-9]*/environ [0-9]*/cmdline); do
+    kill -s KILL -- "-${file%%/*}"
+    kill -s KILL "${file%%/*}"
+  done
+done
 """
 
 
@@ -45,7 +63,7 @@ class Guard:
                 ["processpool-guard", "-c", _SCRIPT],
                 executable="/bin/sh",
                 cwd="/",
-                env={},
+                env={"PATH": os.defpath},
                 stdin=read,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -56,6 +74,21 @@ class Guard:
             raise
         finally:
             os.close(read)
+
+    @contextmanager
+    def starting(self) -> Iterator[str]:
+        """For the start of one worker: gives the word that its process is to be known by.
+
+        It is not needed any more when `add` tells the guard of that process, or when the start
+        has failed.
+        """
+        mark = os.urandom(8).hex()
+        self._tell(f"? {mark}\n")
+        try:
+            yield mark
+        except BaseException:
+            self._tell("?\n")
+            raise
 
     def add(self, group: int) -> None:
         """Kill this process group if the parent ends."""

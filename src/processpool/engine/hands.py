@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import select
 import signal
+from _thread import get_ident
 from contextlib import suppress
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from processpool.errors import PoolBroken
+from processpool.interrupts import SHIELD
+from processpool.monitor import must_not_wait
 from processpool.scheduling.commands import (
     Command,
     Drop,
@@ -34,6 +38,8 @@ if TYPE_CHECKING:
     from processpool.jobs import Batch, Job
 
 
+SLOW_PICKLING = 0.02
+"""Seconds from which on it does not count as an item's time that its arguments are pickled."""
 CLOSED_GRACE = 0.5
 """Seconds that a worker may live on after it has closed its stdin or stdout."""
 
@@ -49,7 +55,9 @@ class Hands:
         """Under the lock: put batches into outboxes in the order of the decisions."""
         self._engine.lending.wants_idle = self._engine.scheduler.wants_idle
         for command in commands:
-            if type(command) is Send:
+            if type(command) is Grant:
+                self._engine.workers[command.worker].leased = True
+            elif type(command) is Send:
                 worker = self._engine.workers[command.worker]
                 worker.outbox.append(command.batch)
                 if worker.keeps_answers and len(command.batch) > 1 and not worker.watched_over:
@@ -78,29 +86,52 @@ class Hands:
                 case TakeBack(number, read):
                     self.take_back(number, read=read)
                 case Grant():
-                    with self._engine.changed:
-                        self._engine.changed.notify_all()
+                    with self._engine.lock:
+                        self._engine.lock.notify_all()
         self._wake_if_needed()
 
     def _flush(self, worker: Worker | None) -> None:
         if worker is None:
             return
+        engine = self._engine
+        if worker.io._is_owned():  # an argument uses the pool while it is pickled
+            engine.loop.post(partial(self.write, worker))
+            return
+        began = monotonic()
         with worker.io:
             if worker.borrowed or worker.held:
                 return
+            first = worker.outbox[0] if worker.outbox else None
             stray = worker.stray_output() if worker.unasked else b""
             worker.unasked = False
-            if not stray and (worker.closed or worker.flush()):
+            done = not stray and (worker.closed or self._write(worker))
+            if done:
                 self._see_to_deaf(worker)
-                return
         if stray:
-            self._engine.news.report_stray(worker, stray)
-            self._engine.decide(lambda _: self._engine.scheduler.kill(worker.id, "wrote unasked"))
-            return
-        with self._engine.lock, suppress(OSError):
-            if not worker.closed:
-                handler = partial(self._on_writable, worker)
-                self._engine.loop.watch(worker.process.stdin, select.EPOLLOUT, handler)
+            engine.news.report_stray(worker, stray)
+            engine.decide(lambda _: engine.scheduler.kill(worker.id, "wrote unasked"))
+        elif not done:
+            with engine.lock, suppress(OSError):
+                if not worker.closed:
+                    handler = partial(self._on_writable, worker)
+                    engine.loop.watch(worker.process.stdin, select.EPOLLOUT, handler)
+        if first is not None and monotonic() - began > SLOW_PICKLING:
+            engine.decide(partial(engine.scheduler.sent, worker.id, first))
+
+    def _write(self, worker: Worker) -> bool:
+        """Write what is to be written, pickling it; False if the pipe is full."""
+        thread = get_ident()
+        others = thread in must_not_wait
+        must_not_wait.add(thread)
+        try:
+            return worker.flush()
+        except KeyboardInterrupt:  # while an argument was pickled: the engine's thread goes on
+            SHIELD.hold_back()
+            self._engine.loop.post(partial(self.write, worker))
+            return True
+        finally:
+            if not others:
+                must_not_wait.discard(thread)
 
     def _dump_stacks(self, worker: Worker | None) -> None:
         if worker is not None:
@@ -128,7 +159,7 @@ class Hands:
         if worker is None:
             return False
         with worker.io:
-            gone = worker.closed or worker.borrowed
+            gone = worker.closed or worker.borrowed or worker.leased
             batches = [] if gone else worker.take_back()
             worker.held += bool(batches)
             if read and not gone:

@@ -21,7 +21,8 @@ from processpool.child.arena import Arena
 from processpool.engine.command_worker import CommandWorker
 from processpool.engine.python_worker import PythonWorker, Shared
 from processpool.inheriting import Inherited
-from processpool.process import UNLIMITED, Command, Limits, Process
+from processpool.limits import UNLIMITED, Limits
+from processpool.process import Command, Process
 from processpool.sources import Sources
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 READY_VARIABLE = "PROCESSPOOL_READY_FD"
 """Tells a worker under `serve` where it can say that it is ready."""
+MARK_VARIABLE = "PROCESSPOOL_START"
+"""Has what the guard knows a command worker by while it starts."""
 
 _BOOT = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
@@ -49,8 +52,8 @@ class CommandLauncher:
     codec: Codec
     limits: Limits = UNLIMITED
 
-    def __call__(self, number: int) -> CommandWorker:
-        """Start one.
+    def __call__(self, number: int, mark: str) -> CommandWorker:
+        """Start one, which the guard can know by `mark`.
 
         Raises:
             WorkerStartFailed: the program or the working directory is not usable.
@@ -60,7 +63,8 @@ class CommandLauncher:
             ready, theirs = os.pipe()
             undo.callback(os.close, ready)
             try:
-                command = self.command.with_env({READY_VARIABLE: str(theirs)})
+                told = {READY_VARIABLE: str(theirs), MARK_VARIABLE: mark}
+                command = self.command.with_env(told)
                 process = Process(command, (theirs,), limits=self.limits)
             finally:
                 os.close(theirs)
@@ -80,16 +84,14 @@ class Orders:
 
     def pickled(self) -> bytes:
         """As the worker reads it, with what holds in this process now."""
-        here = os.getcwd()
-        path = [*self.path, *(entry or here for entry in sys.path)]
         orders = {
             "handler": self.handler,
             "setup": self.setup,
             "teardown": self.teardown,
-            "path": path,
+            "path": [*self.path, *_search_path()],
             "argv": sys.argv[:1] if hasattr(sys, "argv") else [""],
             "preload": self.preload,
-            "log_level": logging.root.level,
+            "log_level": min(max(logging.root.level, 0), layout.WORD),
             "log_levels": _log_levels(),
             "authkey": _authkey(),
         }
@@ -110,8 +112,8 @@ class PythonLauncher:
     def __str__(self) -> str:
         return f"{sys.executable} (a Python worker)"
 
-    def __call__(self, number: int) -> PythonWorker:
-        """Start one.
+    def __call__(self, number: int, mark: str) -> PythonWorker:
+        """Start one, which the guard can know by `mark`.
 
         Raises:
             WorkerStartFailed: the working directory is missing, or what it inherits was closed.
@@ -126,8 +128,8 @@ class PythonLauncher:
             inbox = Arena(shared.inbox, layout.ARENA_BASE)
             orders = self.orders.pickled()
             os.pwrite(shared.inbox, orders, layout.PAGE_SIZE)
-            numbers = (*shared, told, layout.PAGE_SIZE, len(orders))
-            command = self._command(numbers)
+            arguments = (*shared, told, layout.PAGE_SIZE, len(orders), mark)
+            command = self._command(arguments)
             passed = (*shared, told, *self.inherited.descriptors())
             process = Process(command, passed, packets=True, limits=self.limits)
             undo.callback(_discard, process)
@@ -140,9 +142,9 @@ class PythonLauncher:
         undo.callback(os.close, fd)
         return fd
 
-    def _command(self, numbers: tuple[Any, ...]) -> Command:
+    def _command(self, arguments: tuple[Any, ...]) -> Command:
         flags = _interpreter_flags()
-        argv = (sys.executable, *flags, "-c", _BOOT, _ROOT, *map(str, numbers))
+        argv = (sys.executable, *flags, "-c", _BOOT, _ROOT, *map(str, arguments))
         return Command(argv, self.cwd, self.env)
 
 
@@ -151,6 +153,15 @@ def _discard(process: Process) -> None:
     process.signal_group(signal.SIGKILL)
     process.reap()
     process.close()
+
+
+def _search_path() -> list[str]:
+    """Where this process looks for modules; '' is its current folder, if that is still there."""
+    try:
+        here = os.getcwd()
+    except OSError:
+        here = ""
+    return [place for entry in sys.path if (place := entry or here)]
 
 
 def _log_levels() -> dict[str, int]:

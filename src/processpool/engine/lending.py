@@ -1,8 +1,9 @@
 """Workers lent to threads: one for a call, or a lease of one's own.
 
 A call keeps its worker for the next one: it lies in `warm`, leased as far as the scheduler knows,
-until somebody else has need of it. Taking and putting one there is atomic, so that it needs neither
-lock nor decision.
+until somebody else has need of it. From there it goes to the call's `loan`, a list, and back, each
+in a single step: that needs neither lock nor decision, and wherever an interrupt is raised, the
+worker is in exactly one of the two.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -36,20 +38,32 @@ class Lending:
         """True if a call must not keep its worker for the next one."""
         self._engine = engine
         self._reclaim_planned = False
+        self._pop_warm = iter(self.warm.pop, None)
 
     # -- for a call ------------------------------------------------------------------------------
 
-    def borrow(self) -> Worker | None:
-        """An idle worker for one call, if there is one; it must be put back, or discarded."""
-        try:
-            worker = self.warm.pop()
-        except IndexError:
-            return self._borrow_from_scheduler()
-        if worker.is_quiet() or self._is_fit(worker):
-            return worker
-        return self.borrow()
+    def borrow(self, loan: list[Worker]) -> None:
+        """Put an idle worker into `loan`, if there is one; it must be kept, or ended."""
+        while True:
+            try:
+                loan.extend(islice(self._pop_warm, 1))
+            except IndexError:
+                self._borrow_from_scheduler(loan)
+                return
+            if loan[0].is_quiet() or self._is_still_fit(loan):
+                return
 
-    def _borrow_from_scheduler(self) -> Worker | None:
+    @uninterrupted
+    def _is_still_fit(self, loan: list[Worker]) -> bool:
+        """As `_is_fit`; a worker that is not is gone from the loan."""
+        worker = loan.pop()
+        fit = self._is_fit(worker)
+        if fit:
+            loan.append(worker)
+        return fit
+
+    @uninterrupted
+    def _borrow_from_scheduler(self, loan: list[Worker]) -> None:
         if not self._reclaim_planned:
             self._reclaim_planned = True
             self._engine.loop.post(partial(self._engine.loop.later, WARM, self._reclaim_in_turn))
@@ -57,11 +71,25 @@ class Lending:
             with self._engine.lock:
                 slot = self._engine.scheduler.take(monotonic())
                 if slot is None:
-                    return None
+                    return
                 worker = self._engine.workers[slot.id]
                 worker.borrowed = True
             if self._is_fit(worker):
-                return worker
+                loan.append(worker)
+                return
+
+    def keep(self, loan: list[Worker]) -> None:
+        """A call has done with its worker: the next one takes it, unless others have need of it."""
+        worker = loan[0]
+        self.warm.extend(islice(iter(loan.pop, None), 1))
+        if self.wants_idle or worker.process.exitcode is not None:
+            self.reclaim()
+
+    @uninterrupted
+    def end(self, loan: list[Worker], fate: str, handled: int = 0) -> None:
+        """A call's worker cannot be used again, if it has one."""
+        if loan:
+            self.discard(loan.pop(), fate, handled)
 
     @uninterrupted
     def reclaim(self) -> None:
@@ -77,6 +105,7 @@ class Lending:
 
     # -- for a lease -----------------------------------------------------------------------------
 
+    @uninterrupted
     def lease(self, timeout: float | None) -> Worker | None:
         """A worker for the calling thread, waiting up to `timeout` seconds for one; None if none.
 
@@ -93,14 +122,11 @@ class Lending:
         waiter = LeaseWaiter()
         try:
             can_grow = self._line_up(waiter)
-            if timeout is not None and timeout <= 0 and can_grow:
-                timeout = (
-                    self._engine.scheduler.policy.start
-                )  # one may be started: that is no waiting
-            with self._engine.changed:
-                self._engine.changed.wait_for(
-                    lambda: waiter.granted is not None or waiter.pool_state is not None, timeout
-                )
+            if timeout is not None and timeout <= 0 and can_grow:  # to start one is no waiting
+                timeout = self._engine.scheduler.policy.start
+            self._engine.lock.wait_for(
+                lambda: waiter.granted is not None or waiter.pool_state is not None, timeout
+            )
         except BaseException:
             if self._give_up(waiter) and waiter.granted is not None:
                 self.discard(self._engine.workers[waiter.granted], "lease interrupted")
@@ -112,7 +138,6 @@ class Lending:
         assert waiter.granted is not None
         return self._engine.workers[waiter.granted]
 
-    @uninterrupted
     def _line_up(self, waiter: LeaseWaiter) -> bool:
         """Join the line for a worker; True if the pool may start another one."""
         with self._engine.lock:
@@ -137,7 +162,7 @@ class Lending:
     def give_back(self, worker: Worker, handled: int = 0) -> None:
         """A borrowed or leased worker is free again."""
         with self._engine.lock:
-            worker.borrowed = False
+            worker.borrowed = worker.leased = False
             handled, failed = handled + worker.calls, worker.failed_calls
             worker.calls = worker.failed_calls = 0
             commands = self._engine.scheduler.release(worker.id, handled, monotonic(), failed)
@@ -157,7 +182,7 @@ class Lending:
     def discard(self, worker: Worker, fate: str, handled: int = 0) -> None:
         """A borrowed or leased worker cannot be used again: it is replaced."""
         with self._engine.lock:
-            worker.borrowed = False
+            worker.borrowed = worker.leased = False
             handled, failed = handled + worker.calls, worker.failed_calls
             worker.calls = worker.failed_calls = 0
             commands = self._engine.scheduler.kill(worker.id, fate, handled, failed)

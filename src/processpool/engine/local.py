@@ -27,16 +27,17 @@ from typing import TYPE_CHECKING
 from processpool import events
 from processpool.engine.answers import Reader
 from processpool.engine.callbacks import CallbackThread
-from processpool.engine.changed import Changed
 from processpool.engine.ending import Undertaker
 from processpool.engine.guard import Guard
 from processpool.engine.hands import Hands
 from processpool.engine.lending import Lending
+from processpool.engine.lock import EngineLock
 from processpool.engine.loop import Loop
 from processpool.engine.news import News
 from processpool.engine.starting import Starter
 from processpool.errors import PoolBroken, PoolClosed, QueueFull
 from processpool.interrupts import uninterrupted
+from processpool.monitor import must_not_wait
 from processpool.scheduling.commands import (
     Command,
     Drop,
@@ -57,6 +58,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("processpool")
 
+LENT_GRACE = 0.2
+"""Seconds for threads to see that the worker that they have for a call is gone."""
+
 _live: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
@@ -66,29 +70,31 @@ class Engine:
     def __init__(
         self,
         policy: Policy,
-        launch: Callable[[int], Worker],
+        launch: Callable[[int, str], Worker],
         command: str,
         max_pending: int,
         name: str,
     ) -> None:
-        """`launch(number)` starts a worker process; `command` and `name` are for errors."""
-        self.lock = threading.Lock()
-        self.scheduler = Scheduler(policy)
-        self.workers: dict[int, Worker] = {}
-        self.changed = Changed(self.lock, self._room)
+        """`launch(number, mark)` starts a worker process; `command` and `name` are for errors."""
+        self.lock = EngineLock(self._room)
         """Notified when room, a worker, or an end has come."""
+        self.scheduler = Scheduler(policy, self._is_unsent)
+        self.workers: dict[int, Worker] = {}
         self.start_error: WorkerStartFailed | OSError | None = None
+        self.forgiven = 0.0
+        """When the failed starts up to then were forgiven."""
         self.opened = False
         self.announces_failures = False
         """False while whoever opens the pool is told of a failed start by an exception."""
-        self.closed = threading.Event()
+        self.closed = False
+        """True once nothing of it is left."""
         self.max_pending = max_pending
         self.maps: dict[int, MapRun] = {}
         """The maps in progress."""
         self.command = command
         self.name = name
-        self.news = News()
         self.callbacks = CallbackThread()
+        self.news = News(self.callbacks)
         self.hands = Hands(self)
         self.lending = Lending(self)
         self.starter = Starter(self, launch)
@@ -98,6 +104,7 @@ class Engine:
 
     # -- opening and closing ---------------------------------------------------------------------
 
+    @uninterrupted
     def open(self) -> None:
         """Start the thread and the first workers.
 
@@ -107,7 +114,7 @@ class Engine:
         with ExitStack() as undo:
             self.loop = Loop()
             undo.callback(self.loop.close)
-            self._guard = Guard()
+            self._guard = self.starter.guard = Guard()
             undo.callback(self._guard.close)
             self._thread = threading.Thread(
                 target=self._run, name="processpool-engine", daemon=True
@@ -130,31 +137,45 @@ class Engine:
         """
 
         def settled() -> bool:
-            counts = self.scheduler.counts
-            starting = counts[WorkerState.STARTING]
+            starting = self.scheduler.counts[WorkerState.STARTING]
             ready = self.scheduler.alive - starting
-            broken = self.start_error is not None and not ready and not starting
-            return ready >= wanted or broken or self.state_error() is not None
+            if ready >= wanted:
+                return True
+            error = self.state_error()
+            if error is None and not ready and not starting:
+                error = self.start_error
+            if error is not None:
+                raise self.start_error or error
+            return False
 
-        with self.changed:
-            done = self.changed.wait_for(settled, timeout)
-            ready = self.scheduler.alive - self.scheduler.counts[WorkerState.STARTING]
-            if done and ready < wanted:
-                raise self.start_error or self.state_error() or PoolClosed("the pool was closed")
-        return done
+        return self.lock.wait_for(settled, timeout)
 
+    @uninterrupted
     def close(self, grace: float | None) -> None:
         """Finish what there is within `grace` seconds, end every worker, and wait for it."""
         if self.begin_close(grace) and not self.is_current:
             try:
-                self.closed.wait()
+                self.lock.wait_for(lambda: self.closed or self._only_lent_are_left)
             except BaseException:  # interrupted: no more patience
                 self._kill_all()
-                self.closed.wait(TERM_GRACE)
+                self.lock.wait_for(lambda: self.closed, TERM_GRACE)
                 raise
-            self._thread.join()
-            self.callbacks.join()
+            if self.lock.wait_for(lambda: self.closed, LENT_GRACE):
+                self._thread.join()
+                self.callbacks.join()
 
+    @property
+    def _only_lent_are_left(self) -> bool:
+        """True if no process is left, but threads that had one for a call have not seen it yet.
+
+        One of them may be this thread, in a signal's handler: it is not to wait for itself.
+        """
+        scheduler = self.scheduler
+        lent = {n for n, w in self.workers.items() if w.borrowed and w.process.exitcode is not None}
+        ending = scheduler.state is PoolState.CLOSING and not scheduler.has_work
+        return ending and bool(lent) and lent >= scheduler.slots.keys()
+
+    @uninterrupted
     def kill(self) -> None:
         """End everything at once, and wait for it."""
         if not self.opened or self._forked:
@@ -162,7 +183,6 @@ class Engine:
         self._kill_all()
         self.close(0)
 
-    @uninterrupted
     def _kill_all(self) -> None:
         with self.lock:
             commands = self.scheduler.kill_all()
@@ -226,8 +246,7 @@ class Engine:
                     f"and queue.max_pending is {self.max_pending}; collect answers first, or let "
                     "it wait with queue.when_full: wait"
                 )
-            with self.changed:
-                self.changed.wait_for(lambda: self._has_room or self.state_error() is not None)
+            self.lock.wait_for(lambda: self._has_room or self.state_error() is not None)
 
     @property
     def _has_room(self) -> bool:
@@ -258,49 +277,54 @@ class Engine:
     @uninterrupted
     def cancel(self, job: Job, *, kill: bool) -> None:
         """Nothing more of the job starts; with `kill`, the workers that run it are replaced."""
-        with self.changed:
+        with self.lock:
             commands = self.scheduler.cancel(job, kill=kill)
-            self.changed.notify_all()
+            self.lock.notify_all()
         self.hands.carry_out(commands)
 
+    @uninterrupted
     def recall(self, job: Job) -> bool:
-        """Take the one item of a job back from the worker that was given it.
+        """Take the one item of a job out of the queue, or back from the worker that was given it.
 
         Returns:
             False if the worker has begun it, or cannot give it back; True if it will never start.
         """
-        with self.changed:
-            queued = job.queued > 0
-            number = None if queued else self.scheduler.holder(job)
-            if queued:
+        with self.lock:
+            if self.scheduler.keeps(job):
                 job.recalled = True
-                self.scheduler.cancel(job, kill=False)
-        return queued or (number is not None and self.hands.take_back(number, job))
+                commands = self.scheduler.cancel(job, kill=False)
+                number = None
+            else:
+                commands = []
+                number = self.scheduler.holder(job)
+        self.hands.carry_out(commands)
+        return job.recalled or (number is not None and self.hands.take_back(number, job))
 
     @uninterrupted
     def decide(self, decision: Callable[[float], list[Command]]) -> None:
         """Let the scheduler decide something, and carry it out."""
-        with self.changed:
+        with self.lock:
             commands = decision(monotonic())
             self.hands.enqueue(commands)
-            self.changed.notify_all()
+            self.lock.notify_all()
         self.hands.carry_out(commands)
 
     def drain(self, timeout: float | None) -> bool:
         """Wait until nothing waits or runs; False if that did not happen in time."""
-        with self.changed:
-            return self.changed.wait_for(
-                lambda: self._forked or not self.scheduler.has_work, timeout
-            )
+        return self.lock.wait_for(
+            lambda: self._forked or self.closed or not self.scheduler.has_work, timeout
+        )
 
     # -- steering --------------------------------------------------------------------------------
 
-    @uninterrupted
     def pause(self) -> None:
         """Hand out nothing until `resume`."""
-        with self.lock:
+
+        def pause(_: float) -> list[Command]:
             self.scheduler.pause()
-            self.hands.enqueue([])
+            return []
+
+        self.decide(pause)
         self.lending.reclaim()
         self.news.emit(events.PoolPaused(monotonic()))
 
@@ -312,6 +336,7 @@ class Engine:
     def reset(self) -> None:
         """Try again to start workers."""
         self.start_error = None
+        self.forgiven = monotonic()
         self.decide(self.scheduler.reset)
 
     def resize(self, least: int | None, most: int | None, spare: int | None) -> None:
@@ -364,6 +389,7 @@ class Engine:
         process, loop = worker.process, self.loop
         with self.lock:
             self.workers[worker.id] = worker
+            worker.run_user_code = self.news.run
             exit_handler = partial(self.undertaker.on_exit, worker)
             loop.watch(process.pidfd, select.EPOLLIN | select.EPOLLONESHOT, exit_handler)
             stderr_handler = partial(self.reader.on_stderr, worker)
@@ -376,7 +402,7 @@ class Engine:
         self, worker: Worker, *, failed_start: bool, killed: bool, begun: bool
     ) -> list[Lost | Retry]:
         """The worker is gone: let others have its place and what it had not begun."""
-        with self.changed:
+        with self.lock:
             commands = self.scheduler.exited(
                 worker.id,
                 monotonic(),
@@ -387,14 +413,18 @@ class Engine:
             )
             del self.workers[worker.id]
             self.hands.enqueue(commands)
-            self.changed.notify_all()
+            self.lock.notify_all()
         self._guard.remove(worker.pid)
         self.hands.carry_out(commands)
         return [command for command in commands if isinstance(command, Lost | Retry)]
 
+    def _is_unsent(self, number: int, batch: Batch) -> bool:
+        return any(waiting is batch for waiting in self.workers[number].outbox)
+
     # -- the engine thread -----------------------------------------------------------------------
 
     def _run(self) -> None:
+        must_not_wait.add(threading.get_ident())
         try:
             while not self._is_finished():
                 if self._plan():
@@ -407,6 +437,7 @@ class Engine:
             raise
         finally:
             self._finish()
+            must_not_wait.discard(threading.get_ident())
 
     def _plan(self) -> bool:
         """Plan how long to sleep; True if something is due already."""
@@ -452,10 +483,10 @@ class Engine:
         """Leave nothing behind: no process, no descriptor, no waiting thread."""
         for worker in list(self.workers.values()):
             worker.process.signal_group(signal.SIGKILL)
-        with self.changed:
+        with self.lock:
             commands = self.scheduler.kill_all()
             self.scheduler.state = PoolState.CLOSED
-            self.changed.notify_all()
+            self.lock.notify_all()
         for command in commands:
             if type(command) is Drop:
                 self.hands.drop(command.batch, PoolState.CLOSED)
@@ -465,17 +496,18 @@ class Engine:
         self._guard.close()
         self.loop.close()
         _live.discard(self)
-        self.callbacks.finish()
         self.news.emit(events.PoolClosedDown(monotonic()))
-        self.closed.set()
+        self.callbacks.finish()
+        with self.lock:
+            self.closed = True
+            self.lock.notify_all()
 
     def disown(self) -> None:
         """In a forked child: the pool is the parent's. Close this process's copies, quietly."""
         self._forked = True
         self.scheduler.state = PoolState.CLOSED
         self.lending.warm.clear()
-        self.lock = threading.Lock()
-        self.changed = Changed(self.lock, self._room)
+        self.lock = EngineLock(self._room)
         self.news.forget()
         self._guard.disown()
         self.loop.close()

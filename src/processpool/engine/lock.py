@@ -1,21 +1,25 @@
-"""The condition on which threads wait for news of an engine; event loops are told by a call."""
+"""The lock of an engine: threads wait under it for news, and event loops are told by a call."""
 
 from __future__ import annotations
 
-from threading import Condition
 from typing import TYPE_CHECKING
+
+from processpool.monitor import Monitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from threading import Lock
+    from typing import Self
 
 
-class Changed(Condition):
-    """A condition that also calls those who wait for room, as many as there is room for."""
+class EngineLock(Monitor):  # type: ignore[misc]
+    """A monitor that also calls those who wait for room, as many as there is room for."""
 
-    def __init__(self, lock: Lock, room: Callable[[], int]) -> None:
+    def __new__(cls, room: Callable[[], int]) -> Self:  # noqa: D102 - RLock takes no arguments
+        return super().__new__(cls)
+
+    def __init__(self, room: Callable[[], int]) -> None:
         """`room`, called under the lock, says for how many there is room."""
-        super().__init__(lock)
+        super().__init__()
         self._room = room
         self._callbacks: dict[Callable[[], None], None] = {}
 

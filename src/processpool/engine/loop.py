@@ -15,6 +15,8 @@ from itertools import count
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from processpool.monitor import LONGEST
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -108,7 +110,7 @@ class Loop:
             return 0
         if self._sleeps_until is None:
             return None
-        return max(self._sleeps_until - monotonic(), 0)
+        return min(max(self._sleeps_until - monotonic(), 0), LONGEST)
 
     def _clear_waker(self) -> None:
         with suppress(BlockingIOError):

@@ -1,36 +1,68 @@
-"""What an engine tells: events to whoever listens, and the last failure to the displays."""
+"""What an engine tells: events to whoever listens, and the last failure to the displays.
+
+Listeners and log handlers are the user's code. On the engine's own thread they are not run: a
+thread of their own does it, and is waited for a moment. So what happens to an item is told before
+its caller has its answer, and yet nobody who waits there stops the pool.
+"""
 
 from __future__ import annotations
 
 import logging
+from _thread import get_ident
+from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from processpool import events
 from processpool.engine.raised import ends_the_program, in_words
+from processpool.monitor import must_not_wait
 from processpool.snapshot import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from processpool.engine.callbacks import CallbackThread
     from processpool.engine.worker import Worker
 
 log = logging.getLogger("processpool")
 
 
+@dataclass(eq=False, slots=True)
+class _Listener:
+    callback: Callable[[events.Event], None]
+    quick: bool
+
+    def hear(self, event: events.Event) -> None:
+        """Tell it; what it raises harms nobody."""
+        try:
+            self.callback(event)
+        except BaseException as error:
+            if ends_the_program(error):
+                raise
+            log.exception("an event callback raised")
+
+
 class News:
     """The listeners of one pool."""
 
-    def __init__(self) -> None:
+    def __init__(self, callbacks: CallbackThread) -> None:
         self.last_failure: Failure | None = None
-        self._listeners: tuple[Callable[[events.Event], None], ...] = ()
+        self._listeners: tuple[_Listener, ...] = ()
+        self._callbacks = callbacks
 
-    def listen(self, callback: Callable[[events.Event], None]) -> Callable[[], None]:
-        """Call `callback` with every event from now on; the result ends that."""
-        self._listeners = (*self._listeners, callback)
+    def listen(
+        self, callback: Callable[[events.Event], None], *, quick: bool = False
+    ) -> Callable[[], None]:
+        """Call `callback` with every event from now on; the result ends that.
+
+        A `quick` one may run on the engine's thread: it must not wait, nor use the pool.
+        """
+        listener = _Listener(callback, quick)
+        self._listeners = (*self._listeners, listener)
 
         def unsubscribe() -> None:
-            self._listeners = tuple(known for known in self._listeners if known is not callback)
+            self._listeners = tuple(known for known in self._listeners if known is not listener)
 
         return unsubscribe
 
@@ -51,17 +83,26 @@ class News:
 
     def emit(self, event: events.Event) -> None:
         """Tell the listeners; a listener that raises harms nobody."""
-        for callback in self._listeners:
-            try:
-                callback(event)
-            except BaseException as error:
-                if ends_the_program(error):
-                    raise
-                log.exception("an event callback raised")
+        for listener in self._listeners:
+            if listener.quick:
+                listener.hear(event)
+            else:
+                self.run(partial(listener.hear, event))
+
+    def run(self, action: Callable[[], object]) -> None:
+        """Run code of the user's: here, unless this is the engine's thread."""
+        if get_ident() in must_not_wait:
+            self._callbacks.tell(action)
+        else:
+            action()
+
+    def warn(self, text: str, *args: object) -> None:
+        """Log a warning."""
+        self.run(partial(log.warning, text, *args))
 
     def report_stray(self, worker: Worker, output: bytes) -> None:
         """A worker wrote to its stdout though it had no request: tell whoever wants to know."""
-        log.warning(
+        self.warn(
             "worker %d (pid %d) wrote %r to its standard output without a request, and is "
             "replaced; standard output is for answers: write everything else to standard error",
             worker.id, worker.pid, output[:64],

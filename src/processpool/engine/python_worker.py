@@ -12,6 +12,7 @@ import os
 import sys
 from collections import deque
 from contextlib import suppress
+from functools import partial
 from math import isnan
 from pickle import loads
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,6 +25,7 @@ from processpool.engine.raised import add_note, ends_the_program, rebuild
 from processpool.engine.worker import Returned, Worker
 from processpool.errors import ProtocolError
 from processpool.functions import HANDLER
+from processpool.interrupts import INTERRUPTIBLE, is_interrupt
 from processpool.jobs import Reply
 from processpool.printable import printable
 
@@ -126,9 +128,10 @@ class PythonWorker(Worker):
     # -- writing ---------------------------------------------------------------------------------
 
     def _stage_batch(self, batch: Batch) -> None:
-        self._last_batch += 1
-        self._batches.append((self._last_batch, batch))
-        self._stage_items(list(batch.payloads), batch.job.task, self._last_batch & 0xFFFFFFFF)
+        number = self._last_batch + 1
+        self._stage_items(list(batch.payloads), batch.job.task, number & 0xFFFFFFFF)
+        self._batches.append((number, batch))
+        self._last_batch = number
 
     def _stage_freed(self) -> None:
         """Functions may refer to what was freed, so all are sent anew when they are needed."""
@@ -164,12 +167,15 @@ class PythonWorker(Worker):
             self._remember(function)
             self._stage(layout.DEFINE, 0, function.number, 0, 1, function.parts)
         style = task.style
-        self._page[layout.LEVEL] = logging.root.level
-        try:
-            parts = pack(items)
-        except BaseException:  # the code of an item runs here, and may raise anything
-            style |= layout.CHECKED
-            parts = self._pack_checked(items)
+        self._page[layout.LEVEL] = min(max(logging.root.level, 0), layout.WORD)
+        with INTERRUPTIBLE:
+            try:
+                parts = pack(items)
+            except BaseException as error:  # the code of an item runs here, and may raise anything
+                if is_interrupt(error):
+                    raise
+                style |= layout.CHECKED
+                parts = self._pack_checked(items)
         self._stage(layout.ITEMS, style, function.number, batch, len(items), parts)
 
     def _stage_path(self) -> None:
@@ -201,6 +207,8 @@ class PythonWorker(Worker):
         try:
             return pack(checked)
         except BaseException as error:  # it could be pickled just now
+            if is_interrupt(error):
+                raise
             return pack([(False, self._refuse(error)) for _ in items])
 
     def _checked(self, item: Any) -> tuple[bool, Any]:
@@ -208,6 +216,8 @@ class PythonWorker(Worker):
         try:
             pack([item])
         except BaseException as error:
+            if is_interrupt(error):
+                raise
             return False, self._refuse(error)
         return True, item
 
@@ -384,15 +394,15 @@ class PythonWorker(Worker):
             for at in range(0, len(body), PLACE.size):
                 self._inbox.free(*PLACE.unpack_from(body, at))
         elif kind == layout.LOG:
-            self._log(body, item)
+            index, _ = self._locate(item)
+            self.run_user_code(partial(self._log, body, index))
         elif kind == layout.ECHO:
             _, batch = self._locate(item)
             if batch is not None:
                 batch.job.echo(int(body[:1]), body[1:])
 
-    def _log(self, body: bytes, item: int) -> None:
+    def _log(self, body: bytes, index: int | None) -> None:
         """Let the loggers of this process handle a record of the worker's, made harmless."""
-        index, _ = self._locate(item)
         try:
             fields = {
                 name: printable(value) if type(value) is str else value

@@ -5,7 +5,6 @@ Runs on the engine thread only.
 
 from __future__ import annotations
 
-import logging
 import os
 import select
 from functools import partial
@@ -19,10 +18,9 @@ from processpool.errors import WorkerStartFailed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from processpool.engine.guard import Guard
     from processpool.engine.local import Engine
     from processpool.engine.worker import Worker
-
-log = logging.getLogger("processpool")
 
 READY_MESSAGE = 64 * 1024
 """Bytes read at a time of what a worker says when it is ready."""
@@ -33,7 +31,10 @@ STARTS_A_TURN = 4
 class Starter:
     """Starts the workers of an engine, and finds out when they are ready."""
 
-    def __init__(self, engine: Engine, launch: Callable[[int], Worker]) -> None:
+    guard: Guard
+    """Knows of a process before it runs; there once the engine is open."""
+
+    def __init__(self, engine: Engine, launch: Callable[[int, str], Worker]) -> None:
         self._engine = engine
         self._launch = launch
 
@@ -49,7 +50,8 @@ class Starter:
     def _start(self, number: int) -> None:
         engine = self._engine
         try:
-            worker = self._launch(number)
+            with self.guard.starting() as mark:
+                worker = self._launch(number, mark)
         except (OSError, WorkerStartFailed) as error:
             self.note_failure(number, error)
             engine.decide(lambda now: engine.scheduler.exited(number, now, failed_start=True))
@@ -64,10 +66,12 @@ class Starter:
 
     def note_failure(self, number: int, error: WorkerStartFailed | OSError) -> None:
         """A worker is of no use: remember why, and tell."""
-        self._engine.start_error = error
+        slot = self._engine.scheduler.slots.get(number)
+        if slot is None or slot.started_at >= self._engine.forgiven:
+            self._engine.start_error = error
         self._engine.news.remember(error, number, self._engine.workers.get(number))
         if self._engine.announces_failures:
-            log.warning("worker %d did not start: %s", number, error)
+            self._engine.news.warn("worker %d did not start: %s", number, error)
         self._engine.news.emit(events.WorkerFailedToStart(monotonic(), number, str(error)))
 
     def _on_told(self, worker: Worker) -> None:
@@ -113,6 +117,6 @@ class Starter:
             return
         with engine.lock:
             started_at = engine.scheduler.slots[worker.id].started_at
-        engine.decide(lambda now: engine.scheduler.ready(worker.id, now))
         now = monotonic()
         engine.news.emit(events.WorkerBecameReady(now, worker.id, worker.pid, now - started_at))
+        engine.decide(lambda now: engine.scheduler.ready(worker.id, now))

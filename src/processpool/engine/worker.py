@@ -11,17 +11,21 @@ from __future__ import annotations
 import fcntl
 import os
 import select
+from _thread import RLock
 from abc import ABC, abstractmethod
 from collections import deque
 from contextlib import suppress
-from threading import Lock
 from time import sleep
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from processpool.engine.stderr import StderrLog
+from processpool.interrupts import INTERRUPTIBLE
 from processpool.jobs import Reply
+from processpool.monitor import LONGEST
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from processpool.errors import ProtocolError
     from processpool.functions import Task
     from processpool.jobs import Batch
@@ -56,7 +60,7 @@ class Worker(ABC):
         self.ready_fd = ready
         """Where a worker that knows of it says that it is ready; -1 once it has."""
         self.stderr = StderrLog(process.stderr)
-        self.io = Lock()
+        self.io: Any = RLock()
         self.outbox: deque[Batch] = deque()
         self.freed_shares: deque[str] = deque()
         """Names of shared objects that it does not know to be freed yet."""
@@ -78,6 +82,8 @@ class Worker(ABC):
         """True if it wrote to stderr while it was leased, and nobody may have read all of it."""
         self.borrowed = False
         """True while it is there for calls: whoever has it closes nothing, but gives it back."""
+        self.leased = False
+        """True while it is somebody's own: what it has not read yet is theirs."""
         self.watched_over = False
         """True while somebody looks now and then for answers that it has not sent."""
         self.weighed_at = 0.0
@@ -85,6 +91,8 @@ class Worker(ABC):
         self.held = 0
         """Positive while items are taken back from it: what comes behind them is not written yet,
         or its answers would be taken for theirs."""
+        self.run_user_code: Callable[[Callable[[], object]], None] = _run
+        """Where code of the user's is to run, such as log handlers."""
         self._unsent: deque[memoryview | bytes] = deque()
         self.nobody_reads = False
         """True once it was seen to have closed its stdin, or to have ended."""
@@ -240,7 +248,8 @@ class Worker(ABC):
         if self.freed_shares:
             self._stage_freed()
         while self.outbox:
-            self._stage_batch(self.outbox.popleft())
+            self._stage_batch(self.outbox[0])
+            self.outbox.popleft()
         return self._write()
 
     def send(self, payload: Any, task: Task | None = None) -> bool:
@@ -357,8 +366,10 @@ class Worker(ABC):
         writing = bool(self._unsent) and not self.nobody_reads
         if writing:
             self._poller.register(process.stdin, select.POLLOUT)
+        wait = None if timeout is None else min(max(timeout, 0), LONGEST) * 1000
         try:
-            events = self._poller.poll(None if timeout is None else max(timeout, 0) * 1000)
+            with INTERRUPTIBLE:
+                events = self._poller.poll(wait)
         finally:
             if writing:
                 self._poller.unregister(process.stdin)
@@ -405,3 +416,7 @@ class Worker(ABC):
             os.close(self.ready_fd)
             self.ready_fd = -1
         self.process.close()
+
+
+def _run(action: Callable[[], object]) -> None:
+    action()

@@ -21,6 +21,7 @@ from processpool.executors.mapping import ExecutorMap
 from processpool.executors.work import ExecutorFuture, Work, translated
 from processpool.forms import CallForm
 from processpool.functions import Task
+from processpool.interrupts import uninterrupted
 from processpool.jobs import Batch
 from processpool.states import PoolState
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
     from types import TracebackType
 
+    from processpool.forms import Request
     from processpool.pool import ProcessPool
 
 NEVER = 7 * 86400.0
@@ -74,16 +76,25 @@ class PoolExecutor(Executor):
             BrokenProcessPool: no worker can be started, or the initializer fails.
         """
         pool = self._open_pool()
-        engine = pool._engine
-        future = ExecutorFuture(engine, pool.config.timeouts.request, self._work)
-        self._work.admit(future)
         try:
-            payload, future._job.task = pool._form.single("submit", (_callable(fn), *args), kwargs)
+            request = pool._form.single("submit", (_callable(fn), *args), kwargs)
         except Exception as error:  # it cannot be pickled, or is no function
-            future.refuse(error)
-            return future
+            return self._admit().refuse(error)
+        return self._submit(request)
+
+    def _admit(self) -> ExecutorFuture:
+        """The future of something new."""
+        pool = self._pool
+        future = ExecutorFuture(pool._engine, pool.config.timeouts.request, self._work)
+        self._work.admit(future)
+        return future
+
+    @uninterrupted
+    def _submit(self, request: Request) -> ExecutorFuture:
+        future = self._admit()
+        payload, future._job.task = request
         try:
-            engine.submit(Batch(future._job, 0, [payload], monotonic()), limit=False)
+            self._pool._engine.submit(Batch(future._job, 0, [payload], monotonic()), limit=False)
         except Exception as error:
             self._work.done(future)
             raise translated(error)  # noqa: B904 - it has a cause of its own

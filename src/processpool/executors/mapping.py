@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from concurrent.futures import CancelledError
 from itertools import islice
-from threading import Condition
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool.executors.work import echo, translated
+from processpool.interrupts import uninterrupted
 from processpool.jobs import Batch, Job, Origin, Reply
+from processpool.monitor import Monitor
 from processpool.pace import Pace
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class ExecutorMap(Job):
         self._items = items
         self._pace = Pace()
         self.window = self._pace.window
-        self._changed = Condition()
+        self._changed = Monitor()
         self._arrived: dict[int, _Arrived] = {}
         self._submitted = 0
         self._open = 0
@@ -65,6 +66,7 @@ class ExecutorMap(Job):
                 return
             most = None if most is None else most - size
 
+    @uninterrupted
     def _submit(self, items: list[Any]) -> None:
         with self._changed:
             self._work.admit(self)
@@ -141,13 +143,12 @@ class ExecutorMap(Job):
             raise
 
     def _take(self, deadline: float | None) -> _Arrived:
-        with self._changed:
-            timeout = None if deadline is None else deadline - monotonic()
-            if not self._changed.wait_for(lambda: self._next in self._arrived, timeout):
-                raise TimeoutError
-            arrived = self._arrived.pop(self._next)
-            self._next += len(arrived.answers)
-            return arrived
+        timeout = None if deadline is None else deadline - monotonic()
+        if not self._changed.wait_for(lambda: self._next in self._arrived, timeout):
+            raise TimeoutError
+        arrived = self._arrived.pop(self._next)
+        self._next += len(arrived.answers)
+        return arrived
 
 
 class _Arrived:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from threading import Condition
 from typing import TYPE_CHECKING, Any, Protocol
 
 from processpool.engine import at_exit
 from processpool.errors import PoolBroken, PoolClosed
 from processpool.futures import PoolFuture, SingleJob
 from processpool.jobs import Reply
+from processpool.monitor import Monitor
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from processpool.engine.local import Engine
     from processpool.jobs import Batch, Origin
 
@@ -44,7 +46,7 @@ class Work:
     def __init__(self, *, echo: bool = False) -> None:
         """With `echo`, what items print is printed here, as each item ends."""
         self.echo = echo
-        self._changed = Condition()
+        self._changed = Monitor()
         self._pending: dict[object, Pending] = {}
         self._closed = False
         at_exit.wait_for(self)
@@ -82,8 +84,7 @@ class Work:
 
     def wait(self) -> None:
         """Wait until everything has ended."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._pending)
+        self._changed.wait_for(lambda: not self._pending)
 
     def cancel(self, starting: int = 0) -> None:
         """Cancel what has not started; futures that a starting worker is about to take have."""
@@ -111,9 +112,10 @@ class ExecutorFuture(PoolFuture):
         self._job = _ExecutorJob(self, timeout, work)
         self.add_done_callback(work.done)
 
-    def refuse(self, error: BaseException) -> None:
+    def refuse(self, error: BaseException) -> Self:
         """It cannot even be sent."""
         self._job.refuse(error)
+        return self
 
 
 class _ExecutorJob(SingleJob):

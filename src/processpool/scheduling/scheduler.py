@@ -36,6 +36,8 @@ from processpool.scheduling.work_queue import WorkQueue
 from processpool.states import PoolState, WorkerEvent, WorkerState, after
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from processpool.jobs import Batch, Job
     from processpool.scheduling.policy import Policy
 
@@ -53,8 +55,12 @@ would come to the same end, and a third."""
 class Scheduler:
     """The decisions of one pool. Every method takes the time; most return commands."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(
+        self, policy: Policy, is_unsent: Callable[[int, Batch], bool] = lambda *_: False
+    ) -> None:
+        """`is_unsent` says whether this batch is still to be written to that worker."""
         self.policy = policy
+        self._is_unsent = is_unsent
         self.state = PoolState.OPEN
         self.slots: dict[int, Slot] = {}
         self.counts = dict.fromkeys(WorkerState, 0)
@@ -272,6 +278,18 @@ class Scheduler:
             return True
         single = self.policy.takes_back and not job.number
         return single and any(batch.job is job for batch in slot.inflight)
+
+    def keeps(self, job: Job) -> bool:
+        """True if an item of this job waits in the queue, or to be tried again."""
+        return job.queued > 0 or self._queue.delays(job)
+
+    def sent(self, worker: int, batch: Batch, now: float) -> list[Command]:
+        """It took a while to write this batch to the worker: its time begins only now."""
+        slot = self.slots.get(worker)
+        if slot is not None and slot.state is WorkerState.BUSY and slot.inflight[0] is batch:
+            batch.sent_at = now
+            self._begin_item(slot, now)
+        return []
 
     def holder(self, job: Job) -> int | None:
         """The worker that was given the one item of this job, behind what it works on."""
@@ -624,6 +642,9 @@ class Scheduler:
             case WorkerState.STARTING:
                 self._restarts.hold(self.policy, now)
                 return self._kill(slot, "start timeout")
+            case WorkerState.BUSY if self._is_unsent(slot.id, slot.inflight[0]):
+                self._begin_item(slot, now)
+                return []
             case WorkerState.BUSY:
                 return self._out_of_time(slot, now)
             case WorkerState.IDLE:

@@ -44,6 +44,10 @@ class WorkQueue:
         """True while a batch waits to be tried again."""
         return bool(self._delayed)
 
+    def delays(self, job: Job) -> bool:
+        """True if an item of this job waits to be tried again."""
+        return any(batch.job is job for _, _, batch in self._delayed)
+
     def append(self, batch: Batch) -> None:
         """New work has come in."""
         self._line.append(batch)

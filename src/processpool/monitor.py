@@ -1,0 +1,126 @@
+"""A lock, and waiting until what it guards has changed, safe wherever a thread is interrupted.
+
+`threading.Condition` is written in Python: a Ctrl-C between its instructions leaves its lock held
+for ever, or has it released twice. Here taking and letting go of the lock are single steps, and
+nobody waits with the lock in hand: each who waits has a bell of their own, and looks anew when it
+has rung.
+"""
+
+from __future__ import annotations
+
+from _thread import RLock, allocate_lock, get_ident
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from processpool.interrupts import INTERRUPTIBLE, SHIELD, uninterrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+LONGEST = 1e6
+"""Seconds that are waited at a time, at most: the system's calls overflow at some weeks."""
+
+must_not_wait: set[int] = set()
+"""The threads that a pool waits for: to wait there for the pool would be for ever."""
+
+
+class Monitor(RLock):  # type: ignore[misc]
+    """Use it in a `with` to hold the lock."""
+
+    def __init__(self) -> None:
+        self._bells: list[Any] = []
+
+    def notify_all(self) -> None:
+        """With the lock: let everybody who waits look again."""
+        bells = self._bells
+        while bells:
+            bells.pop().release()
+
+    @uninterrupted
+    def wait_for(self, look: Callable[[], T], timeout: float | None = None) -> T:
+        """Without the lock: wait until what `look`, called with it, returns is true.
+
+        Args:
+            look: says whether it is so; what it raises ends the waiting.
+            timeout: seconds to wait at most; None for as long as it takes.
+
+        Returns:
+            what `look` has returned last: something false, if the time is over.
+
+        Raises:
+            RuntimeError: this thread must not wait.
+        """
+        deadline = None if timeout is None else monotonic() + timeout
+        while True:
+            with self:
+                found = look()
+                if found or (deadline is not None and deadline <= monotonic()):
+                    return found
+                bell = _bell()
+                self._bells.append(bell)
+            if not _await(bell, deadline):
+                with self:
+                    if bell in self._bells:
+                        self._bells.remove(bell)
+
+
+class SlimCondition(RLock):  # type: ignore[misc]
+    """What a future needs of a `threading.Condition`: smaller, and safe in the same way.
+
+    There is one for each future, and most of them are never waited for.
+    """
+
+    __slots__ = ("_bells",)
+
+    def __init__(self) -> None:
+        self._bells: Any = ()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """As of a condition."""
+        bell = _bell()
+        self._bells = [*self._bells, bell]
+        SHIELD.enter()
+        try:
+            held = self._release_save()  # type: ignore[attr-defined]
+            try:
+                rung = _await(bell, None if timeout is None else monotonic() + timeout)
+            finally:
+                self._acquire_restore(held)  # type: ignore[attr-defined]
+            if not rung:
+                self._bells = [other for other in self._bells if other is not bell]
+        finally:
+            SHIELD.leave()
+        return rung
+
+    def notify_all(self) -> None:
+        """As of a condition."""
+        bells, self._bells = self._bells, ()
+        for bell in bells:
+            bell.release()
+
+
+def _bell() -> Any:
+    """A lock that somebody else will release."""
+    if get_ident() in must_not_wait:
+        raise RuntimeError(
+            "this code must not wait for the pool, as the pool waits for it: what runs while an "
+            "argument is pickled, or a result unpickled, cannot use the pool; do it before"
+        )
+    bell = allocate_lock()
+    bell.acquire()
+    return bell
+
+
+def _await(bell: Any, deadline: float | None) -> bool:
+    """True if the bell has rung, False if the time is over."""
+    with INTERRUPTIBLE:
+        if deadline is None:
+            return bool(bell.acquire())
+        while True:
+            left = deadline - monotonic()
+            if bell.acquire(True, min(max(left, 0.0), LONGEST)):
+                return True
+            if left <= LONGEST:
+                return False

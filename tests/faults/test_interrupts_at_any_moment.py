@@ -1,0 +1,197 @@
+"""Ctrl-C between any two instructions: whenever it comes, the pool is whole afterwards.
+
+Interrupts come from a timer, at random moments, so a fault shows in one of some hundred or thousand
+of them; each test is a program of its own, as a terminal's is. What is asked of a single Ctrl-C at
+a chosen moment is in `test_signals_and_time`.
+"""
+
+from __future__ import annotations
+
+import json
+from textwrap import dedent
+
+import pytest
+
+from tests.faults.conftest import KINDS
+from tests.process.support import run_python
+
+PROGRAM = """
+    import json, os, random, signal, sys, threading, time
+    from processpool import ProcessPool
+
+    worker = json.loads(sys.argv[1])
+    random.seed(int(sys.argv[2]))
+    SIZES = {"worker": worker, "size": {"min": 2, "max": 2}, "queue": {"max_pending": 3}}
+    signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+
+    def interrupted(action, least, most, again=0.0):
+        '''True if the action, which must not take long, was interrupted.'''
+        began = time.monotonic()
+        try:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(least, most), again)
+                action()
+            finally:
+                while True:
+                    try:
+                        signal.setitimer(signal.ITIMER_REAL, 0)
+                        break
+                    except KeyboardInterrupt:
+                        pass
+        except KeyboardInterrupt:
+            return True
+        finally:
+            assert time.monotonic() - began < 10
+        return False
+"""
+USES = """
+    def call():
+        pool.call("answer(1)")
+    def submit():
+        pool.submit("answer(1)").result()
+    def fill():
+        for future in [pool.submit("answer(1)") for _ in range(12)]:
+            future.result()
+    def map():
+        pool.map(["answer(1)"] * 8)
+    def imap():
+        list(pool.imap(["answer(1)"] * 8))
+    def lease():
+        with pool.lease() as lease:
+            lease.send("answer(1)")
+            lease.read_stdout()
+    def cancel():
+        future = pool.submit("answer(1)")
+        future.cancel() or future.kill()
+    def again_and_again():
+        while True:
+            use()
+
+    use, storm = globals()[sys.argv[3]], float(sys.argv[4])
+    own = signal.getsignal(signal.SIGINT)
+    with ProcessPool.from_dict(SIZES) as pool:
+        pool.wait_ready()
+        for turn in range(60):
+            assert interrupted(again_and_again, 0.0003, 0.004, storm)
+            if turn % 10 == 9:
+                assert pool.drain(20), pool
+                with pool.lease(20), pool.lease(20):
+                    assert not pool.snapshot().maps
+                assert pool.map(["answer(1)"] * 4) == ["1"] * 4
+    assert signal.getsignal(signal.SIGINT) is own
+    print("whole")
+"""
+OPENING = """
+    def left():
+        children = 0
+        for process in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{process}/stat") as file:
+                    children += int(file.read().rpartition(") ")[2].split()[1]) == os.getpid()
+            except OSError:
+                pass
+        threads = [thread.name for thread in threading.enumerate()]
+        return children, threads, len(os.listdir("/proc/self/fd"))
+
+    def work():
+        with ProcessPool.from_dict(SIZES) as pool:
+            pool.map(["answer(1)"] * 20)
+
+    work()
+    before, count = left(), 0
+    for _ in range(int(sys.argv[3])):
+        count += interrupted(work, 0.0003, 0.08, float(sys.argv[4]))
+        end = time.monotonic() + 10
+        while left() != before:
+            assert time.monotonic() < end, (left(), before)
+            time.sleep(0.002)
+    assert count, "no interrupt came in time"
+    print("whole")
+"""
+
+
+def run(kind: str, source: str, *arguments: str) -> None:
+    """Run a program, which must come to its end in good order."""
+    done = run_python(
+        dedent(PROGRAM + source), arguments=[json.dumps(KINDS[kind]), "7", *arguments]
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "whole"), done.stderr
+
+
+@pytest.mark.parametrize("use", ["call", "submit", "fill", "map", "imap", "lease", "cancel"])
+def test_one_at_a_time(kind: str, use: str) -> None:
+    run(kind, USES, use, "0")
+
+
+@pytest.mark.parametrize("use", ["call", "submit", "map", "lease"])
+def test_many_within_a_moment(kind: str, use: str) -> None:
+    run(kind, USES, use, "0.0002")
+
+
+@pytest.mark.parametrize("kind", ["foreign", "python"])
+@pytest.mark.parametrize("storm", ["0", "0.005"])
+def test_while_a_pool_is_opened_or_closed_nothing_is_left(kind: str, storm: str) -> None:
+    run(kind, OPENING, "25", storm)
+
+
+def test_handlers_of_signals_are_as_before(kind: str) -> None:
+    """Of asyncio, of a library that saves and restores them, and of one that is set meanwhile."""
+    run(
+        kind,
+        """
+    with ProcessPool.from_dict(SIZES) as pool:
+        def handlers():
+            return [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+        before = handlers()
+        pool.call("answer(1)")
+        pool.submit("answer(1)").result()
+        next(iter(pool.imap(["answer(1)"] * 8)))
+        assert handlers() == before
+        def mine(number, frame):
+            raise RuntimeError("mine")
+        for use in pool.call, lambda item: pool.map([item]):
+            saved = signal.signal(signal.SIGINT, mine)
+            use("answer(1)")
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except RuntimeError as error:
+                assert str(error) == "mine"
+            signal.signal(signal.SIGINT, saved)
+            use("answer(1)")
+            assert handlers() == before
+            assert interrupted(lambda: time.sleep(5), 0.01, 0.01)
+    print("whole")
+        """,
+    )
+
+
+@pytest.mark.parametrize("use", ["call", "submit", "map"])
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGALRM"])
+def test_a_handler_of_a_signal_may_close_the_pool(kind: str, number: str, use: str) -> None:
+    """Wherever it finds the main thread, which may be in the middle of something."""
+    run(
+        kind,
+        f"""
+    from concurrent.futures import CancelledError
+    from processpool import PoolClosed, WorkerDied
+
+    uses = {{
+        "call": lambda: pool.call("answer(1)"),
+        "submit": lambda: pool.submit("answer(1)").result(),
+        "map": lambda: pool.map(["answer(1)"] * 8),
+    }}
+    number = signal.{number}
+    for _ in range(15):
+        pool = ProcessPool.from_dict(SIZES).open()
+        signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(number))
+        signal.signal(number, lambda *_: pool.close(0))
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0003, 0.01))
+        try:
+            while True:
+                uses[{use!r}]()
+        except (PoolClosed, CancelledError, WorkerDied):
+            pass
+        pool.close()
+    print("whole")
+        """,
+    )
