@@ -56,7 +56,10 @@ class Shield:
         """From here on, an interrupt waits."""
         if get_ident() == self.main:
             if not self._depth:
-                self._install()
+                handler = getsignal(_SIGINT)
+                if callable(handler) and handler is not self._own:  # else it is ignored, or ends us
+                    self._handler = handler
+                    set_handler(_SIGINT, self._own)
             self._depth += 1
 
     def leave(self) -> None:
@@ -68,7 +71,7 @@ class Shield:
 
     def open(self) -> None:
         """Here an interrupt may be raised, and one that was held back is."""
-        if get_ident() == self.main and self._depth and not self._is_open:
+        if self._depth and get_ident() == self.main and not self._is_open:
             if self._held_back and self._handler is not None:
                 self._held_back = False
                 self._handler(_SIGINT, sys._getframe(1))
@@ -76,7 +79,7 @@ class Shield:
 
     def shut(self) -> None:
         """From here on, an interrupt waits again."""
-        if get_ident() == self.main and self._is_open:
+        if self._open and get_ident() == self.main and self._is_open:
             self._open.pop()
 
     def hold_back(self) -> None:
@@ -95,12 +98,6 @@ class Shield:
     @property
     def _is_open(self) -> bool:
         return bool(self._open) and self._open[-1] == self._depth
-
-    def _install(self) -> None:
-        handler = getsignal(_SIGINT)
-        if callable(handler) and handler is not self._own:  # else it is ignored, or ends us
-            self._handler = handler
-            set_handler(_SIGINT, self._own)
 
     def _restore(self, handler: Handler) -> None:
         self._handler = None
@@ -150,13 +147,14 @@ def is_interrupt(error: BaseException) -> bool:
 
 def uninterrupted(method: Callable[P, T]) -> Callable[P, T]:
     """Let a method run to its end before an interrupt is raised; see `INTERRUPTIBLE`."""
+    enter, leave = SHIELD.enter, SHIELD.leave
 
     @wraps(method)
     def shielded(*args: P.args, **kwargs: P.kwargs) -> T:
-        SHIELD.enter()
+        enter()
         try:
             return method(*args, **kwargs)
         finally:
-            SHIELD.leave()
+            leave()
 
     return shielded

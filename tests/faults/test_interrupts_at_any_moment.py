@@ -71,7 +71,7 @@ USES = """
     own = signal.getsignal(signal.SIGINT)
     with ProcessPool.from_dict(SIZES) as pool:
         pool.wait_ready()
-        for turn in range(60):
+        for turn in range(30):
             assert interrupted(again_and_again, 0.0003, 0.004, storm)
             if turn % 10 == 9:
                 assert pool.drain(20), pool
@@ -181,7 +181,7 @@ def test_a_handler_of_a_signal_may_close_the_pool(kind: str, number: str, use: s
         "map": lambda: pool.map(["answer(1)"] * 8),
     }}
     number = signal.{number}
-    for _ in range(15):
+    for _ in range(8):
         pool = ProcessPool.from_dict(SIZES).open()
         signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(number))
         signal.signal(number, lambda *_: pool.close(0))
