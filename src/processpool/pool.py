@@ -537,7 +537,10 @@ class ProcessPool:
         return take_snapshot(self._engine, self.name, resources=resources)
 
     def events(self, callback: Callable[[events.Event], None]) -> Callable[[], None]:
-        """Call `callback` with everything that happens from now on, from the pool's own threads.
+        """Call `callback` with everything that happens from now on, mostly on a thread of its own.
+
+        It may wait, and use the pool. If it returns at once, it has heard of an item before the
+        item's caller has the answer.
 
         Returns:
             A function that ends the subscription.
