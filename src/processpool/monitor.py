@@ -77,6 +77,22 @@ class SlimCondition(RLock):  # type: ignore[misc]
     def __init__(self) -> None:
         self._bells: Any = ()
 
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """As of a lock: so `concurrent.futures.wait` takes those of many futures, one by one.
+
+        Until the last is released no interrupt comes between, which would leave some of them held.
+        """
+        SHIELD.enter()
+        taken = super().acquire(blocking, timeout)
+        if not taken:
+            SHIELD.leave()
+        return bool(taken)
+
+    def release(self) -> None:
+        """As of a lock."""
+        super().release()
+        SHIELD.leave()
+
     def wait(self, timeout: float | None = None) -> bool:
         """As of a condition."""
         bell = _bell()

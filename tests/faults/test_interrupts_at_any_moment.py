@@ -45,6 +45,8 @@ PROGRAM = """
         return False
 """
 USES = """
+    from concurrent.futures import as_completed, wait
+
     def call():
         pool.call("answer(1)")
     def submit():
@@ -60,6 +62,10 @@ USES = """
         with pool.lease() as lease:
             lease.send("answer(1)")
             lease.read_stdout()
+    def together():
+        futures = [pool.submit("answer(1)") for _ in range(100)]
+        list(as_completed(futures))
+        wait(futures)
     def cancel():
         future = pool.submit("answer(1)")
         future.cancel() or future.kill()
@@ -118,7 +124,9 @@ def run(kind: str, source: str, *arguments: str) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, "whole"), done.stderr
 
 
-@pytest.mark.parametrize("use", ["call", "submit", "fill", "map", "imap", "lease", "cancel"])
+@pytest.mark.parametrize(
+    "use", ["call", "submit", "fill", "map", "imap", "lease", "cancel", "together"]
+)
 def test_one_at_a_time(kind: str, use: str) -> None:
     run(kind, USES, use, "0")
 
