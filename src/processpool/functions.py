@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import partial
 from itertools import count
 from pickle import PROTO
-from threading import Lock
+from threading import RLock
 from time import monotonic
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -78,7 +78,7 @@ class Functions:
         self._known: dict[int, tuple[ref[Any], Function, tuple[Any, ...] | None]] = {}
         self._by_value: dict[bytes, Function] = {}
         self._kept_size = 0
-        self._adding = Lock()
+        self._adding = RLock()
         self.sources = sources or Sources()
 
     def get(self, function: Callable[..., Any]) -> Function:

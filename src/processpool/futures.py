@@ -8,7 +8,7 @@ from concurrent.futures._base import FINISHED, PENDING
 from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Any
 
-from processpool.interrupts import INTERRUPTIBLE, SHIELD, uninterrupted
+from processpool.interrupts import INTERRUPTIBLE, uninterrupted
 from processpool.jobs import Batch, Job, Origin, attach
 from processpool.monitor import SlimCondition
 from processpool.outcome import Outcome
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from processpool.engine.local import Engine
 
 log = logging.getLogger("processpool")
+
+_QUICK = ("asyncio.futures", "processpool.executors.work")
 
 
 class PoolFuture(Future[Any]):
@@ -51,24 +53,28 @@ class PoolFuture(Future[Any]):
         """As the standard library's; a signal's handler may close the pool meanwhile."""
         if self._state == FINISHED:
             return super().result()
-        SHIELD.enter()
-        try:
-            return super().result(timeout)
-        finally:
-            SHIELD.leave()
+        self._engine.lock.require_calm()
+        return self._wait_for_result(timeout)
 
+    @uninterrupted
+    def _wait_for_result(self, timeout: float | None) -> Any:
+        return super().result(timeout)
+
+    @uninterrupted
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """As `result`, for what it would raise."""
-        SHIELD.enter()
-        try:
-            return super().exception(timeout)
-        finally:
-            SHIELD.leave()
+        if self._state != FINISHED:
+            self._engine.lock.require_free()
+        return super().exception(timeout)
 
     def _invoke_callbacks(self) -> None:
-        """As the standard library's, but never on the engine's thread, which must not wait."""
+        """As the standard library's, but never on the engine's thread, which must not wait.
+
+        Those of asyncio only tell their event loop, and are called at once.
+        """
         invoke: Callable[[], None] = super()._invoke_callbacks  # type: ignore[misc]
-        if self._engine.is_current and self._done_callbacks:  # type: ignore[attr-defined]
+        callbacks = self._done_callbacks  # type: ignore[attr-defined]
+        if self._engine.is_current and any(map(_may_wait, callbacks)):
             self._engine.callbacks.run(invoke)
         else:
             with INTERRUPTIBLE:
@@ -159,3 +165,8 @@ class SingleJob(Job):
             if current_thread() is main_thread():
                 raise
             log.exception("a callback of %r raised", future)
+
+
+def _may_wait(callback: Any) -> bool:
+    """False for what is known to return at once: asyncio's, and the pool's own."""
+    return getattr(callback, "__module__", None) not in _QUICK

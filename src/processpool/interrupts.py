@@ -19,6 +19,7 @@ import threading
 from _signal import getsignal
 from _signal import signal as set_handler
 from _thread import get_ident
+from concurrent.futures import _base as futures
 from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     Handler = Callable[[int, FrameType | None], object]
 
 _SIGINT = int(signal.SIGINT)
+_HOLDERS = {__file__, __file__.replace("interrupts", "monitor"), futures.__file__}
+"""The code that holds interrupts back: `uninterrupted`, and what takes the locks of futures."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -50,7 +53,8 @@ class Shield:
     @property
     def is_up(self) -> bool:
         """True on a thread that is in the middle of something, as a signal's handler may find."""
-        return get_ident() == self.main and self._depth > 0 and not self._is_open
+        up = get_ident() == self.main and self._depth > 0 and not self._is_open
+        return up and self._is_held(sys._getframe(1))
 
     def enter(self) -> None:
         """From here on, an interrupt waits."""
@@ -108,11 +112,32 @@ class Shield:
             handler(_SIGINT, sys._getframe(1))
 
     def _on_sigint(self, number: int, frame: FrameType | None) -> None:
-        if not self._is_open:
+        handler = self._handler or signal.default_int_handler
+        if self._is_open:
+            self._open.pop()
+            handler(number, frame)
+        elif self._is_held(frame):
             self._held_back = True
-            return
-        self._open.pop()
-        (self._handler or signal.default_int_handler)(number, frame)
+        else:
+            handler(number, frame)
+
+    def _is_held(self, frame: FrameType | None) -> bool:
+        """True if somebody holds interrupts back; if nobody does, all is forgotten.
+
+        The handler of another signal may have raised where `enter` had been called, and nobody was
+        yet to call `leave`.
+        """
+        while frame is not None:
+            if frame.f_code.co_filename in _HOLDERS:
+                return True
+            frame = frame.f_back
+        handler, self._handler = self._handler, None
+        self._depth = 0
+        self._open.clear()
+        self._held_back = False
+        if handler is not None and getsignal(_SIGINT) is self._own:
+            set_handler(_SIGINT, handler)
+        return False
 
 
 SHIELD = Shield()

@@ -59,7 +59,7 @@ class Limits:
         words: list[str | None] = []
         if self.nice is not None:
             _try_nice(self.nice)
-            words += [_find("nice"), "-n", str(self.nice)]
+            words += [_find("nice"), "-n", str(self.nice), "--"]
         bounds = [f"{_OPTIONS[number]}={soft}:{hard}" for number, soft, hard in self._bounds()]
         if bounds:  # behind `nice`, which they might keep from running
             words += [_find("prlimit"), *bounds, "--"]
@@ -148,7 +148,8 @@ def _surely_runs(path: str, depth: int = 4) -> bool:
     except OSError:  # it may be run, but not be read
         return False
     if head.startswith(b"#!"):
-        words = head[2:].partition(b"\n")[0].split()
+        line = head[2:].partition(b"\n")[0].replace(b"\t", b" ")
+        words = [word for word in line.split(b" ") if word]
         return depth > 0 and bool(words) and _surely_runs(os.fsdecode(words[0]), depth - 1)
     return head[:6] == own[:6] and head[18:20] == own[18:20]  # ELF, its class, its machine
 

@@ -201,6 +201,7 @@ class MapRun(Job):
             Exception: an item's error, with `on_error="raise"`; or whatever the input raised.
         """
         try:
+            self._engine.lock.require_calm()
             self._engine.maps[self.number] = self
             while True:
                 self._read_ahead()

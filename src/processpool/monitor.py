@@ -26,17 +26,49 @@ must_not_wait: set[int] = set()
 """The threads that a pool waits for: to wait there for the pool would be for ever."""
 
 
+_MUST_NOT_WAIT = (
+    "this code must not wait for the pool, as the pool waits for it: a signal's handler, a "
+    "finaliser, and what pickles may submit to the pool, but not wait; do that elsewhere"
+)
+
+
 class Monitor(RLock):  # type: ignore[misc]
     """Use it in a `with` to hold the lock."""
 
     def __init__(self) -> None:
         self._bells: list[Any] = []
 
+    @property
+    def is_mine(self) -> bool:
+        """True if this thread holds the lock: what runs now has come in between.
+
+        That is the handler of a signal, or a finaliser that the garbage collector calls.
+        """
+        return bool(self._is_owned())  # type: ignore[attr-defined]
+
     def notify_all(self) -> None:
         """With the lock: let everybody who waits look again."""
         bells = self._bells
         while bells:
             bells.pop().release()
+
+    def require_free(self) -> None:
+        """See that whoever waits for the next change does not keep it from coming.
+
+        Raises:
+            RuntimeError: this thread holds the lock.
+        """
+        if self.is_mine:
+            raise RuntimeError(_MUST_NOT_WAIT)
+
+    def require_calm(self) -> None:
+        """As `require_free`; nor may it come in between anything else, as a signal's handler may.
+
+        Raises:
+            RuntimeError: so it is.
+        """
+        if self.is_mine or SHIELD.is_up:
+            raise RuntimeError(_MUST_NOT_WAIT)
 
     @uninterrupted
     def wait_for(self, look: Callable[[], T], timeout: float | None = None) -> T:
@@ -52,6 +84,7 @@ class Monitor(RLock):  # type: ignore[misc]
         Raises:
             RuntimeError: this thread must not wait.
         """
+        self.require_free()
         deadline = None if timeout is None else monotonic() + timeout
         while True:
             with self:
@@ -120,10 +153,7 @@ class SlimCondition(RLock):  # type: ignore[misc]
 def _bell() -> Any:
     """A lock that somebody else will release."""
     if get_ident() in must_not_wait:
-        raise RuntimeError(
-            "this code must not wait for the pool, as the pool waits for it: what runs while an "
-            "argument is pickled, or a result unpickled, cannot use the pool; do it before"
-        )
+        raise RuntimeError(_MUST_NOT_WAIT)
     bell = allocate_lock()
     bell.acquire()
     return bell

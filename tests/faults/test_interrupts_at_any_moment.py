@@ -203,3 +203,40 @@ def test_a_handler_of_a_signal_may_close_the_pool(kind: str, number: str, use: s
     print("whole")
         """,
     )
+
+
+@pytest.mark.parametrize("how", ["handler", "finaliser"])
+def test_whoever_comes_in_between_may_submit_and_look(kind: str, how: str) -> None:
+    """A signal's handler, or what the garbage collector calls, in the middle of something."""
+    run(
+        kind,
+        f"""
+    import gc
+
+    class Node:
+        def __init__(self):
+            self.itself = self
+        def __del__(self):
+            use()
+    def use(*_):
+        pool.snapshot()
+        futures.append(pool.submit("answer(7)"))
+
+    futures, messages = [], [f"answer({{n}})" for n in range(50)]
+    with ProcessPool.from_dict({{"worker": worker, "size": {{"min": 3, "max": 3}}}}) as pool:
+        pool.wait_ready()
+        if {how!r} == "handler":
+            signal.signal(signal.SIGALRM, use)
+            signal.setitimer(signal.ITIMER_REAL, 0.001, 0.003)
+        else:
+            gc.set_threshold(100, 5, 5)
+        for _ in range(300):
+            assert pool.map(messages) == [str(n) for n in range(50)]
+            if {how!r} == "finaliser":
+                Node()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        assert futures
+        assert {{future.result(30) for future in futures}} == {{"7"}}
+    print("whole")
+        """,
+    )

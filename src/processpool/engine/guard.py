@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 # A process that was forked and has not executed its program yet does not have the word yet, so that
 # it is looked for several times. Standard input hides the word from the search for it.
+PATIENCE = 2.0
+"""Seconds in which the guard ends, once it is let go."""
+
 _SCRIPT = """
 trap '' HUP INT TERM
 groups=' ' mark=
@@ -101,7 +104,11 @@ class Guard:
     def close(self) -> None:
         """Let the guard go, after it has killed whatever is still in its list."""
         self.disown()
-        self._popen.wait()
+        try:
+            self._popen.wait(PATIENCE)
+        except subprocess.TimeoutExpired:  # somebody has stopped it
+            self._popen.kill()
+            self._popen.wait()
 
     def disown(self) -> None:
         """Close this process's copy of the pipe: in a forked child, which must not keep it open."""

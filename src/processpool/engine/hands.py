@@ -158,6 +158,9 @@ class Hands:
         worker = self._engine.workers.get(number)
         if worker is None:
             return False
+        if worker.io._is_owned():  # it is just being written to, on this thread
+            self._engine.loop.post(partial(self.take_back, number, read=read))
+            return False
         with worker.io:
             gone = worker.closed or worker.borrowed or worker.leased
             batches = [] if gone else worker.take_back()
@@ -194,7 +197,9 @@ class Hands:
         batch.job.drop(batch, error)
 
     def _stop(self, worker: Worker | None) -> None:
-        if worker is not None:
+        if worker is not None and worker.io._is_owned():
+            self._engine.loop.post(partial(self._stop, worker))
+        elif worker is not None:
             with worker.io:
                 if not worker.closed:
                     worker.ask_to_exit()

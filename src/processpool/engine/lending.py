@@ -64,6 +64,8 @@ class Lending:
 
     @uninterrupted
     def _borrow_from_scheduler(self, loan: list[Worker]) -> None:
+        if self._engine.lock.is_mine:
+            return
         if not self._reclaim_planned:
             self._reclaim_planned = True
             self._engine.loop.post(partial(self._engine.loop.later, WARM, self._reclaim_in_turn))
@@ -94,6 +96,8 @@ class Lending:
     @uninterrupted
     def reclaim(self) -> None:
         """Give the workers that are kept for calls back to the scheduler."""
+        if self._engine.lock.is_mine:
+            return
         while self.warm:
             with suppress(IndexError):
                 worker = self.warm.pop()
@@ -112,6 +116,7 @@ class Lending:
         Raises:
             PoolClosed, PoolBroken: the pool takes no work.
         """
+        self._engine.lock.require_free()
         deadline = None if timeout is None else monotonic() + timeout
         while True:
             worker = self._lease_once(None if deadline is None else deadline - monotonic())
@@ -161,6 +166,9 @@ class Lending:
     @uninterrupted
     def give_back(self, worker: Worker, handled: int = 0) -> None:
         """A borrowed or leased worker is free again."""
+        if self._engine.lock.is_mine:
+            self._engine.loop.post(partial(self.give_back, worker, handled))
+            return
         with self._engine.lock:
             worker.borrowed = worker.leased = False
             handled, failed = handled + worker.calls, worker.failed_calls
@@ -181,6 +189,9 @@ class Lending:
     @uninterrupted
     def discard(self, worker: Worker, fate: str, handled: int = 0) -> None:
         """A borrowed or leased worker cannot be used again: it is replaced."""
+        if self._engine.lock.is_mine:
+            self._engine.loop.post(partial(self.discard, worker, fate, handled))
+            return
         with self._engine.lock:
             worker.borrowed = worker.leased = False
             handled, failed = handled + worker.calls, worker.failed_calls

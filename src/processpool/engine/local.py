@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from processpool import events
 from processpool.engine.answers import Reader
-from processpool.engine.callbacks import CallbackThread
+from processpool.engine.callbacks import CallbackThreads
 from processpool.engine.ending import Undertaker
 from processpool.engine.guard import Guard
 from processpool.engine.hands import Hands
@@ -35,8 +35,8 @@ from processpool.engine.lock import EngineLock
 from processpool.engine.loop import Loop
 from processpool.engine.news import News
 from processpool.engine.starting import Starter
-from processpool.errors import PoolBroken, PoolClosed, QueueFull
-from processpool.interrupts import uninterrupted
+from processpool.errors import PoolBroken, PoolClosed, ProcessPoolError, QueueFull
+from processpool.interrupts import SHIELD, uninterrupted
 from processpool.monitor import must_not_wait
 from processpool.scheduling.commands import (
     Command,
@@ -93,7 +93,7 @@ class Engine:
         """The maps in progress."""
         self.command = command
         self.name = name
-        self.callbacks = CallbackThread()
+        self.callbacks = CallbackThreads()
         self.news = News(self.callbacks)
         self.hands = Hands(self)
         self.lending = Lending(self)
@@ -112,7 +112,7 @@ class Engine:
             OSError: the system has no descriptor, process or thread left.
         """
         with ExitStack() as undo:
-            self.loop = Loop()
+            self.loop = self.callbacks.loop = Loop()
             undo.callback(self.loop.close)
             self._guard = self.starter.guard = Guard()
             undo.callback(self._guard.close)
@@ -153,6 +153,9 @@ class Engine:
     @uninterrupted
     def close(self, grace: float | None) -> None:
         """Finish what there is within `grace` seconds, end every worker, and wait for it."""
+        if self.lock.is_mine:
+            self.loop.post(partial(self.begin_close, grace))
+            return
         if self.begin_close(grace) and not self.is_current:
             try:
                 self.lock.wait_for(lambda: self.closed or self._only_lent_are_left)
@@ -179,6 +182,9 @@ class Engine:
     def kill(self) -> None:
         """End everything at once, and wait for it."""
         if not self.opened or self._forked:
+            return
+        if self.lock.is_mine:
+            self.loop.post(self.kill)
             return
         self._kill_all()
         self.close(0)
@@ -235,10 +241,16 @@ class Engine:
     def submit(self, batch: Batch, *, wait: bool = True, limit: bool = True) -> None:
         """Take items in, waiting for room in the queue, if `wait`.
 
+        What comes in between something else on the same thread, from a signal's handler or a
+        finaliser, is taken in a little later.
+
         Raises:
             QueueFull: there is no room, and `wait` is False.
             PoolClosed, PoolBroken: the pool takes no work.
         """
+        if self.lock.is_mine or (limit and SHIELD.is_up):
+            self.loop.post(partial(self._submit_later, batch))
+            return
         while not self._submit_now(batch, limit=limit):
             if not wait:
                 raise QueueFull(
@@ -274,9 +286,19 @@ class Engine:
             self.lending.reclaim()
         return True
 
+    def _submit_later(self, batch: Batch) -> None:
+        """Take in what came in between."""
+        try:
+            self._submit_now(batch, limit=False)
+        except ProcessPoolError as error:
+            batch.job.drop(batch, error)
+
     @uninterrupted
     def cancel(self, job: Job, *, kill: bool) -> None:
         """Nothing more of the job starts; with `kill`, the workers that run it are replaced."""
+        if self.lock.is_mine:
+            self.loop.post(partial(self.cancel, job, kill=kill))
+            return
         with self.lock:
             commands = self.scheduler.cancel(job, kill=kill)
             self.lock.notify_all()
@@ -289,6 +311,8 @@ class Engine:
         Returns:
             False if the worker has begun it, or cannot give it back; True if it will never start.
         """
+        if self.lock.is_mine:
+            return False
         with self.lock:
             if self.scheduler.keeps(job):
                 job.recalled = True
@@ -302,7 +326,13 @@ class Engine:
 
     @uninterrupted
     def decide(self, decision: Callable[[float], list[Command]]) -> None:
-        """Let the scheduler decide something, and carry it out."""
+        """Let the scheduler decide something, and carry it out.
+
+        What comes in between another decision on the same thread is decided a little later.
+        """
+        if self.lock.is_mine:
+            self.loop.post(partial(self.decide, decision))
+            return
         with self.lock:
             commands = decision(monotonic())
             self.hands.enqueue(commands)
@@ -419,7 +449,7 @@ class Engine:
         return [command for command in commands if isinstance(command, Lost | Retry)]
 
     def _is_unsent(self, number: int, batch: Batch) -> bool:
-        return any(waiting is batch for waiting in self.workers[number].outbox)
+        return batch in tuple(self.workers[number].outbox)
 
     # -- the engine thread -----------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from processpool.snapshot import Failure
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from processpool.engine.callbacks import CallbackThread
+    from processpool.engine.callbacks import CallbackThreads
     from processpool.engine.worker import Worker
 
 log = logging.getLogger("processpool")
@@ -46,7 +46,7 @@ class _Listener:
 class News:
     """The listeners of one pool."""
 
-    def __init__(self, callbacks: CallbackThread) -> None:
+    def __init__(self, callbacks: CallbackThreads) -> None:
         self.last_failure: Failure | None = None
         self._listeners: tuple[_Listener, ...] = ()
         self._callbacks = callbacks

@@ -143,6 +143,7 @@ class ExecutorMap(Job):
             raise
 
     def _take(self, deadline: float | None) -> _Arrived:
+        self._engine.lock.require_calm()
         timeout = None if deadline is None else deadline - monotonic()
         if not self._changed.wait_for(lambda: self._next in self._arrived, timeout):
             raise TimeoutError
