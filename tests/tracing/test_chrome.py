@@ -32,11 +32,11 @@ def test_a_worker_is_a_thread_with_a_name() -> None:
     name, order, counter = written(Born(3, 10.0, 100, alive=2))
     assert (name["tid"], name["args"]) == (3, {"name": "worker 3 (pid 100)"})
     assert order["args"] == {"sort_index": 3}
-    assert (counter["ph"], counter["args"]) == ("C", {"workers": 2})
+    assert (counter["ph"], counter["args"]) == ("C", {"alive": 2})
 
 
 def test_growth_and_shrinking_are_a_counter() -> None:
-    assert [event["args"] for event in written(Died(3, 11.0, alive=1))] == [{"workers": 1}]
+    assert [event["args"] for event in written(Died(3, 11.0, alive=1))] == [{"alive": 1}]
 
 
 def test_a_mark_belongs_to_a_worker_or_to_all() -> None:
@@ -45,7 +45,13 @@ def test_a_mark_belongs_to_a_worker_or_to_all() -> None:
         written(Mark(None, 11.0, "y", "note"))[0],
     )
     assert (theirs["ph"], theirs["s"], theirs["tid"]) == ("i", "t", 3)
-    assert (everyone["ph"], everyone["s"], everyone["tid"]) == ("i", "p", 0)
+    assert (everyone["ph"], everyone["s"], everyone["tid"]) == ("i", "t", 0)
+
+
+def test_rounding_makes_no_span_overlap_the_next() -> None:
+    first, second = Span(3, 10.0, 10.0000016, "item"), Span(3, 10.0000016, 10.1, "item")
+    before, after = written(first)[0], written(second)[0]
+    assert before["ts"] + before["dur"] <= after["ts"]
 
 
 def test_the_process_has_the_name_of_the_pool() -> None:

@@ -33,6 +33,17 @@ def test_items_of_two_maps_or_with_a_pause_between_are_not_joined() -> None:
     assert len(two_maps) == len(with_pause) == 2
 
 
+def test_spans_of_a_worker_never_overlap() -> None:
+    spans = facts(
+        finished(0, since=1.0, at=2.0, job=1),
+        finished(0, since=1.0, at=2.0, job=2),
+        finished(1, since=1.5, at=3.0, job=2),
+        finished(0, since=1.0, at=2.0, job=1, worker=2),
+    )
+    times = [(s.worker, s.begin, s.end) for s in spans if isinstance(s, Span)]
+    assert times == [(1, 1.0, 2.0), (1, 2.0, 2.0), (1, 2.0, 3.0), (2, 1.0, 2.0)]
+
+
 def test_workers_come_become_ready_and_go() -> None:
     assert facts(
         events.WorkerStarted(1.0, 1, 100),

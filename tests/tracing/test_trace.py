@@ -1,15 +1,29 @@
 from __future__ import annotations
 
-import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from processpool import ProcessPool
+from processpool.tracing import Trace
+from tests.tracing.checker import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+KILLED = """
+import os, signal, sys, threading
+from processpool import ProcessPool
+
+with ProcessPool.from_dict({"worker": {"kind": "python"}, "size": {"max": 2}}) as pool:
+    trace = pool.trace(sys.argv[1])
+    threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    while True:
+        pool.map(abs, range(20_000))
+"""
 
 
 @pytest.fixture
@@ -28,8 +42,7 @@ def pool() -> Iterator[ProcessPool]:
 
 
 def load(path: Path) -> list[dict[str, Any]]:
-    events: list[dict[str, Any]] = json.loads(path.read_text())
-    return events
+    return read(path.read_text())
 
 
 def items_in(events: list[dict[str, Any]]) -> int:
@@ -96,3 +109,51 @@ def test_a_figure_shows_who_did_what(pool: ProcessPool, tmp_path: Path) -> None:
 def test_without_a_trace_there_is_no_figure(pool: ProcessPool) -> None:
     with pytest.raises(ValueError, match=r"pool\.trace"):
         pool.plot_timeline()
+
+
+def fail(text: str) -> None:
+    raise ValueError(text)
+
+
+def test_a_file_in_which_everything_happens_breaks_no_rule(tmp_path: Path) -> None:
+    declared = {
+        "name": 'größe \\ "x"',
+        "worker": {"kind": "python"},
+        "size": {"min": 1, "max": 4},
+        "retry": {"attempts": 2, "on": ["crash", "error"]},
+    }
+    with ProcessPool.from_dict(declared) as pool, pool.tracing(tmp_path / "run.json"):
+        pool.map(abs, range(3000))
+        pool.map(fail, ["ä\n\x1b\ud800"] * 3, on_error="skip")
+        pool.map(sys.exit, [3, 4], on_error="skip")
+        futures = [pool.submit(abs, number) for number in range(50)]
+        pool.call(abs, 1)
+        pool.pause()
+        pool.resume()
+        pool.resize(min=2, max=3)
+        assert [future.result() for future in futures] == list(range(50))
+        with pytest.raises(ZeroDivisionError):
+            pool.map(divmod, [1, 2], [1, 0])
+    events = load(tmp_path / "run.json")
+    assert {"X", "i", "C", "M"} == {event["ph"] for event in events}
+    assert {"paused", "resumed", "resized"} <= {event["name"] for event in events}
+
+
+def test_a_file_of_a_process_that_was_killed_only_lacks_its_bracket(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(path)], timeout=60, check=False)
+    assert ended.returncode == -9
+    events = read(path.read_text(), cut_off=True)
+    assert items_in(events) > 1000
+
+
+def test_a_full_disk_ends_the_file_and_nothing_else(
+    pool: ProcessPool, caplog: pytest.LogCaptureFixture
+) -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("there is no /dev/full here")
+    with Trace(pool, full) as trace:
+        assert pool.map(["a", "b"]) == ["a", "b"]
+    assert len(trace.spans) >= 1
+    assert caplog.text.count("is not written any further") == 1

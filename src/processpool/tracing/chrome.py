@@ -2,7 +2,8 @@
 
 The format: https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU (JSON
 array; times in microseconds; `X` a span, `i` a mark, `C` a counter, `M` a name). A worker is a
-thread of the pool's process.
+thread of the pool's process, and what concerns them all is its thread 0: Perfetto drops the
+details of marks that belong to no thread.
 """
 
 from __future__ import annotations
@@ -46,12 +47,13 @@ def trace_events(fact: Fact, began: float, pid: int) -> Iterator[TraceEvent]:
 
 
 def _span(span: Span, began: float, pid: int) -> TraceEvent:
+    begin = _micros(span.begin, began)
     event = {
         "name": span.name,
         "cat": span.kind,
         "ph": "X",
-        "ts": _micros(span.begin, began),
-        "dur": max(round((span.end - span.begin) * 1e6), 0),
+        "ts": begin,
+        "dur": _micros(span.end, began) - begin,  # so that rounding makes none overlap
         "pid": pid,
         "tid": span.worker,
     }
@@ -67,7 +69,7 @@ def _mark(mark: Mark, began: float, pid: int) -> TraceEvent:
         "name": mark.name,
         "cat": mark.kind,
         "ph": "i",
-        "s": "p" if mark.worker is None else "t",
+        "s": "t",
         "ts": _micros(mark.at, began),
         "pid": pid,
         "tid": mark.worker or 0,
@@ -81,7 +83,7 @@ def _mark(mark: Mark, began: float, pid: int) -> TraceEvent:
 
 def _counter(at: float, alive: int, began: float, pid: int) -> TraceEvent:
     common = {"name": "workers", "ph": "C", "pid": pid, "tid": 0}
-    return {**common, "ts": _micros(at, began), "args": {"workers": alive}}
+    return {**common, "ts": _micros(at, began), "args": {"alive": alive}}
 
 
 def _micros(at: float, began: float) -> int:

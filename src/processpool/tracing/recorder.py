@@ -1,8 +1,9 @@
 """From events to what a timeline is made of: spans of a worker's time, and marks.
 
-Items that are too short to be seen are joined: as long as one follows the other without a gap, they
-make one span until it is as long as `shortest`. So there are never more than so many spans a
-second, however fast the pool is.
+Two rules hold here. Items that are too short to be seen are joined: as long as one follows the
+other without a gap, they make one span until it is as long as `shortest`; so there are never more
+than so many spans a second, however fast the pool is. The spans of a worker never overlap, which
+viewers do not show.
 """
 
 from __future__ import annotations
@@ -92,6 +93,8 @@ class Recorder:
         self._open: dict[int, Span] = {}
         """Worker → items that may still be joined by the next ones."""
         self._alive: set[int] = set()
+        self._ends: dict[int, float] = {}
+        """Worker → when its last span ended."""
 
     def take(self, event: events.Event) -> Iterator[Fact]:
         """The facts that an event makes known."""
@@ -104,7 +107,7 @@ class Recorder:
             case events.WorkerStarted(at, worker, pid):
                 yield from self.meet(worker, pid, at)
             case events.WorkerBecameReady(at, worker, _, seconds):
-                yield Span(worker, at - seconds, at, "start")
+                yield self._placed(Span(worker, at - seconds, at, "start"))
             case events.WorkerExited():
                 yield from self._exit(event)
             case _:
@@ -141,11 +144,18 @@ class Recorder:
     def _settle(self, worker: int) -> Iterator[Fact]:
         span = self._open.pop(worker, None)
         if span is not None:
-            yield span
+            yield self._placed(span)
+
+    def _placed(self, span: Span) -> Span:
+        """The span, not before the end of the one before it."""
+        begin = max(span.begin, self._ends.get(span.worker, span.begin))
+        end = self._ends[span.worker] = max(span.end, begin)
+        return replace(span, begin=begin, end=end)
 
     def _exit(self, event: events.WorkerExited) -> Iterator[Fact]:
         yield from self._settle(event.worker_id)
         self._alive.discard(event.worker_id)
+        self._ends.pop(event.worker_id, None)
         asked = event.reason is not None
         kind: Literal["bad", "note"] = "note" if asked or event.exitcode == 0 else "bad"
         name = exit_name(event.exitcode) + (f" ({event.reason})" if asked else "")

@@ -11,8 +11,7 @@ import logging
 import os
 from collections import deque
 from contextlib import suppress
-from functools import partial
-from threading import Event, Lock, Thread, current_thread
+from threading import Event, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ from processpool.tracing.figure import Figure, draw
 from processpool.tracing.recorder import Born, Died, Mark, Recorder, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from types import TracebackType
     from typing import Self
 
@@ -36,6 +35,8 @@ MAX_WAITING = 200_000
 """Events that may wait to be written down."""
 KEPT = 20_000
 """Spans, and as many marks, that a figure is drawn from."""
+MAX_PENDING = 10_000
+"""Pieces of text that are written at once."""
 EVERY = 0.1
 """Seconds between two looks at what waits."""
 
@@ -66,25 +67,17 @@ class Trace:
         self._waiting: deque[events.Event] = deque()
         self._file = None if path is None else _TraceFile(path)
         self._ended = Event()
-        self._stopping = Lock()
         self._present(pool)
-        self._unsubscribe = pool.events(self._on_event)
+        # What returns at once needs no thread of its own, as a user's callback does.
+        self._unsubscribe = pool._engine.news.listen(self._on_event, quick=True)
         self._thread = Thread(target=self._run, name="processpool-trace", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Record no more, and finish the file. Once is enough, twice is harmless."""
         self._unsubscribe()
-        with self._stopping:
-            if self._ended.is_set():
-                return
-            self._ended.set()
-            if self._thread is not current_thread():
-                self._thread.join()
-            self._write_down()
-            self._keep(self._recorder.settle())
-            if self._file is not None:
-                self._file.close()
+        self._ended.set()
+        self._thread.join()
 
     def plot(self) -> Figure:
         """A figure of what was recorded last: a lane for each worker, over time."""
@@ -115,7 +108,10 @@ class Trace:
                 self._keep(self._recorder.meet(worker.id, worker.pid, self.began))
 
     def _on_event(self, event: events.Event) -> None:
-        """Something happened; on any thread, so it only gets into the line."""
+        """Something happened; on any thread, so it only gets into the line.
+
+        The end is waited for: when a pool is closed, its trace is complete.
+        """
         if len(self._waiting) < MAX_WAITING:
             self._waiting.append(event)
         else:
@@ -126,6 +122,10 @@ class Trace:
     def _run(self) -> None:
         while not self._ended.wait(EVERY):
             self._write_down()
+        self._write_down()
+        self._keep(self._recorder.settle())
+        if self._file is not None:
+            self._file.close()
 
     def _write_down(self) -> None:
         while self._waiting:
@@ -146,34 +146,39 @@ class Trace:
 
 
 class _TraceFile:
-    """A JSON array that grows; viewers also take one that was cut off, as on a full disk."""
+    """A JSON array that grows by whole events: viewers forgive that the last bracket is missing.
+
+    So what a killed process leaves can be opened. Text is not escaped where it need not be, since
+    not all of Perfetto's readers know the escapes of JSON for letters.
+    """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._file = open(path, "w", encoding="utf-8")  # noqa: SIM115 - closed by `close`
+        self._file = open(path, "wb", buffering=0)  # noqa: SIM115 - closed by `close`
         self._before = "[\n"
+        self._pending: list[str] = []
         self._failed = False
 
     def write(self, items: Iterator[dict[str, Any]]) -> None:
         for item in items:
-            text = self._before + json.dumps(item, separators=(",", ":"))
-            self._attempt(partial(self._file.write, text))
+            text = json.dumps(item, separators=(",", ":"), ensure_ascii=False)
+            self._pending += self._before, text
             self._before = ",\n"
+        if len(self._pending) > MAX_PENDING:
+            self.flush()
 
     def flush(self) -> None:
-        self._attempt(self._file.flush)
-
-    def close(self) -> None:
-        self._attempt(partial(self._file.write, "\n]\n"))
-        self._attempt(self._file.flush)
-        with suppress(OSError):
-            self._file.close()
-
-    def _attempt(self, action: Callable[[], object]) -> None:
-        """The first error is told, and harms nobody; what comes after it is left out."""
-        if self._failed:
-            return
+        """Write what is pending at once. The first error is told, and ends the writing."""
+        data = "".join(self._pending).encode("utf-8", "replace")
+        self._pending.clear()
         try:
-            action()
+            while data and not self._failed:
+                data = data[self._file.write(data) :]
         except OSError as error:
             self._failed = True
             log.warning("the trace %s is not written any further: %s", self._file.name, error)
+
+    def close(self) -> None:
+        self._pending.append("\n]\n")
+        self.flush()
+        with suppress(OSError):
+            self._file.close()
