@@ -1,4 +1,4 @@
-"""A JupyterLab of its own and a browser to look at it with.
+"""A JupyterLab, Notebook or Voila of its own and a browser to look at it with.
 
 The server gets empty folders for its configuration, its settings and its notebooks, a free port and
 a random token; it is ended with its whole process group. Whoever waits waits for a condition in
@@ -19,6 +19,7 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,17 +69,47 @@ def chromium() -> str | None:
     return next(filter(None, map(shutil.which, names)), None)
 
 
-class Lab:
-    """A running JupyterLab."""
+@dataclass(frozen=True)
+class App:
+    """A program that shows notebooks: its module, where it shows one, and how it is started."""
 
-    def __init__(self, folder: Path, port: int, token: str) -> None:
+    module: str
+    path: str
+    options: tuple[str, ...]
+
+
+_SERVER = (
+    "--no-browser",
+    "--ip=127.0.0.1",
+    "--IdentityProvider.token={token}",
+    "--expose-app-in-browser",
+    "--ServerApp.root_dir={root}",
+)
+LAB = App("jupyterlab", "lab/tree/{name}?reset", _SERVER)
+NOTEBOOK = App("notebook", "notebooks/{name}", _SERVER)
+VOILA = App(
+    "voila",
+    "voila/render/{name}",
+    ("--no-browser", "--Voila.ip=127.0.0.1", "--Voila.token={token}", "{root}"),
+)
+
+
+class Lab:
+    """A running JupyterLab, or another app."""
+
+    def __init__(self, app: App, folder: Path, port: int, token: str) -> None:
+        self.app = app
         self.folder = folder
         self._port = port
         self._token = token
 
-    def url(self, path: str) -> str:
+    def url(self, name: str) -> str:
         """Where a notebook is shown."""
-        return f"http://127.0.0.1:{self._port}/lab/tree/{path}?token={self._token}&reset"
+        return self._address(self.app.path.format(name=f"{name}.ipynb"))
+
+    def _address(self, path: str) -> str:
+        sign = "&" if "?" in path else "?"
+        return f"http://127.0.0.1:{self._port}/{path}{sign}token={self._token}"
 
     def write(self, name: str, cells: list[str]) -> Path:
         """Make a notebook of code cells."""
@@ -100,30 +131,31 @@ class Lab:
 
     def is_up(self) -> bool:
         """True once it answers."""
-        request = f"http://127.0.0.1:{self._port}/api/status?token={self._token}"
         try:
-            with urllib.request.urlopen(request, timeout=5) as answer:
-                return bool(answer.status == 200)
+            with urllib.request.urlopen(self._address(""), timeout=5):
+                return True
+        except urllib.error.HTTPError:
+            return True
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return False
 
 
 @contextmanager
-def running_lab(folder: Path) -> Iterator[Lab]:
-    """Start JupyterLab in a folder of its own, and end it afterwards."""
+def running_lab(folder: Path, app: App = LAB, *options: str) -> Iterator[Lab]:
+    """Start JupyterLab, or another app, in a folder of its own, and end it afterwards."""
     port, token = _free_port(), secrets.token_hex(16)
     root = folder / "notebooks"
     root.mkdir()
     with open(folder / "server.log", "wb") as log:
         server = subprocess.Popen(
-            _command(port, token, root),
+            [*_command(app, port, token, root), *options],
             env=_environment(folder),
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
     try:
-        lab = Lab(root, port, token)
+        lab = Lab(app, root, port, token)
         _await_server(lab, server, folder / "server.log")
         yield lab
     finally:
@@ -136,13 +168,10 @@ def running_lab(folder: Path) -> Iterator[Lab]:
             server.wait()
 
 
-def _command(port: int, token: str, root: Path) -> list[str]:
-    command = [
-        sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}",
-        f"--IdentityProvider.token={token}", "--expose-app-in-browser",
-        f"--ServerApp.root_dir={root}",
-    ]  # fmt: skip
-    return [*command, "--allow-root"] if os.geteuid() == 0 else command
+def _command(app: App, port: int, token: str, root: Path) -> list[str]:
+    options = [option.format(token=token, root=root) for option in app.options]
+    command = [sys.executable, "-m", app.module, f"--port={port}", *options]
+    return [*command, "--allow-root"] if os.geteuid() == 0 and app is not VOILA else command
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -168,7 +197,7 @@ def _await_server(lab: Lab, server: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + PATIENCE / 1000
     while not lab.is_up():
         if server.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"JupyterLab does not run: {log.read_text()[-2000:]}")
+            raise RuntimeError(f"{lab.app.module} does not run: {log.read_text()[-2000:]}")
         time.sleep(0.1)
 
 
@@ -237,8 +266,9 @@ def opened(browser: Browser, lab: Lab, name: str, **view: Any) -> Iterator[Noteb
     context.set_default_timeout(PATIENCE)
     try:
         page = context.new_page()
-        page.goto(lab.url(f"{name}.ipynb"))
-        page.wait_for_function(KERNEL_IS_READY)
+        page.goto(lab.url(name))
+        if lab.app is not VOILA:  # which runs the cells before it shows anything
+            page.wait_for_function(KERNEL_IS_READY)
         yield Notebook(page)
     finally:
         context.close()

@@ -42,6 +42,7 @@ random.seed(5)
 cases = [random.choice([0.4, 0.8, 1.5, 2.5, 4]) for _ in range(260)]
 cases[90] = -1
 cases[175] = 25
+pool.map(simulate, [0.4] * 24, progress="warm up")
 pool.map(simulate, cases, progress="simulate", on_error="skip")
 """
 ENOUGH = """/^2[0-9][0-9] of/.test(pool.querySelector(".pp-map-text")?.textContent)

@@ -131,7 +131,7 @@ def test_one_at_a_time(kind: str, use: str) -> None:
     run(kind, USES, use, "0")
 
 
-@pytest.mark.parametrize("use", ["call", "submit", "map", "lease"])
+@pytest.mark.parametrize("use", ["call", "submit", "map"])
 def test_many_within_a_moment(kind: str, use: str) -> None:
     run(kind, USES, use, "0.0002")
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from processpool.widget.delta import applied
-from processpool.widget.feed import LOOKS, Feed
+from processpool.widget.feed import READ_EVERY, READS, Feed
 from processpool.widget.lanes import COLUMNS
 from tests.widget.snapshots import busy, pool, worker
 
@@ -73,14 +73,28 @@ def test_a_late_front_end_gets_the_history() -> None:
     assert frame["log"]
 
 
-def test_resources_are_read_of_a_few_workers_at_a_time() -> None:
+def test_resources_are_read_now_and_then_of_a_few_workers() -> None:
     feed = Feed()
-    workers = [worker(number) for number in range(1, 26)]
+    workers = [worker(number, cpu=1.0, memory=1) for number in range(1, 26)]
     feed.take(pool(*workers))
-    looks = [feed.next_looks() for _ in range(-(-len(workers) // LOOKS))]
-    assert all(len(look) == LOOKS for look in looks)
+    turns = -(-len(workers) // READS)
+    looks = [feed.next_looks() for _ in range(turns * READ_EVERY)]
+    assert [len(look) for look in looks] == ([READS] + [0] * (READ_EVERY - 1)) * turns
     assert frozenset().union(*looks) == {worker.id for worker in workers}
 
 
+def test_workers_of_which_nothing_is_known_are_read_first() -> None:
+    feed = Feed()
+    feed.take(pool(*[worker(n, memory=1, cpu=1.0 if n < 30 else None) for n in range(1, 41)]))
+    assert feed.next_looks() == set(range(30, 41))
+    assert not feed.next_looks()
+    feed.read_next()
+    assert feed.next_looks()
+    feed = Feed()
+    feed.take(pool(*[worker(number) for number in range(1, 41)]))
+    assert feed.next_looks() == set(range(1, 2 * READS + 1))
+
+
 def test_of_a_pool_without_workers_nothing_is_read() -> None:
-    assert Feed().next_looks() == frozenset()
+    feed = Feed()
+    assert {feed.next_looks() for _ in range(2 * READ_EVERY)} == {frozenset()}

@@ -5,6 +5,7 @@ from dataclasses import replace
 from processpool.snapshot import Failure
 from processpool.states import PoolState
 from processpool.widget import static
+from processpool.widget.ended import EndedMap
 from processpool.widget.view import Figures, State, render
 from tests.widget.snapshots import busy, pool, run, worker
 
@@ -18,16 +19,21 @@ def test_the_text_is_a_table_with_totals() -> None:
     text = static.to_text(state(worker(1, handled=1200), busy(2, item=7), queued=3, finished=1500))
     assert text.splitlines() == [
         "● demo: open · 2 workers (1 idle, 1 busy) · 3 queued · 1,500 done · 0 failed",
-        "worker  pid  state   item  handled  failed  CPU   memory",
-        "1       101  ○ idle        1,200    0       12 %  3.0 MiB",
-        "2       102  ● busy  7     0        0",
+        "worker  pid  state   item  done   failed  CPU   memory",
+        "1       101  ○ idle        1,200  0       12 %  3.0 MiB",
+        "2       102  ● busy  7     0      0",
     ]
 
 
 def test_the_table_has_headings_for_rows_and_columns() -> None:
-    html = static.to_html(state(worker(1)))
+    html = static.to_html(state(busy(1, item=3)))
     assert html.count('scope="col"') == len(static.COLUMNS)
     assert html.count('scope="row"') == 1
+
+
+def test_columns_in_which_there_is_nothing_are_left_out() -> None:
+    text = static.to_text(render(pool(worker(1)), Figures()))
+    assert text.splitlines()[1] == "worker  pid  state   done  failed"
 
 
 def test_there_is_no_style_and_no_script_and_nothing_of_a_worker_is_html() -> None:
@@ -49,6 +55,20 @@ def test_maps_and_the_last_error_are_named() -> None:
     assert text.endswith("Last error, worker 3: WorkerDied: gone\n  oh no")
 
 
+def test_maps_that_have_ended_are_named_the_newest_first() -> None:
+    maps = [
+        EndedMap(1, "one", 10, 0, 10, 61.0),
+        EndedMap(2, "two", 3, 1, 10, 2.0),
+        EndedMap(3, "three", 5, 0, None, 2.0),
+    ]
+    text = static.to_text(render(pool(), Figures(ended=maps)))
+    assert text.splitlines()[1:] == [
+        "three: 5 done in 2.0 s",
+        "two: 3 of 10 done, 1 failed in 2.0 s, ended early",
+        "one: 10 of 10 done in 1:01",
+    ]
+
+
 def test_rows_that_do_not_fit_are_counted() -> None:
     text = static.to_text(state(*[worker(number) for number in range(1, 101)]))
     assert text.splitlines()[-1] == "… and 60 more workers"
@@ -60,8 +80,8 @@ def test_a_closed_pool_keeps_its_workers_and_has_the_last_totals() -> None:
     final = static.final(before, after)
     assert static.to_text(final).splitlines() == [
         "■ demo: closed · 5 done · 0 failed",
-        "worker  pid  state    item  handled  failed  CPU   memory",
-        "1       101  ■ ended        4        0       12 %  3.0 MiB",
+        "worker  pid  state    done  failed  CPU   memory",
+        "1       101  ■ ended  4     0       12 %  3.0 MiB",
     ]
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 from processpool.snapshot import Failure
+from processpool.widget.ended import EndedMap
 from processpool.widget.view import Figures, render
 from tests.widget.snapshots import busy, pool, run, worker
 
@@ -31,11 +32,25 @@ def test_a_map_has_its_time_to_go() -> None:
     ]
 
 
+def test_a_map_that_has_ended_has_its_time() -> None:
+    ended = [EndedMap(1, "one", 10, 2, 10, 61.04), EndedMap(2, "\x1b", 3, 0, 10, 2.0)]
+    state = render(pool(), Figures(ended=ended))
+    assert state["ended"] == [
+        [1, "one", 10, 2, 10, 61.0, True],
+        [2, "\\x1b", 3, 0, 10, 2.0, False],
+    ]
+
+
 def test_the_last_error_has_its_worker_and_its_log() -> None:
     failure = Failure(99.0, "WorkerDied: \x1b[1mgone", 2, 102, "one\ntwo\n")
     error = render(pool(last_failure=failure), Figures())["error"]
     expected = {"at": 99.0, "text": "WorkerDied: \\x1b[1mgone", "worker": 2, "log": ["one", "two"]}
     assert error == expected
+
+
+def test_a_log_that_the_error_quotes_is_not_shown_twice() -> None:
+    failure = Failure(99.0, "WorkerDied: gone; it wrote:\n  | one\n  | two", 2, 102, "one\ntwo\n")
+    assert render(pool(last_failure=failure), Figures())["error"]["log"] == []
 
 
 def test_lanes_are_named_if_there_is_room() -> None:

@@ -10,6 +10,9 @@ from typing import Any
 
 State = dict[str, Any]
 
+_PLACES = tuple(map(str, range(32)))
+"""The places in a row, written as the keys that they travel under."""
+
 
 def difference(old: State, new: State) -> State:
     """The entries of `new` that `old` has not; of `rows`, only the fields. Empty if none."""
@@ -38,11 +41,8 @@ def _changed_rows(old: State, new: State) -> State:
         if before is None:
             out[key] = row
         elif before != row:
-            out[key] = {
-                str(place): value
-                for place, (value, last) in enumerate(zip(row, before, strict=True))
-                if value != last
-            }
+            fields = zip(_PLACES, row, before, strict=False)
+            out[key] = {place: value for place, value, last in fields if value != last}
     return out
 
 

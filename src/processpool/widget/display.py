@@ -69,6 +69,7 @@ class Display:
     @contextmanager
     def closing(self) -> Iterator[None]:
         """The pool is closed meanwhile: look at it just before and after, and then end."""
+        self._feed.read_next()
         self._updater.look_now()
         self._before = self._feed.state
         try:

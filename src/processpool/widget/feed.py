@@ -9,10 +9,10 @@ end has said that it is there, every frame is full: a kernel that is busy may ne
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from processpool.widget.delta import difference
+from processpool.widget.ended import Ended
 from processpool.widget.lanes import Lanes, Run
 from processpool.widget.log import Line, Log
 from processpool.widget.paces import Paces
@@ -25,8 +25,10 @@ Frame = dict[str, Any]
 
 HEARTBEAT = 1.0
 """Seconds between two frames if nothing happens."""
-LOOKS = 6
-"""Workers whose CPU time and memory are read at each look."""
+READS = 8
+"""Workers whose CPU time and memory are read at a time: the first one is by far the dearest."""
+READ_EVERY = 4
+"""Looks from one such time to the next."""
 
 
 class Feed:
@@ -39,33 +41,46 @@ class Feed:
         self._lanes = Lanes()
         self._paces = Paces()
         self._log = Log()
+        self._ended = Ended()
         self._seq = 0
         self._heard = False
         self._sent_at = float("-inf")
         self._unsent: list[Run] = []
+        self._looks = 0
         self._turn = 0
 
     def next_looks(self) -> frozenset[int]:
-        """The workers whose CPU time and memory are to be read next: a few at a time, in turn."""
+        """The workers whose CPU time and memory are to be read now: now and then a few, in turn.
+
+        Those of which nothing is known yet come first, and more of them.
+        """
         shown = self.state.get("order", [])
         if not shown:
             return frozenset()
+        self._looks += 1
+        if self._looks % READ_EVERY != 1:
+            return frozenset()
+        unknown = [number for number in shown if number not in self._paces.memory]
+        if len(unknown) >= READS:
+            return frozenset(unknown[: 2 * READS])
         self._turn %= len(shown)
-        turn = [*shown[self._turn :], *shown[: self._turn]]
-        self._turn += LOOKS
-        return frozenset(islice(turn, LOOKS))
+        turn = [*unknown, *shown[self._turn :], *shown[: self._turn]]
+        self._turn += READS - len(unknown)
+        return frozenset(turn[:READS])
+
+    def read_next(self) -> None:
+        """Let CPU time and memory be read at the next look, whether it is its turn or not."""
+        self._looks = 0
 
     def take(self, snapshot: PoolSnapshot) -> Frame | None:
         """A frame with what has changed; None if nothing has and no heartbeat is due."""
         before = self.state
         lines = self._note(snapshot)
-        if self._heard and before:
-            content: Frame = {"delta": difference(before, self.state)}
-        else:
-            content = {"full": self.state}
-        quiet = before and before == self.state and not lines
+        changes = difference(before, self.state) if before else self.state
+        quiet = not changes and not lines
         if quiet and snapshot.at < self._sent_at + HEARTBEAT - 0.05:
             return None
+        content: Frame = {"delta": changes} if self._heard and before else {"full": self.state}
         return self._frame({**content, "columns": self._unsent, "log": lines})
 
     def everything(self, *, heard: bool = True) -> Frame:
@@ -76,6 +91,7 @@ class Feed:
 
     def _note(self, snapshot: PoolSnapshot) -> list[Line]:
         self._paces.note(snapshot)
+        self._ended.note(snapshot)
         self._unsent += self._lanes.note(snapshot)
         self.last = snapshot
         self.state = render(snapshot, self._figures(snapshot), self.state.get("order", ()))
@@ -85,11 +101,11 @@ class Feed:
         paces = self._paces
         return Figures(
             rate=paces.rate,
-            typical=paces.typical,
             cpu=paces.cpu,
             memory=paces.memory,
             late=paces.late(snapshot.workers),
             seats=self._lanes.seats,
+            ended=self._ended.maps,
         )
 
     def _frame(self, content: Frame) -> Frame:

@@ -10,7 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable
 
     from processpool.snapshot import PoolSnapshot, WorkerSnapshot
 
@@ -30,8 +30,6 @@ class Paces:
     def __init__(self) -> None:
         self.rate = 0.0
         """Items finished a second."""
-        self.typical: float | None = None
-        """Seconds that an item takes, the median; None while that is not known."""
         self.cpu: dict[int, float] = {}
         """Worker → CPU use in percent of one CPU."""
         self.memory: dict[int, int] = {}
@@ -45,25 +43,35 @@ class Paces:
     def note(self, snapshot: PoolSnapshot) -> None:
         """Take in a snapshot."""
         self._note_rate(snapshot)
-        present = {worker.id: worker for worker in snapshot.workers}
-        ended = list(self._ended(snapshot))
-        if ended:
-            self._durations.extend(ended)
-            self.typical = median(self._durations)
+        known, now = self._before.get, snapshot.at
         for worker in snapshot.workers:
+            before = known(worker.id)
+            if before is not None and worker.handled != before.handled:
+                self._note_duration(before, worker, now)
             if worker.cpu is not None:
-                self._note_resources(worker, worker.cpu, snapshot.at)
-        self._before, self._at = present, snapshot.at
-        self._forget_all_but(present)
+                self._note_resources(worker, worker.cpu, now)
+        self._before, self._at = {worker.id: worker for worker in snapshot.workers}, now
+        self._forget_all_but(self._before)
+
+    @property
+    def typical(self) -> float | None:
+        """Seconds that an item takes, the median; None while that is not known."""
+        return median(self._durations) if self._durations else None
 
     def late(self, workers: Iterable[WorkerSnapshot]) -> set[int]:
         """The numbers of those whose item takes much longer than items usually do."""
-        if self.typical is None:
+        old = [
+            worker
+            for worker in workers
+            if worker.item_age is not None and worker.item_age > LATE_AT_LEAST
+        ]
+        typical = self.typical if old else None
+        if typical is None:
             return set()
-        limit = max(LATE_FACTOR * self.typical, LATE_AT_LEAST)
+        limit = LATE_FACTOR * typical
         return {
             worker.id
-            for worker in workers
+            for worker in old
             if worker.item is not None and (worker.item_age or 0.0) > limit
         }
 
@@ -75,16 +83,13 @@ class Paces:
         (since, before), (now, finished) = seen[0], seen[-1]
         self.rate = (finished - before) / (now - since) if now > since else 0.0
 
-    def _ended(self, snapshot: PoolSnapshot) -> Iterator[float]:
-        """How long the items took that have ended since the last look; on average, for each."""
-        known = self._before.get
-        for worker in snapshot.workers:
-            before = known(worker.id)
-            if before is None or worker.handled == before.handled or before.item_age is None:
-                continue
+    def _note_duration(self, before: WorkerSnapshot, worker: WorkerSnapshot, now: float) -> None:
+        """How long the items took that a worker has ended since the last look; on average."""
+        if before.item_age is not None:
             began = self._at - before.item_age
-            ended = snapshot.at - (worker.item_age or 0.0)
-            yield max(ended - began, 0.0) / (worker.handled - before.handled)
+            taken = now - (worker.item_age or 0.0) - began
+            items = worker.handled - before.handled
+            self._durations.append(taken / items if taken > 0 else 0.0)
 
     def _note_resources(self, worker: WorkerSnapshot, cpu: float, now: float) -> None:
         self.memory[worker.id] = worker.memory or 0
@@ -95,5 +100,6 @@ class Paces:
 
     def _forget_all_but(self, present: Collection[int]) -> None:
         for figures in (self.cpu, self.memory, self._cpu_read):
-            for number in [number for number in figures if number not in present]:
-                del figures[number]
+            if len(figures) > len(present):
+                for number in [number for number in figures if number not in present]:
+                    del figures[number]

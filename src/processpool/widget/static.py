@@ -7,6 +7,7 @@ worker is escaped.
 from __future__ import annotations
 
 from html import escape
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from processpool.states import PoolState, WorkerState
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from processpool.widget.view import State
 
-COLUMNS = ("worker", "pid", "state", "item", "handled", "failed", "CPU", "memory")
+COLUMNS = ("worker", "pid", "state", "item", "done", "failed", "CPU", "memory")
 ENDED = "ended"
 """The state of the workers of a pool that is closed."""
 _CLOSED_GLYPH = words.POOL_GLYPHS[PoolState.CLOSED]
@@ -50,7 +51,7 @@ def to_text(state: State) -> str:
     """The pool as a table in plain text."""
     lines = [headline(state), *_map_lines(state)]
     if state["order"]:
-        table = [list(COLUMNS), *(cells for cells in _cells(state))]
+        table = _cells(state)
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines += ["  ".join(map(str.ljust, cells, widths)).rstrip() for cells in table]
     lines += _notes(state)
@@ -68,27 +69,34 @@ def to_html(state: State) -> str:
 
 
 def _table(state: State) -> str:
-    head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
+    names, *rows = ([escape(cell) for cell in cells] for cells in _cells(state))
+    head = "".join(f'<th scope="col">{name}</th>' for name in names)
     body = "\n".join(
         f'<tr><th scope="row">{first}</th>' + "".join(f"<td>{cell}</td>" for cell in rest) + "</tr>"
-        for first, *rest in ([escape(cell) for cell in cells] for cells in _cells(state))
+        for first, *rest in rows
     )
     return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
 
 
-def _cells(state: State) -> Iterator[list[str]]:
-    for key, row in _rows(state):
-        pid, word, item, _, handled, failed, cpu, memory, _, _ = row
-        yield [
-            key,
-            _text(pid),
-            f"{_glyph(word)} {word}",
-            _text(item),
-            words.amount(handled),
-            words.amount(failed),
-            "" if cpu is None else f"{cpu} %",
-            "" if memory is None else words.size(memory),
-        ]
+def _cells(state: State) -> list[list[str]]:
+    """The table with its headings; columns in which there is nothing are left out."""
+    rows = [_row(key, row) for key, row in _rows(state)]
+    told = [any(column) for column in zip(*rows, strict=True)]
+    return [list(compress(row, told)) for row in ([*COLUMNS], *rows)]
+
+
+def _row(key: str, row: list[Any]) -> list[str]:
+    pid, word, item, _, handled, failed, cpu, memory, _, _ = row
+    return [
+        key,
+        _text(pid),
+        f"{_glyph(word)} {word}",
+        _text(item),
+        words.amount(handled),
+        words.amount(failed),
+        "" if cpu is None else f"{cpu} %",
+        "" if memory is None else words.size(memory),
+    ]
 
 
 def _rows(state: State) -> Iterator[tuple[str, list[Any]]]:
@@ -106,11 +114,19 @@ def _text(value: object) -> str:
 def _map_lines(state: State) -> list[str]:
     lines = []
     for _, label, done, failed, total, _, eta in state["maps"]:
-        of = f" of {words.amount(total)}" if total is not None else ""
-        line = f"{label}: {words.amount(done)}{of} done"
-        line += f", {words.amount(failed)} failed" if failed else ""
+        line = _how_far(label, done, failed, total)
         lines.append(line + (f", about {words.duration(eta)} to go" if eta else ""))
+    for _, label, done, failed, total, seconds, complete in reversed(state["ended"]):
+        early = "" if complete or total is None else ", ended early"
+        line = _how_far(label, done, failed, total)
+        lines.append(f"{line} in {words.duration(seconds)}{early}")
     return lines
+
+
+def _how_far(label: str, done: int, failed: int, total: int | None) -> str:
+    of = f" of {words.amount(total)}" if total is not None else ""
+    line = f"{label}: {words.amount(done)}{of} done"
+    return line + (f", {words.amount(failed)} failed" if failed else "")
 
 
 def _notes(state: State) -> list[str]:

@@ -15,8 +15,8 @@ import traitlets
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SCRIPTS = ("words.js", "store.js", "dom.js", "actions.js", "head.js", "table.js", "timeline.js",
-           "log.js", "widget.js")  # fmt: skip
+SCRIPTS = ("words.js", "store.js", "dom.js", "actions.js", "head.js", "maps.js", "table.js",
+           "timeline.js", "log.js", "widget.js")  # fmt: skip
 """One module in several files, in the order in which they are put together."""
 
 _front = files("processpool.widget") / "front"

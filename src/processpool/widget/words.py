@@ -18,7 +18,7 @@ WORKER_GLYPHS = {
 POOL_GLYPHS = {
     PoolState.NEW: "○",
     PoolState.OPEN: "●",
-    PoolState.PAUSED: "⏸",
+    PoolState.PAUSED: "‖",
     PoolState.CLOSING: "◍",
     PoolState.CLOSED: "■",
     PoolState.BROKEN: "✖",

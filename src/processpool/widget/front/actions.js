@@ -3,6 +3,7 @@
 
 const BUSY_AFTER = 1000;
 const DONE_FOR = 1500;
+const SAID_FOR = 4000;
 const ARMED_FOR = 5000;
 
 class ActionButton {
@@ -10,36 +11,47 @@ class ActionButton {
   constructor(store, say, { label, title, plan }) {
     Object.assign(this, { store, say, label, plan });
     this.mode = "ready";
+    this.hourglass = element("span", { class: "pp-hourglass" });
+    this.text = element("span");
     this.node = element("button", {
       type: "button", class: "pp-button", title,
-      onclick: () => this.click(),
+      onclick: (event) => event.detail < 2 && this.click(), // a double click confirms nothing
       onblur: () => this.mode === "armed" && this.become("ready"),
-      onkeydown: (event) => event.key === "Escape" && this.become("ready"),
-    }, label);
+      onkeydown: (event) => this.press(event),
+    }, this.hourglass, this.text);
+    setText(this.text, label);
   }
 
   setLabel(label) {
     this.label = label;
-    if (this.mode === "ready") setText(this.node, label);
+    if (this.mode === "ready") setText(this.text, label);
+  }
+
+  press(event) {
+    if (event.repeat) event.preventDefault();
+    if (event.key === "Escape" && this.mode === "armed") this.become("ready");
   }
 
   click() {
-    if (this.mode === "waiting" || this.mode === "busy") return;
+    const inert = this.node.getAttribute("aria-disabled") === "true";
+    if (inert || this.mode === "waiting" || this.mode === "busy") return;
     const { action, confirm } = this.plan();
+    const { label } = this;
     if (confirm && this.mode !== "armed") {
       this.become("armed", confirm, ARMED_FOR);
-      this.say(`${confirm} Press again to confirm.`);
+      this.say(`${confirm} Press again to confirm.`, ARMED_FOR);
       return;
     }
-    this.become("waiting", "⏳");
+    this.become("waiting", "");
     const busy = setTimeout(() => {
-      this.become("busy", "⏳ kernel is busy");
+      this.become("busy", "kernel is busy");
       this.say("The kernel is busy; it will do this as soon as it can.");
     }, BUSY_AFTER);
     this.store.act(action, (error) => {
       clearTimeout(busy);
       this.become("done", error ? "✖" : "✓", DONE_FOR);
-      this.say(error ? `That did not work: ${error}` : `${this.label}: done.`);
+      if (error) this.say(`✖ That did not work: ${error}`);
+      else this.say(`${label}: done.`, SAID_FOR);
     });
   }
 
@@ -47,9 +59,11 @@ class ActionButton {
   become(mode, text, time) {
     clearTimeout(this.timer);
     this.mode = mode;
-    setText(this.node, text ?? this.label);
+    const waits = mode === "waiting" || mode === "busy";
+    setText(this.hourglass, waits ? "⏳" : "");
+    setText(this.text, text ?? this.label);
     setAttribute(this.node, "data-mode", mode);
-    setAttribute(this.node, "aria-busy", mode === "waiting" || mode === "busy" ? "true" : null);
+    setAttribute(this.node, "aria-busy", waits ? "true" : null);
     if (time) this.timer = setTimeout(() => this.become("ready"), time);
   }
 }

@@ -11,8 +11,11 @@ function element(tag, attributes = {}, ...children) {
   return node;
 }
 
+// For elements that hold nothing but text. The text node stays, and with it what is selected.
 function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text;
+  const inside = node.firstChild;
+  if (!inside) node.append(text);
+  else if (inside.data !== text) inside.data = text;
 }
 
 function setAttribute(node, name, value) {
@@ -24,17 +27,19 @@ function setHidden(node, hidden) {
   if (node.hidden !== hidden) node.hidden = hidden;
 }
 
-// Bring the children into this order, moving as few as possible, and keep the focus where it is.
+// Bring the children into this order, moving as few as possible, and keep the focus where it is. If
+// the child that has it goes, the one in its place gets it.
 function arrange(parent, children) {
-  const focused = document.activeElement;
+  const focused = parent.contains(document.activeElement) ? document.activeElement : null;
+  const place = focused ? [...parent.children].findIndex((child) => child.contains(focused)) : -1;
   const wanted = new Set(children);
   for (const child of [...parent.children]) {
     if (!wanted.has(child)) child.remove();
   }
-  children.forEach((child, place) => {
-    if (parent.children[place] !== child) parent.insertBefore(child, parent.children[place] ?? null);
+  children.forEach((child, at) => {
+    if (parent.children[at] !== child) parent.insertBefore(child, parent.children[at] ?? null);
   });
-  if (focused && focused !== document.activeElement && parent.contains(focused)) {
-    focused.focus({ preventScroll: true });
-  }
+  if (!focused || focused === document.activeElement) return;
+  const heir = children[Math.min(place, children.length - 1)]?.querySelector("button");
+  (parent.contains(focused) ? focused : heir)?.focus({ preventScroll: true });
 }

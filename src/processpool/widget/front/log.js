@@ -28,24 +28,32 @@ class ErrorPanel {
 class LogPanel {
   constructor(store) {
     this.store = store;
+    this.atEnd = true;
     this.lines = element("div", {
       class: "pp-lines pp-scroll", role: "log", "aria-live": "off", tabindex: 0,
       "aria-label": "standard error of the workers",
+      onscroll: ({ target: box }) => {
+        if (box.clientHeight) this.atEnd = box.scrollTop + box.clientHeight >= box.scrollHeight - 8;
+      },
     });
-    this.node = element("details", { class: "pp-log", hidden: true, open: true },
+    this.node = element("details", { class: "pp-log", hidden: true, open: true, ontoggle: () => this.follow() },
       element("summary", {}, "stderr of the workers"), this.lines);
   }
 
   update({ lines, history }) {
     setHidden(this.node, !this.store.lines.length);
     const box = this.lines;
-    const atEnd = box.scrollTop + box.clientHeight >= box.scrollHeight - 8;
     if (history) box.replaceChildren();
     for (const [worker, text] of history ? this.store.lines : lines) {
       box.append(element("div", {},
         element("span", { class: "pp-who" }, worker ? `worker ${worker}│` : "│"), text));
     }
     while (box.children.length > MAX_LINES) box.firstChild.remove();
-    if (atEnd && (lines.length || history)) box.scrollTop = box.scrollHeight;
+    // Where the end is, is asked when the page is laid out anyway: asking now would do it once more.
+    if (lines.length || history) requestAnimationFrame(() => this.follow());
+  }
+
+  follow() {
+    if (this.atEnd) this.lines.scrollTop = this.lines.scrollHeight;
   }
 }

@@ -2,9 +2,14 @@
 // place, so that focus, selection and scrolling stay where they are.
 
 const HEADINGS = [
-  ["worker", "number"], ["pid", "number"], ["state", ""], ["item", "number"], ["age", "number"],
+  ["worker", "number"], ["pid", "number"], ["state", ""], ["item", ""], ["age", "number"],
   ["done", "number"], ["failed", "number"], ["CPU", "number"], ["memory", "number"], ["", "act"],
 ];
+
+const NO_WORKERS = {
+  new: "The pool is not open: pool.open(), or “with pool:”, starts its workers.",
+  broken: "No worker can be started: see the last error.",
+};
 
 class Table {
   constructor(store, say) {
@@ -15,12 +20,13 @@ class Table {
     const head = HEADINGS.map(([name, kind]) =>
       element("th", { scope: "col", class: kind && `pp-${kind}` },
         name || element("span", { class: "pp-unseen" }, "actions")));
-    this.node = element("div", { class: "pp-workers" },
+    this.box =
       element("div", { class: "pp-scroll", tabindex: 0, role: "region", "aria-label": "workers" },
         element("table", { class: "pp-table" },
           element("caption", { class: "pp-unseen" }, "The workers of the pool"),
-          element("thead", {}, element("tr", {}, ...head)), this.body)),
-      this.more);
+          element("colgroup", {}, ...HEADINGS.map(([name]) => element("col", { "data-name": name || "act" }))),
+          element("thead", {}, element("tr", {}, ...head)), this.body));
+    this.node = element("div", { class: "pp-workers" }, this.box, this.more);
   }
 
   update() {
@@ -32,9 +38,12 @@ class Table {
       this.rows.get(number).update(rows[number]);
     }
     arrange(this.body, order.map((number) => this.rows.get(number).node));
-    setHidden(this.more, !hidden);
+    setHidden(this.box, !order.length);
+    setHidden(this.more, order.length && !hidden);
     if (hidden) {
       setText(this.more, `${plural(hidden, "more worker")}; the timeline shows all. Failed and long-running ones come first.`);
+    } else if (!order.length) {
+      setText(this.more, NO_WORKERS[this.store.state.state] ?? "There are no workers.");
     }
   }
 
@@ -90,15 +99,20 @@ class Row {
     setText(this.memory, row[ROW.memory] == null ? "" : size(row[ROW.memory]));
     setAttribute(this.node, "data-late", row[ROW.late] ? "" : null);
     setAttribute(this.age, "title", row[ROW.late] ? "More than three times as long as items usually take" : null);
-    this.button.node.disabled = row[ROW.state] === "stopping";
+    // Not `disabled`, which would take the focus away from it.
+    setAttribute(this.button.node, "aria-disabled", row[ROW.state] === "stopping" ? "true" : null);
     this.updateAge();
   }
 
   updateProgress(progress) {
-    if (!progress) return setText(this.progress, "");
-    const [done, total, note] = progress;
-    const share = total ? ` · ${Math.floor((100 * done) / total)} %` : ` · ${amount(done)}`;
-    return setText(this.progress, note ? `${share} ${note}` : share);
+    let text = "";
+    if (progress) {
+      const [done, total, note] = progress;
+      const share = total ? ` · ${Math.floor((100 * done) / total)} %` : ` · ${amount(done)}`;
+      text = note ? `${share} ${note}` : share;
+    }
+    setText(this.progress, text);
+    setAttribute(this.item, "title", text ? this.item.textContent : null);
   }
 
   updateAge() {

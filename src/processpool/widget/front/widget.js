@@ -6,9 +6,9 @@ class View {
   constructor(store) {
     this.store = store;
     this.status = element("div", { class: "pp-status", role: "status" });
-    const say = (text) => setText(this.status, text);
-    this.say = say;
-    this.head = new Head(store, say);
+    this.whispered = element("div", { class: "pp-whispered pp-unseen", role: "status" });
+    const say = (text, time) => this.say(text, time);
+    this.head = new Head(store, say, this.status);
     this.maps = new Maps(store, say);
     this.timeline = new Timeline(store);
     this.table = new Table(store, say);
@@ -16,8 +16,8 @@ class View {
     this.log = new LogPanel(store);
     // Without the attribute JupyterLab takes Enter and letters for its own shortcuts.
     this.node = element("div", { class: "pp-pool", "data-lm-suppress-shortcuts": "true" },
-      this.head.node, this.status, this.error.node, this.maps.node, this.timeline.node,
-      this.table.node, this.log.node);
+      this.head.node, this.error.node, this.maps.node, this.timeline.node,
+      this.table.node, this.log.node, this.whispered);
     this.listener = (what, news) => this.update(what, news);
   }
 
@@ -36,14 +36,21 @@ class View {
       this.head.update();
       this.error.update();
       this.timeline.update(news);
+      setHidden(this.timeline.node, this.store.state.state === "new");
       this.table.update();
       this.log.update(news);
       this.announce();
-    }
-    if (this.store.state && !this.store.stale) {
-      this.maps.update();
+    } else if (this.store.state && !this.store.stale) {
       this.table.updateAges();
     }
+    if (this.store.state && !this.store.stale) this.maps.update();
+  }
+
+  // Something to read, for `time` milliseconds if given.
+  say(text, time) {
+    clearTimeout(this.silence);
+    setText(this.status, text);
+    if (time) this.silence = setTimeout(() => setText(this.status, ""), time);
   }
 
   updateStale() {
@@ -55,31 +62,37 @@ class View {
       const when = new Date().toLocaleTimeString();
       this.say(`⚠ No news from the kernel since ${when}: it was restarted, or is gone. What is shown is old.`);
     } else if (this.wasStale) {
-      this.say("The kernel is back.");
+      this.say("The kernel is back.", DONE_FOR);
     }
     this.wasStale = stale;
   }
 
-  // What a screen reader says: that something began or ended, not every number.
+  // For screen readers, as it can be seen elsewhere: that something began or ended, not every number.
   announce() {
     const { state, maps, error } = this.store.state;
     const running = maps.map(([number]) => number).join();
-    if (this.spoken && this.spoken.state !== state) this.say(`The pool is ${state}.`);
-    else if (this.spoken && error && this.spoken.error !== error.at) this.say("An item failed.");
-    else if (this.spoken && this.spoken.running !== running) {
-      this.say(maps.length ? `Running: ${maps.map(([, label]) => label).join(", ")}.` : "No map is running.");
+    const spoken = this.spoken ?? { state, running, error: error?.at };
+    const whisper = (text) => setText(this.whispered, text);
+    if (spoken.state !== state) whisper(`The pool is ${state}.`);
+    else if (error && spoken.error !== error.at) whisper("Something failed: see the last error.");
+    else if (spoken.running !== running) {
+      whisper(maps.length ? `Running: ${maps.map(([, label]) => label).join(", ")}.` : "No map is running.");
     }
     this.spoken = { state, running, error: error?.at };
   }
 }
 
+// anywidget gives out another proxy of the model each time; what the model holds is the same.
+const keyOf = (model) => model.get("first") ?? model;
+
 function storeOf(model) {
-  if (!stores.has(model)) {
+  const key = keyOf(model);
+  if (!stores.has(key)) {
     const store = new Store(model);
-    stores.set(model, store);
+    stores.set(key, store);
     store.open();
   }
-  return stores.get(model);
+  return stores.get(key);
 }
 
 export default {
@@ -87,7 +100,7 @@ export default {
     const store = storeOf(model);
     return () => {
       store.close();
-      stores.delete(model);
+      stores.delete(keyOf(model));
     };
   },
 

@@ -2,11 +2,12 @@
 
 const WORKER_GLYPHS = { starting: "◌", idle: "○", busy: "●", leased: "◆", stopping: "◍" };
 const POOL_GLYPHS = {
-  new: "○", open: "●", paused: "⏸", closing: "◍", closed: "■", broken: "✖",
+  new: "○", open: "●", paused: "‖", closing: "◍", closed: "■", broken: "✖",
 };
 const SIZES = [[2 ** 40, "TiB"], [2 ** 30, "GiB"], [2 ** 20, "MiB"], [2 ** 10, "KiB"]];
 
-const amount = (number) => Math.round(number).toLocaleString("en-US");
+const WHOLE = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+const amount = (number) => WHOLE.format(number);
 
 const rate = (number) => (number >= 10 ? amount(number) : number.toFixed(1));
 

@@ -1,0 +1,70 @@
+"""Maps that have ended. A snapshot has only those in progress, so their end is seen afterwards.
+
+How far such a map came is worked out from the pool's totals. Between two looks several may have
+worked: it counts as complete if what was done meanwhile is enough for that.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from processpool.snapshot import PoolSnapshot
+
+KEPT = 3
+"""Maps that are remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndedMap:
+    """A map that is over."""
+
+    id: int
+    label: str
+    done: int
+    failed: int
+    total: int | None
+    """Items in all; None if that was never known."""
+    seconds: float
+    """How long it ran."""
+
+    @property
+    def complete(self) -> bool:
+        """True if all of its items have ended; not if it was stopped, or broke off."""
+        return self.total is not None and self.done >= self.total
+
+
+class Ended:
+    """The last few maps that have ended, the newest last."""
+
+    def __init__(self) -> None:
+        self.maps: deque[EndedMap] = deque(maxlen=KEPT)
+        self._before: PoolSnapshot | None = None
+
+    def note(self, snapshot: PoolSnapshot) -> None:
+        """Take in a snapshot."""
+        before, self._before = self._before, snapshot
+        if before is None or not before.maps:
+            return
+        going_on = {run.id for run in snapshot.maps}
+        gone = [run for run in before.maps if run.id not in going_on]
+        half = (snapshot.at - before.at) / 2  # it ended at some time between the two looks
+        for run in gone:
+            seen = EndedMap(run.id, run.label, run.done, run.failed, run.total, run.seconds + half)
+            self.maps.append(_finished(seen, before, snapshot) if len(gone) == 1 else seen)
+
+
+def _finished(run: EndedMap, before: PoolSnapshot, now: PoolSnapshot) -> EndedMap:
+    """The map with what has ended since it was seen last, as far as no map that goes on has it."""
+    last = {each.id: each for each in before.maps}
+    news = [(other, last.get(other.id)) for other in now.maps]
+    answered = now.finished - before.finished
+    failed = now.failed - before.failed  # answered with an error, or lost
+    if run.total is not None and run.done + answered + failed >= run.total:
+        done = run.total
+    else:
+        done = run.done + max(answered - sum(o.done - (b.done if b else 0) for o, b in news), 0)
+    failed = max(failed - sum(o.failed - (b.failed if b else 0) for o, b in news), 0)
+    return replace(run, done=done, failed=min(run.failed + failed, done))

@@ -1,0 +1,82 @@
+// A bar for each map in progress, and, without colour, for the last few that have ended.
+
+class Maps {
+  constructor(store, say) {
+    Object.assign(this, { store, say });
+    this.bars = new Map();
+    this.node = element("div", { class: "pp-maps" });
+  }
+
+  update() {
+    const { maps, ended } = this.store.state;
+    const past = [...ended].reverse();
+    const numbers = [...maps, ...past].map(([number]) => number);
+    for (const number of this.bars.keys()) if (!numbers.includes(number)) this.bars.delete(number);
+    for (const map of maps) this.bar(map).update(map);
+    for (const map of past) this.bar(map).end(map);
+    arrange(this.node, numbers.map((number) => this.bars.get(number).node));
+  }
+
+  bar([number, label]) {
+    if (!this.bars.has(number)) this.bars.set(number, new MapBar(this.store, this.say, number, label));
+    return this.bars.get(number);
+  }
+}
+
+class MapBar {
+  constructor(store, say, number, label) {
+    this.store = store;
+    this.fill = element("div", { class: "pp-fill" });
+    this.track = element("div", {
+      class: "pp-track", role: "progressbar", "aria-label": label, "aria-valuemin": 0,
+    }, this.fill);
+    this.text = element("span", { class: "pp-map-text" });
+    this.stop = new ActionButton(store, say, {
+      label: "Stop", title: `Stop ${label}`,
+      plan: () => ({
+        action: { action: "stop_map", map: number },
+        confirm: "Lose what runs?",
+      }),
+    });
+    this.how = element("span", { class: "pp-how", hidden: true });
+    this.node = element("div", { class: "pp-map" },
+      element("span", { class: "pp-map-label", title: label }, label), this.track, this.text,
+      element("span", { class: "pp-map-act" }, this.stop.node, this.how));
+  }
+
+  update([, , done, failed, total, since, eta]) {
+    const rest = [duration(this.store.now - since)];
+    if (eta) rest.push(`about ${duration(eta)} to go`);
+    this.show(done, failed, total, rest);
+    setAttribute(this.track, "data-open", total == null ? "" : null);
+  }
+
+  end([, , done, failed, total, seconds, complete]) {
+    if (this.ended) return;
+    this.ended = true;
+    const left = !complete && total != null;
+    this.show(done, failed, total, [duration(seconds)]);
+    if (document.activeElement === this.stop.node) {
+      setAttribute(this.node, "tabindex", -1);
+      this.node.focus({ preventScroll: true });
+    }
+    setHidden(this.stop.node, true);
+    setHidden(this.how, false);
+    setText(this.how, left ? "■ ended early" : "✓ done");
+    setAttribute(this.node, "data-ended", left ? "early" : "");
+    setAttribute(this.track, "data-open", null);
+    if (total == null) this.fill.style.width = "100%";
+  }
+
+  show(done, failed, total, rest) {
+    const share = total ? done / total : 0;
+    this.fill.style.width = `${100 * share}%`;
+    const parts = [total == null ? `${amount(done)} done` : `${amount(done)} of ${amount(total)}`];
+    if (total && done < total) parts.push(`${Math.floor(100 * share)} %`);
+    if (failed) parts.push(`${amount(failed)} failed`);
+    setText(this.text, [...parts, ...rest].join(" · "));
+    setAttribute(this.track, "aria-valuemax", total);
+    setAttribute(this.track, "aria-valuenow", total == null ? null : done);
+    setAttribute(this.track, "aria-valuetext", parts.join(", "));
+  }
+}
