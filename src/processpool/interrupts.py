@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     Handler = Callable[[int, FrameType | None], object]
 
 _SIGINT = int(signal.SIGINT)
-_HOLDERS = {__file__, __file__.replace("interrupts", "monitor"), futures.__file__}
-"""The code that holds interrupts back: `uninterrupted`, and what takes the locks of futures."""
+HOLDERS = {__file__, futures.__file__}
+"""The files of the code that holds interrupts back, or takes locks that do."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -91,7 +91,7 @@ class Shield:
         self._held_back = True
 
     def forget(self) -> None:
-        """In a forked child: whatever was going on in the parent does not go on here."""
+        """Nobody holds anything back: in a forked child, or when `leave` will never be called."""
         self.main = threading.main_thread().ident
         self._depth = 0
         self._open.clear()
@@ -128,15 +128,10 @@ class Shield:
         yet to call `leave`.
         """
         while frame is not None:
-            if frame.f_code.co_filename in _HOLDERS:
+            if frame.f_code.co_filename in HOLDERS:
                 return True
             frame = frame.f_back
-        handler, self._handler = self._handler, None
-        self._depth = 0
-        self._open.clear()
-        self._held_back = False
-        if handler is not None and getsignal(_SIGINT) is self._own:
-            set_handler(_SIGINT, handler)
+        self.forget()
         return False
 
 

@@ -12,12 +12,14 @@ from _thread import RLock, allocate_lock, get_ident
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from processpool.interrupts import INTERRUPTIBLE, SHIELD, uninterrupted
+from processpool.interrupts import HOLDERS, INTERRUPTIBLE, SHIELD, uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
+
+HOLDERS.add(__file__)
 
 LONGEST = 1e6
 """Seconds that are waited at a time, at most: the system's calls overflow at some weeks."""
@@ -67,7 +69,8 @@ class Monitor(RLock):  # type: ignore[misc]
         Raises:
             RuntimeError: so it is.
         """
-        if self.is_mine or SHIELD.is_up:
+        self.require_free()
+        if SHIELD.is_up:
             raise RuntimeError(_MUST_NOT_WAIT)
 
     @uninterrupted
@@ -127,20 +130,16 @@ class SlimCondition(RLock):  # type: ignore[misc]
         SHIELD.leave()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """As of a condition."""
+        """As of a condition; to be called uninterrupted, as the futures do."""
         bell = _bell()
         self._bells = [*self._bells, bell]
-        SHIELD.enter()
+        held = self._release_save()  # type: ignore[attr-defined]
         try:
-            held = self._release_save()  # type: ignore[attr-defined]
-            try:
-                rung = _await(bell, None if timeout is None else monotonic() + timeout)
-            finally:
-                self._acquire_restore(held)  # type: ignore[attr-defined]
-            if not rung:
-                self._bells = [other for other in self._bells if other is not bell]
+            rung = _await(bell, None if timeout is None else monotonic() + timeout)
         finally:
-            SHIELD.leave()
+            self._acquire_restore(held)  # type: ignore[attr-defined]
+        if not rung:
+            self._bells = [other for other in self._bells if other is not bell]
         return rung
 
     def notify_all(self) -> None:

@@ -42,7 +42,7 @@ class WorkerSnapshot(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MapSnapshot:
-    """A map in progress."""
+    """A map in progress, or as it was when it ended."""
 
     id: int
     label: str
@@ -52,6 +52,11 @@ class MapSnapshot:
     """Items in all; None while that is not known."""
     seconds: float
     """How long it runs."""
+
+    @property
+    def complete(self) -> bool:
+        """True if all of its items have ended; not while their number is not known."""
+        return self.total is not None and self.done >= self.total
 
     @property
     def eta(self) -> float | None:

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from processpool.widget.ended import KEPT, Ended, EndedMap
+from processpool.snapshot import MapSnapshot
+from processpool.widget.ended import KEPT, Ended
 from tests.widget.snapshots import pool, run
 
-if TYPE_CHECKING:
-    from processpool.snapshot import MapSnapshot
 
-
-def ended(*looks: tuple[tuple[MapSnapshot, ...], int, int]) -> list[EndedMap]:
+def ended(*looks: tuple[tuple[MapSnapshot, ...], int, int]) -> list[MapSnapshot]:
     """What is remembered after looks a quarter of a second apart: maps, finished, failed."""
     memory = Ended()
     for number, (maps, finished, failed) in enumerate(looks):
@@ -20,7 +18,7 @@ def ended(*looks: tuple[tuple[MapSnapshot, ...], int, int]) -> list[EndedMap]:
 
 def test_a_map_that_has_ended_is_complete() -> None:
     (last,) = ended(((run(1, done=7, total=10),), 7, 0), ((), 10, 0))
-    assert last == EndedMap(1, "map 1", 10, 0, 10, 6.125)
+    assert last == MapSnapshot(1, "map 1", 10, 0, 10, 6.125)
     assert last.complete
 
 

@@ -2,10 +2,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from processpool.snapshot import Failure
+from processpool.snapshot import Failure, MapSnapshot
 from processpool.states import PoolState
 from processpool.widget import static
-from processpool.widget.ended import EndedMap
 from processpool.widget.view import Figures, State, render
 from tests.widget.snapshots import busy, pool, run, worker
 
@@ -57,9 +56,9 @@ def test_maps_and_the_last_error_are_named() -> None:
 
 def test_maps_that_have_ended_are_named_the_newest_first() -> None:
     maps = [
-        EndedMap(1, "one", 10, 0, 10, 61.0),
-        EndedMap(2, "two", 3, 1, 10, 2.0),
-        EndedMap(3, "three", 5, 0, None, 2.0),
+        MapSnapshot(1, "one", 10, 0, 10, 61.0),
+        MapSnapshot(2, "two", 3, 1, 10, 2.0),
+        MapSnapshot(3, "three", 5, 0, None, 2.0),
     ]
     text = static.to_text(render(pool(), Figures(ended=maps)))
     assert text.splitlines()[1:] == [

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import json
 
-from processpool.snapshot import Failure
-from processpool.widget.ended import EndedMap
+from processpool.snapshot import Failure, MapSnapshot
 from processpool.widget.view import Figures, render
 from tests.widget.snapshots import busy, pool, run, worker
 
@@ -33,7 +32,7 @@ def test_a_map_has_its_time_to_go() -> None:
 
 
 def test_a_map_that_has_ended_has_its_time() -> None:
-    ended = [EndedMap(1, "one", 10, 2, 10, 61.04), EndedMap(2, "\x1b", 3, 0, 10, 2.0)]
+    ended = [MapSnapshot(1, "one", 10, 2, 10, 61.04), MapSnapshot(2, "\x1b", 3, 0, 10, 2.0)]
     state = render(pool(), Figures(ended=ended))
     assert state["ended"] == [
         [1, "one", 10, 2, 10, 61.0, True],

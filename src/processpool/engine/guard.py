@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# A process that was forked and has not executed its program yet does not have the word yet, so that
-# it is looked for several times. Standard input hides the word from the search for it.
 PATIENCE = 2.0
 """Seconds in which the guard ends, once it is let go."""
 
+# A process that was forked and has not executed its program yet does not have the word yet, so that
+# it is looked for several times. Standard input hides the word from the search for it.
 _SCRIPT = """
 trap '' HUP INT TERM
 groups=' ' mark=

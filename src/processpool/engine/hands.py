@@ -94,7 +94,7 @@ class Hands:
         if worker is None:
             return
         engine = self._engine
-        if worker.io._is_owned():  # an argument uses the pool while it is pickled
+        if worker.io.is_mine:  # an argument uses the pool while it is pickled
             engine.loop.post(partial(self.write, worker))
             return
         began = monotonic()
@@ -158,7 +158,7 @@ class Hands:
         worker = self._engine.workers.get(number)
         if worker is None:
             return False
-        if worker.io._is_owned():  # it is just being written to, on this thread
+        if worker.io.is_mine:  # it is just being written to, on this thread
             self._engine.loop.post(partial(self.take_back, number, read=read))
             return False
         with worker.io:
@@ -197,7 +197,7 @@ class Hands:
         batch.job.drop(batch, error)
 
     def _stop(self, worker: Worker | None) -> None:
-        if worker is not None and worker.io._is_owned():
+        if worker is not None and worker.io.is_mine:
             self._engine.loop.post(partial(self._stop, worker))
         elif worker is not None:
             with worker.io:

@@ -166,8 +166,7 @@ class Lending:
     @uninterrupted
     def give_back(self, worker: Worker, handled: int = 0) -> None:
         """A borrowed or leased worker is free again."""
-        if self._engine.lock.is_mine:
-            self._engine.loop.post(partial(self.give_back, worker, handled))
+        if self._engine.postpones(partial(self.give_back, worker, handled)):
             return
         with self._engine.lock:
             worker.borrowed = worker.leased = False
@@ -189,8 +188,7 @@ class Lending:
     @uninterrupted
     def discard(self, worker: Worker, fate: str, handled: int = 0) -> None:
         """A borrowed or leased worker cannot be used again: it is replaced."""
-        if self._engine.lock.is_mine:
-            self._engine.loop.post(partial(self.discard, worker, fate, handled))
+        if self._engine.postpones(partial(self.discard, worker, fate, handled)):
             return
         with self._engine.lock:
             worker.borrowed = worker.leased = False

@@ -94,7 +94,7 @@ class Engine:
         self.command = command
         self.name = name
         self.callbacks = CallbackThreads()
-        self.news = News(self.callbacks)
+        self.news = News(self)
         self.hands = Hands(self)
         self.lending = Lending(self)
         self.starter = Starter(self, launch)
@@ -153,8 +153,7 @@ class Engine:
     @uninterrupted
     def close(self, grace: float | None) -> None:
         """Finish what there is within `grace` seconds, end every worker, and wait for it."""
-        if self.lock.is_mine:
-            self.loop.post(partial(self.begin_close, grace))
+        if self.postpones(partial(self.begin_close, grace)):
             return
         if self.begin_close(grace) and not self.is_current:
             try:
@@ -183,8 +182,7 @@ class Engine:
         """End everything at once, and wait for it."""
         if not self.opened or self._forked:
             return
-        if self.lock.is_mine:
-            self.loop.post(self.kill)
+        if self.postpones(self.kill):
             return
         self._kill_all()
         self.close(0)
@@ -193,6 +191,17 @@ class Engine:
         with self.lock:
             commands = self.scheduler.kill_all()
         self.hands.carry_out(commands)
+
+    def postpones(self, action: Callable[[], object]) -> bool:
+        """If it came in between a decision on this thread, have it done a little later.
+
+        Returns:
+            True if that is so: then nothing is to be done now.
+        """
+        if self.lock.is_mine:
+            self.loop.post(action)
+            return True
+        return False
 
     def abandon(self) -> None:
         """Nobody will use the pool again: finish what there is, then close. Takes no lock."""
@@ -296,8 +305,7 @@ class Engine:
     @uninterrupted
     def cancel(self, job: Job, *, kill: bool) -> None:
         """Nothing more of the job starts; with `kill`, the workers that run it are replaced."""
-        if self.lock.is_mine:
-            self.loop.post(partial(self.cancel, job, kill=kill))
+        if self.postpones(partial(self.cancel, job, kill=kill)):
             return
         with self.lock:
             commands = self.scheduler.cancel(job, kill=kill)
@@ -326,12 +334,8 @@ class Engine:
 
     @uninterrupted
     def decide(self, decision: Callable[[float], list[Command]]) -> None:
-        """Let the scheduler decide something, and carry it out.
-
-        What comes in between another decision on the same thread is decided a little later.
-        """
-        if self.lock.is_mine:
-            self.loop.post(partial(self.decide, decision))
+        """Let the scheduler decide something, and carry it out."""
+        if self.postpones(partial(self.decide, decision)):
             return
         with self.lock:
             commands = decision(monotonic())

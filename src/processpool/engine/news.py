@@ -8,7 +8,6 @@ its caller has its answer, and yet nobody who waits there stops the pool.
 from __future__ import annotations
 
 import logging
-from _thread import get_ident
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
@@ -16,13 +15,12 @@ from typing import TYPE_CHECKING
 
 from processpool import events
 from processpool.engine.raised import ends_the_program, in_words
-from processpool.monitor import must_not_wait
 from processpool.snapshot import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from processpool.engine.callbacks import CallbackThreads
+    from processpool.engine.local import Engine
     from processpool.engine.worker import Worker
 
 log = logging.getLogger("processpool")
@@ -46,10 +44,10 @@ class _Listener:
 class News:
     """The listeners of one pool."""
 
-    def __init__(self, callbacks: CallbackThreads) -> None:
+    def __init__(self, engine: Engine) -> None:
         self.last_failure: Failure | None = None
         self._listeners: tuple[_Listener, ...] = ()
-        self._callbacks = callbacks
+        self._engine = engine
 
     def listen(
         self, callback: Callable[[events.Event], None], *, quick: bool = False
@@ -91,8 +89,8 @@ class News:
 
     def run(self, action: Callable[[], object]) -> None:
         """Run code of the user's: here, unless this is the engine's thread."""
-        if get_ident() in must_not_wait:
-            self._callbacks.tell(action)
+        if self._engine.is_current:
+            self._engine.callbacks.tell(action)
         else:
             action()
 

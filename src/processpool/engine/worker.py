@@ -11,7 +11,6 @@ from __future__ import annotations
 import fcntl
 import os
 import select
-from _thread import RLock
 from abc import ABC, abstractmethod
 from collections import deque
 from contextlib import suppress
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from processpool.engine.stderr import StderrLog
 from processpool.interrupts import INTERRUPTIBLE
 from processpool.jobs import Reply
-from processpool.monitor import LONGEST
+from processpool.monitor import LONGEST, Monitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +59,7 @@ class Worker(ABC):
         self.ready_fd = ready
         """Where a worker that knows of it says that it is ready; -1 once it has."""
         self.stderr = StderrLog(process.stderr)
-        self.io: Any = RLock()
+        self.io = Monitor()
         self.outbox: deque[Batch] = deque()
         self.freed_shares: deque[str] = deque()
         """Names of shared objects that it does not know to be freed yet."""

@@ -7,40 +7,21 @@ worked: it counts as complete if what was done meanwhile is enough for that.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from processpool.snapshot import PoolSnapshot
+    from processpool.snapshot import MapSnapshot, PoolSnapshot
 
 KEPT = 3
 """Maps that are remembered."""
-
-
-@dataclass(frozen=True, slots=True)
-class EndedMap:
-    """A map that is over."""
-
-    id: int
-    label: str
-    done: int
-    failed: int
-    total: int | None
-    """Items in all; None if that was never known."""
-    seconds: float
-    """How long it ran."""
-
-    @property
-    def complete(self) -> bool:
-        """True if all of its items have ended; not if it was stopped, or broke off."""
-        return self.total is not None and self.done >= self.total
 
 
 class Ended:
     """The last few maps that have ended, the newest last."""
 
     def __init__(self) -> None:
-        self.maps: deque[EndedMap] = deque(maxlen=KEPT)
+        self.maps: deque[MapSnapshot] = deque(maxlen=KEPT)
         self._before: PoolSnapshot | None = None
 
     def note(self, snapshot: PoolSnapshot) -> None:
@@ -52,11 +33,11 @@ class Ended:
         gone = [run for run in before.maps if run.id not in going_on]
         half = (snapshot.at - before.at) / 2  # it ended at some time between the two looks
         for run in gone:
-            seen = EndedMap(run.id, run.label, run.done, run.failed, run.total, run.seconds + half)
+            seen = replace(run, seconds=run.seconds + half)
             self.maps.append(_finished(seen, before, snapshot) if len(gone) == 1 else seen)
 
 
-def _finished(run: EndedMap, before: PoolSnapshot, now: PoolSnapshot) -> EndedMap:
+def _finished(run: MapSnapshot, before: PoolSnapshot, now: PoolSnapshot) -> MapSnapshot:
     """The map with what has ended since it was seen last, as far as no map that goes on has it."""
     last = {each.id: each for each in before.maps}
     news = [(other, last.get(other.id)) for other in now.maps]

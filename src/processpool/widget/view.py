@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from processpool.snapshot import Failure, MapSnapshot, PoolSnapshot, WorkerSnapshot
-    from processpool.widget.ended import EndedMap
 
 State = dict[str, Any]
 
@@ -46,7 +45,7 @@ class Figures:
     """Workers whose item takes unusually long."""
     seats: Sequence[int] = ()
     """Lane → worker."""
-    ended: Collection[EndedMap] = ()
+    ended: Collection[MapSnapshot] = ()
     """Maps that are over, the newest last."""
 
 
@@ -120,7 +119,7 @@ def _map(run: MapSnapshot, now: float) -> list[Any]:
     ]
 
 
-def _ended(run: EndedMap) -> list[Any]:
+def _ended(run: MapSnapshot) -> list[Any]:
     """One that is over: number, label, done, failed, total, seconds, whether it is complete."""
     seconds = round(run.seconds, _TENTHS)
     label = _label(run.label)
