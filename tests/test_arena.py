@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processpool.child import arena
-from processpool.child.arena import ALIGN, KEEP_FREE, PAGE, Arena, Reader, join, split
+from processpool.child.arena import ALIGN, PAGE, Arena, Reader, join, split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,12 +74,20 @@ class TestArena:
         owner.free(*last)
         assert owner.place([b"z" * 90_000])[0] == last[0]
 
-    def test_much_free_memory_is_given_back(self, fd: int) -> None:
+    def test_much_free_memory_is_given_back(
+        self, fd: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """And what is mapped there stays mapped: the file keeps its size."""
+        monkeypatch.setattr(arena, "KEEP_FREE", 1 << 20)
         owner = Arena(fd, 0)
-        os.ftruncate(fd, 3 * KEEP_FREE)
-        owner._end = 3 * KEEP_FREE
-        owner.free(0, 3 * KEEP_FREE)
-        assert size_of(fd) == KEEP_FREE
+        place = owner.place([b"x" * (3 << 20)])
+        size = size_of(fd)
+        owner.free(*place)
+        assert os.fstat(fd).st_blocks * 512 == 1 << 20
+        assert size_of(fd) == size
+        again = owner.place([b"y" * (2 << 20)])
+        assert bytes(Reader(fd).read(*again)[0]) == b"y" * (2 << 20)
+        assert size_of(fd) == size
 
     def test_random_use_stays_small_and_exact(self, fd: int) -> None:
         owner, reader, chance = Arena(fd, PAGE), Reader(fd), random.Random(3)

@@ -314,6 +314,25 @@ def test_a_result_that_ends_the_worker_when_it_goes(
     assert pool.map(functions.inc, range(9)) == list(range(1, 10))
 
 
+def test_a_worker_that_cuts_its_memory_off_ends_nobody_else(
+    python_pool: Callable[..., ProcessPool],
+) -> None:
+    """Whoever looks at memory that is not there any more is ended by SIGBUS."""
+    pool = python_pool()
+    large = b"x" * 300_000
+    assert pool.call(functions.same, large) == large
+    pool.call(cut_every_file_off)
+    assert pool.call(functions.same, large) == large
+    assert pool.map(functions.same, [large] * 5) == [large] * 5
+    assert pool.map(functions.inc, range(9)) == list(range(1, 10))
+
+
+def cut_every_file_off() -> None:
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            os.ftruncate(int(name), 0)
+
+
 def make_and_drop(n: int) -> int:
     kept.append(EndsWhenItGoes())
     threading.Timer(0.05, kept.clear).start()

@@ -6,6 +6,9 @@ more on the other side. Freed memory is used again, since fresh memory costs fou
 
 Fresh memory is written through the file, where a lack of it is an error and not a signal that ends
 the process. Memory that is used again is there for sure, and a mapping of it is twice as fast.
+
+The file never shrinks, and is sealed against it: who looks at what was cut off would be ended by a
+signal. What is given back to the system becomes a hole.
 """
 
 from __future__ import annotations
@@ -38,7 +41,7 @@ class Arena:
     def __init__(self, fd: int, base: int) -> None:
         self._fd = fd
         self._base = base
-        self._end = base
+        self._end = self._size = base
         self._free: list[tuple[int, int]] = []
         self._mapping: mmap.mmap | None = None
 
@@ -74,7 +77,7 @@ class Arena:
         if begin + length == self._end and length > KEEP_FREE:
             merged[-1] = begin, KEEP_FREE
             self._end = begin + KEEP_FREE
-            os.ftruncate(self._fd, self._end)
+            _give_back(self._fd, self._end, length - KEEP_FREE)
 
     def close(self) -> None:
         """Nothing more will be written here."""
@@ -92,7 +95,9 @@ class Arena:
                 return begin, True
         grows = bool(self._free) and sum(self._free[-1]) == self._end
         begin = self._free[-1][0] if grows else self._end
-        os.ftruncate(self._fd, begin + size)
+        if begin + size > self._size:
+            os.ftruncate(self._fd, begin + size)
+            self._size = begin + size
         self._end = begin + size
         if grows:
             self._free.pop()
@@ -122,6 +127,15 @@ class Arena:
                 written = os.pwrite(self._fd, view[:_WRITE_LIMIT], offset)
                 view = view[written:]
                 offset += written
+
+
+def _give_back(fd: int, begin: int, size: int) -> None:
+    """Let the system have the memory of a part of the file."""
+    try:
+        with mmap.mmap(fd, size, offset=begin) as memory:
+            memory.madvise(mmap.MADV_REMOVE)
+    except OSError:
+        pass  # no descriptor or no address space is left: it keeps the memory for now
 
 
 class Reader:

@@ -5,6 +5,7 @@ Whatever fails on the way leaves no descriptor and no process behind.
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import pickle
@@ -125,6 +126,8 @@ class PythonLauncher:
             undo.callback(os.close, ready)
             theirs.callback(os.close, told)
             os.ftruncate(shared.inbox, layout.ARENA_BASE)
+            for fd in (shared.inbox, shared.outbox):  # an item must not cut off what is mapped here
+                fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
             inbox = Arena(shared.inbox, layout.ARENA_BASE)
             orders = self.orders.pickled()
             os.pwrite(shared.inbox, orders, layout.PAGE_SIZE)
@@ -138,7 +141,8 @@ class PythonLauncher:
         return worker
 
     def _memory(self, undo: ExitStack, name: str) -> int:
-        fd = os.memfd_create(f"processpool-{name}")
+        flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+        fd = os.memfd_create(f"processpool-{name}", flags)
         undo.callback(os.close, fd)
         return fd
 
