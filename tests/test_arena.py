@@ -74,9 +74,7 @@ class TestArena:
         owner.free(*last)
         assert owner.place([b"z" * 90_000])[0] == last[0]
 
-    def test_much_free_memory_is_given_back(
-        self, fd: int, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_much_free_memory_is_given_back(self, fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
         """And what is mapped there stays mapped: the file keeps its size."""
         monkeypatch.setattr(arena, "KEEP_FREE", 1 << 20)
         owner = Arena(fd, 0)

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from processpool.errors import ProcessPoolError, QueueFull
 from processpool.forms import CallForm
-from processpool.futures import PoolFuture
-from processpool.jobs import Batch, Job, Origin, Reply
+from processpool.futures import PoolFuture, SingleJob
+from processpool.jobs import Batch, Job, Origin
 from processpool.mapping import SLOW_INPUT, raisable
 from processpool.pace import Pace
+from processpool.replies import Reply, open_all
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -49,8 +50,40 @@ async def acall(engine: Engine, request: Request, timeout: float | None, *, wait
 class _AwaitedFuture(PoolFuture):
     """One that asyncio can copy, which up to Python 3.11 never ends with `StopIteration`."""
 
+    def __init__(self, engine: Engine, timeout: float | None, task: Any) -> None:
+        super().__init__(engine, timeout)
+        self._job = _AwaitedJob(self, engine, timeout)
+        self._job.task = task
+
     def set_exception(self, exception: BaseException | None) -> None:
         super().set_exception(exception and raisable(exception))
+
+
+class _AwaitedJob(SingleJob):
+    """Its answer is unpickled neither on the engine's thread nor on that of the event loop."""
+
+    __slots__ = ("_engine",)
+
+    def __init__(self, future: PoolFuture, engine: Engine, timeout: float | None) -> None:
+        super().__init__(future, timeout)
+        self._engine = engine
+
+    def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
+        _deliver_opened(self._engine, super().deliver, batch, answers, origin)
+
+
+def _deliver_opened(
+    engine: Engine,
+    deliver: Callable[[Batch, list[Any], Origin], None],
+    batch: Batch,
+    answers: list[Any],
+    origin: Origin,
+) -> None:
+    """Unpickle answers on a thread where that may take long, and deliver them then."""
+    if origin.plain or not engine.is_current:
+        deliver(batch, answers, origin)
+    else:
+        engine.callbacks.run(lambda: deliver(batch, open_all(answers), origin))
 
 
 async def _submit(engine: Engine, batch: Batch, *, wait: bool) -> None:
@@ -112,6 +145,9 @@ class AsyncMap(Job):
         if self._pace is not None:
             self._pace.learn(len(batch), origin.until - origin.since)
             self.window = self._pace.window
+        _deliver_opened(self._engine, self._put, batch, answers, origin)
+
+    def _put(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
         self._arrived[batch.start] = batch, answers, origin
         _tell(self._loop, self._news)
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import CancelledError, Future
-from concurrent.futures._base import FINISHED, PENDING
+from concurrent.futures._base import PENDING, RUNNING
 from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Any
 
 from processpool.interrupts import INTERRUPTIBLE, uninterrupted
-from processpool.jobs import Batch, Job, Origin, attach
+from processpool.jobs import Attempt, Batch, Job, Origin, attach
 from processpool.monitor import SlimCondition
 from processpool.outcome import Outcome
+from processpool.replies import Sealed, has_failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("processpool")
 
+_NOT_OPENED = Exception("this stands for the error of a worker's that nobody has looked at")
 _QUICK = ("asyncio.futures", "processpool.executors.work")
 
 
@@ -33,39 +35,73 @@ class PoolFuture(Future[Any]):
         self._job = SingleJob(self, timeout)
         self._job.task = task
         self._record: Outcome | None = None
+        self._attempt: Attempt | None = None
+        """How it has ended, as long as the answer is sealed."""
 
     @property
     def record(self) -> Outcome | None:
         """The item's `Outcome`; None until it has ended."""
+        self._open()
         return self._record
 
     @property
     def stdout(self) -> str:
         """What the item printed, or answered as text; empty until it has ended."""
-        return self._record.stdout if self._record else ""
+        return self.record.stdout if self.record else ""
 
     @property
     def stderr(self) -> str:
         """What the worker wrote to its stderr while it had the item; empty until it has ended."""
-        return self._record.stderr if self._record else ""
+        return self.record.stderr if self.record else ""
 
     def result(self, timeout: float | None = None) -> Any:
-        """As the standard library's; a signal's handler may close the pool meanwhile."""
-        if self._state == FINISHED:
-            return super().result()
-        self._engine.lock.require_calm()
-        return self._wait_for_result(timeout)
+        """As the standard library's; a signal's handler may close the pool meanwhile.
 
-    @uninterrupted
-    def _wait_for_result(self, timeout: float | None) -> Any:
-        return super().result(timeout)
+        What the item returned, or raised, is unpickled when it is first asked for.
+        """
+        self._wait(timeout)
+        self._open()
+        return super().result(0)
 
-    @uninterrupted
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """As `result`, for what it would raise."""
-        if self._state != FINISHED:
-            self._engine.lock.require_free()
-        return super().exception(timeout)
+        self._wait(timeout)
+        self._open()
+        return super().exception(0)
+
+    def _wait(self, timeout: float | None) -> None:
+        """Wait until it has ended, or the time is over."""
+        if self._state in (PENDING, RUNNING):
+            self._engine.lock.require_calm()
+            self._wait_for_end(timeout)
+
+    @uninterrupted
+    def _wait_for_end(self, timeout: float | None) -> None:
+        with self._condition:
+            if self._state in (PENDING, RUNNING):
+                self._condition.wait(timeout)
+
+    def _open(self) -> None:
+        """Unpickle the answer, if nobody has yet: with no lock, as it may take long."""
+        attempt = self._attempt
+        if attempt is None:
+            return
+        record = attempt.record
+        with self._condition:
+            if self._attempt is not None:  # no other thread was faster
+                self._record, self._result, self._exception = record, record.value, record.error
+                self._attempt = None
+
+    def _get_snapshot(self) -> Any:
+        """What asyncio asks for, from Python 3.14 on."""
+        self._open()
+        return super()._get_snapshot()  # type: ignore[misc]
+
+    def __repr__(self) -> str:
+        """As the standard library's; nothing is unpickled for it."""
+        if self._attempt is None:
+            return super().__repr__()
+        return f"<{type(self).__name__} at {id(self):#x} state=finished>"
 
     def _invoke_callbacks(self) -> None:
         """As the standard library's, but never on the engine's thread, which must not wait.
@@ -139,7 +175,12 @@ class SingleJob(Job):
 
     def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
         """Set the future's result, or its exception."""
-        self._settle(batch.outcome(0, answers[0], origin))
+        answer = answers[0]
+        if type(answer) is not Sealed:
+            self._settle(batch.outcome(0, answer, origin))
+            return
+        self._future._attempt = batch.attempt(0, answer, origin)
+        self._end(None, _NOT_OPENED if has_failed(answer) else None)
 
     def drop(self, batch: Batch, error: BaseException | None) -> None:
         """It never started."""
@@ -153,14 +194,17 @@ class SingleJob(Job):
         self._settle(attach(Outcome(index=0, error=error, attempts=0)))
 
     def _settle(self, record: Outcome) -> None:
+        self._future._record = record
+        self._end(record.value, record.error)
+
+    def _end(self, value: Any, error: BaseException | None) -> None:
         future = self._future
         del self._future  # who drops the future shall be rid of its result at once
-        future._record = record
         try:
-            if record.error is None:
-                future.set_result(record.value)
+            if error is None:
+                future.set_result(value)
             else:
-                future.set_exception(record.error)
+                future.set_exception(error)
         except BaseException:  # a callback called sys.exit(), say: that must not end the pool
             if current_thread() is main_thread():
                 raise

@@ -46,6 +46,8 @@ class Shield:
         self._open: list[int] = []
         """The depths at which an interrupt may be raised; the last one counts."""
         self._held_back = False
+        self._raised = 0
+        """The `id` of what the last interrupt has raised, where it might be raised."""
         self._handler: Handler | None = None
         """The process's own one, while ours is in its place."""
         self._own = self._on_sigint
@@ -76,6 +78,7 @@ class Shield:
     def open(self) -> None:
         """Here an interrupt may be raised, and one that was held back is."""
         if self._depth and get_ident() == self.main and not self._is_open:
+            self._raised = 0
             if self._held_back and self._handler is not None:
                 self._held_back = False
                 self._handler(_SIGINT, sys._getframe(1))
@@ -85,6 +88,10 @@ class Shield:
         """From here on, an interrupt waits again."""
         if self._open and get_ident() == self.main and self._is_open:
             self._open.pop()
+
+    def has_raised(self, error: BaseException) -> bool:
+        """True if it comes from an interrupt, and not from the code that was bracketed."""
+        return get_ident() == self.main and self._raised == id(error)
 
     def hold_back(self) -> None:
         """An interrupt was raised where others must not see it yet: it is raised once more."""
@@ -115,7 +122,11 @@ class Shield:
         handler = self._handler or signal.default_int_handler
         if self._is_open:
             self._open.pop()
-            handler(number, frame)
+            try:
+                handler(number, frame)
+            except BaseException as error:
+                self._raised = id(error)
+                raise
         elif self._is_held(frame):
             self._held_back = True
         else:

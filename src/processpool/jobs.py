@@ -11,30 +11,20 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from processpool.engine.raised import ends_the_program
+from processpool.interrupts import SHIELD
 from processpool.outcome import Outcome
+from processpool.replies import Reply, opened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
 @dataclass(slots=True)
-class Reply:
-    """An answer that is more than a value: an error, or something printed."""
-
-    value: Any = None
-    error: BaseException | None = None
-    stdout: str | None = None
-    stderr: str | None = None
-    peak_memory: int | None = None
-    raw: bytes | None = None
-
-
-@dataclass(slots=True)
 class Origin:
     """Who gave a run of answers, and when.
 
-    `plain` says that no answer among them is a `Reply`; `since` and `until` are monotonic seconds.
+    `plain` says that all of them are values, `failed` how many are known to be errors; `since` and
+    `until` are monotonic seconds.
     """
 
     worker_id: int
@@ -43,6 +33,7 @@ class Origin:
     until: float
     stderr: str = ""
     plain: bool = True
+    failed: int = 0
 
 
 class Batch:
@@ -57,8 +48,8 @@ class Batch:
         self.queued_at = queued_at
         self.sent_at = queued_at
         self.attempts = 0
-        self.history: tuple[Outcome, ...] = ()
-        """The records of earlier attempts, of a batch with one item."""
+        self.history: tuple[Attempt, ...] = ()
+        """The earlier attempts, of a batch with one item."""
 
     def __len__(self) -> int:
         return len(self.payloads)
@@ -78,7 +69,8 @@ class Batch:
         return part
 
     def outcome(self, offset: int, answer: Any, origin: Origin) -> Outcome:
-        """The record of the item at `offset`, answered with a value or a `Reply`."""
+        """The record of the item at `offset`, from its answer, which is opened for it."""
+        answer = opened(answer)
         reply = answer if type(answer) is Reply else Reply(answer)
         record = Outcome(
             index=self.start + offset,
@@ -93,9 +85,35 @@ class Batch:
             running=max(origin.until - origin.since, 0.0),
             peak_memory=reply.peak_memory,
             raw=reply.raw,
-            history=self.history,
+            history=tuple(attempt.record for attempt in self.history),
         )
         return attach(record)
+
+    def attempt(self, offset: int, answer: Any, origin: Origin) -> Attempt:
+        """What has become of the item at `offset` for now."""
+        return Attempt(self._part(offset, offset), answer, origin)
+
+
+class Attempt:
+    """What has become of one item; its record is made when somebody looks at it."""
+
+    __slots__ = ("_answer", "_batch", "_origin", "_record")
+
+    def __init__(self, batch: Batch, answer: Any, origin: Origin) -> None:
+        """`batch` begins with the item, and need not have its payload."""
+        self._batch = batch
+        self._answer = answer
+        self._origin = origin
+        self._record: Outcome | None = None
+
+    @property
+    def record(self) -> Outcome:
+        """The record of the item; that may run code of the user's, as its answer is opened."""
+        answer = self._answer  # looked at first: another thread may be about to drop it
+        if self._record is None:
+            self._record = self._batch.outcome(0, answer, self._origin)
+            self._answer = None
+        return self._record
 
 
 def attach(record: Outcome) -> Outcome:
@@ -104,7 +122,7 @@ def attach(record: Outcome) -> Outcome:
         try:
             record.error.record = record  # type: ignore[attr-defined]
         except BaseException as error:  # a class with __slots__, or with a mind of its own
-            if ends_the_program(error):
+            if SHIELD.has_raised(error):
                 raise
     return record
 

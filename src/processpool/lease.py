@@ -13,7 +13,7 @@ from processpool.engine import failures
 from processpool.engine.hands import CLOSED_GRACE
 from processpool.errors import InvalidLease, UnexpectedEOF
 from processpool.interrupts import INTERRUPTIBLE, uninterrupted
-from processpool.jobs import Reply
+from processpool.replies import Reply, opened
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -134,7 +134,8 @@ class Lease:
                 raise self._end()
             self._pump(None)
         with INTERRUPTIBLE:
-            (value,), _ = self._worker.decode(self._answers[:1])
+            (answer,), _ = self._worker.decode(self._answers[:1])
+            value = opened(answer)
         del self._answers[0]
         self._owed -= 1
         self._handled += 1

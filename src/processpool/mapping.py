@@ -19,10 +19,11 @@ from processpool.child.layout import ECHOED
 from processpool.echo import Echo
 from processpool.errors import ProcessPoolError
 from processpool.interrupts import uninterrupted
-from processpool.jobs import Batch, Job, Origin, Reply, attach
+from processpool.jobs import Attempt, Batch, Job, Origin, attach
 from processpool.monitor import Monitor
 from processpool.outcome import Outcome
 from processpool.pace import Pace
+from processpool.replies import Reply, has_failed, open_all
 from processpool.snapshot import MapSnapshot
 
 if TYPE_CHECKING:
@@ -102,7 +103,10 @@ class MapRun(Job):
         self._next = 0
         self._failed = 0
         self._exhausted = False
+        self._failure: Attempt | None = None
+        """The item whose error ends the map."""
         self._error: BaseException | None = None
+        """What else has ended it."""
         self._input_error: BaseException | None = None
 
     # -- the engine's side -----------------------------------------------------------------------
@@ -118,9 +122,11 @@ class MapRun(Job):
                 self._echo.put(2, origin.stderr)
             self._put(batch, answers, None if plain and not self._details else origin)
             if not plain:
+                self._in_one_go = False  # they are opened while others are made
+            if origin.failed:
                 self._note_errors(batch, answers, origin)
             self._wake_consumer()
-        if self._error is not None and not self.cancelled:
+        if self._failure is not None and not self.cancelled:
             self._engine.cancel(self, kill=False)
 
     def echo(self, number: int, printed: bytes) -> None:
@@ -161,16 +167,15 @@ class MapRun(Job):
 
     def _note_errors(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
         for offset, answer in enumerate(answers):
-            if type(answer) is Reply and answer.error is not None:
+            if has_failed(answer):
                 self._failed += 1
-                if self._on_error == "raise" and self._error is None:
-                    record = batch.outcome(offset, answer, origin)
-                    self._error = raisable(record.error or answer.error)
+                if self._on_error == "raise" and not self._has_failed:
+                    self._failure = batch.attempt(offset, answer, origin)
                     self._exhausted = True
 
     def _wake_consumer(self) -> None:
         """Wake the consumer if it can go on: to read more input, or to take what is next."""
-        if self._error is not None or not self._outstanding:
+        if self._has_failed or not self._outstanding:
             self._lock.notify_all()
         elif self._in_one_go:
             if not self._exhausted and self._outstanding <= self._ahead() // 2:
@@ -208,6 +213,7 @@ class MapRun(Job):
                 arrived = self._lock.wait_for(self._look)
                 self._show()
                 if arrived is _Turn.END:
+                    self._raise_if_failed()
                     break
                 if isinstance(arrived, list):
                     for batch, answers, origin in arrived:
@@ -283,7 +289,9 @@ class MapRun(Job):
                 start += len(payloads)
                 refused = Batch(self, start, [item], now)
                 start, payloads = start + 1, []
-                self.deliver(refused, [Reply(error=error)], Origin(0, 0, now, now, plain=False))
+                self.deliver(
+                    refused, [Reply(error=error)], Origin(0, 0, now, now, plain=False, failed=1)
+                )
         self._send(start, payloads, now)
 
     @uninterrupted
@@ -303,19 +311,29 @@ class MapRun(Job):
         """Results that can go out now, or what is to be done instead; None if that is to wait."""
         if self._echo is not None and self._echo.pending:
             return _Turn.READ
-        error = self._error or self._input_error
-        if self._eager and error is not None:
-            raise error
+        if self._eager and (self._has_failed or self._input_error is not None):
+            return _Turn.END
         if self._in_one_go and self._outstanding and self._exhausted:
             return None
         ready = self._ready()
         if ready:
             return ready
         if self._exhausted and not self._outstanding:
-            if error is not None:
-                raise error
             return _Turn.END
         return _Turn.READ if self._can_read() else None
+
+    @property
+    def _has_failed(self) -> bool:
+        return self._failure is not None or self._error is not None
+
+    def _raise_if_failed(self) -> None:
+        if self._failure is not None:
+            error = self._failure.record.error
+            assert error is not None
+            raise raisable(error)
+        error = self._error or self._input_error
+        if error is not None:
+            raise error
 
     def _can_read(self) -> bool:
         if self._exhausted:
@@ -340,12 +358,18 @@ class MapRun(Job):
         if origin is None:
             yield answers
             return
-        for offset, answer in enumerate(answers):
-            record = batch.outcome(offset, answer, origin)
-            if record.error is not None and self._on_error == "raise":
-                raise raisable(record.error)
-            if record.error is not None and self._on_error == "skip":
-                continue
+        values = open_all(answers)
+        if not (self._details or any(type(value) is Reply for value in values)):
+            yield values
+            return
+        for offset, value in enumerate(values):
+            record = batch.outcome(offset, value, origin)
+            if record.error is not None:
+                self._failed += not has_failed(answers[offset])  # it could not be unpickled
+                if self._on_error == "raise":
+                    raise raisable(record.error)
+                if self._on_error == "skip":
+                    continue
             if self._details:
                 yield [record]
             else:

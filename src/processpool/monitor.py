@@ -21,8 +21,9 @@ T = TypeVar("T")
 
 HOLDERS.add(__file__)
 
-LONGEST = 1e6
-"""Seconds that are waited at a time, at most: the system's calls overflow at some weeks."""
+WAIT = 0.5
+"""Seconds that a caller's thread waits at a time, at most: a signal that comes in the last instant
+before a wait does not end it. (And for some weeks the system's calls overflow.)"""
 
 must_not_wait: set[int] = set()
 """The threads that a pool waits for: to wait there for the pool would be for ever."""
@@ -161,11 +162,9 @@ def _bell() -> Any:
 def _await(bell: Any, deadline: float | None) -> bool:
     """True if the bell has rung, False if the time is over."""
     with INTERRUPTIBLE:
-        if deadline is None:
-            return bool(bell.acquire())
         while True:
-            left = deadline - monotonic()
-            if bell.acquire(True, min(max(left, 0.0), LONGEST)):
+            left = WAIT if deadline is None else max(deadline - monotonic(), 0.0)
+            if bell.acquire(True, min(left, WAIT)):
                 return True
-            if left <= LONGEST:
+            if left < WAIT:
                 return False

@@ -5,12 +5,14 @@ It may wait, take its time, use the pool or raise; nobody else is to notice.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
 import threading
 import time
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, wait
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -190,6 +192,189 @@ class TestPickling:
         assert outcomes[:5000] == list(range(5000))
         assert outcomes[5000] == 7 or "must not wait for the pool" in str(outcomes[5000])
         assert outcomes[5001] == 2
+
+
+gate = threading.Event()
+"""What is unpickled waits until it is open."""
+reached = threading.Event()
+"""Something is being unpickled."""
+
+
+def pass_gate(worker: int, made: type) -> Any:
+    """Make it; but not in the worker."""
+    if os.getpid() != worker:
+        reached.set()
+        while not gate.wait(0.05):
+            pass  # a Ctrl-C right before a wait ends it only now
+    return made()
+
+
+class Gated:
+    """A result."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return pass_gate, (os.getpid(), Gated)
+
+
+class GatedError(Exception):
+    """An error."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return pass_gate, (os.getpid(), GatedError)
+
+
+def answer_gated(_: Any = None) -> Gated:
+    return Gated()
+
+
+def raise_gated(_: Any = None) -> None:
+    raise GatedError
+
+
+def by_lease(pool: ProcessPool, function: Callable[[], Any]) -> Any:
+    with pool.lease() as lease:
+        lease.send(function)
+        return lease.read_stdout()
+
+
+TAKE: dict[str, Callable[[ProcessPool, Callable[..., Any]], Any]] = {
+    "call": lambda pool, function: pool.call(function),
+    "submit": lambda pool, function: pool.submit(function).result(),
+    "map": lambda pool, function: pool.map(function, range(3)),
+    "imap": lambda pool, function: next(pool.imap(function, range(3))),
+    "imap_unordered": lambda pool, function: next(pool.imap_unordered(function, range(3))),
+    "executor": lambda pool, function: pool.executor().submit(function).result(),
+    "executor map": lambda pool, function: next(pool.executor().map(function, range(3))),
+    "lease": by_lease,
+}
+
+
+@pytest.mark.parametrize("function", [answer_gated, raise_gated])
+class TestUnpicklingOfResults:
+    @pytest.fixture(autouse=True)
+    def shut(self) -> Iterator[None]:
+        """Begin with a gate that is shut."""
+        gate.clear()
+        reached.clear()
+        yield
+        gate.set()
+
+    def test_it_is_done_by_whoever_takes_the_result_and_holds_nobody_else_up(
+        self, pool: ProcessPool, function: Callable[..., Any]
+    ) -> None:
+        future = pool.submit(function)
+        wait([future])
+        many = pool.imap(function, range(50), on_error="return")
+        taking = threading.Thread(target=lambda: next(many), daemon=True)
+        taking.start()
+        reached.wait()
+        assert pool.call(abs, -1) == 1
+        assert pool.map(abs, range(-9, 0)) == list(range(9, 0, -1))
+        with pytest.raises(RequestTimeout):
+            pool.map(time.sleep, [60], timeout=0.2)
+        assert "finished" in repr(future)
+        eventually(lambda: all(w.state == "idle" for w in pool.snapshot().workers))
+        pool.close()
+        gate.set()
+        taking.join()
+        if function is raise_gated:
+            assert type(future.exception()) is GatedError
+        else:
+            assert type(future.result()) is Gated
+
+    def test_it_is_done_once(self, pool: ProcessPool, function: Callable[..., Any]) -> None:
+        gate.set()
+        future = pool.submit(function)
+        error = future.exception()
+        assert type(error) is (GatedError if function is raise_gated else type(None))
+        record = future.record
+        assert record is not None
+        assert future.exception() is error is record.error
+        if error is None:
+            assert future.result() is future.result() is record.value
+
+    @pytest.mark.parametrize("way", TAKE)
+    def test_ctrl_c_ends_it(
+        self, pool: ProcessPool, function: Callable[..., Any], way: str
+    ) -> None:
+        def interrupt() -> None:
+            reached.wait()
+            os.kill(os.getpid(), signal.SIGINT)
+
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            TAKE[way](pool, function)
+        thread.join()
+        gate.set()
+        assert pool.submit(abs, -1).result(30) == 1
+        assert pool.map(abs, range(-9, 0)) == list(range(9, 0, -1))
+
+    @pytest.mark.parametrize("way", ["acall", "aimap"])
+    def test_an_event_loop_goes_on_meanwhile(
+        self, pool: ProcessPool, function: Callable[..., Any], way: str
+    ) -> None:
+        async def take() -> Any:
+            if way == "acall":
+                return await pool.acall(function)
+            return await anext(pool.aimap(function, range(3)))
+
+        async def use() -> None:
+            task = asyncio.create_task(take())
+            while not reached.is_set():
+                await asyncio.sleep(0.01)
+            assert await pool.acall(abs, -1) == 1
+            assert not task.done()
+            gate.set()
+            if function is raise_gated:
+                with pytest.raises(GatedError):
+                    await task
+            else:
+                assert type(await task) is Gated
+
+        asyncio.run(use())
+
+    def test_what_is_tried_again_is_not_unpickled_for_it(
+        self, function: Callable[..., Any]
+    ) -> None:
+        retry = {"attempts": 3, "on": ["error"]}
+        with ProcessPool.from_dict(PYTHON | {"retry": retry}) as pool:
+            future = pool.submit(function)
+            wait([future])
+            gate.set()
+            record = future.record
+            assert record is not None
+            earlier = [type(attempt.error) for attempt in record.history]
+            assert earlier == ([GatedError, GatedError] if function is raise_gated else [])
+
+
+class FailsHere:
+    """A result that can be unpickled only in the worker."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return fail_here, (os.getpid(),)
+
+
+def fail_here(worker: int) -> FailsHere:
+    if os.getpid() != worker:
+        raise LookupError("not here")
+    return FailsHere()
+
+
+def fail_sometimes(number: int) -> Any:
+    return FailsHere() if number == 3 else Decimal(number)
+
+
+@pytest.mark.parametrize("way", ["map", "imap", "imap_unordered"])
+def test_a_result_that_cannot_be_unpickled_is_an_error_as_any(pool: ProcessPool, way: str) -> None:
+    method = getattr(pool, way)
+    kept = list(method(fail_sometimes, range(6), on_error="return"))
+    assert sorted(type(answer).__name__ for answer in kept) == ["Decimal"] * 5 + ["LookupError"]
+    left = sorted(method(fail_sometimes, range(6), on_error="skip"))
+    assert left == [Decimal(n) for n in (0, 1, 2, 4, 5)]
+    with pytest.raises(LookupError, match="not here") as caught:
+        list(method(fail_sometimes, range(6)))
+    assert caught.value.record.index == 3  # type: ignore[attr-defined]
 
 
 def test_an_item_that_waits_to_be_tried_again_can_be_cancelled(

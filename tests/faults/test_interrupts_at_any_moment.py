@@ -240,3 +240,41 @@ def test_whoever_comes_in_between_may_submit_and_look(kind: str, how: str) -> No
     print("whole")
         """,
     )
+
+
+UNSEEN = """
+    def lease():
+        with pool.lease() as lease:
+            lease.send("time.sleep(3); answer(1)")
+            lease.read_stdout()
+    ways = {
+        "call": lambda: pool.call("time.sleep(3); answer(1)"),
+        "submit": lambda: pool.submit("time.sleep(3); answer(1)").result(),
+        "map": lambda: pool.map(["time.sleep(3); answer(1)"]),
+        "lease": lease,
+        "drain": lambda: pool.submit("time.sleep(3); answer(1)") and pool.drain(),
+    }
+
+    def to_another_thread():
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    with ProcessPool.from_dict(SIZES) as pool:
+        pool.wait_ready()
+        timer = threading.Timer(0.3, to_another_thread)
+        timer.start()
+        began = time.monotonic()
+        try:
+            ways[sys.argv[3]]()
+        except KeyboardInterrupt:
+            assert time.monotonic() - began < 1.3
+            timer.join()
+            assert pool.call("answer(1)") == "1"
+            pool.kill()
+            print("whole")
+"""
+
+
+@pytest.mark.parametrize("way", ["call", "submit", "map", "lease", "drain"])
+def test_one_that_no_wait_has_felt(kind: str, way: str) -> None:
+    """As it is when it comes right before a wait, or reaches another thread."""
+    run(kind, UNSEEN, way)

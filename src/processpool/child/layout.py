@@ -44,7 +44,8 @@ begun of the batch of this number is given back."""
 ENTRY = Struct("<BI")
 """flags, bytes that follow: one answer among ENTRIES."""
 REPLY = 1
-"""Flag of an entry: it is (value, error, stdout, stderr), not a value."""
+"""Flag of an entry: it is not a pickled value, but (the parts of that or None, error, stdout,
+stderr): to read it runs no code of anybody's."""
 PLACE = Struct("<QQ")
 """offset, size: something in shared memory."""
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import mmap
 import os
 import sys
+from _pickle import PickleBuffer
 from _thread import allocate_lock
 from time import monotonic_ns
 
@@ -19,7 +20,7 @@ from processpool.child import layout
 from processpool.child.arena import Arena, Reader, join, split
 from processpool.child.layout import ENTRY, FRAME, LARGE, PACKET, PLACE
 from processpool.child.output import SLOW
-from processpool.child.pickling import dumps, loads, pack_answer
+from processpool.child.pickling import PROTOCOL, collector, dumps, loads, pack_answer
 from processpool.child.raised import RefusedError, describe
 
 TYPE_CHECKING = False
@@ -290,11 +291,16 @@ class PythonWorker:
         """Answer with an error, or with a value and what was printed."""
         self.output.own(self._started)
         stdout, stderr = self.output.take()
-        try:
-            parts = pack_answer((value, raised, stdout, stderr))
-        except BaseException as error:
-            parts = pack_answer((None, _unsendable(error, value), stdout, stderr))
-        self._entry(layout.REPLY, parts)
+        sealed = None
+        if raised is None:
+            try:
+                sealed = [PickleBuffer(part) for part in pack_answer(value)]
+            except BaseException as error:
+                raised = _unsendable(error, value)
+        large: list[Any] = []
+        reply = (sealed, raised, stdout, stderr)
+        stream = dumps(reply, PROTOCOL, buffer_callback=collector(large, LARGE))
+        self._entry(layout.REPLY, [stream, *large])
 
     def _entry(self, flags: int, parts: list[Any]) -> None:
         """Put one answer down among entries; in shared memory, if it is large."""

@@ -13,7 +13,8 @@ from processpool import events
 from processpool.engine.hands import CLOSED_GRACE
 from processpool.engine.memory import tree_memory
 from processpool.engine.worker import ALWAYS, LATE_PAUSE, LINGER
-from processpool.jobs import Origin, Reply
+from processpool.jobs import Origin
+from processpool.replies import error_in_words, has_failed
 from processpool.states import WorkerState
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ class Reader:
         """Answers have come: see whose they are, let the worker go on, and hand them over."""
         engine = self._engine
         values, plain = worker.decode(answers)
-        failed = 0 if plain else sum(type(v) is Reply and v.error is not None for v in values)
+        failed = [] if plain else list(filter(has_failed, values))
         now = monotonic()
         with engine.lock:
             slot = engine.scheduler.slots[worker.id]
@@ -154,16 +155,16 @@ class Reader:
             commands: list[Command] = []
             if surplus > 0 or (not surplus and not worker.is_clean):
                 commands = engine.scheduler.kill(worker.id, "wrote unasked")
-            done, more = engine.scheduler.answered(worker.id, len(values), now, failed)
+            done, more = engine.scheduler.answered(worker.id, len(values), now, len(failed))
             commands += more
             if not slot.load:
                 engine.hands.unwatch(worker)
             engine.hands.enqueue(commands)
             engine.lock.notify_all()
-        origin = Origin(worker.id, worker.pid, since, now, worker.item_stderr(), plain)
+        origin = Origin(worker.id, worker.pid, since, now, worker.item_stderr(), plain, len(failed))
         engine.hands.carry_out(commands)
         if failed:
-            engine.news.remember(_last_error(values), worker.id, worker)
+            engine.news.remember(error_in_words(failed[-1]), worker.id, worker)
         begin = 0
         for batch in done:
             end = begin + len(batch)
@@ -190,13 +191,13 @@ class Reader:
 
     def _tried_again(self, one: Batch, answer: Any, origin: Origin) -> bool:
         engine = self._engine
-        if type(answer) is not Reply or answer.error is None:
+        if not has_failed(answer):
             return False
-        record = one.outcome(0, answer, origin)
+        attempt = one.attempt(0, answer, origin)
         with engine.lock:
             again = engine.scheduler.retry(one, "error", origin.until)
             if again:
-                one.history = (*one.history, record)
+                one.history = (*one.history, attempt)
         return again
 
     def weigh(self, worker: Worker) -> None:
@@ -214,11 +215,6 @@ class Reader:
         engine = self._engine
         if not worker.closed:
             engine.decide(lambda _: engine.scheduler.kill(worker.id, "closed stdout"))
-
-
-def _last_error(values: list[Any]) -> BaseException:
-    """The error of the last answer that is one; there must be one."""
-    return next(v.error for v in reversed(values) if type(v) is Reply and v.error is not None)
 
 
 def _finished(batch: Batch, origin: Origin) -> events.ItemsFinished:

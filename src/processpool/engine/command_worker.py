@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from processpool.child.memory import LARGE, keep_large_blocks
 from processpool.engine.worker import Worker
 from processpool.errors import CodecError, ProtocolError
-from processpool.jobs import Reply
+from processpool.replies import Reply
 
 if TYPE_CHECKING:
     from processpool.functions import Task

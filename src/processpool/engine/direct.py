@@ -11,9 +11,10 @@ from processpool.engine.hands import CLOSED_GRACE
 from processpool.engine.raised import in_words
 from processpool.engine.worker import SMALL_READ, UNUSUAL
 from processpool.events import ItemFailed, ItemsFinished
-from processpool.jobs import Reply, attach
-from processpool.monitor import LONGEST
+from processpool.jobs import attach
+from processpool.monitor import WAIT
 from processpool.outcome import Outcome
+from processpool.replies import Reply, open_all
 from processpool.scheduling.scheduler import DUMP_GRACE
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _ask(worker: Worker, payload: Any, task: Task | None, timeout: float | None)
     if written != len(data):
         worker.not_written(data, written)
         return UNUSUAL
-    events = worker.poll(None if timeout is None else min(timeout, LONGEST) * 1000)
+    events = worker.poll(1000 * (WAIT if timeout is None else min(timeout, WAIT)))
     if events != worker.only_stdout or worker.lingers:
         return UNUSUAL
     return worker.only_answer(read(worker.stdout, SMALL_READ))
@@ -122,7 +123,7 @@ def _ask_patiently(
         answers = _await_answer(worker, None if timeout is None else began + timeout)
     if not answers:
         raise _failure(engine, worker, began)
-    return worker.decode(answers)[0]
+    return open_all(worker.decode(answers)[0])
 
 
 def _unwrap(engine: Engine, worker: Worker, reply: Any, began: float) -> Any:
@@ -178,7 +179,7 @@ def _failure(engine: Engine, worker: Worker, began: float) -> BaseException:
 def _recorded(engine: Engine, worker: Worker, reply: Reply, began: float) -> BaseException:
     """The error of a reply, with the record of its item; the displays show it as the last one."""
     assert reply.error is not None
-    engine.news.remember(reply.error, worker.id, worker)
+    engine.news.remember(in_words(reply.error), worker.id, worker)
     record = Outcome(
         index=0,
         error=reply.error,

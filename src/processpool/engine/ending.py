@@ -101,12 +101,12 @@ class Undertaker:
         error = failures.lost_item(worker, lost.fate, engine.command, seconds, reply.stderr)
         text = in_words(error)
         if lost.fate != "cancelled":
-            engine.news.remember(error, worker.id, worker)
+            engine.news.remember(text, worker.id, worker)
         reply.error = error
         stderr = worker.item_stderr()
-        origin = Origin(worker.id, worker.pid, batch.sent_at, now, stderr, plain=False)
+        origin = Origin(worker.id, worker.pid, batch.sent_at, now, stderr, plain=False, failed=1)
         if type(lost) is Retry:
-            batch.history = (*batch.history, batch.outcome(0, reply, origin))
+            batch.history = (*batch.history, batch.attempt(0, reply, origin))
         else:
             batch.job.deliver(batch, [reply], origin)
         engine.news.emit(events.ItemFailed(now, worker.id, worker.pid, batch.start, text))

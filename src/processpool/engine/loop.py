@@ -15,12 +15,13 @@ from itertools import count
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from processpool.monitor import LONGEST
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     Action = Callable[[], object]
+
+_LONGEST = 1e6
+"""Seconds that are slept at a time, at most: the system's calls overflow at some weeks."""
 
 
 class Loop:
@@ -110,7 +111,7 @@ class Loop:
             return 0
         if self._sleeps_until is None:
             return None
-        return min(max(self._sleeps_until - monotonic(), 0), LONGEST)
+        return min(max(self._sleeps_until - monotonic(), 0), _LONGEST)
 
     def _clear_waker(self) -> None:
         with suppress(BlockingIOError):

@@ -14,7 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from processpool import events
-from processpool.engine.raised import ends_the_program, in_words
+from processpool.engine.raised import ends_the_program
 from processpool.snapshot import Failure
 
 if TYPE_CHECKING:
@@ -69,11 +69,11 @@ class News:
         """True if anybody wants to know of events."""
         return bool(self._listeners)
 
-    def remember(self, error: BaseException, number: int, worker: Worker | None) -> None:
-        """Keep an error for the displays, as the last one."""
+    def remember(self, error: str, number: int, worker: Worker | None) -> None:
+        """Keep an error, in words, for the displays, as the last one."""
         self.last_failure = Failure(
             monotonic(),
-            in_words(error),
+            error,
             number,
             None if worker is None else worker.pid,
             "" if worker is None else worker.stderr.tail,

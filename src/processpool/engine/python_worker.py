@@ -21,13 +21,13 @@ from processpool.child import layout
 from processpool.child.arena import Arena, Reader, join, split
 from processpool.child.layout import ENTRY, FRAME, PACKET, PLACE, READY, REPORT, SEQUENCE
 from processpool.child.pickling import PROTOCOL, dumps, pack
-from processpool.engine.raised import add_note, ends_the_program, rebuild
+from processpool.engine.raised import add_note, ends_the_program
 from processpool.engine.worker import Returned, Worker
 from processpool.errors import ProtocolError
 from processpool.functions import HANDLER
 from processpool.interrupts import INTERRUPTIBLE, is_interrupt
-from processpool.jobs import Reply
 from processpool.printable import printable
+from processpool.replies import Reply, Sealed, opened
 
 if TYPE_CHECKING:
     from processpool.functions import Function, Task
@@ -40,6 +40,9 @@ log = logging.getLogger("processpool")
 _INLINE = layout.PACKET_LIMIT - PACKET.size
 _EXIT = PACKET.pack(layout.EXIT, 0, 0, 0, 0, 0, 0)
 _REFUSED = "processpool.child.raised.RefusedError"
+_STACK_GLOBAL = b"\x93"
+"""The opcode without which a pickle of ours names no class or function, and so runs no code."""
+_NO_VALUES = frozenset({Reply, Sealed})
 _SIMPLE = frozenset({int, float, bool, str, bytes, type(None)})
 _KEPT = 1024 * 1024
 """Bytes kept of what a lost item had printed."""
@@ -477,59 +480,55 @@ class PythonWorker(Worker):
 
     def value_of(self, answer: Frame) -> Any:
         """The value of a frame with one answer, or a `Reply`."""
-        return self._values(answer)[0]
+        return opened(self._unpacked(answer)[0])
 
     def decode(self, answers: list[Frame]) -> tuple[list[Any], bool]:
-        """The values of frames, and whether all are plain; others become a `Reply`."""
+        """What is in frames, and whether all are values; what may run code stays sealed."""
         values: list[Any] = []
         plain = True
         for frame in answers:
-            values += self._values(frame)
+            values += self._unpacked(frame)
             plain = plain and frame[0] == layout.PLAIN
-        if not plain:
-            plain = not any(type(value) is Reply for value in values)
-        return values, plain
+        return values, plain or not any(type(value) in _NO_VALUES for value in values)
 
-    def _values(self, frame: Frame) -> list[Any]:
+    def _unpacked(self, frame: Frame) -> list[Any]:
         kind, _, body = frame
         if kind == layout.PLAIN:
             values: list[Any] = loads(layout.PLAIN_HEAD + body + layout.PLAIN_TAIL)
             return values
-        values, at = [], 0
-        while at < len(body):
+        answers: list[Any] = []
+        at, end = 0, len(body)
+        while at < end:
             flags, size = ENTRY.unpack_from(body, at)
-            at += ENTRY.size
-            if flags & layout.LONG:
-                size = len(body) - at
-            values.append(self._entry(flags, body[at : at + size]))
-            at += size
-        return values
+            begin = at + ENTRY.size
+            at = end if flags & layout.LONG else begin + size
+            entry = body[begin:at]
+            try:
+                if flags:
+                    answers.append(self._unusual(flags, entry))
+                elif _STACK_GLOBAL in entry:
+                    answers.append(Sealed([entry]))
+                else:  # plain data, and little of it
+                    answers.append(loads(entry))
+            except Exception as error:  # an item has spoilt the memory
+                answers.append(Reply(error=error, raw=entry))
+        return answers
 
-    def _entry(self, flags: int, body: bytes) -> Any:
-        """One answer; one that cannot be unpickled is an error, whatever its code raises."""
-        try:
-            parts: list[Any] = [body]
-            if flags & layout.AWAY:
-                parts = self._outbox.read(*PLACE.unpack(body))
-            elif flags & layout.LONG:
-                parts = split(memoryview(body))
-            value = loads(parts[0], buffers=parts[1:])
-        except BaseException as error:
-            add_note(error, "The result came from the worker, and cannot be unpickled here.")
-            return Reply(error=error, raw=body[:_KEPT])
+    def _unusual(self, flags: int, body: bytes) -> Sealed:
+        """An answer that lies elsewhere, or that is more than a value."""
+        parts: list[Any] = [body]
+        if flags & layout.AWAY:
+            parts = self._outbox.read(*PLACE.unpack(body))
+        elif flags & layout.LONG:
+            parts = split(memoryview(body))
         if not flags & layout.REPLY:
-            return value
-        value, raised, stdout, stderr = value
+            return Sealed(parts)
+        sealed, raised, stdout, stderr = loads(parts[0], buffers=parts[1:])
         if stderr:
             self.stderr.note(stderr)
-        return Reply(value, self._error(raised), stdout, stderr)
-
-    def _error(self, raised: Any) -> BaseException | None:
-        if raised is None:
-            return None
-        if raised[1] == _REFUSED:
-            return self._refused.pop(int(raised[2]))
-        return rebuild(raised)
+        if raised is not None and raised[1] == _REFUSED:
+            raised = self._refused.pop(int(raised[2]))
+        return Sealed(sealed, raised, stdout, stderr)
 
     def _read_unasked(self) -> bytes:
         """What a worker says between two requests is about places, or a thread's log record."""

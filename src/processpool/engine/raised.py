@@ -7,6 +7,7 @@ from threading import current_thread, main_thread
 from typing import TYPE_CHECKING
 
 from processpool.errors import RemoteError
+from processpool.interrupts import SHIELD
 from processpool.printable import printable
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def add_note(error: BaseException, note: str) -> None:
     try:
         error.add_note(note)
     except BaseException as trouble:
-        if ends_the_program(trouble):
+        if SHIELD.has_raised(trouble):
             raise
 
 
@@ -58,7 +59,7 @@ def rebuild(raised: Raised) -> BaseException:
         error.__context__ = _load(cause)
         error.__cause__ = RemoteTraceback(text)
     except BaseException as trouble:  # its class lets nothing be set
-        if ends_the_program(trouble):
+        if SHIELD.has_raised(trouble):
             raise
         return rebuild((None, name, message, text, cause))
     return error
@@ -69,6 +70,8 @@ def _load(pickled: bytes | None) -> BaseException | None:
         return None
     try:
         error = loads(pickled)
-    except BaseException:  # the exception's own code runs here, and may raise anything
+    except BaseException as trouble:  # the exception's own code runs here, and may raise anything
+        if SHIELD.has_raised(trouble):
+            raise
         return None
     return error if isinstance(error, BaseException) else None

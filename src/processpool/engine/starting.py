@@ -12,6 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from processpool import events
+from processpool.engine.raised import in_words
 from processpool.engine.readiness import Probe
 from processpool.errors import WorkerStartFailed
 
@@ -69,7 +70,7 @@ class Starter:
         slot = self._engine.scheduler.slots.get(number)
         if slot is None or slot.started_at >= self._engine.forgiven:
             self._engine.start_error = error
-        self._engine.news.remember(error, number, self._engine.workers.get(number))
+        self._engine.news.remember(in_words(error), number, self._engine.workers.get(number))
         if self._engine.announces_failures:
             self._engine.news.warn("worker %d did not start: %s", number, error)
         self._engine.news.emit(events.WorkerFailedToStart(monotonic(), number, str(error)))

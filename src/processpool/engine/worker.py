@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from processpool.engine.stderr import StderrLog
 from processpool.interrupts import INTERRUPTIBLE
-from processpool.jobs import Reply
-from processpool.monitor import LONGEST, Monitor
+from processpool.monitor import WAIT, Monitor
+from processpool.replies import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,7 +155,7 @@ class Worker(ABC):
 
     @abstractmethod
     def decode(self, answers: list[Any]) -> tuple[list[Any], bool]:
-        """The values of answers, and whether all are plain; others become a `Reply`."""
+        """The values of answers, and whether all are; others are a `Reply`, or `Sealed`."""
 
     @abstractmethod
     def ask_to_exit(self) -> None:
@@ -365,10 +365,10 @@ class Worker(ABC):
         writing = bool(self._unsent) and not self.nobody_reads
         if writing:
             self._poller.register(process.stdin, select.POLLOUT)
-        wait = None if timeout is None else min(max(timeout, 0), LONGEST) * 1000
+        wait = WAIT if timeout is None else min(max(timeout, 0), WAIT)
         try:
             with INTERRUPTIBLE:
-                events = self._poller.poll(wait)
+                events = self._poller.poll(wait * 1000)
         finally:
             if writing:
                 self._poller.unregister(process.stdin)

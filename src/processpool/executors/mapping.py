@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from processpool.executors.work import echo, translated
 from processpool.interrupts import uninterrupted
-from processpool.jobs import Batch, Job, Origin, Reply
+from processpool.jobs import Batch, Job, Origin
 from processpool.monitor import Monitor
 from processpool.pace import Pace
+from processpool.replies import Reply, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -168,7 +169,7 @@ class _Arrived:
         """The next value; or its error is raised."""
         if self._batch is None:
             return self.answers.pop()
-        answer = self.answers.pop()
+        answer = opened(self.answers.pop())
         self._offset += 1
         if type(answer) is not Reply:
             return answer

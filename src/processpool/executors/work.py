@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from processpool.engine import at_exit
 from processpool.errors import PoolBroken, PoolClosed
 from processpool.futures import PoolFuture, SingleJob
-from processpool.jobs import Reply
 from processpool.monitor import Monitor
+from processpool.replies import Reply, Sealed
 
 if TYPE_CHECKING:
     from typing import Self
@@ -138,7 +138,7 @@ class _ExecutorJob(SingleJob):
 def echo(answers: list[Any]) -> None:
     """Print here what items have printed."""
     for answer in answers:
-        if type(answer) is Reply:
+        if isinstance(answer, Reply | Sealed):
             for text, stream in ((answer.stdout, sys.stdout), (answer.stderr, sys.stderr)):
                 if text and stream is not None:
                     with suppress(OSError, ValueError):  # closed, or nobody reads it
