@@ -24,6 +24,8 @@ CPU_GRACE = 5
 """Seconds of CPU time between SIGXCPU and SIGKILL."""
 _INACCURACY = 2.5
 """Seconds by which the kernel may count CPU time differently for the limit and for us."""
+_TIMES = {"h": 3600, "m": 60, "s": 1}
+_SIZES = {"GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "B": 1}
 _OPTIONS = {
     resource.RLIMIT_AS: "--as",
     resource.RLIMIT_CPU: "--cpu",
@@ -86,16 +88,17 @@ class Limits:
     def cause(self, exitcode: int, cpu_seconds: float | None) -> str | None:
         """The limit that ended a process, as the YAML has it: `limits.cpu_time 10m`; or None.
 
+        A program that gets no memory may end in many ways; only the usual one is told.
+
         Args:
             exitcode: its status, or minus the number of the signal that ended it.
             cpu_seconds: what it had used by then, if that is known.
         """
-        if self.cpu_time is None or not self._spent(exitcode, cpu_seconds):
-            return None
-        for unit, seconds in ("h", 3600), ("m", 60), ("s", 1):
-            if self.cpu_time >= seconds and self.cpu_time % seconds == 0:
-                return f"limits.cpu_time {self.cpu_time / seconds:g}{unit}"
-        return f"limits.cpu_time {self.cpu_time:g}s"
+        if self.memory is not None and exitcode == -signal.SIGSEGV:
+            return f"perhaps limits.memory {_in_units(self.memory, _SIZES)}"
+        if self.cpu_time is not None and self._spent(exitcode, cpu_seconds):
+            return f"limits.cpu_time {_in_units(self.cpu_time, _TIMES)}"
+        return None
 
     def _spent(self, exitcode: int, cpu_seconds: float | None) -> bool:
         """Whether it was the end of its CPU time: at once, or of one that ignores SIGXCPU."""
@@ -120,6 +123,12 @@ class Limits:
 
 
 UNLIMITED = Limits()
+
+
+def _in_units(value: float, units: dict[str, int]) -> str:
+    """A value in the largest unit that it is a whole number of."""
+    unit = next((unit for unit, size in units.items() if value and not value % size), [*units][-1])
+    return f"{value / units[unit]:g}{unit}"
 
 
 def _try_nice(more: int) -> None:

@@ -65,14 +65,15 @@ class Command:
         if "/" in name:
             return self._check(os.path.join(self.cwd, name))
         path = self.env.get("PATH", os.defpath)
-        found = shutil.which(name, path=path)
+        places = [os.path.join(self.cwd, place) for place in path.split(os.pathsep)]
+        found = shutil.which(name, path=os.pathsep.join(places))
         if found is None:
             where = "the PATH of worker.env" if "PATH" in self.secret else f"PATH ({path})"
             raise WorkerStartFailed(
                 f"cannot start {name!r}: no such program in {where}, cwd {self.cwd!r}; "
                 "install it, or give its path in worker.command"
             )
-        return os.path.join(self.cwd, found)
+        return found
 
     def _check(self, path: str) -> str:
         name = self.argv[0]

@@ -333,6 +333,33 @@ def cut_every_file_off() -> None:
             os.ftruncate(int(name), 0)
 
 
+@pytest.mark.parametrize("way", ["call", "submit", "map"])
+def test_one_that_blocks_all_signals_is_shown_where_it_hangs(
+    python_pool: Callable[..., ProcessPool], way: str
+) -> None:
+    pool = python_pool(timeouts={"request": 1})
+    pool.map(raise_errors, range(9), timeout=60)  # by now the workers have imported this module
+    ask: dict[str, Callable[[], Any]] = {
+        "call": lambda: pool.call(block_all_signals),
+        "submit": lambda: pool.submit(block_all_signals).result(),
+        "map": lambda: pool.map(block_all_signals, range(3)),
+    }
+    with pytest.raises(RequestTimeout) as caught:
+        ask[way]()
+    record = caught.value.record
+    assert record is not None
+    assert "in block_all_signals" in record.stderr
+    assert record.stdout == "begun\n"
+
+
+def block_all_signals(_: int = 0) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    assert signal.SIGTERM in signal.pthread_sigmask(signal.SIG_SETMASK, range(1, signal.NSIG))
+    print("begun")
+    while True:
+        pass
+
+
 def make_and_drop(n: int) -> int:
     kept.append(EndsWhenItGoes())
     threading.Timer(0.05, kept.clear).start()

@@ -124,6 +124,15 @@ def test_what_is_known_of_the_cause(
     assert Limits().cause(exitcode, cpu_seconds) is None
 
 
+def test_a_crash_for_lack_of_memory_names_the_limit(
+    python_pool: Callable[..., ProcessPool],
+) -> None:
+    pool = python_pool(1, opened=False, limits={"memory": "4KiB"})
+    expected = r"was killed by SIGSEGV \(perhaps limits\.memory 4KiB\) before it was ready"
+    with pytest.raises(WorkerStartFailed, match=expected):
+        pool.open()
+
+
 def test_cpu_time_of_a_command(make_pool: Callable[..., ProcessPool]) -> None:
     pool = make_pool(limits={"cpu_time": 1})
 

@@ -74,6 +74,15 @@ class TestCannotStart:
         message = self.failure(("cat",), tmp_path, {"PATH": "/nowhere"})
         assert "no such program in PATH (/nowhere)" in message
 
+    @pytest.mark.parametrize("path", ["tools", "/nowhere:tools", ":/nowhere"])
+    def test_a_relative_path_begins_at_the_workers_folder(self, tmp_path: Path, path: str) -> None:
+        folder = tmp_path / "tools" if "tools" in path else tmp_path
+        folder.mkdir(exist_ok=True)
+        (folder / "run").write_text("#!/bin/sh\n")
+        (folder / "run").chmod(0o755)
+        found = Command(("run",), str(tmp_path), {"PATH": path}).find()
+        assert os.path.samefile(found, folder / "run")
+
     def test_no_such_file(self, tmp_path: Path) -> None:
         assert self.failure(("./run.sh",), tmp_path) == (
             f"cannot start './run.sh': there is no file '{tmp_path}/./run.sh' "

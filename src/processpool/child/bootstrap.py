@@ -85,8 +85,22 @@ def _watch(worker: PythonWorker, orders: dict[str, Any]) -> None:
 
     faulthandler.enable(file=2)
     faulthandler.register(layout.DUMP_SIGNAL, file=2)
+    _never_block(layout.DUMP_SIGNAL)
     forwarder = Forwarder(worker.journal, orders["log_level"], orders["log_levels"])
     worker.before_items = forwarder.follow
+
+
+def _never_block(number: int) -> None:
+    """Let a signal come through to code that blocks all: it shows where that code hangs."""
+    import _signal
+
+    block = _signal.pthread_sigmask
+
+    def pthread_sigmask(how: int, mask: Any, /) -> Any:
+        return block(how, mask if how == _signal.SIG_UNBLOCK else {*mask} - {number})
+
+    block(_signal.SIG_UNBLOCK, {number})  # it may have been inherited so
+    _signal.pthread_sigmask = pthread_sigmask
 
 
 def _start(worker: PythonWorker, stdout: int, stderr: int) -> None:

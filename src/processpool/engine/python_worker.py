@@ -185,8 +185,8 @@ class PythonWorker(Worker):
         """A new function may come from where this process has begun to look for modules lately."""
         known, path = self._path, [entry for entry in sys.path if isinstance(entry, str)]
         first = next((at for at, entry in enumerate(path) if entry in known), 0)
-        before = [os.path.abspath(entry) for entry in path[:first]]
-        behind = [os.path.abspath(entry) for entry in path[first:] if entry not in known]
+        before = [_absolute(entry) for entry in path[:first]]
+        behind = [_absolute(entry) for entry in path[first:] if entry not in known]
         if before or behind:
             known.update(path)
             self._stage(layout.PATH, 0, 0, 0, 0, [dumps((before, behind), PROTOCOL)])
@@ -597,6 +597,14 @@ class PythonWorker(Worker):
         self._inbox.close()
         for fd in self._shared:
             os.close(fd)
+
+
+def _absolute(path: str) -> str:
+    """The path from the root; as it is, if the current folder is gone."""
+    try:
+        return os.path.abspath(path)
+    except OSError:
+        return path
 
 
 def _count(frame: Frame) -> int:
