@@ -19,6 +19,7 @@ from weakref import ref
 
 from processpool.child import pickling
 from processpool.child.layout import FULL
+from processpool.interrupts import INTERRUPTIBLE, uninterrupted
 from processpool.sources import Sources, sources_of
 
 if TYPE_CHECKING:
@@ -102,8 +103,10 @@ class Functions:
         function.looked_at = now
         return self.sources.changed(function.sources)
 
+    @uninterrupted
     def _add(self, function: Callable[..., Any]) -> Function:
-        parts = pickling.pack(function)
+        with INTERRUPTIBLE:
+            parts = pickling.pack(function)
         by_value = _travels_by_value(parts[0])
         key = b"".join(bytes(part) for part in parts)
         with self._adding:

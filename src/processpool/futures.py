@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import CancelledError, Future
-from concurrent.futures._base import PENDING, RUNNING
+from concurrent.futures._base import FINISHED, PENDING, RUNNING
 from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +61,8 @@ class PoolFuture(Future[Any]):
         """
         self._wait(timeout)
         self._open()
+        if self._state == FINISHED and self._exception is None:  # without taking its lock
+            return self._result
         return super().result(0)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:

@@ -1,13 +1,14 @@
-"""Ctrl-C at the right moment: never while the pool's state is half changed.
+"""Interrupts at the right moment: never while the pool's state is half changed.
 
-Python raises `KeyboardInterrupt` between any two instructions of the main thread. Where something
-is decided and carried out it would lose a worker or an item; so there it is held back, and raised
-at the end. Whoever waits in there, or runs code of the user's, says that it may be raised: so
-waiting ends at once. Nothing but these places raises, and each of them raises once: even a storm of
-interrupts finds everything in order.
+Python raises `KeyboardInterrupt` between any two instructions of the main thread; so it does with
+whatever the handler of another signal raises, as those of time limits and of `kill` do. Where
+something is decided and carried out that would lose a worker or an item; so there it is held back,
+and raised at the end. Whoever waits in there, or runs code of the user's, says that it may be
+raised: so waiting ends at once. Nothing but these places raises, and each of them raises once: even
+a storm of interrupts finds everything in order.
 
-Meanwhile the process's own handler of SIGINT, whatever it is, is replaced by one that only takes
-note; at the end it is back, and is called. Other threads are never interrupted.
+Meanwhile the process's own handlers, whatever they are, are replaced by one that only takes note;
+at the end they are back, and are called. Other threads are never interrupted.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
     Handler = Callable[[int, FrameType | None], object]
 
-_SIGINT = int(signal.SIGINT)
+_SIGNALS = tuple(map(int, (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)))
+"""Those whose handlers may well raise."""
 HOLDERS = {__file__, futures.__file__}
 """The files of the code that holds interrupts back, or takes locks that do."""
 
@@ -38,19 +40,20 @@ T = TypeVar("T")
 
 
 class Shield:
-    """Holds back SIGINT between `enter` and `leave`, which may be nested; see `INTERRUPTIBLE`."""
+    """Holds interrupts back from `enter` to `leave`, which may be nested; see `INTERRUPTIBLE`."""
 
     def __init__(self) -> None:
         self.main = threading.main_thread().ident
         self._depth = 0
         self._open: list[int] = []
         """The depths at which an interrupt may be raised; the last one counts."""
-        self._held_back = False
-        self._raised = 0
-        """The `id` of what the last interrupt has raised, where it might be raised."""
-        self._handler: Handler | None = None
-        """The process's own one, while ours is in its place."""
-        self._own = self._on_sigint
+        self._held: list[int] = []
+        """Signals that came where nothing may be raised."""
+        self._handlers: dict[int, Handler] = {}
+        """The process's own ones, while ours is in their place."""
+        self._own = self._on_signal
+        self._raised: tuple[int, int, BaseException] | None = None
+        """The last interrupt that was raised: the depth, the signal, and the error."""
 
     @property
     def is_up(self) -> bool:
@@ -60,77 +63,107 @@ class Shield:
 
     def enter(self) -> None:
         """From here on, an interrupt waits."""
-        if get_ident() == self.main:
-            if not self._depth:
-                handler = getsignal(_SIGINT)
-                if callable(handler) and handler is not self._own:  # else it is ignored, or ends us
-                    self._handler = handler
-                    set_handler(_SIGINT, self._own)
+        if get_ident() != self.main:
+            return
+        if self._depth:
             self._depth += 1
+            return
+        try:
+            self._depth = 1
+            for number in _SIGNALS:
+                handler = getsignal(number)
+                if callable(handler) and handler is not self._own:
+                    self._handlers[number] = set_handler(number, self._own)
+        except BaseException:  # by a handler that is not replaced yet
+            self._depth = 0
+            self._restore()
+            raise
 
     def leave(self) -> None:
         """An interrupt that has come meanwhile is raised now, if this was the outermost."""
         if get_ident() == self.main:
             self._depth -= 1
-            if not self._depth and self._handler is not None:
-                self._restore(self._handler)
+            if not self._depth:
+                self._raised = None
+                self._restore()
+                if self._held:
+                    self._raise_held()
 
     def open(self) -> None:
         """Here an interrupt may be raised, and one that was held back is."""
         if self._depth and get_ident() == self.main and not self._is_open:
-            self._raised = 0
-            if self._held_back and self._handler is not None:
-                self._held_back = False
-                self._handler(_SIGINT, sys._getframe(1))
+            self._raised = None
             self._open.append(self._depth)
+            if self._held:
+                self._raise_held()
 
-    def shut(self) -> None:
-        """From here on, an interrupt waits again."""
-        if self._open and get_ident() == self.main and self._is_open:
-            self._open.pop()
+    def shut(self) -> BaseException | None:
+        """From here on, an interrupt waits again; returns what one has raised since `open`."""
+        if get_ident() == self.main:
+            if self._is_open:
+                self._open.pop()
+            elif self._raised is not None and self._raised[0] == self._depth:
+                return self._raised[2]
+        return None
 
     def has_raised(self, error: BaseException) -> bool:
         """True if it comes from an interrupt, and not from the code that was bracketed."""
-        return get_ident() == self.main and self._raised == id(error)
+        return self._raised is not None and self._raised[2] is error and get_ident() == self.main
 
     def hold_back(self) -> None:
         """An interrupt was raised where others must not see it yet: it is raised once more."""
-        self._held_back = True
+        if self._raised is not None:
+            self._held.append(self._raised[1])
+            self._raised = None
 
     def forget(self) -> None:
         """Nobody holds anything back: in a forked child, or when `leave` will never be called."""
         self.main = threading.main_thread().ident
         self._depth = 0
         self._open.clear()
-        self._held_back = False
-        if self._handler is not None:
-            self._restore(self._handler)
+        self._held.clear()
+        self._raised = None
+        self._restore()
 
     @property
     def _is_open(self) -> bool:
         return bool(self._open) and self._open[-1] == self._depth
 
-    def _restore(self, handler: Handler) -> None:
-        self._handler = None
-        if getsignal(_SIGINT) is self._own:
-            set_handler(_SIGINT, handler)
-        if self._held_back:
-            self._held_back = False
-            handler(_SIGINT, sys._getframe(1))
+    def _restore(self) -> None:
+        for number, handler in [*self._handlers.items()]:  # one that is back may be called
+            if getsignal(number) is self._own:
+                set_handler(number, handler)
+        self._handlers.clear()
 
-    def _on_sigint(self, number: int, frame: FrameType | None) -> None:
-        handler = self._handler or signal.default_int_handler
-        if self._is_open:
-            self._open.pop()
-            try:
-                handler(number, frame)
-            except BaseException as error:
-                self._raised = id(error)
-                raise
-        elif self._is_held(frame):
-            self._held_back = True
-        else:
+    def _raise_held(self) -> None:
+        """Call the handlers of what was held back: all of them, even if one raises."""
+        number = self._held.pop(0)
+        handler = self._handlers.get(number) or getsignal(number)
+        try:
+            if callable(handler) and handler is not self._own:
+                self._call(handler, number, sys._getframe(1))
+        finally:
+            if self._held:
+                self._raise_held()
+
+    def _call(self, handler: Handler, number: int, frame: FrameType | None) -> None:
+        """Call one of the process's own handlers; where one has raised, no other one does."""
+        try:
             handler(number, frame)
+        except BaseException as error:
+            if self._depth:
+                self._raised = self._depth, number, error
+            if self._is_open:
+                self._open.pop()
+            raise
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        handler = self._handlers.get(number)
+        if not self._is_open and self._is_held(frame):
+            if number not in self._held:
+                self._held.append(number)
+        elif handler is not None:
+            self._call(handler, number, frame)
 
     def _is_held(self, frame: FrameType | None) -> bool:
         """True if somebody holds interrupts back; if nobody does, all is forgotten.
@@ -165,15 +198,20 @@ class Interruptible:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        SHIELD.shut()
+        raised = SHIELD.shut()
+        if raised is not None and error is None:  # the code in between has swallowed it
+            raise raised
 
 
 INTERRUPTIBLE = Interruptible()
 
 
-def is_interrupt(error: BaseException) -> bool:
-    """True if somebody wants this thread to stop, and not the code that it runs."""
-    return isinstance(error, KeyboardInterrupt) and get_ident() == SHIELD.main
+def is_raised_by_a_handler(error: OSError) -> bool:
+    """True if a signal's handler has raised it where nothing is held back: a `TimeoutError`, say.
+
+    What the system raises has a number.
+    """
+    return error.errno is None
 
 
 def uninterrupted(method: Callable[P, T]) -> Callable[P, T]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from processpool.child import pickling
 from processpool.child.arena import Arena
 from processpool.child.sharing import attach, read, restore_view
+from processpool.interrupts import INTERRUPTIBLE, uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,10 +137,12 @@ class _Times:
         return type(times).view, (times.view("i8"), times.dtype)
 
 
+@uninterrupted
 def _parts_of(value: Any) -> list[Any]:
     """A pickle, and the buffers that it refers to."""
     what = _Plain(memoryview(value)) if type(value) in _PLAIN else _contiguous(value)
-    return pickling.pack(what, large=0)
+    with INTERRUPTIBLE:
+        return pickling.pack(what, large=0)
 
 
 def _contiguous(value: Any) -> Any:

@@ -9,6 +9,7 @@ from importlib.util import cache_from_source
 from typing import TYPE_CHECKING
 
 from processpool.child.sources import path_of_module, sources_of
+from processpool.interrupts import is_raised_by_a_handler
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,7 +58,9 @@ class Sources:
         for path in paths:
             try:
                 mark = _mark(path)
-            except OSError:  # it is being written, or gone: what was read still holds
+            except OSError as error:  # it is being written, or gone: what was read still holds
+                if is_raised_by_a_handler(error):
+                    raise
                 continue
             if self._known.setdefault(path, mark) != mark:
                 self._known[path] = mark

@@ -1,8 +1,8 @@
-"""Ctrl-C between any two instructions: whenever it comes, the pool is whole afterwards.
+"""Interrupts between any two instructions: whenever one comes, the pool is whole afterwards.
 
-Interrupts come from a timer, at random moments, so a fault shows in one of some hundred or thousand
-of them; each test is a program of its own, as a terminal's is. What is asked of a single Ctrl-C at
-a chosen moment is in `test_signals_and_time`.
+They come from a timer of the system, at random moments, so a fault shows in one of some hundred or
+thousand of them; each test is a program of its own, as a terminal's is. What is asked of a single
+Ctrl-C at a chosen moment is in `test_signals_and_time`.
 """
 
 from __future__ import annotations
@@ -16,29 +16,51 @@ from tests.faults.conftest import KINDS
 from tests.process.support import run_python
 
 PROGRAM = """
-    import json, os, random, signal, sys, threading, time
+    import ctypes, json, os, random, signal, struct, sys, threading, time
     from processpool import ProcessPool
 
     worker = json.loads(sys.argv[1])
     random.seed(int(sys.argv[2]))
     SIZES = {"worker": worker, "size": {"min": 2, "max": 2}, "queue": {"max_pending": 3}}
-    signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
 
-    def interrupted(action, least, most, again=0.0):
+    class OutOfTime(TimeoutError):
+        pass
+
+    def end(number, frame):
+        raise OutOfTime
+
+    signal.signal(signal.SIGALRM, end)
+    INTERRUPTS = {signal.SIGINT: KeyboardInterrupt, signal.SIGALRM: OutOfTime}
+
+    class Timer:
+        '''One of the system, which sends this process any signal.'''
+        libc = ctypes.CDLL(None)
+
+        def __init__(self, number):
+            event, self.id = struct.pack("qii48x", 0, number, 0), ctypes.c_void_p()
+            assert not self.libc.timer_create(1, event, ctypes.byref(self.id))
+
+        def set(self, first, again=0.0):
+            times = [part for t in (again, first) for part in divmod(int(t * 1e9), 10**9)]
+            assert not self.libc.timer_settime(self.id, 0, struct.pack("qqqq", *times), None)
+
+    timers = {number: Timer(number) for number in INTERRUPTS}
+
+    def interrupted(action, least, most, again=0.0, number=signal.SIGINT):
         '''True if the action, which must not take long, was interrupted.'''
         began = time.monotonic()
         try:
             try:
-                signal.setitimer(signal.ITIMER_REAL, random.uniform(least, most), again)
+                timers[number].set(random.uniform(least, most), again)
                 action()
             finally:
                 while True:
                     try:
-                        signal.setitimer(signal.ITIMER_REAL, 0)
+                        timers[number].set(0.0)
                         break
-                    except KeyboardInterrupt:
+                    except INTERRUPTS[number]:
                         pass
-        except KeyboardInterrupt:
+        except INTERRUPTS[number]:
             return True
         finally:
             assert time.monotonic() - began < 10
@@ -74,17 +96,18 @@ USES = """
             use()
 
     use, storm = globals()[sys.argv[3]], float(sys.argv[4])
-    own = signal.getsignal(signal.SIGINT)
+    number = signal.Signals[sys.argv[5]]
+    own = [signal.getsignal(number) for number in INTERRUPTS]
     with ProcessPool.from_dict(SIZES) as pool:
         pool.wait_ready()
         for turn in range(30):
-            assert interrupted(again_and_again, 0.0003, 0.004, storm)
+            assert interrupted(again_and_again, 0.0003, 0.004, storm, number)
             if turn % 10 == 9:
                 assert pool.drain(20), pool
                 with pool.lease(20), pool.lease(20):
                     assert not pool.snapshot().maps
                 assert pool.map(["answer(1)"] * 4) == ["1"] * 4
-    assert signal.getsignal(signal.SIGINT) is own
+    assert [signal.getsignal(number) for number in INTERRUPTS] == own
     print("whole")
 """
 OPENING = """
@@ -127,13 +150,15 @@ def run(kind: str, source: str, *arguments: str) -> None:
 @pytest.mark.parametrize(
     "use", ["call", "submit", "fill", "map", "imap", "lease", "cancel", "together"]
 )
-def test_one_at_a_time(kind: str, use: str) -> None:
-    run(kind, USES, use, "0")
+@pytest.mark.parametrize("signal", ["SIGINT", "SIGALRM"])
+def test_one_at_a_time(kind: str, use: str, signal: str) -> None:
+    """A Ctrl-C, or the end of a time limit whose handler raises what might be a system's error."""
+    run(kind, USES, use, "0", signal)
 
 
 @pytest.mark.parametrize("use", ["call", "submit", "map"])
 def test_many_within_a_moment(kind: str, use: str) -> None:
-    run(kind, USES, use, "0.0002")
+    run(kind, USES, use, "0.0002", "SIGINT")
 
 
 @pytest.mark.parametrize("kind", ["foreign", "python"])

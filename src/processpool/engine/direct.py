@@ -11,6 +11,7 @@ from processpool.engine.hands import CLOSED_GRACE
 from processpool.engine.raised import in_words
 from processpool.engine.worker import SMALL_READ, UNUSUAL
 from processpool.events import ItemFailed, ItemsFinished
+from processpool.interrupts import is_raised_by_a_handler, uninterrupted
 from processpool.jobs import attach
 from processpool.monitor import WAIT
 from processpool.outcome import Outcome
@@ -99,11 +100,13 @@ def _ask(worker: Worker, payload: Any, task: Task | None, timeout: float | None)
     """
     data = worker.small_request(payload, task)
     if data is None:
-        worker.send(payload, task)
+        _send(worker, payload, task)
         return SENT
     try:
         written = write(worker.stdin, data)
-    except OSError:
+    except OSError as error:
+        if is_raised_by_a_handler(error):
+            raise
         written = 0
     if written != len(data):
         worker.not_written(data, written)
@@ -114,6 +117,12 @@ def _ask(worker: Worker, payload: Any, task: Task | None, timeout: float | None)
     return worker.only_answer(read(worker.stdout, SMALL_READ))
 
 
+@uninterrupted
+def _send(worker: Worker, payload: Any, task: Task | None) -> None:
+    worker.send(payload, task)
+
+
+@uninterrupted
 def _ask_patiently(
     engine: Engine, worker: Worker, began: float, timeout: float | None
 ) -> list[Any]:

@@ -125,8 +125,10 @@ class Hands:
         must_not_wait.add(thread)
         try:
             return worker.flush()
-        except KeyboardInterrupt:  # while an argument was pickled: the engine's thread goes on
-            SHIELD.hold_back()
+        except BaseException as error:
+            if not SHIELD.has_raised(error):
+                raise
+            SHIELD.hold_back()  # it came while an argument was pickled: the engine's thread goes on
             self._engine.loop.post(partial(self.write, worker))
             return True
         finally:

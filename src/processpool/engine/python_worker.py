@@ -25,7 +25,7 @@ from processpool.engine.raised import add_note, ends_the_program
 from processpool.engine.worker import Returned, Worker
 from processpool.errors import ProtocolError
 from processpool.functions import HANDLER
-from processpool.interrupts import INTERRUPTIBLE, is_interrupt
+from processpool.interrupts import INTERRUPTIBLE, SHIELD
 from processpool.printable import printable
 from processpool.replies import Reply, Sealed, opened
 
@@ -175,7 +175,7 @@ class PythonWorker(Worker):
             try:
                 parts = pack(items)
             except BaseException as error:  # the code of an item runs here, and may raise anything
-                if is_interrupt(error):
+                if SHIELD.has_raised(error):
                     raise
                 style |= layout.CHECKED
                 parts = self._pack_checked(items)
@@ -210,7 +210,7 @@ class PythonWorker(Worker):
         try:
             return pack(checked)
         except BaseException as error:  # it could be pickled just now
-            if is_interrupt(error):
+            if SHIELD.has_raised(error):
                 raise
             return pack([(False, self._refuse(error)) for _ in items])
 
@@ -219,7 +219,7 @@ class PythonWorker(Worker):
         try:
             pack([item])
         except BaseException as error:
-            if is_interrupt(error):
+            if SHIELD.has_raised(error):
                 raise
             return False, self._refuse(error)
         return True, item
