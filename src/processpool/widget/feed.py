@@ -104,6 +104,7 @@ class Feed:
             cpu=paces.cpu,
             memory=paces.memory,
             late=paces.late(snapshot.workers),
+            long=paces.long(snapshot.queued),
             seats=self._lanes.seats,
             ended=self._ended.maps,
         )

@@ -43,6 +43,8 @@ class Figures:
     """Worker → bytes."""
     late: Collection[int] = ()
     """Workers whose item takes unusually long."""
+    long: float = 1.0
+    """Seconds from which on an item runs long."""
     seats: Sequence[int] = ()
     """Lane → worker."""
     ended: Collection[MapSnapshot] = ()
@@ -57,7 +59,7 @@ def render(snapshot: PoolSnapshot, figures: Figures, shown: Collection[int] = ()
         figures: what is known besides.
         shown: the numbers of the workers that have a row now.
     """
-    rows = choose(snapshot.workers, figures.late, shown)
+    rows = choose(snapshot.workers, figures.late, shown, figures.long)
     states = [worker.state for worker in snapshot.workers]
     return {
         "name": snapshot.name,
