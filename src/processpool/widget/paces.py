@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 RATE_OVER = 2.0
 """Seconds over which the pace is taken."""
-REMEMBERED = 256
+REMEMBERED = 100
 """Items whose duration is remembered."""
 LATE_FACTOR = 3.0
 """An item is late when it takes this many times as long as the median does,"""

@@ -61,7 +61,7 @@ def _most_wanted(
         for worker in workers
         if worker.failed or worker.id in known or (worker.item_age or 0.0) >= long
     ]
-    if len(special) < ROWS:
+    if len(special) <= ROWS:
         numbers = {worker.id for worker in special}
         others = (worker for worker in workers if worker.id not in numbers)
         return special + list(islice(others, ROWS - len(special)))

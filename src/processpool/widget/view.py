@@ -84,6 +84,7 @@ def render(snapshot: PoolSnapshot, figures: Figures, shown: Collection[int] = ()
 def _row(worker: WorkerSnapshot, figures: Figures, now: float) -> list[Any]:
     """One worker: pid, state, item, since, handled, failed, CPU, memory, late, progress."""
     since = None if worker.item_age is None else round(now - worker.item_age, _TENTHS)
+    progress = worker.progress
     cpu = figures.cpu.get(worker.id)
     return [
         worker.pid,
@@ -95,13 +96,11 @@ def _row(worker: WorkerSnapshot, figures: Figures, now: float) -> list[Any]:
         None if cpu is None else round(cpu),
         figures.memory.get(worker.id),
         worker.id in figures.late,
-        None if worker.item is None else _progress(worker.progress),
+        None if progress is None or worker.item is None else _progress(progress),
     ]
 
 
-def _progress(progress: tuple[float, float | None, str] | None) -> list[Any] | None:
-    if progress is None:
-        return None
+def _progress(progress: tuple[float, float | None, str]) -> list[Any]:
     done, total, note = progress
     return [done, total, printable(note)[:80]]
 
