@@ -25,9 +25,9 @@ Frame = dict[str, Any]
 
 HEARTBEAT = 1.0
 """Seconds between two frames if nothing happens."""
-READS = 8
+READS = 10
 """Workers whose CPU time and memory are read at a time: the first one is by far the dearest."""
-READ_EVERY = 4
+READ_EVERY = 8
 """Looks from one such time to the next."""
 
 
@@ -104,6 +104,7 @@ class Feed:
             cpu=paces.cpu,
             memory=paces.memory,
             late=paces.late(snapshot.workers),
+            long=paces.long(snapshot.queued),
             seats=self._lanes.seats,
             ended=self._ended.maps,
         )

@@ -43,6 +43,8 @@ class Figures:
     """Worker → bytes."""
     late: Collection[int] = ()
     """Workers whose item takes unusually long."""
+    long: float = 1.0
+    """Seconds from which on an item runs long."""
     seats: Sequence[int] = ()
     """Lane → worker."""
     ended: Collection[MapSnapshot] = ()
@@ -57,7 +59,7 @@ def render(snapshot: PoolSnapshot, figures: Figures, shown: Collection[int] = ()
         figures: what is known besides.
         shown: the numbers of the workers that have a row now.
     """
-    rows = choose(snapshot.workers, figures.late, shown)
+    rows = choose(snapshot.workers, figures.late, shown, figures.long)
     states = [worker.state for worker in snapshot.workers]
     return {
         "name": snapshot.name,
@@ -82,6 +84,7 @@ def render(snapshot: PoolSnapshot, figures: Figures, shown: Collection[int] = ()
 def _row(worker: WorkerSnapshot, figures: Figures, now: float) -> list[Any]:
     """One worker: pid, state, item, since, handled, failed, CPU, memory, late, progress."""
     since = None if worker.item_age is None else round(now - worker.item_age, _TENTHS)
+    progress = worker.progress
     cpu = figures.cpu.get(worker.id)
     return [
         worker.pid,
@@ -93,13 +96,11 @@ def _row(worker: WorkerSnapshot, figures: Figures, now: float) -> list[Any]:
         None if cpu is None else round(cpu),
         figures.memory.get(worker.id),
         worker.id in figures.late,
-        None if worker.item is None else _progress(worker.progress),
+        None if progress is None or worker.item is None else _progress(progress),
     ]
 
 
-def _progress(progress: tuple[float, float | None, str] | None) -> list[Any] | None:
-    if progress is None:
-        return None
+def _progress(progress: tuple[float, float | None, str]) -> list[Any]:
     done, total, note = progress
     return [done, total, printable(note)[:80]]
 
