@@ -73,7 +73,8 @@ class Shield:
             for number in _SIGNALS:
                 handler = getsignal(number)
                 if callable(handler) and handler is not self._own:
-                    self._handlers[number] = set_handler(number, self._own)
+                    self._handlers[number] = handler
+                    set_handler(number, self._own)
         except BaseException:  # by a handler that is not replaced yet
             self._depth = 0
             self._restore()

@@ -47,8 +47,6 @@ class Figures:
     """Seconds from which on an item runs long."""
     seats: Sequence[int] = ()
     """Lane → worker."""
-    ended: Collection[MapSnapshot] = ()
-    """Maps that are over, the newest last."""
 
 
 def render(snapshot: PoolSnapshot, figures: Figures, shown: Collection[int] = ()) -> State:
@@ -72,7 +70,7 @@ def render(snapshot: PoolSnapshot, figures: Figures, shown: Collection[int] = ()
         "failed": snapshot.failed,
         "rate": round(figures.rate, 1),
         "maps": [_map(run, snapshot.at) for run in snapshot.maps],
-        "ended": [_ended(run) for run in figures.ended],
+        "ended": [_ended(run) for run in snapshot.ended_maps],
         "order": [row.id for row in rows],
         "rows": {str(row.id): _row(row, figures, snapshot.at) for row in rows},
         "hidden": len(snapshot.workers) - len(rows),
