@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.harness import OURS, Case, Figures, Probe, Row, at_least, at_most
 from benchmarks.meters import resident
-from benchmarks.pools import command_pool, function_pool
+from benchmarks.pools import command_pool, echo_worker, function_pool
 from benchmarks.program import run
 from benchmarks.units import ITEMS_PER_SECOND, MEGABYTES, MILLISECONDS, Unit
 from benchmarks.work import inc
@@ -149,7 +149,10 @@ def _keep_busy(pool: Any, workers: int, stop: threading.Event) -> None:
 
 def measure_watch(kind: str, items: int) -> Figures:
     """Map while the pool is on show, and while it is not, in turns."""
-    pools = {"command": lambda: command_pool("cats", CAT, 2), "function": lambda: function_pool(2)}
+    pools = {
+        "command": lambda: command_pool("echoes", echo_worker(pipeline=64), 2),
+        "function": lambda: function_pool(2),
+    }
     with pools[kind]() as shown, pools[kind]() as plain:
         _display(shown, Wire())
         turns = [(_rate(shown, kind, items), _rate(plain, kind, items)) for _ in range(6)][1:]

@@ -11,18 +11,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from itertools import islice
+from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool.errors import ProcessPoolError, QueueFull
 from processpool.forms import CallForm
 from processpool.futures import PoolFuture, SingleJob
-from processpool.jobs import Batch, Job, Origin
+from processpool.jobs import Batch, Origin
 from processpool.mapping import SLOW_INPUT, raisable
-from processpool.pace import Pace
-from processpool.replies import Reply, open_all
+from processpool.maps import MapJob
+from processpool.replies import Reply, has_failed, open_all
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -119,19 +121,16 @@ def _tell(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
         loop.call_soon_threadsafe(event.set)
 
 
-class AsyncMap(Job):
+class AsyncMap(MapJob):
     """One `aimap`."""
 
     def __init__(self, engine: Engine, items: Items, options: MapOptions) -> None:
-        super().__init__(options.timeout)
-        self.task = items.task
-        self._engine = engine
+        super().__init__(engine, items.task, options.timeout, total=items.total)
         self._pack = items.pack
         self._options = options
-        self._pace = None if items.task is None else Pace()
-        self.window = None if self._pace is None else self._pace.window
+        self._counting = Lock()
         self._arrived: dict[int, tuple[Batch, list[Any], Origin]] = {}
-        self._read = 0
+        self._stopped = False
         self._taken = 0
         self._next = 0
         self._loop = asyncio.get_running_loop()
@@ -142,12 +141,17 @@ class AsyncMap(Job):
 
     def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
         """Answers have come."""
-        if self._pace is not None:
-            self._pace.learn(len(batch), origin.until - origin.since)
-            self.window = self._pace.window
+        self._learn_pace(batch, origin)
         _deliver_opened(self._engine, self._put, batch, answers, origin)
 
     def _put(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
+        failed = sum(map(has_failed, answers))
+        with self._counting:
+            self._outstanding -= len(batch)
+            if self.cancelled:
+                self._dropped += failed
+            else:
+                self._failed += failed
         self._arrived[batch.start] = batch, answers, origin
         _tell(self._loop, self._news)
 
@@ -157,6 +161,12 @@ class AsyncMap(Job):
         now = monotonic()
         answers: list[Any] = [Reply(error=error)] * len(batch)
         self.deliver(batch, answers, Origin(0, 0, now, now, plain=False))
+
+    def stop(self) -> None:
+        """End the map from outside: its consumer gets `CancelledError`."""
+        self._stopped = True
+        self._engine.cancel(self, kill=True)
+        _tell(self._loop, self._news)
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -168,6 +178,7 @@ class AsyncMap(Job):
                 while self._read - self._taken >= self._ahead():
                     self._room.clear()
                     await self._room.wait()
+            self._exhausted = True
         finally:
             self._news.set()
 
@@ -185,6 +196,8 @@ class AsyncMap(Job):
     async def _submit(self, items: list[Any]) -> None:
         start, payloads = self._read, []
         self._read += len(items)
+        with self._counting:
+            self._outstanding += len(items)
         for item in items:
             try:
                 payloads.append(item if self._pack is None else self._pack(item))
@@ -213,6 +226,7 @@ class AsyncMap(Job):
         """The answers, in order."""
         reader = asyncio.ensure_future(self.read(source))
         kill = False
+        self._appear()
         try:
             while await self._is_next_there(reader):
                 for result in self._results(*self._arrived.pop(self._next)):
@@ -222,6 +236,7 @@ class AsyncMap(Job):
             kill = True
             raise
         finally:
+            self._vanish()
             reader.cancel()
             if kill:
                 self._engine.cancel(self, kill=True)
@@ -232,6 +247,8 @@ class AsyncMap(Job):
         """Wait for the next answers; False at the end, or the reader's error is raised."""
         while True:
             self._news.clear()
+            if self._stopped:
+                raise CancelledError(f"{self.label} was stopped")
             if self._next in self._arrived:
                 return True
             if reader.done() and self._next >= self._read:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from enum import Enum
-from itertools import count, islice
+from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -19,12 +19,11 @@ from processpool.child.layout import ECHOED
 from processpool.echo import Echo
 from processpool.errors import ProcessPoolError
 from processpool.interrupts import uninterrupted
-from processpool.jobs import Attempt, Batch, Job, Origin, attach
+from processpool.jobs import Attempt, Batch, Origin, attach
+from processpool.maps import MapJob
 from processpool.monitor import Monitor
 from processpool.outcome import Outcome
-from processpool.pace import Pace
 from processpool.replies import Reply, has_failed, open_all
-from processpool.snapshot import MapSnapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,8 +38,6 @@ MAX_CHUNK = 4096
 """Items read from the input at a time, at most."""
 SLOW_INPUT = 0.001
 """Seconds after which a chunk of input counts as slow to read, and the next is smaller."""
-
-_numbers = count(1)
 
 
 class _Turn(Enum):
@@ -72,14 +69,14 @@ class MapOptions:
             raise ValueError(f"buffersize must be at least 1, got {self.buffersize}")
 
 
-class MapRun(Job):
+class MapRun(MapJob):
     """One map, from its input to its answers."""
 
     def __init__(self, engine: Engine, items: Items, options: MapOptions) -> None:
-        super().__init__(options.timeout, next(_numbers))
-        self._engine = engine
-        self._input, self._pack, self._total, self.task = items
-        self._progress = options.progress
+        super().__init__(
+            engine, items.task, options.timeout, total=items.total, progress=options.progress
+        )
+        self._input, self._pack = items.iterator, items.pack
         self._on_error = options.on_error
         self._ordered = options.ordered
         self._details = options.details
@@ -90,19 +87,11 @@ class MapRun(Job):
         self._echo = Echo() if options.echo else None
         if options.echo and self.task is not None:
             self.task = self.task._replace(style=self.task.style | ECHOED)
-        self._pace = None if self.task is None else Pace()
-        self.window = None if self._pace is None else self._pace.window
-        self.label = options.progress if isinstance(options.progress, str) else f"map {self.number}"
-        self._began = monotonic()
         self._lock = Monitor()
         self._arrived: dict[int, Arrived] = {}
         self._chunk_size = 1
-        self._read = 0
-        self._outstanding = 0
         self._taken = 0
         self._next = 0
-        self._failed = 0
-        self._exhausted = False
         self._failure: Attempt | None = None
         """The item whose error ends the map."""
         self._error: BaseException | None = None
@@ -114,9 +103,7 @@ class MapRun(Job):
     def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
         """Answers have come: put them down, and wake the consumer if it can go on."""
         plain = origin.plain
-        if self._pace is not None:
-            self._pace.learn(len(batch), origin.until - origin.since)
-            self.window = self._pace.window
+        self._learn_pace(batch, origin)
         with self._lock:
             if self._echo is not None and origin.stderr:
                 self._echo.put(2, origin.stderr)
@@ -140,6 +127,7 @@ class MapRun(Job):
         """These items never start: the map was stopped, or the pool was."""
         with self._lock:
             self._outstanding -= len(batch)
+            self._dropped += len(batch)
             if error is not None and self._error is None:
                 self._error = attach(Outcome(batch.start, error=error, attempts=0)).error
             self._exhausted = True
@@ -153,14 +141,6 @@ class MapRun(Job):
             self._lock.notify_all()
         self._engine.cancel(self, kill=True)
 
-    def snapshot(self) -> MapSnapshot:
-        """How far it is."""
-        done = self._read - self._outstanding
-        total = self._read if self._exhausted else self._total
-        return MapSnapshot(
-            self.number, self.label, done, self._failed, total, monotonic() - self._began
-        )
-
     def _put(self, batch: Batch, answers: list[Any], origin: Origin | None) -> None:
         self._arrived[batch.start] = batch, answers, origin
         self._outstanding -= len(batch)
@@ -168,6 +148,9 @@ class MapRun(Job):
     def _note_errors(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
         for offset, answer in enumerate(answers):
             if has_failed(answer):
+                if self.cancelled:  # most likely for that
+                    self._dropped += 1
+                    continue
                 self._failed += 1
                 if self._on_error == "raise" and not self._has_failed:
                     self._failure = batch.attempt(offset, answer, origin)
@@ -207,7 +190,7 @@ class MapRun(Job):
         """
         try:
             self._engine.lock.require_calm()
-            self._engine.maps[self.number] = self
+            self._appear()
             while True:
                 self._read_ahead()
                 arrived = self._lock.wait_for(self._look)
@@ -228,13 +211,13 @@ class MapRun(Job):
             self.abort()
             raise
         finally:
-            self._engine.maps.pop(self.number, None)
+            self._vanish()
             self._show()
 
     @uninterrupted
     def abort(self) -> None:
         """The consumer was interrupted: what runs for nobody is ended."""
-        self._engine.maps.pop(self.number, None)
+        self._vanish()
         self._engine.cancel(self, kill=True)
 
     def _read_ahead(self) -> None:

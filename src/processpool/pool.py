@@ -495,9 +495,9 @@ class ProcessPool:
         Raises:
             ValueError: no such map is in progress; `snapshot().maps` has those that are.
         """
-        run = self._engine.maps.get(map_id)
+        run = self._engine.maps.running.get(map_id)
         if run is None:
-            known = ", ".join(map(str, self._engine.maps)) or "none"
+            known = ", ".join(map(str, self._engine.maps.running)) or "none"
             raise ValueError(f"there is no map {map_id} in progress; there are: {known}")
         run.stop()
 

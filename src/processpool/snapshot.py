@@ -104,6 +104,8 @@ class PoolSnapshot:
     """The monotonic time."""
     last_failure: Failure | None = None
     """The last error of an item or of a worker's start; None as long as there was none."""
+    ended_maps: tuple[MapSnapshot, ...] = ()
+    """The last few maps that have ended, but for short ones; the newest last."""
 
     @property
     def last_error(self) -> str | None:

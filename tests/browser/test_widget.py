@@ -226,6 +226,10 @@ def test_without_a_kernel_it_says_that_it_is_old(open_notebook: Callable[..., No
         "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
     )
     notebook.await_widget('pool.dataset.stale === "" && pool.innerText.includes("No news")')
+    button = notebook.widget.get_by_role("button", name="Pause")
+    button.click()
+    assert button.inner_text() == "Pause"  # nobody is there who could be busy
+    assert "No news" in notebook.text(".pp-status")
 
 
 def test_rows_keep_focus_and_identity_while_they_change(

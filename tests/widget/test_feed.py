@@ -98,3 +98,17 @@ def test_workers_of_which_nothing_is_known_are_read_first() -> None:
 def test_of_a_pool_without_workers_nothing_is_read() -> None:
     feed = Feed()
     assert {feed.next_looks() for _ in range(2 * READ_EVERY)} == {frozenset()}
+
+
+def test_of_many_workers_the_same_have_a_row_while_items_take_what_is_usual() -> None:
+    feed, rows = Feed(), set[tuple[int, ...]]()
+    for quarter in range(80):
+        took = [(quarter + 4 * number) % 12 / 4 for number in range(100)]  # three seconds each
+        workers = [
+            busy(number + 1, item=quarter // 12, age=age, handled=(quarter + 4 * number) // 12)
+            for number, age in enumerate(took)
+        ]
+        feed.take(pool(*workers, at=100 + quarter / 4, queued=50))
+        if quarter > 20:
+            rows.add(tuple(feed.state["order"]))
+    assert len(rows) == 1

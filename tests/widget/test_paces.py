@@ -68,3 +68,12 @@ def test_those_who_left_are_forgotten() -> None:
     paces.note(pool(worker(1, cpu=1.0, memory=5), at=100.0))
     paces.note(pool(worker(2, cpu=1.0, memory=5), at=101.0))
     assert set(paces.cpu) == set(paces.memory) == {2}
+
+
+def test_long_is_twice_what_is_usual_while_there_is_more_to_do() -> None:
+    paces = Paces()
+    assert paces.long(queued=10) == 1
+    paces.note(pool(busy(1, item=0, age=0.0), at=100.0))
+    paces.note(pool(busy(1, item=1, age=0.0, handled=1), at=103.0))
+    assert paces.long(queued=10) == pytest.approx(6)
+    assert paces.long(queued=0) == 1

@@ -34,3 +34,9 @@ def test_a_row_stays_if_all_else_is_equal() -> None:
     workers = [busy(number, item=number) for number in range(1, 501)]
     shown = range(300, 300 + ROWS)
     assert [row.id for row in choose(workers, (), shown)] == list(shown)
+
+
+def test_what_runs_as_long_as_is_usual_takes_no_row_from_another() -> None:
+    workers = [busy(number, item=number, age=number / 200) for number in range(1, 501)]
+    shown = range(1, 1 + ROWS)
+    assert [row.id for row in choose(workers, (), shown, long=4.0)] == list(shown)

@@ -55,12 +55,12 @@ def test_maps_and_the_last_error_are_named() -> None:
 
 
 def test_maps_that_have_ended_are_named_the_newest_first() -> None:
-    maps = [
+    maps = (
         MapSnapshot(1, "one", 10, 0, 10, 61.0),
         MapSnapshot(2, "two", 3, 1, 10, 2.0),
         MapSnapshot(3, "three", 5, 0, None, 2.0),
-    ]
-    text = static.to_text(render(pool(), Figures(ended=maps)))
+    )
+    text = static.to_text(render(pool(ended_maps=maps), Figures()))
     assert text.splitlines()[1:] == [
         "three: 5 done in 2.0 s",
         "two: 3 of 10 done, 1 failed in 2.0 s, ended early",

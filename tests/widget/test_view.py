@@ -32,8 +32,8 @@ def test_a_map_has_its_time_to_go() -> None:
 
 
 def test_a_map_that_has_ended_has_its_time() -> None:
-    ended = [MapSnapshot(1, "one", 10, 2, 10, 61.04), MapSnapshot(2, "\x1b", 3, 0, 10, 2.0)]
-    state = render(pool(), Figures(ended=ended))
+    ended = MapSnapshot(1, "one", 10, 2, 10, 61.04), MapSnapshot(2, "\x1b", 3, 0, 10, 2.0)
+    state = render(pool(ended_maps=ended), Figures())
     assert state["ended"] == [
         [1, "one", 10, 2, 10, 61.0, True],
         [2, "\\x1b", 3, 0, 10, 2.0, False],

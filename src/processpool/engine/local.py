@@ -37,6 +37,7 @@ from processpool.engine.news import News
 from processpool.engine.starting import Starter
 from processpool.errors import PoolBroken, PoolClosed, ProcessPoolError, QueueFull
 from processpool.interrupts import SHIELD, uninterrupted
+from processpool.maps import Maps
 from processpool.monitor import must_not_wait
 from processpool.scheduling.commands import (
     Command,
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
     from processpool.engine.worker import Worker
     from processpool.errors import WorkerStartFailed
     from processpool.jobs import Batch, Job
-    from processpool.mapping import MapRun
 
 log = logging.getLogger("processpool")
 
@@ -89,7 +89,7 @@ class Engine:
         self.closed = False
         """True once nothing of it is left."""
         self.max_pending = max_pending
-        self.maps: dict[int, MapRun] = {}
+        self.maps = Maps()
         """The maps in progress."""
         self.command = command
         self.name = name

@@ -55,7 +55,8 @@ def take_snapshot(engine: Engine, name: str, *, resources: bool | Collection[int
         min=policy.min,
         max=policy.max,
         spare=policy.spare,
-        maps=tuple(run.snapshot() for run in list(engine.maps.values())),
+        maps=tuple(run.snapshot() for run in list(engine.maps.running.values())),
+        ended_maps=tuple(engine.maps.ended),
         at=now,
         last_failure=engine.news.last_failure,
     )

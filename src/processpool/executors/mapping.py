@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from processpool.executors.work import echo, translated
 from processpool.interrupts import uninterrupted
-from processpool.jobs import Batch, Job, Origin
+from processpool.jobs import Batch, Origin
+from processpool.maps import MapJob
 from processpool.monitor import Monitor
-from processpool.pace import Pace
 from processpool.replies import Reply, opened
 
 if TYPE_CHECKING:
@@ -30,24 +30,18 @@ CHUNK = 4096
 """Items that are submitted together, at most."""
 
 
-class ExecutorMap(Job):
+class ExecutorMap(MapJob):
     """One `map` of an executor."""
 
     def __init__(
         self, engine: Engine, work: Work, task: Task, items: Iterator[Any], timeout: float | None
     ) -> None:
         """`timeout` is that of each item."""
-        super().__init__(timeout)
-        self.task = task
-        self._engine = engine
+        super().__init__(engine, task, timeout)
         self._work = work
         self._items = items
-        self._pace = Pace()
-        self.window = self._pace.window
         self._changed = Monitor()
         self._arrived: dict[int, _Arrived] = {}
-        self._submitted = 0
-        self._open = 0
         self._next = 0
         self._is_buffered = False
 
@@ -64,6 +58,9 @@ class ExecutorMap(Job):
             if items:
                 self._submit(items)
             if len(items) < size:
+                with self._changed:
+                    self._exhausted = True
+                    self._vanish_if_over()
                 return
             most = None if most is None else most - size
 
@@ -71,9 +68,10 @@ class ExecutorMap(Job):
     def _submit(self, items: list[Any]) -> None:
         with self._changed:
             self._work.admit(self)
-            self._open += len(items)
-        batch = Batch(self, self._submitted, items, monotonic())
-        self._submitted += len(items)
+            self._outstanding += len(items)
+        self._appear()
+        batch = Batch(self, self._read, items, monotonic())
+        self._read += len(items)
         try:
             self._engine.submit(batch, limit=False)
         except Exception as error:
@@ -86,8 +84,7 @@ class ExecutorMap(Job):
         """Answers have come."""
         if self._work.echo and not origin.plain:
             echo(answers)
-        self._pace.learn(len(batch), origin.until - origin.since)
-        self.window = self._pace.window
+        self._learn_pace(batch, origin)
         self._put(batch, answers, origin)
 
     def drop(self, batch: Batch, error: BaseException | None) -> None:
@@ -95,21 +92,34 @@ class ExecutorMap(Job):
         now = monotonic()
         error = translated(error or CancelledError("it was cancelled before it started"))
         answers: list[Any] = [Reply(error=error)] * len(batch)
-        self._put(batch, answers, Origin(0, 0, now, now, plain=False))
+        self._put(batch, answers, Origin(0, 0, now, now, plain=False, failed=len(batch)))
 
     def _put(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
         with self._changed:
             self._arrived[batch.start] = _Arrived(batch, answers, origin)
-            self._open -= len(batch)
-            if not self._open:
+            self._outstanding -= len(batch)
+            if self.cancelled:
+                self._dropped += origin.failed
+            else:
+                self._failed += origin.failed
+            if not self._outstanding:
                 self._work.done(self)
+            self._vanish_if_over()
             if self._next in self._arrived:
                 self._changed.notify_all()
+
+    def _vanish_if_over(self) -> None:
+        if self._exhausted and not self._outstanding:
+            self._vanish()
 
     def cancel(self) -> bool:
         """What has not started never starts."""
         self._engine.cancel(self, kill=False)
         return True
+
+    def stop(self) -> None:
+        """End it from outside."""
+        self.kill()
 
     def kill(self) -> bool:
         """As `cancel`, and the workers that run an item of it are replaced."""
@@ -126,14 +136,14 @@ class ExecutorMap(Job):
             Exception: what the item raised, in its place.
         """
         try:
-            while self._next < self._submitted:
+            while self._next < self._read:
                 arrived = self._take(deadline)
                 while arrived.answers:
                     if self._is_buffered:
                         self.submit(1)
                     yield arrived.pop()
         except GeneratorExit:  # perhaps by the garbage collector: take no lock
-            if self._open:
+            if self._outstanding:
                 self._engine.loop.post(self.cancel)
             raise
         except BaseException as error:
@@ -142,6 +152,8 @@ class ExecutorMap(Job):
             else:
                 self.kill()
             raise
+        finally:
+            self._vanish()
 
     def _take(self, deadline: float | None) -> _Arrived:
         self._engine.lock.require_calm()

@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from processpool.widget.delta import difference
-from processpool.widget.ended import Ended
 from processpool.widget.lanes import Lanes, Run
 from processpool.widget.log import Line, Log
 from processpool.widget.paces import Paces
@@ -25,9 +24,9 @@ Frame = dict[str, Any]
 
 HEARTBEAT = 1.0
 """Seconds between two frames if nothing happens."""
-READS = 8
+READS = 10
 """Workers whose CPU time and memory are read at a time: the first one is by far the dearest."""
-READ_EVERY = 4
+READ_EVERY = 8
 """Looks from one such time to the next."""
 
 
@@ -41,7 +40,6 @@ class Feed:
         self._lanes = Lanes()
         self._paces = Paces()
         self._log = Log()
-        self._ended = Ended()
         self._seq = 0
         self._heard = False
         self._sent_at = float("-inf")
@@ -91,7 +89,6 @@ class Feed:
 
     def _note(self, snapshot: PoolSnapshot) -> list[Line]:
         self._paces.note(snapshot)
-        self._ended.note(snapshot)
         self._unsent += self._lanes.note(snapshot)
         self.last = snapshot
         self.state = render(snapshot, self._figures(snapshot), self.state.get("order", ()))
@@ -104,8 +101,8 @@ class Feed:
             cpu=paces.cpu,
             memory=paces.memory,
             late=paces.late(snapshot.workers),
+            long=paces.long(snapshot.queued),
             seats=self._lanes.seats,
-            ended=self._ended.maps,
         )
 
     def _frame(self, content: Frame) -> Frame:

@@ -66,9 +66,11 @@ class Lanes:
         return [(len(list(equal)), column) for column, equal in groupby(self._columns)]
 
     def _column(self, present: dict[int, WorkerSnapshot]) -> str:
-        lost = self._clear_seats(present)
-        self._seat([number for number in present if number not in self._before])
-        letters = [self._letter(present.get(number)) for number in self.seats]
+        known, lost = self._before, list[int]()
+        if present.keys() != known.keys():
+            lost = self._clear_seats(present)
+            self._seat([number for number in present if number not in known])
+        letters = [_letter(present.get(number), known.get(number)) for number in self.seats]
         for lane in lost:
             letters[lane] = LOST
         self._before = present
@@ -95,16 +97,16 @@ class Lanes:
             else:
                 self.seats[lane] = number
 
-    def _letter(self, worker: WorkerSnapshot | None) -> str:
-        if worker is None:
-            return NOBODY
-        before = self._before.get(worker.id)
-        if before is None:
-            return LETTERS[worker.state]
-        if worker.failed > before.failed:
-            return LOST
-        # What every busy worker goes through, four times a second: no calls.
-        if worker.state is _BUSY and before.state is _BUSY:
-            same = worker.handled == before.handled and worker.item == before.item
-            return GOES_ON if same else BEGAN
+
+def _letter(worker: WorkerSnapshot | None, before: WorkerSnapshot | None) -> str:
+    if worker is None:
+        return NOBODY
+    if before is None:
         return LETTERS[worker.state]
+    if worker.failed > before.failed:
+        return LOST
+    # What every busy worker goes through, four times a second: no calls.
+    if worker.state is _BUSY and before.state is _BUSY:
+        same = worker.handled == before.handled and worker.item == before.item
+        return GOES_ON if same else BEGAN
+    return LETTERS[worker.state]

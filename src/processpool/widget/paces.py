@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 
 RATE_OVER = 2.0
 """Seconds over which the pace is taken."""
-REMEMBERED = 256
+REMEMBERED = 100
 """Items whose duration is remembered."""
 LATE_FACTOR = 3.0
 """An item is late when it takes this many times as long as the median does,"""
 LATE_AT_LEAST = 1.0
 """and at least these seconds."""
+LONG_FACTOR = 2.0
+LONG_AT_LEAST = 1.0
+"""The same for one that runs long."""
 
 
 class Paces:
@@ -57,6 +60,14 @@ class Paces:
     def typical(self) -> float | None:
         """Seconds that an item takes, the median; None while that is not known."""
         return median(self._durations) if self._durations else None
+
+    def long(self, queued: int) -> float:
+        """Seconds from which on an item runs long: longer than is usual, while there are others.
+
+        When nothing is queued any more, whoever still works is of interest.
+        """
+        usual = self.typical if queued else None
+        return max(LONG_FACTOR * (usual or 0.0), LONG_AT_LEAST)
 
     def late(self, workers: Iterable[WorkerSnapshot]) -> set[int]:
         """The numbers of those whose item takes much longer than items usually do."""

@@ -1,7 +1,8 @@
 """Which workers have a row, and in which order.
 
-With more workers than rows, those that failed and those whose item is late win. The order is kept
-as calm as can be: a row moves only when a worker fails, or its item becomes late.
+With more workers than rows, those that failed and those whose item runs long win. The order is kept
+as calm as can be: a row moves only when a worker fails, or its item becomes late, and it goes only
+for one that runs longer than is usual.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ if TYPE_CHECKING:
     from processpool.snapshot import WorkerSnapshot
 
 ROWS = 40
-SLOW = 1.0
-"""Seconds from which on an item's age decides whether its worker has a row."""
 
 Rank = tuple[bool, bool, float, bool, int]
 
 
 def choose(
-    workers: Collection[WorkerSnapshot], late: Collection[int], shown: Collection[int]
+    workers: Collection[WorkerSnapshot],
+    late: Collection[int],
+    shown: Collection[int],
+    long: float = 1.0,
 ) -> list[WorkerSnapshot]:
     """The workers that have a row, in their order.
 
@@ -31,9 +33,10 @@ def choose(
         workers: all of them.
         late: the numbers of those whose item takes unusually long.
         shown: the numbers of those that have a row now, and keep it if all else is equal.
+        long: the seconds from which on the age of an item decides who has a row.
     """
     if len(workers) > ROWS:
-        workers = _most_wanted(workers, late, shown)
+        workers = _most_wanted(workers, late, shown, long)
 
     def place(worker: WorkerSnapshot) -> tuple[int, float, int]:
         if worker.failed:
@@ -46,23 +49,26 @@ def choose(
 
 
 def _most_wanted(
-    workers: Collection[WorkerSnapshot], late: Collection[int], shown: Collection[int]
+    workers: Collection[WorkerSnapshot],
+    late: Collection[int],
+    shown: Collection[int],
+    long: float,
 ) -> list[WorkerSnapshot]:
     """Those that are special in some way, and as many others as there is room for."""
     known = frozenset(shown)
     special = [
         worker
         for worker in workers
-        if worker.failed or worker.id in known or (worker.item_age or 0.0) >= SLOW
+        if worker.failed or worker.id in known or (worker.item_age or 0.0) >= long
     ]
-    if len(special) < ROWS:
+    if len(special) <= ROWS:
         numbers = {worker.id for worker in special}
         others = (worker for worker in workers if worker.id not in numbers)
         return special + list(islice(others, ROWS - len(special)))
 
     def rank(worker: WorkerSnapshot) -> Rank:
         age = worker.item_age or 0.0
-        slow = -age if age >= SLOW else 0.0
-        return not worker.failed, worker.id not in late, slow, worker.id not in known, worker.id
+        running = -age if age >= long else 0.0
+        return not worker.failed, worker.id not in late, running, worker.id not in known, worker.id
 
     return nsmallest(ROWS, special, key=rank)

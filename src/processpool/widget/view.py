@@ -43,10 +43,10 @@ class Figures:
     """Worker → bytes."""
     late: Collection[int] = ()
     """Workers whose item takes unusually long."""
+    long: float = 1.0
+    """Seconds from which on an item runs long."""
     seats: Sequence[int] = ()
     """Lane → worker."""
-    ended: Collection[MapSnapshot] = ()
-    """Maps that are over, the newest last."""
 
 
 def render(snapshot: PoolSnapshot, figures: Figures, shown: Collection[int] = ()) -> State:
@@ -57,7 +57,7 @@ def render(snapshot: PoolSnapshot, figures: Figures, shown: Collection[int] = ()
         figures: what is known besides.
         shown: the numbers of the workers that have a row now.
     """
-    rows = choose(snapshot.workers, figures.late, shown)
+    rows = choose(snapshot.workers, figures.late, shown, figures.long)
     states = [worker.state for worker in snapshot.workers]
     return {
         "name": snapshot.name,
@@ -70,7 +70,7 @@ def render(snapshot: PoolSnapshot, figures: Figures, shown: Collection[int] = ()
         "failed": snapshot.failed,
         "rate": round(figures.rate, 1),
         "maps": [_map(run, snapshot.at) for run in snapshot.maps],
-        "ended": [_ended(run) for run in figures.ended],
+        "ended": [_ended(run) for run in snapshot.ended_maps],
         "order": [row.id for row in rows],
         "rows": {str(row.id): _row(row, figures, snapshot.at) for row in rows},
         "hidden": len(snapshot.workers) - len(rows),
@@ -82,6 +82,7 @@ def render(snapshot: PoolSnapshot, figures: Figures, shown: Collection[int] = ()
 def _row(worker: WorkerSnapshot, figures: Figures, now: float) -> list[Any]:
     """One worker: pid, state, item, since, handled, failed, CPU, memory, late, progress."""
     since = None if worker.item_age is None else round(now - worker.item_age, _TENTHS)
+    progress = worker.progress
     cpu = figures.cpu.get(worker.id)
     return [
         worker.pid,
@@ -93,13 +94,11 @@ def _row(worker: WorkerSnapshot, figures: Figures, now: float) -> list[Any]:
         None if cpu is None else round(cpu),
         figures.memory.get(worker.id),
         worker.id in figures.late,
-        None if worker.item is None else _progress(worker.progress),
+        None if progress is None or worker.item is None else _progress(progress),
     ]
 
 
-def _progress(progress: tuple[float, float | None, str] | None) -> list[Any] | None:
-    if progress is None:
-        return None
+def _progress(progress: tuple[float, float | None, str]) -> list[Any]:
     done, total, note = progress
     return [done, total, printable(note)[:80]]
 

@@ -1,5 +1,5 @@
 // Buttons that ask the kernel for something: ⏳ when clicked, ✓ when done, "kernel is busy" if no
-// answer comes. What loses work is asked for twice.
+// answer comes. What loses work is asked for twice. Where there is no kernel, a click does nothing.
 
 const BUSY_AFTER = 1000;
 const DONE_FOR = 1500;
@@ -34,7 +34,7 @@ class ActionButton {
 
   click() {
     const inert = this.node.getAttribute("aria-disabled") === "true";
-    if (inert || this.mode === "waiting" || this.mode === "busy") return;
+    if (inert || this.store.stale || this.mode === "waiting" || this.mode === "busy") return;
     const { action, confirm } = this.plan();
     const { label } = this;
     if (confirm && this.mode !== "armed") {

@@ -3,13 +3,13 @@
 
 const COLUMN = 3;
 const NAMES = {
-  b: "busy", c: "busy", i: "idle", s: "starting", l: "leased", e: "stopping", x: "lost an item",
+  b: "busy", c: "busy", i: "idle", s: "starting", l: "leased", e: "stopping", x: "item failed",
 };
 const COLOURS = {
   b: "--pp-busy", c: "--pp-busy", i: "--pp-idle", s: "--pp-starting", l: "--pp-leased",
   e: "--pp-stopping", x: "--pp-bad",
 };
-const LEGEND = ["busy", "idle", "starting", "leased", "stopping", "lost an item"];
+const LEGEND = ["busy", "idle", "starting", "leased", "stopping", "item failed"];
 const GRAIN = 25;
 const TALLEST = 250;
 

@@ -40,14 +40,16 @@ class View {
       this.table.update();
       this.log.update(news);
       this.announce();
-    } else if (this.store.state && !this.store.stale) {
-      this.table.updateAges();
+    } else if (this.store.state) {
+      this.timeline.update({ columns: [] }); // the theme may have changed
+      if (!this.store.stale) this.table.updateAges();
     }
     if (this.store.state && !this.store.stale) this.maps.update();
   }
 
-  // Something to read, for `time` milliseconds if given.
+  // Something to read, for `time` milliseconds if given. That the kernel is gone is not overwritten.
   say(text, time) {
+    if (this.stale) return;
     clearTimeout(this.silence);
     setText(this.status, text);
     if (time) this.silence = setTimeout(() => setText(this.status, ""), time);
@@ -56,15 +58,14 @@ class View {
   updateStale() {
     const { stale } = this.store;
     if (stale === this.stale) return;
-    this.stale = stale;
+    const wasStale = this.stale;
     setAttribute(this.node, "data-stale", stale ? "" : null);
     if (stale) {
       const when = new Date().toLocaleTimeString();
       this.say(`⚠ No news from the kernel since ${when}: it was restarted, or is gone. What is shown is old.`);
-    } else if (this.wasStale) {
-      this.say("The kernel is back.", DONE_FOR);
     }
-    this.wasStale = stale;
+    this.stale = stale;
+    if (wasStale) this.say("The kernel is back.", DONE_FOR);
   }
 
   // For screen readers, as it can be seen elsewhere: that something began or ended, not every number.

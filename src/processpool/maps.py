@@ -1,0 +1,103 @@
+"""Maps as the displays see them: those in progress, and the last few that have ended.
+
+`MapJob` is what every kind of map has in common: `mapping` has those of the pool, `aio` those of an
+event loop, `executors.mapping` those of an executor.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import deque
+from itertools import count
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from processpool.jobs import Job
+from processpool.pace import Pace
+from processpool.snapshot import MapSnapshot
+
+if TYPE_CHECKING:
+    from processpool.engine.local import Engine
+    from processpool.functions import Task
+    from processpool.jobs import Batch, Origin
+
+KEPT = 3
+"""Maps that are remembered when they have ended."""
+WORTH_KEEPING = 0.25
+"""Seconds that one must have taken for that, unless it was cut off or its progress asked for."""
+
+_numbers = count(1)
+
+
+class Maps:
+    """The maps of one pool."""
+
+    def __init__(self) -> None:
+        self.running: dict[int, MapJob] = {}
+        """Those in progress, by number."""
+        self.ended: deque[MapSnapshot] = deque(maxlen=KEPT)
+        """The last few that have ended, the newest last."""
+
+
+class MapJob(Job):
+    """A job of many items, whose progress can be seen, and which can be stopped from outside."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        task: Task | None,
+        timeout: float | None,
+        *,
+        total: int | None = None,
+        progress: bool | str = False,
+    ) -> None:
+        """`timeout` is that of each item, `total` how many there will be, if that is known."""
+        super().__init__(timeout, next(_numbers))
+        self.task = task
+        self.label = progress if isinstance(progress, str) else f"map {self.number}"
+        self._engine = engine
+        self._total = total
+        self._progress = progress
+        self._pace = None if task is None else Pace()
+        self.window = None if self._pace is None else self._pace.window
+        self._began = monotonic()
+        self._read = 0
+        """Items that were read from the input."""
+        self._outstanding = 0
+        """Those of them that have not ended."""
+        self._dropped = 0
+        """Those that have ended because the map has: they never started, or were ended with it."""
+        self._failed = 0
+        self._exhausted = False
+        """No more items will be read."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End the map from outside: its consumer gets `CancelledError`."""
+
+    def snapshot(self) -> MapSnapshot:
+        """How far it is."""
+        total = self._total
+        if total is None and self._exhausted:
+            total = self._read
+        done = self._read - self._outstanding - self._dropped
+        seconds = monotonic() - self._began
+        return MapSnapshot(self.number, self.label, done, self._failed, total, seconds)
+
+    def _learn_pace(self, batch: Batch, origin: Origin) -> None:
+        """Answers have come: how many items may a worker have from now on?"""
+        if self._pace is not None:
+            self._pace.learn(len(batch), origin.until - origin.since)
+            self.window = self._pace.window
+
+    def _appear(self) -> None:
+        """It is in progress."""
+        self._engine.maps.running[self.number] = self
+
+    def _vanish(self) -> None:
+        """It has ended; that may be said more than once."""
+        maps = self._engine.maps
+        if maps.running.pop(self.number, None) is not None:
+            last = self.snapshot()
+            if self._progress or not last.complete or last.seconds >= WORTH_KEEPING:
+                maps.ended.append(last)

@@ -1,0 +1,93 @@
+"""Maps in progress, of every kind, and those that have ended: seen in a snapshot, and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tqdm import tqdm
+
+from tests.process.support import eventually
+from tests.process.workers import functions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from processpool import ProcessPool
+    from processpool.snapshot import MapSnapshot
+
+
+@pytest.fixture
+def pool(python_pool: Callable[..., ProcessPool]) -> ProcessPool:
+    """A pool of two workers."""
+    return python_pool(2)
+
+
+async def collect(pool: ProcessPool, function: Callable[..., Any], items: Any) -> list[Any]:
+    return [answer async for answer in pool.aimap(function, items)]
+
+
+WAYS: dict[str, Callable[[ProcessPool, Callable[..., Any], Any], list[Any]]] = {
+    "map": lambda pool, function, items: pool.map(function, items),
+    "imap": lambda pool, function, items: list(pool.imap(function, items)),
+    "imap_unordered": lambda pool, function, items: list(pool.imap_unordered(function, items)),
+    "aimap": lambda pool, function, items: asyncio.run(collect(pool, function, items)),
+    "executor": lambda pool, function, items: list(pool.executor().map(function, items)),
+}
+
+
+def last(pool: ProcessPool) -> MapSnapshot:
+    """The map that has ended last."""
+    return pool.snapshot().ended_maps[-1]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_one_that_ends_has_done_all_of_its_items(pool: ProcessPool, way: str) -> None:
+    assert WAYS[way](pool, time.sleep, [0.1] * 8) == [None] * 8
+    assert not pool.snapshot().maps
+    assert (last(pool).done, last(pool).total, last(pool).failed) == (8, 8, 0)
+    assert last(pool).complete
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_one_that_is_stopped_has_not(pool: ProcessPool, way: str) -> None:
+    def stop() -> None:
+        eventually(lambda: pool.snapshot().maps and pool.snapshot().maps[0].done == 2)
+        (run,) = pool.snapshot().maps
+        assert (run.failed, run.label) == (0, f"map {run.id}")
+        pool.stop_map(run.id)
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    with pytest.raises(CancelledError):
+        WAYS[way](pool, time.sleep, [0, 0, 60, 60, 60, 60])
+    thread.join()
+    eventually(lambda: not pool.snapshot().maps)
+    assert (last(pool).done, last(pool).failed, last(pool).complete) == (2, 0, False)
+    assert pool.call(functions.inc, 1) == 2
+
+
+@pytest.fixture
+def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Progress bars have no thread of their own."""
+    monkeypatch.setattr(tqdm, "monitor_interval", 0)
+
+
+@pytest.mark.usefixtures("_quiet")
+def test_short_ones_are_remembered_if_their_progress_was_asked_for(pool: ProcessPool) -> None:
+    pool.map(functions.inc, range(3))
+    assert pool.snapshot().ended_maps == ()
+    pool.map(functions.inc, range(3), progress="mine")
+    assert (last(pool).label, last(pool).done) == ("mine", 3)
+
+
+@pytest.mark.usefixtures("_quiet")
+def test_an_error_that_ends_one_counts_once(pool: ProcessPool) -> None:
+    with pytest.raises(ZeroDivisionError):
+        pool.map(divmod, range(50), [*[1] * 20, 0, *[1] * 29], progress="mine")
+    assert last(pool).failed == 1
+    assert not last(pool).complete
