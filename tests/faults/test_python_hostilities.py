@@ -249,7 +249,7 @@ def test_a_hostility_costs_one_item(python_pool: Callable[..., ProcessPool], nam
 
 
 def test_all_hostilities_at_once_in_one_map(python_pool: Callable[..., ProcessPool]) -> None:
-    pool = python_pool(4, timeouts={"request": 1.5})
+    pool = python_pool(4, timeouts={"request": 3})
     hostilities = {
         name: hostility
         for name, hostility in HOSTILITIES.items()
