@@ -125,7 +125,13 @@ class AsyncMap(MapJob):
     """One `aimap`."""
 
     def __init__(self, engine: Engine, items: Items, options: MapOptions) -> None:
-        super().__init__(engine, items.task, options.timeout, total=items.total)
+        super().__init__(
+            engine,
+            items.task,
+            options.timeout,
+            total=items.total,
+            buffersize=options.buffersize,
+        )
         self._pack = items.pack
         self._options = options
         self._counting = Lock()
@@ -185,13 +191,6 @@ class AsyncMap(MapJob):
     def allowed(self) -> int:
         """How many items may be read now; at least one, as it is asked only when there is room."""
         return max(1, self._ahead() - (self._read - self._taken))
-
-    def _ahead(self) -> int:
-        if self._options.buffersize is not None:
-            return self._options.buffersize
-        policy = self._engine.scheduler.policy
-        capacity = policy.max * (self.window or policy.window)
-        return min(2 * capacity, self._engine.max_pending + capacity)
 
     async def _submit(self, items: list[Any]) -> None:
         start, payloads = self._read, []

@@ -74,7 +74,12 @@ class MapRun(MapJob):
 
     def __init__(self, engine: Engine, items: Items, options: MapOptions) -> None:
         super().__init__(
-            engine, items.task, options.timeout, total=items.total, progress=options.progress
+            engine,
+            items.task,
+            options.timeout,
+            total=items.total,
+            progress=options.progress,
+            buffersize=options.buffersize,
         )
         self._input, self._pack = items.iterator, items.pack
         self._on_error = options.on_error
@@ -83,7 +88,6 @@ class MapRun(MapJob):
         self._eager = options.eager
         self._in_one_go = options.eager and not options.progress
         """The consumer need not be woken before everything is there."""
-        self._buffersize = options.buffersize
         self._echo = Echo() if options.echo else None
         if options.echo and self.task is not None:
             self.task = self.task._replace(style=self.task.style | ECHOED)
@@ -246,14 +250,11 @@ class MapRun(MapJob):
         return items
 
     def _ahead(self) -> int:
-        """How many items are read before they are needed: enough to keep every worker busy."""
-        if self._buffersize is not None:
-            return self._buffersize
-        policy = self._engine.scheduler.policy
-        capacity = policy.max * (self.window or policy.window)
-        if self._eager:
-            return min(4 * capacity + MAX_CHUNK, self._engine.max_pending + capacity)
-        return min(2 * capacity, self._engine.max_pending + capacity)
+        """As of any map; where all results are wanted at once, more."""
+        if not self._eager or self._buffersize is not None:
+            return super()._ahead()
+        capacity = self._capacity()
+        return min(4 * capacity + MAX_CHUNK, self._engine.max_pending + capacity)
 
     def _submit(self, items: list[Any]) -> None:
         now = monotonic()

@@ -50,14 +50,25 @@ class MapJob(Job):
         *,
         total: int | None = None,
         progress: bool | str = False,
+        buffersize: int | None = None,
     ) -> None:
-        """`timeout` is that of each item, `total` how many there will be, if that is known."""
+        """Begin with nothing read.
+
+        Args:
+            engine: whose workers do it.
+            task: what they are to do, where they must be told.
+            timeout: seconds that one item may take; None for no limit.
+            total: how many items there will be, if that is known.
+            progress: whether the user wants to see it, and under which label.
+            buffersize: how many items may be read beyond what was taken, if the user has said.
+        """
         super().__init__(timeout, next(_numbers))
         self.task = task
         self.label = progress if isinstance(progress, str) else f"map {self.number}"
         self._engine = engine
         self._total = total
         self._progress = progress
+        self._buffersize = buffersize
         self._pace = None if task is None else Pace()
         self.window = None if self._pace is None else self._pace.window
         self._began = monotonic()
@@ -83,6 +94,18 @@ class MapJob(Job):
         done = self._read - self._outstanding - self._dropped
         seconds = monotonic() - self._began
         return MapSnapshot(self.number, self.label, done, self._failed, total, seconds)
+
+    def _ahead(self) -> int:
+        """How many items are read before they are needed: enough to keep every worker busy."""
+        if self._buffersize is not None:
+            return self._buffersize
+        capacity = self._capacity()
+        return min(2 * capacity, self._engine.max_pending + capacity)
+
+    def _capacity(self) -> int:
+        """Items that the workers may have, all of them together."""
+        policy = self._engine.scheduler.policy
+        return policy.max * (self.window or policy.window)
 
     def _learn_pace(self, batch: Batch, origin: Origin) -> None:
         """Answers have come: how many items may a worker have from now on?"""
