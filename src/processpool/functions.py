@@ -19,7 +19,7 @@ from weakref import ref
 
 from processpool.child import pickling
 from processpool.child.layout import FULL
-from processpool.interrupts import INTERRUPTIBLE, uninterrupted
+from processpool.interrupts import PICKLING, uninterrupted
 from processpool.sources import Sources, sources_of
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Functions:
 
     @uninterrupted
     def _add(self, function: Callable[..., Any]) -> Function:
-        with INTERRUPTIBLE:
+        with PICKLING:
             parts = pickling.pack(function)
         by_value = _travels_by_value(parts[0])
         key = b"".join(bytes(part) for part in parts)

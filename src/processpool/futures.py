@@ -8,7 +8,7 @@ from concurrent.futures._base import FINISHED, PENDING, RUNNING
 from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Any
 
-from processpool.interrupts import INTERRUPTIBLE, uninterrupted
+from processpool.interrupts import USERS_CODE, uninterrupted
 from processpool.jobs import Attempt, Batch, Job, Origin, attach
 from processpool.monitor import SlimCondition
 from processpool.outcome import Outcome
@@ -61,12 +61,21 @@ class PoolFuture(Future[Any]):
         """
         self._wait(timeout)
         self._open()
-        if self._state == FINISHED and self._exception is None:  # without taking its lock
+        if self._state != FINISHED:
+            return super().result(0)
+        error = self._exception
+        if error is None:  # whatever the truth of an error is
             return self._result
-        return super().result(0)
+        try:
+            raise error
+        finally:
+            del self, error
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """As `result`, for what it would raise."""
+        locked: bool = self._condition._is_owned()  # type: ignore[attr-defined]
+        if locked:  # by `wait`, which takes the locks of all, and asks only if there is one
+            return super().exception(0)
         self._wait(timeout)
         self._open()
         return super().exception(0)
@@ -74,6 +83,7 @@ class PoolFuture(Future[Any]):
     def _wait(self, timeout: float | None) -> None:
         """Wait until it has ended, or the time is over."""
         if self._state in (PENDING, RUNNING):
+            self._engine.require_own_process()
             self._engine.lock.require_calm()
             self._wait_for_end(timeout)
 
@@ -86,7 +96,7 @@ class PoolFuture(Future[Any]):
     def _open(self) -> None:
         """Unpickle the answer, if nobody has yet: with no lock, as it may take long."""
         attempt = self._attempt
-        if attempt is None:
+        if attempt is None or self._state != FINISHED:  # it is there a moment before the end
             return
         record = attempt.record
         with self._condition:
@@ -115,7 +125,7 @@ class PoolFuture(Future[Any]):
         if self._engine.is_current and any(map(_may_wait, callbacks)):
             self._engine.callbacks.run(invoke)
         else:
-            with INTERRUPTIBLE:
+            with USERS_CODE:
                 invoke()
 
     @uninterrupted

@@ -39,19 +39,35 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+class StandIn:
+    """Stands for one of the process's own handlers, which it calls unless that must wait.
+
+    Who sets another handler meanwhile may get one of these in return, and put it back later: it is
+    as good as the one that it stands for.
+    """
+
+    __slots__ = ("original",)
+
+    def __init__(self, original: Handler) -> None:
+        self.original = original
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """A signal has come."""
+        SHIELD.on_signal(number, frame, self.original)
+
+
 class Shield:
     """Holds interrupts back from `enter` to `leave`, which may be nested; see `INTERRUPTIBLE`."""
 
     def __init__(self) -> None:
         self.main = threading.main_thread().ident
         self._depth = 0
-        self._open: list[int] = []
-        """The depths at which an interrupt may be raised; the last one counts."""
+        self._open: list[tuple[int, bool]] = []
+        """The depths at which an interrupt may be raised, and if only one may; the last counts."""
         self._held: list[int] = []
         """Signals that came where nothing may be raised."""
-        self._handlers: dict[int, Handler] = {}
-        """The process's own ones, while ours is in their place."""
-        self._own = self._on_signal
+        self._stand_ins: dict[int, StandIn] = {}
+        """Signal → what is in the place of its handler, or was when it was held back last."""
         self._raised: tuple[int, int, BaseException] | None = None
         """The last interrupt that was raised: the depth, the signal, and the error."""
 
@@ -72,9 +88,11 @@ class Shield:
             self._depth = 1
             for number in _SIGNALS:
                 handler = getsignal(number)
-                if callable(handler) and handler is not self._own:
-                    self._handlers[number] = handler
-                    set_handler(number, self._own)
+                if callable(handler) and type(handler) is not StandIn:
+                    stand_in = self._stand_ins.get(number)
+                    if stand_in is None or stand_in.original is not handler:
+                        stand_in = self._stand_ins[number] = StandIn(handler)
+                    set_handler(number, stand_in)
         except BaseException:  # by a handler that is not replaced yet
             self._depth = 0
             self._restore()
@@ -90,11 +108,14 @@ class Shield:
                 if self._held:
                     self._raise_held()
 
-    def open(self) -> None:
-        """Here an interrupt may be raised, and one that was held back is."""
+    def open(self, *, once: bool) -> None:
+        """Here an interrupt may be raised, and one that was held back is.
+
+        With `once`, only one is.
+        """
         if self._depth and get_ident() == self.main and not self._is_open:
             self._raised = None
-            self._open.append(self._depth)
+            self._open.append((self._depth, once))
             if self._held:
                 self._raise_held()
 
@@ -128,43 +149,44 @@ class Shield:
 
     @property
     def _is_open(self) -> bool:
-        return bool(self._open) and self._open[-1] == self._depth
+        return bool(self._open) and self._open[-1][0] == self._depth
 
     def _restore(self) -> None:
-        for number, handler in [*self._handlers.items()]:  # one that is back may be called
-            if getsignal(number) is self._own:
-                set_handler(number, handler)
-        self._handlers.clear()
+        for number in _SIGNALS:
+            handler = getsignal(number)
+            if type(handler) is StandIn:
+                set_handler(number, handler.original)
 
     def _raise_held(self) -> None:
         """Call the handlers of what was held back: all of them, even if one raises."""
         number = self._held.pop(0)
-        handler = self._handlers.get(number) or getsignal(number)
+        handler = getsignal(number)
         try:
-            if callable(handler) and handler is not self._own:
+            if type(handler) is StandIn:
+                handler = handler.original
+            if callable(handler):
                 self._call(handler, number, sys._getframe(1))
         finally:
             if self._held:
                 self._raise_held()
 
     def _call(self, handler: Handler, number: int, frame: FrameType | None) -> None:
-        """Call one of the process's own handlers; where one has raised, no other one does."""
+        """Call one of the process's own handlers."""
         try:
             handler(number, frame)
         except BaseException as error:
             if self._depth:
                 self._raised = self._depth, number, error
-            if self._is_open:
+            if self._is_open and self._open[-1][1]:
                 self._open.pop()
             raise
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        handler = self._handlers.get(number)
-        if not self._is_open and self._is_held(frame):
-            if number not in self._held:
-                self._held.append(number)
-        elif handler is not None:
+    def on_signal(self, number: int, frame: FrameType | None, handler: Handler) -> None:
+        """A signal has come: call its own handler, unless that must wait."""
+        if self._is_open or not self._is_held(frame):
             self._call(handler, number, frame)
+        elif number not in self._held:
+            self._held.append(number)
 
     def _is_held(self, frame: FrameType | None) -> bool:
         """True if somebody holds interrupts back; if nobody does, all is forgotten.
@@ -190,8 +212,24 @@ class Interruptible:
     When it raises, nothing may be lost: neither what was waited for, nor that it has come.
     """
 
+    def __init__(self, *, once: bool) -> None:
+        """With `once`, it is over when one interrupt was raised."""
+        self._once = once
+
     def __enter__(self) -> None:
-        SHIELD.open()
+        SHIELD.open(once=self._once)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        SHIELD.shut()
+
+
+class Unswallowed(Interruptible):
+    """One whose code may take an interrupt for an error of its own: it is raised all the same."""
 
     def __exit__(
         self,
@@ -200,11 +238,16 @@ class Interruptible:
         trace: TracebackType | None,
     ) -> None:
         raised = SHIELD.shut()
-        if raised is not None and error is None:  # the code in between has swallowed it
+        if raised is not None and error is None:
             raise raised
 
 
-INTERRUPTIBLE = Interruptible()
+INTERRUPTIBLE = Interruptible(once=True)
+"""For waits."""
+USERS_CODE = Interruptible(once=False)
+"""For code of the user's, which may set itself a time limit, and go on when that has ended."""
+PICKLING = Unswallowed(once=True)
+"""For pickling, which tries another way when one has failed."""
 
 
 def is_raised_by_a_handler(error: OSError) -> bool:

@@ -231,5 +231,6 @@ class Lease:
         return UnexpectedEOF(text)
 
     def _check(self) -> None:
+        self._engine.require_own_process()
         if self._released:
             raise InvalidLease("this lease was released before; take a new one with pool.lease()")

@@ -12,7 +12,7 @@ from pickle import loads
 from typing import TYPE_CHECKING, Any
 
 from processpool.engine.raised import add_note, in_words, rebuild
-from processpool.interrupts import INTERRUPTIBLE, SHIELD, uninterrupted
+from processpool.interrupts import SHIELD, USERS_CODE, uninterrupted
 
 if TYPE_CHECKING:
     from processpool.child.raised import Raised
@@ -79,7 +79,7 @@ def opened(answer: Any) -> Any:
 @uninterrupted
 def open_all(answers: list[Any]) -> list[Any]:
     """The values of answers, or their `Reply`; only an interrupt is raised."""
-    with INTERRUPTIBLE:
+    with USERS_CODE:
         return [answer.open() if type(answer) is Sealed else answer for answer in answers]
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from processpool.child import pickling
 from processpool.child.arena import Arena
 from processpool.child.sharing import attach, read, restore_view
-from processpool.interrupts import INTERRUPTIBLE, uninterrupted
+from processpool.interrupts import PICKLING, uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,7 +141,7 @@ class _Times:
 def _parts_of(value: Any) -> list[Any]:
     """A pickle, and the buffers that it refers to."""
     what = _Plain(memoryview(value)) if type(value) in _PLAIN else _contiguous(value)
-    with INTERRUPTIBLE:
+    with PICKLING:
         return pickling.pack(what, large=0)
 
 

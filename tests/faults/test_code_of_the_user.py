@@ -11,8 +11,8 @@ import os
 import signal
 import threading
 import time
-from concurrent.futures import CancelledError, wait
-from decimal import Decimal
+from concurrent.futures import FIRST_EXCEPTION, CancelledError, wait
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -334,6 +334,15 @@ class TestUnpicklingOfResults:
 
         asyncio.run(use())
 
+    def test_wait_does_not_unpickle_with_the_locks_of_all_futures(
+        self, pool: ProcessPool, function: Callable[..., Any]
+    ) -> None:
+        first, second = pool.submit(function), pool.submit(time.sleep, 0.3)
+        wait([first])
+        done, _ = wait([first, second], return_when=FIRST_EXCEPTION)
+        assert (second in done) is (function is answer_gated)
+        assert not reached.is_set()
+
     def test_what_is_tried_again_is_not_unpickled_for_it(
         self, function: Callable[..., Any]
     ) -> None:
@@ -346,6 +355,52 @@ class TestUnpicklingOfResults:
             assert record is not None
             earlier = [type(attempt.error) for attempt in record.history]
             assert earlier == ([GatedError, GatedError] if function is raise_gated else [])
+
+
+def test_who_looks_at_a_future_as_it_ends_takes_nothing_from_it(pool: ProcessPool) -> None:
+    for number in range(300):
+        future = pool.submit(Decimal, number)
+        while future.record is None:
+            pass
+        assert future.result() == number
+        failing = pool.submit(Decimal, "no number")
+        while not failing.stderr and failing.record is None:
+            pass
+        with pytest.raises(InvalidOperation):
+            failing.result()
+
+
+class Falsy(Exception):
+    """An error that is false, as one that holds others may be when it holds none."""
+
+    def __len__(self) -> int:
+        return 0
+
+
+def raise_falsy(_: Any = None) -> None:
+    raise Falsy
+
+
+def fail_falsely(worker: int) -> None:
+    if os.getpid() != worker:
+        raise Falsy
+
+
+class FailsFalselyHere:
+    def __init__(self, _: Any = None) -> None:
+        pass
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return fail_falsely, (os.getpid(),)
+
+
+@pytest.mark.parametrize("function", [raise_falsy, FailsFalselyHere])
+@pytest.mark.parametrize("way", TAKE)
+def test_a_false_error_is_an_error(
+    pool: ProcessPool, function: Callable[..., Any], way: str
+) -> None:
+    with pytest.raises(Falsy):
+        TAKE[way](pool, function)
 
 
 class FailsHere:

@@ -91,6 +91,8 @@ USES = """
     def cancel():
         future = pool.submit("answer(1)")
         future.cancel() or future.kill()
+    def look():
+        pool.snapshot()
     def again_and_again():
         while True:
             use()
@@ -108,6 +110,8 @@ USES = """
                     assert not pool.snapshot().maps
                 assert pool.map(["answer(1)"] * 4) == ["1"] * 4
     assert [signal.getsignal(number) for number in INTERRUPTS] == own
+    files = [os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")[:-1]]
+    assert not [file for file in files if file.startswith("/proc/")], files
     print("whole")
 """
 OPENING = """
@@ -148,7 +152,7 @@ def run(kind: str, source: str, *arguments: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "use", ["call", "submit", "fill", "map", "imap", "lease", "cancel", "together"]
+    "use", ["call", "submit", "fill", "map", "imap", "lease", "cancel", "together", "look"]
 )
 @pytest.mark.parametrize("signal", ["SIGINT", "SIGALRM"])
 def test_one_at_a_time(kind: str, use: str, signal: str) -> None:
@@ -262,6 +266,69 @@ def test_whoever_comes_in_between_may_submit_and_look(kind: str, how: str) -> No
         signal.setitimer(signal.ITIMER_REAL, 0)
         assert futures
         assert {{future.result(30) for future in futures}} == {{"7"}}
+    print("whole")
+        """,
+    )
+
+
+def test_a_handler_that_is_put_back_later_is_the_one_it_was(kind: str) -> None:
+    """It may have been taken where the pool had another one in its place."""
+    run(
+        kind,
+        """
+    def other(number, frame):
+        heard.append(number)
+
+    def replace(future):
+        taken.append(signal.signal(signal.SIGINT, other))
+
+    heard, taken = [], []
+    with ProcessPool.from_dict(SIZES) as pool:
+        pool.wait_ready()
+        pool.pause()
+        future = pool.submit("answer(1)")
+        future.add_done_callback(replace)
+        future.cancel()
+        pool.resume()
+        signal.raise_signal(signal.SIGINT)
+        pool.call("answer(1)")
+        assert heard == [signal.SIGINT] and len(taken) == 1
+        signal.signal(signal.SIGINT, taken.pop())
+        for again in range(2):
+            try:
+                signal.raise_signal(signal.SIGINT)
+                raise SystemExit("it was not heard")
+            except KeyboardInterrupt:
+                pass
+            assert interrupted(lambda: pool.call("time.sleep(5); answer(1)"), 0.1, 0.2)
+        assert pool.call("answer(1)") == "1"
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    print("whole")
+        """,
+    )
+
+
+def test_a_callback_may_set_itself_a_time_limit(kind: str) -> None:
+    run(
+        kind,
+        """
+    def limit(future):
+        for again in range(2):
+            try:
+                timers[signal.SIGALRM].set(0.05)
+                time.sleep(5)
+            except OutOfTime:
+                ended.append(again)
+
+    ended = []
+    with ProcessPool.from_dict(SIZES) as pool:
+        pool.pause()
+        future = pool.submit("answer(1)")
+        future.add_done_callback(limit)
+        future.cancel()
+        assert ended == [0, 1]
+        pool.resume()
+        assert pool.call("answer(1)") == "1"
     print("whole")
         """,
     )

@@ -56,6 +56,21 @@ class Speechless(Exception):
         raise KeyboardInterrupt
 
 
+class Untouchable(Exception):
+    """One that lets nobody look at it."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise SystemExit(7)
+
+
+class Uncaused(Exception):
+    """One that has no cause, and says so loudly."""
+
+    @property
+    def __cause__(self) -> None:  # type: ignore[override]
+        raise KeyboardInterrupt
+
+
 class TwoArguments(Exception):
     """One that fails on unpickling, as everybody writes it once."""
 
@@ -188,6 +203,12 @@ HOSTILITIES = {
         call, lambda: raise_(Exits("mine")), RemoteError, "Exits: mine"
     ),
     "an exception that says nothing": Hostility(raise_, Speechless(), Speechless),
+    "an exception that cannot be touched": Hostility(
+        call, lambda: raise_(Untouchable()), RemoteError, "Untouchable: "
+    ),
+    "an exception without a cause": Hostility(
+        call, lambda: raise_(Uncaused("mine")), RemoteError, "Uncaused: "
+    ),
     "recursion": Hostility(recurse, 0, RecursionError, "maximum recursion depth"),
     "SystemExit": Hostility(raise_, SystemExit(3), SystemExit, "3"),
     "sys.exit": Hostility(sys.exit, "mine", SystemExit, "mine"),

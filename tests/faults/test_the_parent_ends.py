@@ -332,7 +332,8 @@ FORKS = """
         mapped = []
         thread = threading.Thread(target=work)
         thread.start()
-        futures = [pool.submit(f"time.sleep(0.005); answer({n})") for n in range(40)]
+        futures = [pool.submit(f"time.sleep(0.005); answer({n})") for n in range(39)]
+        futures.append(pool.submit("time.sleep(0.5); answer(39)"))
         statuses = []
         for _ in range(2):
             child = os.fork()
@@ -344,6 +345,8 @@ FORKS = """
                     lambda: list(pool.imap(["answer()"])),
                     lambda: pool.lease(),
                     lambda: pool.wait_ready(),
+                    lambda: futures[-1].result(),
+                    lambda: futures[-1].exception(5),
                 ):
                     try:
                         use()

@@ -20,6 +20,15 @@ def describe(error: BaseException, hidden: dict[str, object]) -> Raised:
         error: what was raised.
         hidden: globals of the module whose frames are left out of the traceback.
     """
+    try:
+        return _describe(error, hidden)
+    except BaseException as trouble:  # its class has a mind of its own
+        name = type.__dict__["__qualname__"].__get__(type(error))
+        text = f"{name} (it cannot be shown: {type(trouble).__name__})"
+        return None, name, "(its message cannot be shown)", f"{text}\n", None
+
+
+def _describe(error: BaseException, hidden: dict[str, object]) -> Raised:
     import traceback
 
     trace = error.__traceback__

@@ -58,6 +58,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("processpool")
 
+_OF_THE_PARENT = "this pool belongs to the parent process; open a pool of its own after fork()"
+
 LENT_GRACE = 0.2
 """Seconds for threads to see that the worker that they have for a call is gone."""
 
@@ -223,12 +225,19 @@ class Engine:
         """Where the pool is in its life."""
         return self.scheduler.state if self.opened else PoolState.NEW
 
+    def require_own_process(self) -> None:
+        """See that this is no fork of the process that has opened the pool.
+
+        Raises:
+            PoolClosed: it is.
+        """
+        if self._forked:
+            raise PoolClosed(_OF_THE_PARENT)
+
     def state_error(self) -> Exception | None:
         """Why the pool takes no work now, if it does not."""
         if self._forked:
-            return PoolClosed(
-                "this pool belongs to the parent process; open a pool of its own after fork()"
-            )
+            return PoolClosed(_OF_THE_PARENT)
         match self.scheduler.state:
             case PoolState.BROKEN:
                 error = PoolBroken(

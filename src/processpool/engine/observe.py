@@ -10,6 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from processpool.engine.stderr import StderrLog
+from processpool.interrupts import uninterrupted
 from processpool.snapshot import PoolSnapshot, WorkerSnapshot
 from processpool.states import WorkerState
 
@@ -42,8 +43,7 @@ def take_snapshot(engine: Engine, name: str, *, resources: bool | Collection[int
         queued, running = scheduler.queued, scheduler.running
         finished, failed, state = scheduler.finished, scheduler.failures, scheduler.state
     if resources:
-        wanted = None if resources is True else resources
-        rows = [_with_resources(row) if wanted is None or row.id in wanted else row for row in rows]
+        rows = _add_resources(rows, None if resources is True else resources)
     return PoolSnapshot(
         name=name,
         state=engine.state if not engine.opened else state,
@@ -83,6 +83,13 @@ def _freeze(slot: Slot, worker: Worker | None, now: float) -> WorkerSnapshot:
         log.received,
         None if worker is None else worker.progress,
     )
+
+
+@uninterrupted
+def _add_resources(
+    rows: list[WorkerSnapshot], wanted: Collection[int] | None
+) -> list[WorkerSnapshot]:
+    return [_with_resources(row) if wanted is None or row.id in wanted else row for row in rows]
 
 
 def _with_resources(row: WorkerSnapshot) -> WorkerSnapshot:

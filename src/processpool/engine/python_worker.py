@@ -25,7 +25,7 @@ from processpool.engine.raised import add_note, ends_the_program
 from processpool.engine.worker import Returned, Worker
 from processpool.errors import ProtocolError
 from processpool.functions import HANDLER
-from processpool.interrupts import INTERRUPTIBLE, SHIELD
+from processpool.interrupts import PICKLING, SHIELD
 from processpool.printable import printable
 from processpool.replies import Reply, Sealed, opened
 
@@ -171,7 +171,7 @@ class PythonWorker(Worker):
             self._stage(layout.DEFINE, 0, function.number, 0, 1, function.parts)
         style = task.style
         self._page[layout.LEVEL] = min(max(logging.root.level, 0), layout.WORD)
-        with INTERRUPTIBLE:
+        with PICKLING:
             try:
                 parts = pack(items)
             except BaseException as error:  # the code of an item runs here, and may raise anything

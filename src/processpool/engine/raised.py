@@ -52,7 +52,9 @@ def add_note(error: BaseException, note: str) -> None:
 def rebuild(raised: Raised) -> BaseException:
     """The exception itself, or a `RemoteError` that tells of it; its cause is the traceback."""
     pickled, name, message, text, cause = raised
-    error = _load(pickled) or RemoteError(printable(f"{name}: {message}"))
+    error = _load(pickled)
+    if error is None:
+        error = RemoteError(printable(f"{name}: {message}"))
     if isinstance(error, RemoteError):
         error.type_name = name
     try:
