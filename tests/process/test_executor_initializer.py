@@ -190,6 +190,10 @@ class TestWhatWorkersInherit:
         reader.close()
         assert "was closed" in caplog.text
 
+    @pytest.mark.skipif(
+        not hasattr(multiprocessing.get_context("fork").Lock(), "_is_fork_ctx"),
+        reason="before 3.11.5 multiprocessing itself does not tell them from others",
+    )
     @pytest.mark.parametrize("kind", ["Queue", "SimpleQueue", "Lock", "Event"])
     def test_of_a_fork_they_are_refused_and_it_is_said_what_to_do(self, kind: str) -> None:
         made = getattr(multiprocessing.get_context("fork"), kind)()
