@@ -42,37 +42,35 @@ def exchange(engine: Engine, request: Request, timeout: float | None) -> Any:
     loan: list[Worker] = []
     try:
         return _exchange(engine, loan, request, timeout)
-    except BaseException:  # once more: a second interrupt may have come right behind the first
-        engine.lending.end(loan, "interrupted")
+    except BaseException:
+        if loan:
+            engine.lending.lost.append(loan)  # a single step: no further interrupt comes before it
+            engine.lending.end_lost()
         raise
 
 
 def _exchange(engine: Engine, loan: list[Worker], request: Request, timeout: float | None) -> Any:
     payload, task = request
     began = monotonic()
-    try:
-        engine.lending.borrow(loan)
-        if not loan:
-            raise NotBegun
-        worker = loan[0]
-        value = _ask(worker, payload, task, timeout)
-        if value is SENT:
-            value, began = UNUSUAL, monotonic()
-        if value is UNUSUAL:
-            value, *surplus = _ask_patiently(engine, worker, began, timeout)
-            if surplus or not worker.is_clean:
-                _report(engine, worker, surplus)
-                engine.lending.end(loan, "wrote unasked", handled=1)
-                return _unwrap(engine, worker, value, began)
-        worker.calls += 1
-        if type(value) is Reply and value.error is not None:
-            worker.failed_calls += 1
-        if engine.news.has_listeners:
-            _tell(engine, worker, began)
-        engine.lending.keep(loan)
-    except BaseException:
-        engine.lending.end(loan, "interrupted")
-        raise
+    engine.lending.borrow(loan)
+    if not loan:
+        raise NotBegun
+    worker = loan[0]
+    value = _ask(worker, payload, task, timeout)
+    if value is SENT:
+        value, began = UNUSUAL, monotonic()
+    if value is UNUSUAL:
+        value, *surplus = _ask_patiently(engine, worker, began, timeout)
+        if surplus or not worker.is_clean:
+            _report(engine, worker, surplus)
+            engine.lending.end(loan, "wrote unasked", handled=1)
+            return _unwrap(engine, worker, value, began)
+    worker.calls += 1
+    if type(value) is Reply and value.error is not None:
+        worker.failed_calls += 1
+    if engine.news.has_listeners:
+        _tell(engine, worker, began)
+    engine.lending.keep(loan)
     if type(value) is Reply:
         return _unwrap(engine, worker, value, began)
     return value

@@ -34,6 +34,8 @@ class Lending:
     def __init__(self, engine: Engine) -> None:
         self.warm: deque[Worker] = deque()
         """Workers that a call has done with, and the next one takes."""
+        self.lost: deque[list[Worker]] = deque()
+        """Loans of calls that were interrupted: their workers are to be ended."""
         self.wants_idle = False
         """True if a call must not keep its worker for the next one."""
         self._engine = engine
@@ -94,8 +96,16 @@ class Lending:
             self.discard(loan.pop(), fate, handled)
 
     @uninterrupted
+    def end_lost(self) -> None:
+        """End the workers of calls that were interrupted."""
+        while self.lost:
+            with suppress(IndexError):
+                self.end(self.lost.pop(), "interrupted")
+
+    @uninterrupted
     def reclaim(self) -> None:
         """Give the workers that are kept for calls back to the scheduler."""
+        self.end_lost()
         if self._engine.lock.is_mine:
             return
         while self.warm:

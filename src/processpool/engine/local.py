@@ -300,7 +300,7 @@ class Engine:
             commands = self.scheduler.submit(batch, monotonic())
             self.hands.enqueue(commands)
         self.hands.carry_out(commands)
-        if self.lending.warm:
+        if self.lending.warm or self.lending.lost:
             self.lending.reclaim()
         return True
 
