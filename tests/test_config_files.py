@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import pickle
+import re
 import socket
 import time
 from pathlib import Path
@@ -80,7 +81,7 @@ def test_what_is_no_file_is_not_opened() -> None:
 def test_name_that_cannot_be_a_file() -> None:
     with pytest.raises(ConfigError) as caught:
         load_pool("a\0b")
-    assert str(caught.value) == "a\0b: cannot be read: embedded null byte"
+    assert re.fullmatch("a\0b: cannot be read: .*embedded null .*", str(caught.value))
 
 
 @pytest.mark.parametrize(

@@ -337,11 +337,13 @@ class TestUnpicklingOfResults:
     def test_wait_does_not_unpickle_with_the_locks_of_all_futures(
         self, pool: ProcessPool, function: Callable[..., Any]
     ) -> None:
-        first, second = pool.submit(function), pool.submit(time.sleep, 0.3)
+        first = pool.submit(function)
         wait([first])
+        second = pool.submit(time.sleep, 60 if function is raise_gated else 0.3)
         done, _ = wait([first, second], return_when=FIRST_EXCEPTION)
         assert (second in done) is (function is answer_gated)
         assert not reached.is_set()
+        second.kill()
 
     def test_what_is_tried_again_is_not_unpickled_for_it(
         self, function: Callable[..., Any]
