@@ -15,6 +15,7 @@ import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from processpool.amounts import SECONDS, SIZES, in_units
 from processpool.errors import WorkerStartFailed
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ CPU_GRACE = 5
 """Seconds of CPU time between SIGXCPU and SIGKILL."""
 _INACCURACY = 2.5
 """Seconds by which the kernel may count CPU time differently for the limit and for us."""
-_TIMES = {"h": 3600, "m": 60, "s": 1}
-_SIZES = {"GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "B": 1}
 _OPTIONS = {
     resource.RLIMIT_AS: "--as",
     resource.RLIMIT_CPU: "--cpu",
@@ -95,9 +94,9 @@ class Limits:
             cpu_seconds: what it had used by then, if that is known.
         """
         if self.memory is not None and exitcode == -signal.SIGSEGV:
-            return f"perhaps limits.memory {_in_units(self.memory, _SIZES)}"
+            return f"perhaps limits.memory {in_units(self.memory, SIZES)}"
         if self.cpu_time is not None and self._spent(exitcode, cpu_seconds):
-            return f"limits.cpu_time {_in_units(self.cpu_time, _TIMES)}"
+            return f"limits.cpu_time {in_units(self.cpu_time, SECONDS)}"
         return None
 
     def _spent(self, exitcode: int, cpu_seconds: float | None) -> bool:
@@ -123,12 +122,6 @@ class Limits:
 
 
 UNLIMITED = Limits()
-
-
-def _in_units(value: float, units: dict[str, int]) -> str:
-    """A value in the largest unit that it is a whole number of."""
-    unit = next((unit for unit, size in units.items() if value and not value % size), [*units][-1])
-    return f"{value / units[unit]:g}{unit}"
 
 
 def _try_nice(more: int) -> None:

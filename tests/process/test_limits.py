@@ -124,6 +124,11 @@ def test_what_is_known_of_the_cause(
     assert Limits().cause(exitcode, cpu_seconds) is None
 
 
+def test_a_memory_limit_is_told_to_the_byte() -> None:
+    cause = Limits(memory=1234567).cause(-signal.SIGSEGV, None)
+    assert cause == "perhaps limits.memory 1234567B"
+
+
 def test_a_crash_for_lack_of_memory_names_the_limit(
     python_pool: Callable[..., ProcessPool],
 ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
+from processpool.amounts import MILLISECONDS, SIZES, in_units
 from processpool.config import PoolConfig
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ _ALWAYS = ("size", "timeouts")
 _IF_SET = ("queue", "retry", "recycle", "limits", "restart")
 _DURATIONS = {"start", "request", "idle", "exit", "after", "cpu_time", "within", "backoff"}
 _SIZES = {"max_message", "above_memory", "memory"}
-_TIME_UNITS = ((3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms"))
-_SIZE_UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B"))
 
 
 def describe(config: PoolConfig) -> Iterator[str]:
@@ -77,13 +76,7 @@ def _value(key: str, value: Any) -> str:
     if isinstance(value, tuple | list):
         return " ".join(_value(key, item) for item in value)
     if key in _DURATIONS:
-        return _with_unit(round(value * 1000), _TIME_UNITS)
+        return in_units(round(value * 1000), MILLISECONDS)
     if key in _SIZES:
-        return _with_unit(value, _SIZE_UNITS)
+        return in_units(value, SIZES)
     return str(value)
-
-
-def _with_unit(value: int, units: tuple[tuple[int, str], ...]) -> str:
-    """The value in the largest unit that it is a whole number of."""
-    size, unit = next((pair for pair in units if value % pair[0] == 0 and value), units[-1])
-    return f"{value // size}{unit}"
