@@ -153,11 +153,7 @@ class AsyncMap(MapJob):
     def _put(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
         failed = sum(map(has_failed, answers))
         with self._counting:
-            self._outstanding -= len(batch)
-            if self.cancelled:
-                self._dropped += failed
-            else:
-                self._failed += failed
+            self._count_ended(len(batch), failed)
         self._arrived[batch.start] = batch, answers, origin
         _tell(self._loop, self._news)
 

@@ -107,6 +107,14 @@ class MapJob(Job):
         policy = self._engine.scheduler.policy
         return policy.max * (self.window or policy.window)
 
+    def _count_ended(self, items: int, failed: int) -> None:
+        """So many items have ended, and so many of them with an error."""
+        self._outstanding -= items
+        if self.cancelled:  # most likely for that
+            self._dropped += failed
+        else:
+            self._failed += failed
+
     def _learn_pace(self, batch: Batch, origin: Origin) -> None:
         """Answers have come: how many items may a worker have from now on?"""
         if self._pace is not None:

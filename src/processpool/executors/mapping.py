@@ -97,11 +97,7 @@ class ExecutorMap(MapJob):
     def _put(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
         with self._changed:
             self._arrived[batch.start] = _Arrived(batch, answers, origin)
-            self._outstanding -= len(batch)
-            if self.cancelled:
-                self._dropped += origin.failed
-            else:
-                self._failed += origin.failed
+            self._count_ended(len(batch), origin.failed)
             if not self._outstanding:
                 self._work.done(self)
             self._vanish_if_over()
