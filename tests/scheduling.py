@@ -9,8 +9,7 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from processpool.jobs import Batch, Job, Origin
-from processpool.scheduling.commands import (
+from processpool.core.commands import (
     Command,
     Drop,
     DumpStacks,
@@ -24,12 +23,13 @@ from processpool.scheduling.commands import (
     TakeBack,
     Terminate,
 )
-from processpool.scheduling.policy import Policy
-from processpool.scheduling.scheduler import Scheduler
-from processpool.states import PoolState, WorkerState
+from processpool.core.jobs import Batch, Job, Origin
+from processpool.core.policy import Policy
+from processpool.core.scheduler import Scheduler
+from processpool.core.states import PoolState, WorkerState
 
 if TYPE_CHECKING:
-    from processpool.scheduling.slot import Slot
+    from processpool.core.slot import Slot
 
 
 class NotedJob(Job):

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processpool.child import arena
-from processpool.child.arena import ALIGN, PAGE, Arena, Reader, join, split
+from processpool.wire.python import arena
+from processpool.wire.python.arena import ALIGN, PAGE, Arena, Reader, join, split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from processpool import cgroups
+from processpool.system import cgroups
 
 if TYPE_CHECKING:
     from pathlib import Path

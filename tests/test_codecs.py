@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processpool.errors import CodecError
-from processpool.protocols.codec import make_codec
+from processpool.wire.codecs import make_codec
 
 ROUND_TRIPS = [
     ("text", "", b""),

@@ -23,8 +23,8 @@ from processpool.config import (
     load_pool,
     pool_from_dict,
 )
-from processpool.cpus import usable_cpus
 from processpool.errors import ConfigError
+from processpool.system.cpus import usable_cpus
 from tests.process.support import run_python
 
 CAT = {"kind": "command", "command": ["cat"]}

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from processpool import cpus
+from processpool.system import cpus
 
 
 def test_usable_cpus() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from processpool.echo import KEPT, Echo
+from processpool.api.echo import KEPT, Echo
 
 if TYPE_CHECKING:
     import pytest

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processpool.errors import ProtocolError, UnexpectedEOF
-from processpool.protocols.framing import Framing, make_framing
+from processpool.wire.framing.declared import Framing, make_framing
 
 LIMIT = 1000
 NO_LENGTH = "an answer must begin with its length and ';', got"

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from processpool import functions as module
-from processpool.functions import Functions
-from processpool.sources import Sources, sources_of
+from processpool.wire.python import functions as module
+from processpool.wire.python.functions import Functions
+from processpool.wire.python.sources import Sources, sources_of
 from tests.process.workers import functions as workers
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class TestSameness:
         known = Functions()
         names = defined("import math\ndef f(x, y=2, *, z='a'): return math.sqrt(G + x)", G=1.5)
         first = known.get(names["f"])
-        monkeypatch.setattr("processpool.child.pickling.pack", None)
+        monkeypatch.setattr("processpool.wire.python.pickling.pack", None)
         assert known.get(names["f"]) is first
 
     def test_things_that_change_inside(self) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processpool.errors import ProtocolError, UnexpectedEOF
-from processpool.protocols.framing import Framing, make_framing
+from processpool.wire.framing.declared import Framing, make_framing
 
 LIMIT = 10
 TOO_LONG = f"the answer is longer than max_message ({LIMIT})"

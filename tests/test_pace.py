@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from processpool.pace import GROWTH, MOST, TARGET, Pace
+from processpool.core.batch_size import GROWTH, MOST, TARGET, Pace
 
 
 def test_it_begins_with_one() -> None:

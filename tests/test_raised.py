@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from processpool import RemoteError
-from processpool.child.raised import describe
-from processpool.engine.raised import add_note, in_words, rebuild
+from processpool.wire.python.raised import describe
+from processpool.wire.python.remote_errors import add_note, in_words, rebuild
 
 
 def travelled(error: BaseException, hidden: dict[str, object] | None = None) -> BaseException:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from processpool.scheduling.policy import Policy, resized
-from processpool.states import PoolState, WorkerState
+from processpool.core.policy import Policy, resized
+from processpool.core.states import PoolState, WorkerState
 from tests.scheduling import Bench, check
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from processpool.states import WorkerState
+from processpool.core.states import WorkerState
 from tests.scheduling import Bench
 
 

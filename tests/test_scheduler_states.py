@@ -15,8 +15,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from processpool.jobs import Batch
-from processpool.scheduling.commands import (
+from processpool.core.commands import (
     Command,
     Drop,
     Grant,
@@ -27,9 +26,10 @@ from processpool.scheduling.commands import (
     Stop,
     Terminate,
 )
-from processpool.scheduling.policy import Policy, resized
-from processpool.scheduling.scheduler import Scheduler
-from processpool.states import PoolState, WorkerState
+from processpool.core.jobs import Batch
+from processpool.core.policy import Policy, resized
+from processpool.core.scheduler import Scheduler
+from processpool.core.states import PoolState, WorkerState
 from tests.scheduling import NotedJob, check, items
 
 SECONDS = st.sampled_from([0.0, 0.25, 1.0, 5.0, 30.0, 400.0])

@@ -20,8 +20,8 @@ from processpool import (
     UnexpectedEOF,
     WorkerDied,
     WorkerStartFailed,
-    events,
 )
+from processpool.core import events
 from tests.process.support import await_exit, is_gone, pids
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from processpool.states import TRANSITIONS, IllegalTransition, WorkerEvent, WorkerState, after
+from processpool.core.states import TRANSITIONS, IllegalTransition, WorkerEvent, WorkerState, after
 
 LEGAL = sorted(TRANSITIONS.items())
 ILLEGAL = sorted(set(product(WorkerState, WorkerEvent)) - set(TRANSITIONS))

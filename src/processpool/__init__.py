@@ -15,8 +15,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from processpool.child.progress import progress as progress
-    from processpool.child.serve import serve as serve
+    from processpool.api.pool import ProcessPool as ProcessPool
+    from processpool.api.shared import Shared as Shared
+    from processpool.core.outcome import Outcome as Outcome
     from processpool.errors import CodecError as CodecError
     from processpool.errors import ConfigError as ConfigError
     from processpool.errors import InvalidLease as InvalidLease
@@ -33,20 +34,19 @@ if TYPE_CHECKING:
     from processpool.errors import WorkerStartFailed as WorkerStartFailed
     from processpool.executors.executor import PoolExecutor as PoolExecutor
     from processpool.executors.executor import ProcessPoolExecutor as ProcessPoolExecutor
-    from processpool.outcome import Outcome as Outcome
-    from processpool.pool import ProcessPool as ProcessPool
-    from processpool.sharing import Shared as Shared
+    from processpool.worker.progress import progress as progress
+    from processpool.worker.serve import serve as serve
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "serve": "child.serve",
-    "progress": "child.progress",
-    "Outcome": "outcome",
+    "serve": "worker.serve",
+    "progress": "worker.progress",
+    "Outcome": "core.outcome",
     "PoolExecutor": "executors.executor",
     "ProcessPoolExecutor": "executors.executor",
-    "ProcessPool": "pool",
-    "Shared": "sharing",
+    "ProcessPool": "api.pool",
+    "Shared": "api.shared",
     "CodecError": "errors",
     "ConfigError": "errors",
     "InvalidLease": "errors",

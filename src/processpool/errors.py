@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from processpool.outcome import Outcome
+    from processpool.core.outcome import Outcome
 
 
 class ProcessPoolError(Exception):

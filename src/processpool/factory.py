@@ -11,22 +11,22 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
-from processpool.engine.launching import CommandLauncher, Orders, PythonLauncher
+from processpool.api.call_forms import CallForm, Form, HandlerForm, MessageForm
+from processpool.core.policy import Policy
+from processpool.engine.inherited import Inherited, pack_setup
+from processpool.engine.launcher import CommandLauncher, Orders, PythonLauncher
 from processpool.engine.local import Engine
-from processpool.forms import CallForm, Form, HandlerForm, MessageForm
-from processpool.functions import Function, Functions
-from processpool.inheriting import Inherited, pack_setup
-from processpool.limits import Limits
-from processpool.process import Command
-from processpool.protocols.codec import make_codec
-from processpool.protocols.framing import make_framing
-from processpool.scheduling.policy import Policy
+from processpool.system.limits import Limits
+from processpool.system.process import Command
+from processpool.wire.codecs import make_codec
+from processpool.wire.framing.declared import make_framing
+from processpool.wire.python.functions import Function, Functions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from processpool.config import CommandWorkerConfig, PoolConfig, PythonWorkerConfig
-    from processpool.sources import Sources
+    from processpool.wire.python.sources import Sources
 
 INTERPRETERS = ("python", "python3")
 """As the first word of a command, these mean the interpreter that runs the pool."""

@@ -11,15 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from processpool import (
-    Outcome,
-    PoolClosed,
-    ProcessPool,
-    QueueFull,
-    RequestTimeout,
-    WorkerDied,
-    events,
-)
+from processpool import Outcome, PoolClosed, ProcessPool, QueueFull, RequestTimeout, WorkerDied
+from processpool.core import events
 from tests.process.support import Gate, await_exit, eventually, is_gone, pids, states
 
 if TYPE_CHECKING:

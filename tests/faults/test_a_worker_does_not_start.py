@@ -25,13 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from processpool import (
-    PoolBroken,
-    PoolClosed,
-    ProcessPool,
-    WorkerStartFailed,
-    events,
-)
+from processpool import PoolBroken, PoolClosed, ProcessPool, WorkerStartFailed
+from processpool.core import events
 from tests.faults.conftest import KINDS
 from tests.process.support import (
     PUPPET,

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from processpool import ProcessPool, RequestTimeout, events
+from processpool import ProcessPool, RequestTimeout
+from processpool.core import events
 from tests.process.support import eventually
 
 if TYPE_CHECKING:

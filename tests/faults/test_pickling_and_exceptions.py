@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from processpool import RemoteError, RequestTimeout, WorkerDied
-from processpool.child import layout
-from processpool.protocols.framing import make_framing
+from processpool.wire.framing.declared import make_framing
+from processpool.wire.python import layout
 from tests.process.support import run_python
 from tests.process.workers import functions
 from tests.process.workers.functions import (

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from processpool import ProcessPool, RequestTimeout, WorkerDied, events
+from processpool import ProcessPool, RequestTimeout, WorkerDied
+from processpool.core import events
 from tests.faults.conftest import KINDS
 from tests.process.support import Gate, ask, await_exit, eventually, is_gone, pids, run_python
 

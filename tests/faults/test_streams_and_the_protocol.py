@@ -26,8 +26,8 @@ from processpool import (
     UnexpectedEOF,
     WorkerDied,
 )
-from processpool.child import layout
-from processpool.protocols.framing import make_framing
+from processpool.wire.framing.declared import make_framing
+from processpool.wire.python import layout
 from tests.process.support import WAYS, Gate, ask, eventually, pids
 from tests.process.workers import functions
 

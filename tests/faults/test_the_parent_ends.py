@@ -178,7 +178,7 @@ class TestItIsEnded:
 KILLED_IN_A_START = """
     import json, os, signal, sys
     from processpool import ProcessPool
-    from processpool.engine.guard import Guard
+    from processpool.system.guard import Guard
 
     def add(guard, group):
         print(group, flush=True)

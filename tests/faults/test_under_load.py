@@ -33,8 +33,8 @@ from processpool import (
     RequestTimeout,
     WorkerDied,
 )
-from processpool.jobs import Batch
-from processpool.scheduling.commands import Send
+from processpool.core.commands import Send
+from processpool.core.jobs import Batch
 from tests.process.conftest import _possessions
 from tests.process.support import PUPPET, await_exit, eventually, pids, run_python
 from tests.process.workers import functions

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from processpool import PoolClosed, ProcessPool, ProcessPoolError, events
+from processpool import PoolClosed, ProcessPool, ProcessPoolError
+from processpool.core import events
 from tests.process.support import (
     PUPPET,
     Gate,

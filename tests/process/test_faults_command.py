@@ -7,14 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from processpool import (
-    ProcessPool,
-    ProtocolError,
-    RequestTimeout,
-    UnexpectedEOF,
-    WorkerDied,
-    events,
-)
+from processpool import ProcessPool, ProtocolError, RequestTimeout, UnexpectedEOF, WorkerDied
+from processpool.core import events
 from tests.process.support import WAYS, ask, await_exit, eventually, has_input, pids
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from processpool.engine.guard import Guard
+from processpool.system.guard import Guard
 from tests.process.support import await_exit
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from processpool import (
     ProcessPool,
     ProtocolError,
     UnexpectedEOF,
-    events,
 )
+from processpool.core import events
 from tests.process.support import Gate, await_exit, eventually, has_input, pids, states
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from processpool import WorkerDied, WorkerStartFailed
-from processpool.limits import Limits
-from processpool.process import Command, Process
+from processpool.system.limits import Limits
+from processpool.system.process import Command, Process
 from tests.process.support import await_exit, run_python
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def test_cpu_time_ends_a_worker_and_the_error_names_the_limit(
 def test_cpu_time_ends_a_worker_that_ignores_it_and_the_error_names_the_limit(
     python_pool: Callable[..., ProcessPool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("processpool.limits.CPU_GRACE", 1)
+    monkeypatch.setattr("processpool.system.limits.CPU_GRACE", 1)
     pool = python_pool(1, limits={"cpu_time": "1s"})
 
     expected = r"killed by SIGKILL: limits\.cpu_time 1s; it had not answered; its command"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from processpool import ProcessPool
-    from processpool.snapshot import MapSnapshot
+    from processpool.core.snapshot import MapSnapshot
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from processpool import (
     RequestTimeout,
     WorkerDied,
     WorkerStartFailed,
-    events,
 )
+from processpool.core import events
 from tests.process.support import (
     PUPPET,
     Gate,

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from processpool.errors import WorkerStartFailed
-from processpool.limits import Limits
-from processpool.process import Command, Process, cpu_ticks, describe_exit, waits_for_input
+from processpool.system.limits import Limits
+from processpool.system.process import Command, Process, cpu_ticks, describe_exit, waits_for_input
 from tests.process.support import await_exit, eventually, is_gone, open_fds
 
 if TYPE_CHECKING:

@@ -237,7 +237,7 @@ class TestWorld:
         loaded = set(python_pool().call(eval, "list(__import__('sys').modules)"))
         assert not loaded & {
             "pydantic", "yaml", "ipywidgets", "logging", "cloudpickle", "subprocess", "socket",
-            "ctypes", "typing", "tempfile", "processpool.pool",
+            "ctypes", "typing", "tempfile", "processpool.api.pool",
         }  # fmt: skip
 
     def test_standard_input_is_empty(self, python_pool: Callable[..., ProcessPool]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from processpool import events
+from processpool.core import events
 from tests.process.support import eventually, is_gone, pids
 
 if TYPE_CHECKING:

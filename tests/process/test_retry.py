@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from processpool import RequestTimeout, WorkerDied
-from processpool.events import ItemFailed
+from processpool.core.events import ItemFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from processpool.protocols.framing import make_framing
+from processpool.wire.framing.declared import make_framing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -19,14 +19,15 @@ from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from processpool import Outcome, PoolExhausted, ProcessPool, UnexpectedEOF, WorkerDied, events
+from processpool import Outcome, PoolExhausted, ProcessPool, UnexpectedEOF, WorkerDied
+from processpool.core import events
 from tests.process.support import eventually, is_gone, states
 from tests.stress.ledger import LEDGER_VARIABLE, answer_to, read_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from processpool.futures import PoolFuture
+    from processpool.api.futures import PoolFuture
 
 ROOT = Path(__file__).parent.parent.parent
 CLIENTS = 4

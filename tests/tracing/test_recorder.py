@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from processpool import events
+from processpool.core import events
 from processpool.tracing.recorder import Born, Died, Fact, Mark, Recorder, Span, exit_name
 
 

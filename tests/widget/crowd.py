@@ -6,12 +6,12 @@ from collections.abc import Collection
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from processpool.snapshot import MapSnapshot, PoolSnapshot
-from processpool.states import PoolState
+from processpool.core.snapshot import MapSnapshot, PoolSnapshot
+from processpool.core.states import PoolState
 from tests.widget.snapshots import busy, pool
 
 if TYPE_CHECKING:
-    from processpool.snapshot import WorkerSnapshot
+    from processpool.core.snapshot import WorkerSnapshot
 
 
 class Crowd:

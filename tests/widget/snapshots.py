@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from processpool.snapshot import MapSnapshot, PoolSnapshot, WorkerSnapshot
-from processpool.states import PoolState, WorkerState
+from processpool.core.snapshot import MapSnapshot, PoolSnapshot, WorkerSnapshot
+from processpool.core.states import PoolState, WorkerState
 
 WORKER = WorkerSnapshot(
     id=1,

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from processpool.states import WorkerState
+from processpool.core.states import WorkerState
 from processpool.widget.lanes import COLUMNS, Lanes
 from tests.widget.snapshots import busy, pool, worker
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from processpool.snapshot import Failure, PoolSnapshot
+from processpool.core.snapshot import Failure, PoolSnapshot
 from processpool.widget.log import AT_ONCE, KEPT, WIDTH, Log, lines_of
 from tests.widget.snapshots import pool, worker
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from processpool.snapshot import Failure, MapSnapshot
-from processpool.states import PoolState
+from processpool.core.snapshot import Failure, MapSnapshot
+from processpool.core.states import PoolState
 from processpool.widget import static
 from processpool.widget.view import Figures, State, render
 from tests.widget.snapshots import busy, pool, run, worker

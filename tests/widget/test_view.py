@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from processpool.snapshot import Failure, MapSnapshot
+from processpool.core.snapshot import Failure, MapSnapshot
 from processpool.widget.view import Figures, render
 from tests.widget.snapshots import busy, pool, run, worker
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from processpool.states import PoolState, WorkerState
+from processpool.core.states import PoolState, WorkerState
 from processpool.widget import words
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from processpool.api.pool import ProcessPool
 from processpool.cli.report import say
 from processpool.cli.stopping import stoppable
 from processpool.cli.summary import describe
@@ -12,7 +13,6 @@ from processpool.config import load_pool
 from processpool.config.pools import declared_pools
 from processpool.config.yaml_source import read_source
 from processpool.errors import ConfigError
-from processpool.pool import ProcessPool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

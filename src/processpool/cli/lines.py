@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from processpool.errors import CodecError
-from processpool.protocols.codec import make_codec
+from processpool.wire.codecs import make_codec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -11,8 +11,8 @@ import sys
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from processpool.engine.raised import in_words
-from processpool.printable import printable
+from processpool.system.text import printable
+from processpool.wire.python.remote_errors import in_words
 
 if TYPE_CHECKING:
     from typing import Self

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from processpool.api.pool import ProcessPool
 from processpool.cli.files import (
     Answers,
     FileError,
@@ -28,14 +29,13 @@ from processpool.cli.stopping import stoppable
 from processpool.cli.streams import outcomes
 from processpool.config import load_pool
 from processpool.errors import CodecError, ConfigError
-from processpool.pool import ProcessPool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from processpool.config import PoolConfig
-    from processpool.outcome import Outcome
+    from processpool.core.outcome import Outcome
 
 
 @dataclass(frozen=True, slots=True)

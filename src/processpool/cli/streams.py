@@ -15,14 +15,14 @@ from queue import Queue
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from processpool.outcome import Outcome
+from processpool.core.outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from processpool.api.futures import PoolFuture
+    from processpool.api.pool import ProcessPool
     from processpool.cli.lines import Messages
-    from processpool.futures import PoolFuture
-    from processpool.pool import ProcessPool
 
     Waiting = Queue[PoolFuture | BaseException | None]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from processpool.amounts import MILLISECONDS, SIZES, in_units
 from processpool.config import PoolConfig
+from processpool.system.units import MILLISECONDS, SIZES, in_units
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

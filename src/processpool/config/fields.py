@@ -24,7 +24,7 @@ from pydantic import (
 
 from processpool.config.folder import current_folder
 from processpool.config.units import DURATION_PATTERN, SIZE_PATTERN, parse_duration, parse_size
-from processpool.cpus import usable_cpus
+from processpool.system.cpus import usable_cpus
 
 _MANY = 2**31 - 1
 

@@ -31,7 +31,7 @@ from processpool.config.fields import (
 )
 from processpool.config.section import Section
 from processpool.config.workers import Worker  # noqa: TC001 - pydantic evaluates it
-from processpool.cpus import usable_cpus
+from processpool.system.cpus import usable_cpus
 
 _SPARE = 5
 _DERIVED = object()

@@ -1,1 +1,1 @@
-"""What runs workers: the seam between the pool and the processes. `local` is the only one yet."""
+"""Runs, feeds and supervises worker processes; `backend` is all that the rest knows of it."""

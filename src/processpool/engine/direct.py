@@ -6,23 +6,23 @@ from os import read, write
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from processpool.engine import failures
-from processpool.engine.hands import CLOSED_GRACE
-from processpool.engine.raised import in_words
-from processpool.engine.worker import SMALL_READ, UNUSUAL
-from processpool.events import ItemFailed, ItemsFinished
-from processpool.interrupts import is_raised_by_a_handler, uninterrupted
-from processpool.jobs import attach
-from processpool.monitor import WAIT
-from processpool.outcome import Outcome
-from processpool.replies import Reply, open_all
-from processpool.scheduling.scheduler import DUMP_GRACE
+from processpool.core.events import ItemFailed, ItemsFinished
+from processpool.core.jobs import attach
+from processpool.core.outcome import Outcome
+from processpool.core.replies import Reply, open_all
+from processpool.core.scheduler import DUMP_GRACE
+from processpool.engine.dispatcher import CLOSED_GRACE
+from processpool.engine.workers import failures
+from processpool.engine.workers.worker import SMALL_READ, UNUSUAL
+from processpool.system.interrupts import is_raised_by_a_handler, uninterrupted
+from processpool.system.monitor import WAIT
+from processpool.wire.python.remote_errors import in_words
 
 if TYPE_CHECKING:
+    from processpool.api.call_forms import Request
     from processpool.engine.local import Engine
-    from processpool.engine.worker import Worker
-    from processpool.forms import Request
-    from processpool.functions import Task
+    from processpool.engine.workers.worker import Worker
+    from processpool.wire.python.functions import Task
 
 
 SENT = object()

@@ -24,37 +24,37 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from processpool import events
-from processpool.engine.answers import Reader
-from processpool.engine.callbacks import CallbackThreads
-from processpool.engine.ending import Undertaker
-from processpool.engine.guard import Guard
-from processpool.engine.hands import Hands
-from processpool.engine.lending import Lending
-from processpool.engine.lock import EngineLock
-from processpool.engine.loop import Loop
-from processpool.engine.news import News
-from processpool.engine.starting import Starter
-from processpool.errors import PoolBroken, PoolClosed, ProcessPoolError, QueueFull
-from processpool.interrupts import SHIELD, uninterrupted
-from processpool.maps import Maps
-from processpool.monitor import must_not_wait
-from processpool.scheduling.commands import (
+from processpool.api.map_job import Maps
+from processpool.core import events
+from processpool.core.commands import (
     Command,
     Drop,
     Lost,
     Retry,
 )
-from processpool.scheduling.policy import Policy, resized
-from processpool.scheduling.scheduler import TERM_GRACE, Scheduler
-from processpool.states import PoolState, WorkerState
+from processpool.core.policy import Policy, resized
+from processpool.core.scheduler import TERM_GRACE, Scheduler
+from processpool.core.states import PoolState, WorkerState
+from processpool.engine.callback_threads import CallbackThreads
+from processpool.engine.checkout import Lending
+from processpool.engine.dispatcher import Hands
+from processpool.engine.event_hub import News
+from processpool.engine.lock import EngineLock
+from processpool.engine.reaper import Undertaker
+from processpool.engine.receiver import Reader
+from processpool.engine.spawner import Starter
+from processpool.errors import PoolBroken, PoolClosed, ProcessPoolError, QueueFull
+from processpool.system.epoll_loop import Loop
+from processpool.system.guard import Guard
+from processpool.system.interrupts import SHIELD, uninterrupted
+from processpool.system.monitor import must_not_wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from processpool.engine.worker import Worker
+    from processpool.core.jobs import Batch, Job
+    from processpool.engine.workers.worker import Worker
     from processpool.errors import WorkerStartFailed
-    from processpool.jobs import Batch, Job
 
 log = logging.getLogger("processpool")
 

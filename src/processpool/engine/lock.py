@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from processpool.monitor import Monitor
+from processpool.system.monitor import Monitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable

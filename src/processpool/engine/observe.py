@@ -9,17 +9,17 @@ import os
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from processpool.engine.stderr import StderrLog
-from processpool.interrupts import uninterrupted
-from processpool.snapshot import PoolSnapshot, WorkerSnapshot
-from processpool.states import WorkerState
+from processpool.core.snapshot import PoolSnapshot, WorkerSnapshot
+from processpool.core.states import WorkerState
+from processpool.engine.workers.stderr import StderrLog
+from processpool.system.interrupts import uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from processpool.core.slot import Slot
     from processpool.engine.local import Engine
-    from processpool.engine.worker import Worker
-    from processpool.scheduling.slot import Slot
+    from processpool.engine.workers.worker import Worker
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _BUSY, _LEASED = WorkerState.BUSY, WorkerState.LEASED

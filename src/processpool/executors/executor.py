@@ -14,24 +14,24 @@ from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from processpool.child.anew import anew
-from processpool.child.layout import STAR
-from processpool.cpus import usable_cpus
+from processpool.api.call_forms import CallForm
+from processpool.core.jobs import Batch
+from processpool.core.states import PoolState
 from processpool.executors.mapping import ExecutorMap
 from processpool.executors.work import ExecutorFuture, Work, translated
-from processpool.forms import CallForm
-from processpool.functions import Task
-from processpool.interrupts import uninterrupted
-from processpool.jobs import Batch
-from processpool.states import PoolState
+from processpool.system.cpus import usable_cpus
+from processpool.system.interrupts import uninterrupted
+from processpool.wire.python.functions import Task
+from processpool.wire.python.layout import STAR
+from processpool.worker.fresh_copy import anew
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from multiprocessing.context import BaseContext
     from types import TracebackType
 
-    from processpool.forms import Request
-    from processpool.pool import ProcessPool
+    from processpool.api.call_forms import Request
+    from processpool.api.pool import ProcessPool
 
 NEVER = 7 * 86400.0
 """Seconds that an initializer may take; the standard library sets it no limit."""
@@ -262,8 +262,8 @@ class ProcessPoolExecutor(PoolExecutor):
             return self._own_pool
 
     def _make_pool(self) -> ProcessPool:
+        from processpool.api.pool import ProcessPool
         from processpool.config import pool_from_dict
-        from processpool.pool import ProcessPool
 
         sections: dict[str, Any] = {
             "name": "executor",

@@ -12,19 +12,19 @@ from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from processpool.api.map_job import MapJob
+from processpool.core.jobs import Batch, Origin
+from processpool.core.replies import Reply, opened
 from processpool.executors.work import echo, translated
-from processpool.interrupts import uninterrupted
-from processpool.jobs import Batch, Origin
-from processpool.maps import MapJob
-from processpool.monitor import Monitor
-from processpool.replies import Reply, opened
+from processpool.system.interrupts import uninterrupted
+from processpool.system.monitor import Monitor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from processpool.engine.local import Engine
     from processpool.executors.work import Work
-    from processpool.functions import Task
+    from processpool.wire.python.functions import Task
 
 CHUNK = 4096
 """Items that are submitted together, at most."""

@@ -11,17 +11,17 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
+from processpool.api.futures import PoolFuture, SingleJob
+from processpool.core.replies import Reply, Sealed
 from processpool.engine import at_exit
 from processpool.errors import PoolBroken, PoolClosed
-from processpool.futures import PoolFuture, SingleJob
-from processpool.monitor import Monitor
-from processpool.replies import Reply, Sealed
+from processpool.system.monitor import Monitor
 
 if TYPE_CHECKING:
     from typing import Self
 
+    from processpool.core.jobs import Batch, Origin
     from processpool.engine.local import Engine
-    from processpool.jobs import Batch, Origin
 
 SHUT_DOWN = "cannot schedule new futures after shutdown"
 EXIT = "cannot schedule new futures after interpreter shutdown"

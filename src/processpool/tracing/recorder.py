@@ -12,8 +12,8 @@ import signal
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from processpool import events
-from processpool.printable import printable
+from processpool.core import events
+from processpool.system.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

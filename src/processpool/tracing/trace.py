@@ -15,7 +15,7 @@ from threading import Event, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from processpool.events import PoolClosedDown
+from processpool.core.events import PoolClosedDown
 from processpool.tracing.chrome import opening, trace_events
 from processpool.tracing.figure import Figure, draw
 from processpool.tracing.recorder import Born, Died, Mark, Recorder, Span
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from processpool import events
-    from processpool.pool import ProcessPool
+    from processpool.api.pool import ProcessPool
+    from processpool.core import events
     from processpool.tracing.recorder import Fact
 
 log = logging.getLogger("processpool")

@@ -14,10 +14,10 @@ import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from processpool.states import PoolState
+from processpool.core.states import PoolState
 
 if TYPE_CHECKING:
-    from processpool.pool import ProcessPool
+    from processpool.api.pool import ProcessPool
     from processpool.widget.view import State
 
 SWITCH = "PROCESSPOOL_WIDGET"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from processpool.pool import ProcessPool
+    from processpool.api.pool import ProcessPool
 
 Message = dict[str, Any]
 

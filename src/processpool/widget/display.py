@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from processpool.states import PoolState
+from processpool.core.states import PoolState
 from processpool.widget import static
 from processpool.widget.actions import carry_out
 from processpool.widget.feed import Feed
@@ -21,7 +21,7 @@ from processpool.widget.updater import Updater
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from processpool.pool import ProcessPool
+    from processpool.api.pool import ProcessPool
     from processpool.widget.view import State
     from processpool.widget.widget import PoolWidget
 

@@ -18,7 +18,7 @@ from processpool.widget.paces import Paces
 from processpool.widget.view import Figures, State, render
 
 if TYPE_CHECKING:
-    from processpool.snapshot import PoolSnapshot
+    from processpool.core.snapshot import PoolSnapshot
 
 Frame = dict[str, Any]
 

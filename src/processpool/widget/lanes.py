@@ -11,10 +11,10 @@ from collections import deque
 from itertools import groupby, islice, zip_longest
 from typing import TYPE_CHECKING
 
-from processpool.states import WorkerState
+from processpool.core.states import WorkerState
 
 if TYPE_CHECKING:
-    from processpool.snapshot import PoolSnapshot, WorkerSnapshot
+    from processpool.core.snapshot import PoolSnapshot, WorkerSnapshot
 
 SECONDS = 60
 PER_SECOND = 4

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from processpool.printable import printable
+from processpool.system.text import printable
 
 if TYPE_CHECKING:
-    from processpool.snapshot import Failure, PoolSnapshot, WorkerSnapshot
+    from processpool.core.snapshot import Failure, PoolSnapshot, WorkerSnapshot
 
 KEPT = 200
 """Lines that are remembered."""

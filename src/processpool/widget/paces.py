@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from processpool.snapshot import PoolSnapshot, WorkerSnapshot
+    from processpool.core.snapshot import PoolSnapshot, WorkerSnapshot
 
 RATE_OVER = 2.0
 """Seconds over which the pace is taken."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from processpool.snapshot import WorkerSnapshot
+    from processpool.core.snapshot import WorkerSnapshot
 
 ROWS = 40
 

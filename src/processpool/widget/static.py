@@ -10,7 +10,7 @@ from html import escape
 from itertools import compress
 from typing import TYPE_CHECKING, Any
 
-from processpool.states import PoolState, WorkerState
+from processpool.core.states import PoolState, WorkerState
 from processpool.widget import words
 
 if TYPE_CHECKING:

@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from processpool.printable import printable
-from processpool.states import WorkerState
+from processpool.core.states import WorkerState
+from processpool.system.text import printable
 from processpool.widget.log import lines_of
 from processpool.widget.rows import choose
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from processpool.snapshot import Failure, MapSnapshot, PoolSnapshot, WorkerSnapshot
+    from processpool.core.snapshot import Failure, MapSnapshot, PoolSnapshot, WorkerSnapshot
 
 State = dict[str, Any]
 

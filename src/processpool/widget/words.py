@@ -6,7 +6,7 @@ written by the front end, in `front/words.js`.
 
 from __future__ import annotations
 
-from processpool.states import PoolState, WorkerState
+from processpool.core.states import PoolState, WorkerState
 
 WORKER_GLYPHS = {
     WorkerState.STARTING: "◌",

@@ -1,0 +1,154 @@
+"""What a caller hands over, and what a worker is sent: the call forms of a pool.
+
+A pool whose YAML names what it does takes data; a pool of Python functions without a handler takes
+the function first. The wrong form is a `TypeError` that shows the right one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from processpool.wire.python.functions import HANDLER, Function, Functions, Task
+from processpool.wire.python.layout import FULL, ONE, STAR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from processpool.wire.codecs import Codec
+    from processpool.wire.framing.declared import Framing
+
+
+Request = tuple[Any, Task | None]
+"""One item, packed; and what is to be done with it, where workers must be told."""
+
+_HANDLE = Task(HANDLER, FULL)
+_NO_KEYWORDS: dict[str, Any] = {}
+"""Never written to: a hundred thousand items that wait need no dictionary each."""
+
+
+class Items(NamedTuple):
+    """The input of a map: its items, how each is packed, and how many there are, if known."""
+
+    iterator: Iterator[Any]
+    pack: Callable[[Any], Any] | None
+    total: int | None
+    task: Task | None = None
+
+
+class Form(Protocol):
+    """How a pool takes work."""
+
+    def single(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
+        """The item of `call` or `submit`; `TypeError` if the form is wrong."""
+
+    def many(self, method: str, args: tuple[Any, ...]) -> Items:
+        """The items of a map; `TypeError` if the form is wrong."""
+
+
+class MessageForm:
+    """The form of command pools: one message in, one answer out."""
+
+    def __init__(self, framing: Framing, codec: Codec) -> None:
+        self._frame = framing.encode
+        self._encode = codec.encode
+        self.decode = codec.decode
+
+    def pack(self, message: Any) -> tuple[bytes, ...]:
+        """The buffers of one request.
+
+        Raises:
+            CodecError: the codec cannot encode the message.
+            ProtocolError: the framing cannot carry it.
+        """
+        return self._frame(self._encode(message))
+
+    def single(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
+        """The payload of `call` or `submit`."""
+        if len(args) != 1 or kwargs:
+            raise TypeError(
+                f"this pool runs a command: write pool.{method}(message), with one message "
+                "and no other arguments"
+            )
+        return self._frame(self._encode(args[0])), None
+
+    def many(self, method: str, args: tuple[Any, ...]) -> Items:
+        """The input of a map."""
+        if len(args) != 1 or (callable(args[0]) and not hasattr(args[0], "__iter__")):
+            raise TypeError(
+                f"this pool runs a command: write pool.{method}(messages), with one iterable of "
+                "messages"
+            )
+        return Items(iter(args[0]), self.pack, total_of(args[0]))
+
+
+class HandlerForm:
+    """The form of Python pools with a handler: data in, as the handler takes it."""
+
+    def __init__(self, renew: Callable[[], None]) -> None:
+        """`renew` is called before the handler is used."""
+        self._renew = renew
+
+    def single(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
+        """The arguments of the handler."""
+        self._renew()
+        return (args, kwargs or _NO_KEYWORDS), _HANDLE
+
+    def many(self, method: str, args: tuple[Any, ...]) -> Items:
+        """One iterable for each parameter of the handler."""
+        if not args or (callable(args[0]) and not hasattr(args[0], "__iter__")):
+            raise TypeError(
+                f"this pool has a handler: write pool.{method}(data), with one iterable for each "
+                "of the handler's parameters, and no function"
+            )
+        self._renew()
+        return zipped(args, HANDLER)
+
+
+class CallForm:
+    """The form of Python pools without a handler: the function first, then its arguments."""
+
+    def __init__(self, functions: Functions, renew: Callable[[Function], None]) -> None:
+        """`renew` is called with each function before it is used."""
+        self._functions = functions
+        self._renew = renew
+
+    def single(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
+        """A function and its arguments."""
+        function = self._function(method, args, "*args, **kwargs")
+        return (args[1:], kwargs or _NO_KEYWORDS), function.task
+
+    def many(self, method: str, args: tuple[Any, ...]) -> Items:
+        """A function, and one iterable for each of its parameters."""
+        function = self._function(method, args, "*iterables")
+        if len(args) < 2:
+            raise TypeError(
+                f"write pool.{method}(function, *iterables), with one iterable at least"
+            )
+        return zipped(args[1:], function)
+
+    def _function(self, method: str, args: tuple[Any, ...], rest: str) -> Function:
+        if not args or not callable(args[0]):
+            raise TypeError(
+                f"this pool has no handler: write pool.{method}(function, {rest}), with the "
+                "function first; or name one in worker.handler"
+            )
+        function = self._functions.get(args[0])
+        self._renew(function)
+        return function
+
+
+def zipped(iterables: tuple[Any, ...], function: Function) -> Items:
+    """The items of a map over several iterables, as many as the shortest has."""
+    totals = [total_of(iterable) for iterable in iterables]
+    total = None if None in totals else min(total for total in totals if total is not None)
+    if len(iterables) == 1:
+        return Items(iter(iterables[0]), None, total, Task(function, ONE))
+    return Items(zip(*iterables, strict=False), None, total, Task(function, STAR))
+
+
+def total_of(iterable: Any) -> int | None:
+    """How many items there are, where the iterable knows."""
+    try:
+        return len(iterable)
+    except TypeError:
+        return None

@@ -1,0 +1,43 @@
+"""What running items print, shown while they run, by the thread that waits for their answers.
+
+It shows whole lines, each made harmless for a terminal; of a line that was written over and over,
+as progress bars do, the last state.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+
+from processpool.system.text import printable
+
+KEPT = 10_000
+"""Pieces of output that wait for somebody to look, at most; older ones are dropped."""
+
+
+class Echo:
+    """The output of one map's items, on its way from the engine's thread to the map's."""
+
+    def __init__(self) -> None:
+        self._printed: deque[tuple[int, str]] = deque(maxlen=KEPT)
+
+    @property
+    def pending(self) -> bool:
+        """True if something is to be shown."""
+        return bool(self._printed)
+
+    def put(self, number: int, printed: str) -> None:
+        """An item has printed this to 1 (stdout) or 2 (stderr)."""
+        self._printed.append((number, printed))
+
+    def show(self) -> None:
+        """Print it to this process's stdout and stderr."""
+        while self._printed:
+            number, printed = self._printed.popleft()
+            stream = sys.stdout if number == 1 else sys.stderr
+            stream.write("".join(map(_shown, printed.removesuffix("\n").split("\n"))))
+            stream.flush()
+
+
+def _shown(line: str) -> str:
+    return printable(line.rstrip("\r").rpartition("\r")[2]) + "\n"

@@ -1,0 +1,639 @@
+"""`ProcessPool`: what users hold in their hands.
+
+The pool checks what it is given, says what is wrong with it, and hands it to the engine; it has no
+thread, no process and no queue of its own. Every public method may be called from any thread, and
+from a future's callback.
+"""
+
+from __future__ import annotations
+
+import weakref
+from contextlib import nullcontext
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from processpool.api.futures import PoolFuture
+from processpool.api.lease import Lease
+from processpool.api.maps import MapOptions, MapRun, OnError
+from processpool.core import events
+from processpool.core.jobs import Batch
+from processpool.core.states import PoolState
+from processpool.engine import at_exit
+from processpool.engine.direct import NotBegun, exchange
+from processpool.engine.observe import take_snapshot
+from processpool.errors import PoolClosed, PoolExhausted, ProcessPoolError
+from processpool.factory import build_engine
+from processpool.system.interrupts import SHIELD, uninterrupted
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+    from contextlib import AbstractContextManager
+    from types import EllipsisType, TracebackType
+    from typing import Self
+
+    from processpool.api.call_forms import Request
+    from processpool.api.shared import Shared
+    from processpool.config import PoolConfig
+    from processpool.core.snapshot import PoolSnapshot
+    from processpool.executors.executor import PoolExecutor
+    from processpool.tracing import Trace
+    from processpool.tracing.figure import Figure
+    from processpool.widget.display import Display
+
+
+FOREVER = 1e9
+"""Seconds: more of them are taken for as many."""
+
+
+class ProcessPool:
+    """A pool of long-lived worker processes.
+
+    Make one with `from_yaml`, `from_dict` or `from_config`, and use it in a `with`:
+
+        with ProcessPool.from_yaml("configs/metrics.yaml") as pool:
+            answers = pool.map(messages)
+    """
+
+    def __init__(self, config: PoolConfig, *, setup: Callable[[], object] | None = None) -> None:
+        """Prepare a pool; no process runs before `with`, or `open()`.
+
+        Args:
+            config: its declaration.
+            setup: of a Python pool: called once in each worker before its first item, instead of
+                what `worker.setup` names.
+        """
+        self.config = config
+        self._engine, self._form = build_engine(config, setup)
+        self._timeout = config.timeouts.request
+        self._retries = config.retry.attempts > 1
+        self._finalizer: weakref.finalize[Any, Any] | None = None
+        self._display: Display | None = None
+        self._shares: weakref.WeakSet[Shared] = weakref.WeakSet()
+        self._trace: Trace | None = None
+
+    @classmethod
+    def from_yaml(
+        cls,
+        path: str | os.PathLike[str],
+        pool: str | None = None,
+        *,
+        overrides: Mapping[str, object] | None = None,
+    ) -> Self:
+        """Read a pool's declaration from a YAML file.
+
+        Args:
+            path: the file.
+            pool: which of several pools under `pools:`; may be left out if there is one.
+            overrides: other values for single keys, by dotted path: `{"size.max": 8}`.
+
+        Raises:
+            ConfigError: the file does not declare a valid pool; all that is wrong is said at once.
+        """
+        from processpool.config import load_pool
+
+        return cls(load_pool(path, pool=pool, overrides=overrides))
+
+    @classmethod
+    def from_dict(
+        cls, data: Mapping[str, object], *, overrides: Mapping[str, object] | None = None
+    ) -> Self:
+        """Take a pool's declaration from a dictionary with the keys of the YAML file.
+
+        Raises:
+            ConfigError: it does not declare a valid pool.
+        """
+        from processpool.config import pool_from_dict
+
+        return cls(pool_from_dict(data, overrides=overrides))
+
+    @classmethod
+    def from_config(cls, config: PoolConfig) -> Self:
+        """Take a validated declaration."""
+        return cls(config)
+
+    # -- opening and closing ---------------------------------------------------------------------
+
+    def open(self) -> Self:
+        """Start the pool; returns as soon as one worker is ready, the others start meanwhile.
+
+        Raises:
+            WorkerStartFailed: no worker could be started; it says why.
+            PoolClosed: the pool was closed before.
+        """
+        if self._engine.opened:
+            self._require_open()
+            return self
+        try:
+            self._open()
+        except BaseException:
+            self._engine.kill()
+            raise
+        self._engine.news.emit(events.PoolOpened(monotonic()))
+        return self
+
+    @uninterrupted
+    def _open(self) -> None:
+        self._engine.open()
+        at_exit.close(self._engine, self.name, self.config.timeouts.exit)
+        self._finalizer = weakref.finalize(self, self._engine.abandon)
+        self._finalizer.atexit = False
+        self._engine.wait_ready(min(1, self.config.size.min), None)
+        self._engine.announces_failures = True
+
+    def close(self, grace: float | EllipsisType | None = ...) -> None:
+        """Take nothing more, finish what was submitted, end every worker, and wait for it.
+
+        Args:
+            grace: seconds that submitted work may still take, `timeouts.exit` if not given; what
+                is not done by then fails with `PoolClosed`. None waits as long as it takes.
+        """
+        seconds = self.config.timeouts.exit if grace is ... else _bounded(grace, "grace")
+        if SHIELD.is_up:  # a signal's handler, in the middle of something that must end first
+            self._engine.loop.post(partial(self._engine.begin_close, seconds))
+        else:
+            self._close(seconds)
+
+    @uninterrupted
+    def _close(self, grace: float | None) -> None:
+        with self._showing_the_end():
+            self._engine.close(grace)
+        self._free_shares()
+
+    def kill(self) -> None:
+        """End every worker at once; what they had, and what waits, fails with `PoolClosed`."""
+        if SHIELD.is_up:
+            self._engine.loop.post(self._engine.kill)
+            return
+        with self._showing_the_end():
+            self._engine.kill()
+        self._free_shares()
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    @uninterrupted
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self.drain()
+        except BaseException:  # interrupted
+            self._close(0)
+            raise
+        self._close(0 if kind else self.config.timeouts.exit)
+
+    # -- work ------------------------------------------------------------------------------------
+
+    def call(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Send one request and wait for its answer, on this thread: the fastest path.
+
+        Raises:
+            WorkerDied: the worker ended while it had the request.
+            RequestTimeout: it took longer than `timeouts.request`.
+            ProtocolError: the message cannot be sent, or the answer is none.
+            PoolClosed, PoolBroken: the pool takes no work.
+        """
+        request = self._form.single("call", args, kwargs)
+        engine = self._engine
+        if engine.opened and not self._retries:
+            try:
+                return exchange(engine, request, self._timeout)
+            except NotBegun:
+                pass  # no worker is free, or it had ended: the request gets in line
+        self._require_open()
+        future = self._submit(request)
+        try:
+            return future.result()
+        except Exception:
+            raise
+        except BaseException:  # interrupted: it runs for nobody
+            future.kill()
+            raise
+
+    def submit(self, /, *args: Any, **kwargs: Any) -> PoolFuture:
+        """Send one request; its answer comes with the future.
+
+        Raises:
+            QueueFull: the queue is full, and the pool declares `queue.when_full: raise`.
+            PoolClosed, PoolBroken: the pool takes no work.
+        """
+        try:
+            request = self._form.single("submit", args, kwargs)
+        except ProcessPoolError as error:
+            self._require_open()
+            future = PoolFuture(self._engine, None)
+            future._job.refuse(error)
+            return future
+        self._require_open()
+        return self._submit(request)
+
+    def _submit(self, request: Request) -> PoolFuture:
+        payload, task = request
+        future = PoolFuture(self._engine, self._timeout, task)
+        batch = Batch(future._job, 0, (payload,), monotonic())
+        try:
+            self._engine.submit(batch, wait=self.config.queue.when_full == "wait")
+        except Exception:
+            raise
+        except BaseException:  # interrupted: nobody will know of it
+            future.kill()
+            raise
+        return future
+
+    def map(
+        self,
+        *args: Any,
+        timeout: float | EllipsisType | None = ...,
+        on_error: OnError = "raise",
+        progress: bool | str = False,
+        details: bool = False,
+        echo: bool = False,
+    ) -> list[Any]:
+        """Send many requests, and wait for all answers.
+
+        Args:
+            *args: the messages, as one iterable.
+            timeout: seconds that one item may take, instead of `timeouts.request`.
+            on_error: `raise` stops the map at the first error; `return` puts the error in the
+                item's place; `skip` leaves the item out.
+            progress: show a progress bar, unless the pool's widget is on show, which has one
+                for every map; a string is its label.
+            details: `Outcome` records instead of values.
+            echo: show here, line by line, what the items print while they run; of a command what
+                it wrote to stderr, when it has answered.
+
+        Returns:
+            The answers, in the order of the items.
+        """
+        options = MapOptions(
+            self._seconds(timeout), on_error, progress, details, echo=echo, eager=True
+        )
+        run = self._new_map("map", args, options)
+        try:
+            return list(self._results_of(run))
+        except Exception:
+            raise
+        except BaseException:  # interrupted
+            run.abort()
+            raise
+
+    def imap(
+        self,
+        *args: Any,
+        timeout: float | EllipsisType | None = ...,
+        on_error: OnError = "raise",
+        progress: bool | str = False,
+        details: bool = False,
+        buffersize: int | None = None,
+        echo: bool = False,
+    ) -> Iterator[Any]:
+        """Like `map`, lazily: answers in order, as they come; the input may be endless.
+
+        Args:
+            *args: the messages, as one iterable.
+            timeout: as in `map`.
+            on_error: as in `map`.
+            progress: as in `map`.
+            details: as in `map`.
+            buffersize: items read from the input beyond what was yielded; if not given, as many
+                as keep the workers busy.
+            echo: as in `map`; it is shown when the next answer is asked for.
+        """
+        seconds = self._seconds(timeout)
+        options = MapOptions(seconds, on_error, progress, details, buffersize, echo=echo)
+        return self._results_of(self._new_map("imap", args, options))
+
+    def imap_unordered(
+        self,
+        *args: Any,
+        timeout: float | EllipsisType | None = ...,
+        on_error: OnError = "raise",
+        progress: bool | str = False,
+        details: bool = False,
+        buffersize: int | None = None,
+        echo: bool = False,
+    ) -> Iterator[Any]:
+        """Like `imap`, but each answer as soon as it is there, in any order."""
+        seconds = self._seconds(timeout)
+        options = MapOptions(
+            seconds, on_error, progress, details, buffersize, ordered=False, echo=echo
+        )
+        return self._results_of(self._new_map("imap_unordered", args, options))
+
+    def _new_map(self, method: str, args: tuple[Any, ...], options: MapOptions) -> MapRun:
+        items = self._form.many(method, args)
+        self._require_open()
+        return MapRun(self._engine, items, options)
+
+    def _results_of(self, run: MapRun) -> Iterator[Any]:
+        on_show = self._display is not None and self._display.live
+        return run.results(bar=not on_show)
+
+    async def acall(self, /, *args: Any, **kwargs: Any) -> Any:
+        """As `call`, under asyncio: awaits the answer, and never blocks the event loop.
+
+        When the awaiting task is cancelled, the item is too; if it runs, its worker is replaced.
+        """
+        from processpool.api.async_maps import acall
+
+        request = self._form.single("acall", args, kwargs)
+        self._require_open()
+        wait = self.config.queue.when_full == "wait"
+        return await acall(self._engine, request, self._timeout, wait=wait)
+
+    def aimap(
+        self,
+        *args: Any,
+        timeout: float | EllipsisType | None = ...,
+        on_error: OnError = "raise",
+        details: bool = False,
+        buffersize: int | None = None,
+    ) -> AsyncIterator[Any]:
+        """As `imap`, under asyncio: `async for answer in pool.aimap(...)`, in order.
+
+        The input may be endless, and may be asynchronous iterables. Leaving the loop early stops
+        what has not started; cancelling the task ends what runs as well.
+
+        Args:
+            *args: as of `imap`.
+            timeout: as in `map`.
+            on_error: as in `map`.
+            details: as in `map`.
+            buffersize: as in `imap`.
+        """
+        from processpool.api.async_maps import aimap
+
+        seconds = self._seconds(timeout)
+        options = MapOptions(seconds, on_error, details=details, buffersize=buffersize)
+        self._require_open()
+        return aimap(self._engine, self._form, args, options)
+
+    def share(self, value: Any) -> Shared:
+        """Put something large where all workers read it, without a copy for each item.
+
+            with pool.share(table) as shared:
+                pool.map(partial(look_up, shared), keys)
+
+        Whatever is a NumPy array, has the buffer protocol, or keeps its data in such (a DataFrame,
+        an Arrow table). In the items the handle arrives as the object itself, read-only.
+
+        Returns:
+            The handle; leaving its `with`, its `close`, closing the pool, or dropping it frees
+            the memory.
+
+        Raises:
+            TypeError: the workers of this pool run no Python functions.
+        """
+        from processpool.api.shared import Shared
+
+        if self.config.worker.kind != "python":
+            raise TypeError("only workers of `kind: python` can read what is shared")
+        self._require_open()
+        shared = Shared(value, self._engine.unshare)
+        self._shares.add(shared)
+        return shared
+
+    def executor(self) -> PoolExecutor:
+        """A strict `concurrent.futures.Executor` over this open pool of functions.
+
+        asyncio's `run_in_executor`, Dask's `scheduler=`, and code written for executors take it.
+        Its `shutdown` ends its own work, and leaves the pool open.
+
+        Raises:
+            TypeError: the pool runs a command, or has a handler.
+        """
+        from processpool.executors.executor import PoolExecutor
+
+        self._require_open()
+        return PoolExecutor(self)
+
+    @uninterrupted
+    def lease(self, timeout: float | None = None) -> Lease:
+        """A worker of your own, driven by hand, until it is released.
+
+        Args:
+            timeout: seconds to wait for one while the pool has `size.max` workers and none is
+                free; 0 does not wait; None waits as long as it takes.
+
+        Raises:
+            PoolExhausted: none came free in time.
+            PoolClosed, PoolBroken: the pool gives none.
+        """
+        self._require_open()
+        worker = self._engine.lending.lease(_bounded(timeout, "timeout"))
+        if worker is None:
+            size = self._engine.scheduler.policy.max
+            raise PoolExhausted(
+                f"no worker of pool {self.name!r} came free within {timeout:g} s, and it has "
+                f"size.max ({size}) workers; release a lease, wait longer, or raise size.max"
+            )
+        return Lease(self._engine, worker, self._form, self.config.timeouts.exit)
+
+    # -- steering --------------------------------------------------------------------------------
+
+    def wait_ready(self, timeout: float | None = None) -> bool:
+        """Wait until `size.min` workers are ready.
+
+        Returns:
+            False if they are not after `timeout` seconds.
+
+        Raises:
+            WorkerStartFailed: none could be started.
+        """
+        self._require_open()
+        seconds = _bounded(timeout, "timeout")
+        return self._engine.wait_ready(self._engine.scheduler.policy.min, seconds)
+
+    def drain(self, timeout: float | None = None) -> bool:
+        """Wait until everything that was submitted has ended; False after `timeout` seconds."""
+        return self._engine.drain(_bounded(timeout, "timeout"))
+
+    def pause(self) -> None:
+        """Hand out no more work; what runs goes on, and new work waits in the queue."""
+        self._require_open()
+        self._engine.pause()
+
+    def resume(self) -> None:
+        """Hand out work again."""
+        self._require_open()
+        self._engine.resume()
+
+    def resize(
+        self, *, min: int | None = None, max: int | None = None, spare: int | None = None
+    ) -> None:
+        """Change the sizes of the running pool; what is not given stays.
+
+        Raises:
+            ValueError: the sizes contradict each other.
+        """
+        self._require_open()
+        self._engine.resize(min, max, spare)
+
+    def restart_worker(self, worker_id: int, *, wait: bool = False) -> None:
+        """Replace a worker by a new one.
+
+        Args:
+            worker_id: its number, as in `snapshot().workers`.
+            wait: let it finish what it has; otherwise it is killed, and the item that it has
+                fails with `WorkerDied`.
+
+        Raises:
+            ValueError: the pool has no such worker.
+        """
+        self._require_open()
+        self._engine.restart(worker_id, wait=wait)
+
+    def stop_map(self, map_id: int) -> None:
+        """End a map in progress: its caller gets `CancelledError`, its busy workers are replaced.
+
+        Raises:
+            ValueError: no such map is in progress; `snapshot().maps` has those that are.
+        """
+        run = self._engine.maps.running.get(map_id)
+        if run is None:
+            known = ", ".join(map(str, self._engine.maps.running)) or "none"
+            raise ValueError(f"there is no map {map_id} in progress; there are: {known}")
+        run.stop()
+
+    def reset(self) -> None:
+        """Have a broken pool try again to start workers."""
+        self._engine.reset()
+
+    # -- looking ---------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The pool's name."""
+        return self.config.name
+
+    @property
+    def state(self) -> PoolState:
+        """Where the pool is in its life."""
+        return self._engine.state
+
+    @property
+    def num_running(self) -> int:
+        """Workers that have a request, or are leased."""
+        return self._engine.num_running
+
+    @property
+    def num_unassigned(self) -> int:
+        """Workers that wait for a request, those that are still starting included."""
+        return self._engine.num_unassigned
+
+    def snapshot(self, *, resources: bool | Collection[int] = True) -> PoolSnapshot:
+        """The pool at this moment.
+
+        Args:
+            resources: whether to look at the CPU time and memory of all workers, of none, or of
+                those with these numbers; it is by far the dearest part.
+        """
+        return take_snapshot(self._engine, self.name, resources=resources)
+
+    def events(self, callback: Callable[[events.Event], None]) -> Callable[[], None]:
+        """Call `callback` with everything that happens from now on, mostly on a thread of its own.
+
+        It may wait, and use the pool. If it returns at once, it has heard of an item before the
+        item's caller has the answer.
+
+        Returns:
+            A function that ends the subscription.
+        """
+        return self._engine.news.listen(callback)
+
+    def trace(self, path: str | os.PathLike[str] | None = None) -> Trace:
+        """Record what happens from now on, until the pool is closed, or the trace stopped.
+
+        Args:
+            path: a file for Perfetto (ui.perfetto.dev) or chrome://tracing, written as it goes;
+                None records in memory only, for `plot_timeline`.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        from processpool.tracing import Trace
+
+        self._trace = Trace(self, path)
+        return self._trace
+
+    def tracing(self, path: str | os.PathLike[str] | None = None) -> Trace:
+        """The same for a block: `with pool.tracing("run.json"): ...`."""
+        return self.trace(path)
+
+    def plot_timeline(self) -> Figure:
+        """A figure of what the last trace has recorded: who did what, and when.
+
+        Raises:
+            ValueError: there is no trace.
+        """
+        if self._trace is None:
+            raise ValueError(
+                "nothing was recorded: call pool.trace() first, or bracket the work in "
+                "`with pool.tracing():`"
+            )
+        return self._trace.plot()
+
+    def __reduce__(self) -> str:
+        raise TypeError(
+            "a pool cannot be pickled: it stays in the process that opened it; open another one in "
+            "the worker, or leave it to the caller to use this one"
+        )
+
+    def __repr__(self) -> str:
+        now = self.snapshot(resources=False)
+        workers = f"{len(now.workers)} workers" if now.workers else "no workers"
+        if now.state in (PoolState.NEW, PoolState.CLOSED):
+            return f"<ProcessPool {self.name!r}, {now.state}; {now.finished} done>"
+        return (
+            f"<ProcessPool {self.name!r}, {now.state}: {workers} ({self.num_running} running), "
+            f"{now.queued} queued, {now.finished} done, {now.failed} failed>"
+        )
+
+    def _ipython_display_(self) -> None:
+        from processpool.widget import show
+
+        show(self)
+
+    def _repr_html_(self) -> str:
+        from processpool.widget import to_html
+
+        return to_html(self)
+
+    def _showing_the_end(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._display is None else self._display.closing()
+
+    def _free_shares(self) -> None:
+        for shared in list(self._shares):
+            shared.close()
+
+    def _require_open(self) -> None:
+        if not self._engine.opened:
+            raise PoolClosed(
+                "the pool is not open: write `with pool:`, or call pool.open() and, when done, "
+                "pool.close()"
+            )
+        error = self._engine.state_error()
+        if error is not None:
+            raise error
+
+    def _seconds(self, timeout: float | EllipsisType | None) -> float | None:
+        """What `timeout=` of a map means."""
+        return self.config.timeouts.request if timeout is ... else _bounded(timeout, "timeout")
+
+
+def _bounded(seconds: Any, what: str) -> float | None:
+    """So many seconds, or as many as a clock can count; None for as long as it takes.
+
+    Raises:
+        ValueError: it is no number of seconds.
+    """
+    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if seconds is None or (number and seconds >= 0):
+        return None if seconds is None else min(seconds, FOREVER)
+    raise ValueError(f"{what} must be a number of seconds, or None, got {seconds!r}")

@@ -1,0 +1,164 @@
+"""`pool.share`: one object in memory that all workers read, without a copy for each item.
+
+It lies in a nameless file in memory, sealed against writing. Workers open it through /proc, each
+maps it once, and the kernel frees it with its last descriptor and mapping: no crash of either side
+can leave it behind.
+"""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import mmap
+import os
+import secrets
+import sys
+import weakref
+from pickle import PickleBuffer
+from typing import TYPE_CHECKING, Any
+
+from processpool.system.interrupts import PICKLING, uninterrupted
+from processpool.wire.python import pickling
+from processpool.wire.python.arena import Arena
+from processpool.worker.shared_objects import attach, read, restore_view
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
+
+_SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+_PLAIN = (bytes, bytearray, memoryview, array.array, mmap.mmap)
+"""What arrives as a `memoryview`."""
+_FORMATS = frozenset("cbB?hHiIlLqQnNfd")
+
+
+class Shared:
+    """A handle of something that all workers read: made by `pool.share`.
+
+    In an item, as an argument or in a closure, it arrives as the object itself, read-only: a NumPy
+    array as an array, bytes and other buffers as a `memoryview`, a DataFrame as a DataFrame. Keep
+    it until the results are there; leaving its `with`, `close`, closing the pool, and the garbage
+    collector free it.
+    """
+
+    def __init__(self, value: Any, told: Callable[[str], None]) -> None:
+        """Copy `value` once; `told` is called with the name when it is freed.
+
+        Raises:
+            OSError: the system has no memory or descriptor left.
+            Exception: it cannot be pickled.
+        """
+        self._name = f"processpool-share-{secrets.token_hex(8)}"
+        parts = _parts_of(value)
+        self._fd = os.memfd_create(self._name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            _, self.nbytes = Arena(self._fd, 0).place(parts)
+            fcntl.fcntl(self._fd, fcntl.F_ADD_SEALS, _SEALS)
+        except BaseException:
+            os.close(self._fd)
+            raise
+        self._finalizer = weakref.finalize(self, _free, self._fd, self._name, told)
+        self._finalizer.atexit = False
+
+    @property
+    def closed(self) -> bool:
+        """True once it is freed."""
+        return not self._finalizer.alive
+
+    @property
+    def value(self) -> Any:
+        """The object, as workers see it.
+
+        Raises:
+            ValueError: it is freed.
+        """
+        self._require_open()
+        parts = read(os.dup(self._fd), self.nbytes)
+        return pickling.loads(parts[0], buffers=parts[1:])
+
+    def close(self) -> None:
+        """Free it: workers let go of it when no item looks at it any more."""
+        self._finalizer()
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        """The array, or what NumPy makes of the object."""
+        import numpy as np
+
+        return np.asarray(self.value, *args, **kwargs)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        self._require_open()
+        return attach, (os.getpid(), self._fd, self._name, self.nbytes)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Shared {self.nbytes} bytes{', freed' if self.closed else ''}>"
+
+    def _require_open(self) -> None:
+        if self.closed:
+            raise ValueError("this shared object is freed; share it again, or keep it longer")
+
+
+class _Plain:
+    """A buffer, pickled with its format and its shape."""
+
+    def __init__(self, view: memoryview) -> None:
+        if not view.c_contiguous:
+            view = memoryview(view.tobytes()).cast("B").cast(view.format, view.shape)  # type: ignore[call-overload]
+        self._view = view
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        view = self._view
+        layout = view.format if view.format in _FORMATS else "B"
+        shape = view.shape if layout == view.format else (view.nbytes,)
+        flat = view.cast("B") if view.nbytes else memoryview(b"")
+        return restore_view, (PickleBuffer(flat), layout, shape)
+
+
+class _Times:
+    """A NumPy array of times, which itself would be pickled by a copy."""
+
+    def __init__(self, times: Any) -> None:
+        self._times = times
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        times = self._times
+        return type(times).view, (times.view("i8"), times.dtype)
+
+
+@uninterrupted
+def _parts_of(value: Any) -> list[Any]:
+    """A pickle, and the buffers that it refers to."""
+    what = _Plain(memoryview(value)) if type(value) in _PLAIN else _contiguous(value)
+    with PICKLING:
+        return pickling.pack(what, large=0)
+
+
+def _contiguous(value: Any) -> Any:
+    """A NumPy array as it travels without a copy: its elements in a row, times as numbers.
+
+    Those of a class of their own, such as masked ones, are more than their buffer.
+    """
+    numpy = sys.modules.get("numpy")
+    if numpy is None or type(value) not in (numpy.ndarray, numpy.memmap):
+        return value
+    value = numpy.asarray(value)
+    if not value.flags.forc:
+        value = value.copy()
+    return _Times(value) if value.dtype.kind in "mM" else value
+
+
+def _free(fd: int, name: str, told: Callable[[str], None]) -> None:
+    os.close(fd)
+    told(name)

@@ -1,0 +1,1 @@
+"""Decisions and facts: no descriptor, no clock, no lock, no thread, and no callback."""

@@ -1,0 +1,90 @@
+"""What is to be done, as the scheduler says it: imperative, and compared as lists in the tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from processpool.core.jobs import Batch
+    from processpool.core.states import PoolState
+
+
+class Send(NamedTuple):
+    """Write this batch to the worker."""
+
+    worker: int
+    batch: Batch
+
+
+class Stop(NamedTuple):
+    """Ask the worker to exit: its exit message, then the end of its input."""
+
+    worker: int
+
+
+class DumpStacks(NamedTuple):
+    """Have the worker write down where each of its threads is; it is killed in a moment."""
+
+    worker: int
+
+
+class Terminate(NamedTuple):
+    """Send SIGTERM to the worker's process group."""
+
+    worker: int
+
+
+class Kill(NamedTuple):
+    """Send SIGKILL to the worker's process group."""
+
+    worker: int
+
+
+class Grant(NamedTuple):
+    """The worker belongs to this waiter from now on."""
+
+    worker: int
+    waiter: LeaseWaiter
+
+
+class TakeBack(NamedTuple):
+    """Take back from the worker what it has not begun; with `read`, what it has read as well."""
+
+    worker: int
+    read: bool = False
+
+
+class Lost(NamedTuple):
+    """The worker ended while it had this one item; `fate` says why, if the pool ended it."""
+
+    batch: Batch
+    fate: str | None
+
+
+class Retry(NamedTuple):
+    """As `Lost`, but the item will be tried again."""
+
+    batch: Batch
+    fate: str | None
+
+
+class Drop(NamedTuple):
+    """These items will not be started; `state` is the pool's at that moment."""
+
+    batch: Batch
+    state: PoolState
+
+
+Command = Send | Stop | DumpStacks | Terminate | Kill | Grant | TakeBack | Lost | Retry | Drop
+
+
+class LeaseWaiter:
+    """A place in the line for a worker of one's own."""
+
+    __slots__ = ("granted", "pool_state")
+
+    def __init__(self) -> None:
+        self.granted: int | None = None
+        """The worker, once there is one."""
+        self.pool_state: PoolState | None = None
+        """Set when the pool will never grant it."""

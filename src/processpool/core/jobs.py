@@ -1,0 +1,172 @@
+"""Items on their way: a batch is what travels, a job is where the answers go.
+
+Everything the pool moves is a `Batch`: consecutive items of one job that travel together. The
+scheduler counts, splits and orders batches; it never looks into an item. A `submit` is a job with
+one item, a `map` a job with many.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from processpool.core.outcome import Outcome
+from processpool.core.replies import Reply, opened
+from processpool.system.interrupts import SHIELD
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(slots=True)
+class Origin:
+    """Who gave a run of answers, and when.
+
+    `plain` says that all of them are values, `failed` how many are known to be errors; `since` and
+    `until` are monotonic seconds.
+    """
+
+    worker_id: int
+    pid: int
+    since: float
+    until: float
+    stderr: str = ""
+    plain: bool = True
+    failed: int = 0
+
+
+class Batch:
+    """Consecutive items of one job: `payloads[i]` is the item with the index `start + i`."""
+
+    __slots__ = ("attempts", "history", "job", "payloads", "queued_at", "sent_at", "start")
+
+    def __init__(self, job: Job, start: int, payloads: Sequence[Any], queued_at: float) -> None:
+        self.job = job
+        self.start = start
+        self.payloads = payloads
+        self.queued_at = queued_at
+        self.sent_at = queued_at
+        self.attempts = 0
+        self.history: tuple[Attempt, ...] = ()
+        """The earlier attempts, of a batch with one item."""
+
+    def __len__(self) -> int:
+        return len(self.payloads)
+
+    def __repr__(self) -> str:
+        return f"<Batch {self.start}+{len(self)}>"
+
+    def split(self, count: int) -> tuple[Batch, Batch]:
+        """The first `count` items, and the others."""
+        return self._part(0, count), self._part(count, len(self))
+
+    def _part(self, begin: int, end: int) -> Batch:
+        part = Batch(self.job, self.start + begin, self.payloads[begin:end], self.queued_at)
+        part.sent_at = self.sent_at
+        part.attempts = self.attempts
+        part.history = self.history
+        return part
+
+    def outcome(self, offset: int, answer: Any, origin: Origin) -> Outcome:
+        """The record of the item at `offset`, from its answer, which is opened for it."""
+        answer = opened(answer)
+        reply = answer if type(answer) is Reply else Reply(answer)
+        record = Outcome(
+            index=self.start + offset,
+            value=reply.value,
+            error=reply.error,
+            stdout=_stdout_of(reply),
+            stderr=origin.stderr if reply.stderr is None else reply.stderr,
+            worker_id=origin.worker_id,
+            pid=origin.pid,
+            attempts=max(self.attempts, 1),
+            queued=max(self.sent_at - self.queued_at, 0.0),
+            running=max(origin.until - origin.since, 0.0),
+            peak_memory=reply.peak_memory,
+            raw=reply.raw,
+            history=tuple(attempt.record for attempt in self.history),
+        )
+        return attach(record)
+
+    def attempt(self, offset: int, answer: Any, origin: Origin) -> Attempt:
+        """What has become of the item at `offset` for now."""
+        return Attempt(self._part(offset, offset), answer, origin)
+
+
+class Attempt:
+    """What has become of one item; its record is made when somebody looks at it."""
+
+    __slots__ = ("_answer", "_batch", "_origin", "_record")
+
+    def __init__(self, batch: Batch, answer: Any, origin: Origin) -> None:
+        """`batch` begins with the item, and need not have its payload."""
+        self._batch = batch
+        self._answer = answer
+        self._origin = origin
+        self._record: Outcome | None = None
+
+    @property
+    def record(self) -> Outcome:
+        """The record of the item; that may run code of the user's, as its answer is opened."""
+        answer = self._answer  # looked at first: another thread may be about to drop it
+        if self._record is None:
+            self._record = self._batch.outcome(0, answer, self._origin)
+            self._answer = None
+        return self._record
+
+
+def attach(record: Outcome) -> Outcome:
+    """Let the error of a record carry it, where the error takes attributes."""
+    if record.error is not None:
+        try:
+            record.error.record = record  # type: ignore[attr-defined]
+        except BaseException as error:  # a class with __slots__, or with a mind of its own
+            if SHIELD.has_raised(error):
+                raise
+    return record
+
+
+def _stdout_of(reply: Reply) -> str:
+    if reply.stdout is not None:
+        return reply.stdout
+    return reply.value if isinstance(reply.value, str) else ""
+
+
+class Job(ABC):
+    """Where answers go. The pool calls `begin` under its lock, everything else outside of it."""
+
+    __slots__ = ("cancelled", "killed", "number", "queued", "recalled", "task", "timeout", "window")
+
+    def __init__(self, timeout: float | None, number: int = 0) -> None:
+        self.number = number
+        """The number of a map; 0 for a single request."""
+        self.timeout = timeout
+        """Seconds that one item may take, from its hand-over; None for no limit."""
+        self.task: Any = None
+        """What workers are to do with its items, where they must be told."""
+        self.window: int | None = None
+        """Items of this job that a worker may have at a time; None for what the pool says."""
+        self.killed = False
+        """Set by the scheduler: what comes first on a worker of it, ends the worker."""
+        self.cancelled = False
+        """Set by the scheduler: what has not started never starts."""
+        self.recalled = False
+        """Set when its one item was taken back, from a worker or from the queue, for good."""
+        self.queued = 0
+        """Kept by the scheduler: how many items of this job wait in the queue."""
+
+    def begin(self) -> bool:
+        """An item is about to be handed over; False if it is not wanted any more."""
+        return True
+
+    def echo(self, number: int, printed: bytes) -> None:  # noqa: B027 - most have no use for it
+        """A running item has printed this to 1 (stdout) or 2 (stderr), and it is to be shown."""
+
+    @abstractmethod
+    def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
+        """The answers of all items of `batch`, in order: values, or `Reply` objects."""
+
+    @abstractmethod
+    def drop(self, batch: Batch, error: BaseException | None) -> None:
+        """The items of `batch` never started: for `error`, or, with None, because of a cancel."""

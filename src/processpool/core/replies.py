@@ -1,0 +1,95 @@
+"""What comes back for an item: its value itself, or a `Reply`, or something `Sealed`.
+
+Unpickling runs code of the user's, which may take its time or never end. So what is more than a
+simple value stays pickled, or *sealed*, until somebody takes it, and is opened on their thread: the
+engine's must not wait.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pickle import loads
+from typing import TYPE_CHECKING, Any
+
+from processpool.system.interrupts import SHIELD, USERS_CODE, uninterrupted
+from processpool.wire.python.remote_errors import add_note, in_words, rebuild
+
+if TYPE_CHECKING:
+    from processpool.wire.python.raised import Raised
+
+_KEPT = 1024 * 1024
+"""Bytes kept of a result that cannot be unpickled."""
+
+
+@dataclass(slots=True)
+class Reply:
+    """An answer that is more than a value: an error, or something printed."""
+
+    value: Any = None
+    error: BaseException | None = None
+    stdout: str | None = None
+    stderr: str | None = None
+    peak_memory: int | None = None
+    raw: bytes | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Sealed:
+    """An answer as a Python worker has sent it: pickles of what it returned, or raised."""
+
+    parts: list[Any] | None
+    """The pickle of the value, and the buffers that it refers to; None if there is an error."""
+    raised: Raised | BaseException | None = None
+    stdout: str | None = None
+    stderr: str | None = None
+
+    @property
+    def error_in_words(self) -> str:
+        """What it raised, as `in_words` has it, without running code of the user's."""
+        assert self.raised is not None
+        if isinstance(self.raised, BaseException):
+            return in_words(self.raised)
+        _, name, message, _, _ = self.raised
+        return f"{name.rpartition('.')[2]}: {message}"
+
+    def open(self) -> Any:
+        """The value, or a `Reply`; one that cannot be unpickled is an error, whatever it raises."""
+        if self.parts is None:
+            return Reply(error=self._error(), stdout=self.stdout, stderr=self.stderr)
+        try:
+            value = loads(self.parts[0], buffers=self.parts[1:])
+        except BaseException as trouble:
+            if SHIELD.has_raised(trouble):
+                raise
+            add_note(trouble, "The result came from the worker, and cannot be unpickled here.")
+            raw = bytes(self.parts[0][:_KEPT])
+            return Reply(error=trouble, stdout=self.stdout, stderr=self.stderr, raw=raw)
+        return value if self.stdout is None else Reply(value, None, self.stdout, self.stderr)
+
+    def _error(self) -> BaseException:
+        assert self.raised is not None
+        return self.raised if isinstance(self.raised, BaseException) else rebuild(self.raised)
+
+
+def opened(answer: Any) -> Any:
+    """The value of an answer, or a `Reply`."""
+    return open_all([answer])[0] if type(answer) is Sealed else answer
+
+
+@uninterrupted
+def open_all(answers: list[Any]) -> list[Any]:
+    """The values of answers, or their `Reply`; only an interrupt is raised."""
+    with USERS_CODE:
+        return [answer.open() if type(answer) is Sealed else answer for answer in answers]
+
+
+def has_failed(answer: Any) -> bool:
+    """True if an answer is known to be an error; one that is sealed may still become one."""
+    if type(answer) is Sealed:
+        return answer.raised is not None
+    return type(answer) is Reply and answer.error is not None
+
+
+def error_in_words(answer: Any) -> str:
+    """The error of an answer that has failed: its class and message."""
+    return answer.error_in_words if type(answer) is Sealed else in_words(answer.error)

@@ -1,0 +1,69 @@
+"""What the scheduler knows of one worker."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from processpool.core.states import WorkerState
+
+if TYPE_CHECKING:
+    from processpool.core.jobs import Batch
+    from processpool.core.policy import Policy
+
+LEAD = 10
+"""A successor is started when a tenth of the items are left."""
+
+
+class Slot:
+    """What the scheduler knows of one worker. Its one timer means what its state says."""
+
+    __slots__ = (
+        "deadline", "expiring", "failed", "fate", "handled", "id", "inflight", "load",
+        "max_age", "max_requests", "retiring", "rung",
+        "since", "started_at", "state", "timer",
+    )  # fmt: skip
+
+    def __init__(self, number: int, now: float, policy: Policy) -> None:
+        self.id = number
+        self.state = WorkerState.STARTING
+        self.inflight: deque[Batch] = deque()
+        self.load = 0
+        """Items in `inflight`."""
+        self.since = now
+        """Since when it is idle, or has its current item."""
+        self.started_at = now
+        self.deadline: float | None = None
+        self.timer: float | None = None
+        """The earliest entry of this slot in the heap of timers."""
+        self.handled = 0
+        self.failed = 0
+        self.fate: str | None = None
+        """Why the pool ended it; None while it lives, or if it ended by itself."""
+        self.retiring: str | None = None
+        """Why it is to be stopped as soon as it has nothing to do."""
+        self.expiring = False
+        """True once it is to be recycled: its successor may be started."""
+        factor = policy.recycle_jitter()
+        self.max_requests = _scaled(policy.recycle_requests, factor)
+        self.max_age = None if policy.recycle_age is None else policy.recycle_age * factor
+        self.rung = 0
+        """How far it is on the exit ladder."""
+
+    @property
+    def remaining(self) -> int | None:
+        """Items that it may still be given before it is recycled; None for any number."""
+        return None if self.max_requests is None else self.max_requests - self.handled - self.load
+
+    def expires(self, now: float) -> bool:
+        """True if it should have a successor by now, as it is near its limit of items or age."""
+        remaining = self.remaining
+        if remaining is not None and self.max_requests is not None:
+            used = self.max_requests - remaining
+            if used and remaining <= self.max_requests // LEAD:
+                return True
+        return self.max_age is not None and now - self.started_at >= self.max_age
+
+
+def _scaled(limit: int | None, factor: float) -> int | None:
+    return None if limit is None else max(1, round(limit * factor))

@@ -1,0 +1,265 @@
+"""The hands of an engine: what was decided is done here, and what must be watched is watched.
+
+`enqueue` runs under the lock, so that batches are written in the order of the decisions; everything
+else runs without it, on whatever thread has decided.
+"""
+
+from __future__ import annotations
+
+import select
+import signal
+from _thread import get_ident
+from contextlib import suppress
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from processpool.core.commands import (
+    Command,
+    Drop,
+    DumpStacks,
+    Grant,
+    Kill,
+    Send,
+    Stop,
+    TakeBack,
+    Terminate,
+)
+from processpool.core.states import PoolState, WorkerState
+from processpool.errors import PoolBroken
+from processpool.system.interrupts import SHIELD
+from processpool.system.monitor import must_not_wait
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from processpool.core.jobs import Batch, Job
+    from processpool.engine.local import Engine
+    from processpool.engine.workers.worker import Worker
+
+
+SLOW_PICKLING = 0.02
+"""Seconds from which on it does not count as an item's time that its arguments are pickled."""
+CLOSED_GRACE = 0.5
+"""Seconds that a worker may live on after it has closed its stdin or stdout."""
+
+
+class Hands:
+    """Carries out the decisions about the workers of one engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._watched: set[int] = set()
+
+    def enqueue(self, commands: list[Command]) -> None:
+        """Under the lock: put batches into outboxes in the order of the decisions."""
+        self._engine.lending.wants_idle = self._engine.scheduler.wants_idle
+        for command in commands:
+            if type(command) is Grant:
+                self._engine.workers[command.worker].leased = True
+            elif type(command) is Send:
+                worker = self._engine.workers[command.worker]
+                worker.outbox.append(command.batch)
+                if worker.keeps_answers and len(command.batch) > 1 and not worker.watched_over:
+                    worker.watched_over = True
+                    self._engine.loop.post(partial(self._engine.reader.watch_over, worker))
+                if command.worker not in self._watched:
+                    worker.unasked = True
+                    self._watch(worker)
+
+    def carry_out(self, commands: list[Command]) -> None:
+        """Do what was decided; without the lock."""
+        for command in commands:
+            match command:
+                case Send(number):
+                    self._flush(self._engine.workers.get(number))
+                case Drop(batch, state):
+                    self.drop(batch, state)
+                case Stop(number):
+                    self._stop(self._engine.workers.get(number))
+                case DumpStacks(number):
+                    self._dump_stacks(self._engine.workers.get(number))
+                case Terminate(number):
+                    self._signal(number, signal.SIGTERM)
+                case Kill(number):
+                    self._signal(number, signal.SIGKILL)
+                case TakeBack(number, read):
+                    self.take_back(number, read=read)
+                case Grant():
+                    with self._engine.lock:
+                        self._engine.lock.notify_all()
+        self._wake_if_needed()
+
+    def _flush(self, worker: Worker | None) -> None:
+        if worker is None:
+            return
+        engine = self._engine
+        if worker.io.is_mine:  # an argument uses the pool while it is pickled
+            engine.loop.post(partial(self.write, worker))
+            return
+        began = monotonic()
+        with worker.io:
+            if worker.borrowed or worker.held:
+                return
+            first = worker.outbox[0] if worker.outbox else None
+            stray = worker.stray_output() if worker.unasked else b""
+            worker.unasked = False
+            done = not stray and (worker.closed or self._write(worker))
+            if done:
+                self._see_to_deaf(worker)
+        if stray:
+            engine.news.report_stray(worker, stray)
+            engine.decide(lambda _: engine.scheduler.kill(worker.id, "wrote unasked"))
+        elif not done:
+            with engine.lock, suppress(OSError):
+                if not worker.closed:
+                    handler = partial(self._on_writable, worker)
+                    engine.loop.watch(worker.process.stdin, select.EPOLLOUT, handler)
+        if first is not None and monotonic() - began > SLOW_PICKLING:
+            engine.decide(partial(engine.scheduler.sent, worker.id, first))
+
+    def _write(self, worker: Worker) -> bool:
+        """Write what is to be written, pickling it; False if the pipe is full."""
+        thread = get_ident()
+        others = thread in must_not_wait
+        must_not_wait.add(thread)
+        try:
+            return worker.flush()
+        except BaseException as error:
+            if not SHIELD.has_raised(error):
+                raise
+            SHIELD.hold_back()  # it came while an argument was pickled: the engine's thread goes on
+            self._engine.loop.post(partial(self.write, worker))
+            return True
+        finally:
+            if not others:
+                must_not_wait.discard(thread)
+
+    def _dump_stacks(self, worker: Worker | None) -> None:
+        if worker is not None:
+            worker.dump_stacks()
+
+    def unshare(self, name: str) -> None:
+        """Tell every worker that something shared was freed; those that are lent, on return."""
+        for worker in list(self._engine.workers.values()):
+            worker.freed_shares.append(name)
+            self.write(worker)
+
+    def write(self, worker: Worker) -> None:
+        """Write what is to be written to a worker that nobody has."""
+        with self._engine.lock:
+            slot = self._engine.scheduler.slots.get(worker.id)
+        if slot is not None and slot.state is not WorkerState.LEASED:
+            self._flush(worker)
+
+    def take_back(self, number: int, cancelled: Job | None = None, *, read: bool = False) -> bool:
+        """Take from a worker what it has not begun; True if the item of `cancelled` is among it.
+
+        With `read`, it is asked to give back what it has read, too.
+        """
+        worker = self._engine.workers.get(number)
+        if worker is None:
+            return False
+        if worker.io.is_mine:  # it is just being written to, on this thread
+            self._engine.loop.post(partial(self.take_back, number, read=read))
+            return False
+        with worker.io:
+            gone = worker.closed or worker.borrowed or worker.leased
+            batches = [] if gone else worker.take_back()
+            worker.held += bool(batches)
+            if read and not gone:
+                worker.ask_back()
+        found = any(batch.job is cancelled for batch in batches)
+        if found and cancelled is not None:
+            cancelled.cancelled = cancelled.recalled = True
+        if batches:
+            self.relieve(worker, partial(self._engine.scheduler.taken_back, number, batches))
+            with worker.io:
+                worker.held -= 1
+            self._flush(worker)
+        return found
+
+    def relieve(self, worker: Worker, decision: Callable[[float], list[Command]]) -> None:
+        """Let it be decided that a worker has fewer items; with none, its stdout is not watched."""
+
+        def decide(now: float) -> list[Command]:
+            commands = decision(now)
+            slot = self._engine.scheduler.slots.get(worker.id)
+            if slot is not None and not slot.load:
+                self.unwatch(worker)
+            return commands
+
+        self._engine.decide(decide)
+
+    def drop(self, batch: Batch, state: PoolState) -> None:
+        """These items will never start: tell their job why."""
+        error = None if batch.job.cancelled else self._engine.state_error()
+        if error is None and state is PoolState.BROKEN:
+            error = PoolBroken("the pool is broken")
+        batch.job.drop(batch, error)
+
+    def _stop(self, worker: Worker | None) -> None:
+        if worker is not None and worker.io.is_mine:
+            self._engine.loop.post(partial(self._stop, worker))
+        elif worker is not None:
+            with worker.io:
+                if not worker.closed:
+                    worker.ask_to_exit()
+
+    def _signal(self, number: int, signum: signal.Signals) -> None:
+        worker = self._engine.workers.get(number)
+        if worker is not None:
+            worker.process.signal_group(signum)
+
+    # -- what is watched -------------------------------------------------------------------------
+
+    def _watch(self, worker: Worker) -> None:
+        self._watched.add(worker.id)
+        handler = partial(self._engine.reader.on_answer, worker)
+        self._engine.loop.watch(worker.process.stdout, select.EPOLLIN, handler)
+
+    def unwatch(self, worker: Worker) -> None:
+        """Under the lock: the worker is not busy any more, its stdout is nobody's business."""
+        if worker.id in self._watched:
+            self._watched.discard(worker.id)
+            self._engine.loop.forget(worker.process.stdout)
+
+    def abandon_pipes(self, worker: Worker) -> None:
+        """Under the lock: watch nothing of this worker any more."""
+        self.unwatch(worker)
+        process = worker.process
+        for fd in (process.stdin, process.stderr, process.pidfd, worker.ready_fd):
+            self._engine.loop.forget(fd)
+
+    def _on_writable(self, worker: Worker) -> None:
+        with worker.io:
+            done = worker.closed or (not worker.held and worker.flush())
+            self._see_to_deaf(worker)
+        if done:
+            with self._engine.lock:
+                self._engine.loop.forget(worker.process.stdin)
+
+    def _see_to_deaf(self, worker: Worker) -> None:
+        """If it has closed its stdin: most likely it exits, so wait a moment."""
+        if worker.nobody_reads and not worker.closed:
+            loop = self._engine.loop
+            loop.post(partial(loop.later, CLOSED_GRACE, partial(self._end_deaf, worker)))
+
+    def _end_deaf(self, worker: Worker) -> None:
+        """It closed its stdin and did not exit: what it has not begun goes elsewhere."""
+        with worker.io:
+            deaf = not worker.closed and worker.is_deaf()
+        if deaf:
+            self._engine.decide(lambda _: self._engine.scheduler.kill(worker.id, "closed stdin"))
+        else:  # it may still answer what it had read before
+            self._see_to_deaf(worker)
+
+    def _wake_if_needed(self) -> None:
+        """Other threads: have the engine thread look again if it would sleep for too long."""
+        if self._engine.is_current:
+            return
+        with self._engine.lock:
+            due = self._engine.scheduler.next_deadline
+            if self._engine.scheduler.state is PoolState.CLOSING:
+                due = 0.0
+            self._engine.loop.wake_by(due)

@@ -1,0 +1,112 @@
+"""What an engine tells: events to whoever listens, and the last failure to the displays.
+
+Listeners and log handlers are the user's code. On the engine's own thread they are not run: a
+thread of their own does it, and is waited for a moment. So what happens to an item is told before
+its caller has its answer, and yet nobody who waits there stops the pool.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from processpool.core import events
+from processpool.core.snapshot import Failure
+from processpool.wire.python.remote_errors import ends_the_program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from processpool.engine.local import Engine
+    from processpool.engine.workers.worker import Worker
+
+log = logging.getLogger("processpool")
+
+
+@dataclass(eq=False, slots=True)
+class _Listener:
+    callback: Callable[[events.Event], None]
+    quick: bool
+
+    def hear(self, event: events.Event) -> None:
+        """Tell it; what it raises harms nobody."""
+        try:
+            self.callback(event)
+        except BaseException as error:
+            if ends_the_program(error):
+                raise
+            log.exception("an event callback raised")
+
+
+class News:
+    """The listeners of one pool."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.last_failure: Failure | None = None
+        self._listeners: tuple[_Listener, ...] = ()
+        self._engine = engine
+
+    def listen(
+        self, callback: Callable[[events.Event], None], *, quick: bool = False
+    ) -> Callable[[], None]:
+        """Call `callback` with every event from now on; the result ends that.
+
+        A `quick` one may run on the engine's thread: it must not wait, nor use the pool.
+        """
+        listener = _Listener(callback, quick)
+        self._listeners = (*self._listeners, listener)
+
+        def unsubscribe() -> None:
+            self._listeners = tuple(known for known in self._listeners if known is not listener)
+
+        return unsubscribe
+
+    @property
+    def has_listeners(self) -> bool:
+        """True if anybody wants to know of events."""
+        return bool(self._listeners)
+
+    def remember(self, error: str, number: int, worker: Worker | None) -> None:
+        """Keep an error, in words, for the displays, as the last one."""
+        self.last_failure = Failure(
+            monotonic(),
+            error,
+            number,
+            None if worker is None else worker.pid,
+            "" if worker is None else worker.stderr.tail,
+        )
+
+    def emit(self, event: events.Event) -> None:
+        """Tell the listeners; a listener that raises harms nobody."""
+        for listener in self._listeners:
+            if listener.quick:
+                listener.hear(event)
+            else:
+                self.run(partial(listener.hear, event))
+
+    def run(self, action: Callable[[], object]) -> None:
+        """Run code of the user's: here, unless this is the engine's thread."""
+        if self._engine.is_current:
+            self._engine.callbacks.tell(action)
+        else:
+            action()
+
+    def warn(self, text: str, *args: object) -> None:
+        """Log a warning."""
+        self.run(partial(log.warning, text, *args))
+
+    def report_stray(self, worker: Worker, output: bytes) -> None:
+        """A worker wrote to its stdout though it had no request: tell whoever wants to know."""
+        self.warn(
+            "worker %d (pid %d) wrote %r to its standard output without a request, and is "
+            "replaced; standard output is for answers: write everything else to standard error",
+            worker.id, worker.pid, output[:64],
+        )  # fmt: skip
+        self.emit(events.WorkerWroteUnasked(monotonic(), worker.id, worker.pid, output[:1024]))
+
+    def forget(self) -> None:
+        """Tell nobody any more."""
+        self._listeners = ()

@@ -1,0 +1,229 @@
+"""From bytes on a worker's pipes to delivered answers.
+
+Runs on the engine thread only, for workers that are not leased.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from processpool.core import events
+from processpool.core.jobs import Origin
+from processpool.core.replies import error_in_words, has_failed
+from processpool.core.states import WorkerState
+from processpool.engine.dispatcher import CLOSED_GRACE
+from processpool.engine.workers.worker import ALWAYS, LATE_PAUSE, LINGER
+from processpool.system.memory import tree_memory
+
+if TYPE_CHECKING:
+    from processpool.core.commands import Command
+    from processpool.core.jobs import Batch
+    from processpool.engine.local import Engine
+    from processpool.engine.workers.worker import Worker
+
+WEIGH_EVERY = 1.0
+"""Seconds between two looks at a worker's memory, both after an answer of its."""
+PEEK_EVERY = 0.05
+"""Seconds between two looks for answers that wait for a slow item behind them."""
+SETTLED = 0.002
+"""Seconds after which a word in shared memory has surely been seen, or what it was to prevent."""
+
+
+class Reader:
+    """Reads what workers say, and hands it to those who wait for it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._held: dict[int, tuple[list[Any], int]] = {}
+        """Worker → its answers for which late stderr is awaited, and how much had come."""
+
+    def on_answer(self, worker: Worker) -> None:
+        """Something can be read from the stdout of a busy worker."""
+        engine = self._engine
+        with worker.io:
+            if worker.closed or worker.unasked:
+                return
+            answers = worker.receive()
+            if worker.stderr.read():
+                engine.loop.post(partial(self.on_stderr, worker))
+        if answers and worker.id in self._held:  # more than it was asked for
+            self.complete(worker, self._held.pop(worker.id)[0] + answers)
+        elif answers and worker.lingers and engine.scheduler.policy.window == 1:
+            self._held[worker.id] = answers, worker.stderr.received
+            engine.loop.later(LINGER, partial(self.release_held, worker))
+        elif answers:
+            self.complete_all(worker, answers)
+        if worker.fault() is not None:
+            engine.decide(lambda _: engine.scheduler.kill(worker.id, "protocol"))
+        elif worker.ended:
+            with engine.lock:
+                engine.hands.unwatch(worker)
+            engine.loop.later(CLOSED_GRACE, partial(self._end_mute, worker))
+
+    def on_stderr(self, worker: Worker) -> None:
+        """Something can be read from a worker's stderr."""
+        engine = self._engine
+        with engine.lock:
+            slot = engine.scheduler.slots.get(worker.id)
+            state = None if slot is None else slot.state
+            if state is WorkerState.LEASED:  # it belongs to the thread that has the worker
+                worker.unheard = True
+                return
+        with worker.io:
+            more = not worker.closed and worker.stderr.read()
+            if state is WorkerState.IDLE and worker.stderr.take() and worker.lingers:
+                worker.lingers = ALWAYS
+        if more:
+            engine.loop.post(partial(self.on_stderr, worker))
+        if worker.id in self._held:
+            engine.loop.later(LATE_PAUSE, partial(self.release_held, worker))
+
+    def release_held(self, worker: Worker) -> None:
+        """Late stderr was awaited long enough, or has come."""
+        held = self._held.pop(worker.id, None)
+        if held is None:
+            return
+        answers, before = held
+        with worker.io:
+            worker.stderr.read()
+        worker.lingered(late=worker.stderr.received > before)
+        self.complete(worker, answers)
+
+    def watch_over(self, worker: Worker) -> None:
+        """While it has several items: see whether a slow one keeps answers, or others, waiting."""
+        worker.watched_over = True
+        self._engine.loop.later(PEEK_EVERY, partial(self._peek, worker))
+
+    def _peek(self, worker: Worker) -> None:
+        """Take the answers before a slow item; and what is behind it, if somebody else is free."""
+        if not self._take_waiting(worker):
+            return
+        with self._engine.lock:
+            shares = self._engine.scheduler.can_share(worker.id)
+            worker.watched_over = self._engine.scheduler.slots[worker.id].load > 1
+        if shares:
+            self._engine.hands.take_back(worker.id, read=True)
+            self._engine.loop.later(SETTLED, partial(self._share_out, worker))
+        if worker.watched_over:
+            self.watch_over(worker)
+
+    def _share_out(self, worker: Worker) -> None:
+        """The worker was asked for what it has not begun: let others have it."""
+        if not self._take_waiting(worker):
+            return
+        with worker.io:
+            kept = None if worker.closed else worker.revoke()
+        if kept is not None:
+            decision = partial(self._engine.scheduler.given_back, worker.id, keep=kept)
+            self._engine.hands.relieve(worker, decision)
+
+    def _take_waiting(self, worker: Worker) -> bool:
+        """Deliver what it has answered and not sent; False if it has nothing to do any more."""
+        with self._engine.lock:
+            slot = self._engine.scheduler.slots.get(worker.id)
+            busy = slot is not None and slot.state is WorkerState.BUSY
+            worker.watched_over = busy
+        if not busy:
+            return False
+        with worker.io:
+            answers = [] if worker.closed else worker.peek()
+        self.complete_all(worker, answers)
+        return True
+
+    def complete_all(self, worker: Worker, answers: list[Any]) -> None:
+        """As `complete`; between two runs of answers the worker has given the rest of one back."""
+        scheduler = self._engine.scheduler
+        for run, returned in worker.runs(answers):
+            if run:
+                self.complete(worker, run)
+            if returned:
+                decision = partial(scheduler.given_back, worker.id, singly=returned.singly)
+                self._engine.hands.relieve(worker, decision)
+
+    def complete(self, worker: Worker, answers: list[Any]) -> None:
+        """Answers have come: see whose they are, let the worker go on, and hand them over."""
+        engine = self._engine
+        values, plain = worker.decode(answers)
+        failed = [] if plain else list(filter(has_failed, values))
+        now = monotonic()
+        with engine.lock:
+            slot = engine.scheduler.slots[worker.id]
+            since = slot.since
+            surplus = len(values) - slot.load
+            commands: list[Command] = []
+            if surplus > 0 or (not surplus and not worker.is_clean):
+                commands = engine.scheduler.kill(worker.id, "wrote unasked")
+            done, more = engine.scheduler.answered(worker.id, len(values), now, len(failed))
+            commands += more
+            if not slot.load:
+                engine.hands.unwatch(worker)
+            engine.hands.enqueue(commands)
+            engine.lock.notify_all()
+        origin = Origin(worker.id, worker.pid, since, now, worker.item_stderr(), plain, len(failed))
+        engine.hands.carry_out(commands)
+        if failed:
+            engine.news.remember(error_in_words(failed[-1]), worker.id, worker)
+        begin = 0
+        for batch in done:
+            end = begin + len(batch)
+            self._hand_out(batch, values[begin:end], origin)
+            begin = end
+        if begin < len(values):
+            engine.news.report_stray(worker, repr(values[begin]).encode())
+        elif not slot.load and not worker.is_clean:
+            engine.news.report_stray(worker, worker.unfinished().raw or b"")
+        self.weigh(worker)
+
+    def _hand_out(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
+        """Give answers to their job, but for the errors that are to be tried again."""
+        engine = self._engine
+        if engine.news.has_listeners:
+            engine.news.emit(_finished(batch, origin))
+        if origin.plain or "error" not in engine.scheduler.policy.retry_on:
+            batch.job.deliver(batch, answers, origin)
+            return
+        for answer in answers:
+            one, batch = batch.split(1)
+            if not self._tried_again(one, answer, origin):
+                one.job.deliver(one, [answer], origin)
+
+    def _tried_again(self, one: Batch, answer: Any, origin: Origin) -> bool:
+        engine = self._engine
+        if not has_failed(answer):
+            return False
+        attempt = one.attempt(0, answer, origin)
+        with engine.lock:
+            again = engine.scheduler.retry(one, "error", origin.until)
+            if again:
+                one.history = (*one.history, attempt)
+        return again
+
+    def weigh(self, worker: Worker) -> None:
+        """Now and then: is the worker too large to be kept?"""
+        engine = self._engine
+        limit, now = engine.scheduler.policy.recycle_memory, monotonic()
+        if limit is None or now - worker.weighed_at < WEIGH_EVERY:
+            return
+        worker.weighed_at = now
+        if tree_memory(worker.pid) > limit:
+            engine.decide(lambda now: engine.scheduler.expire(worker.id, now))
+
+    def _end_mute(self, worker: Worker) -> None:
+        """It closed its stdout and did not exit: it can never answer again."""
+        engine = self._engine
+        if not worker.closed:
+            engine.decide(lambda _: engine.scheduler.kill(worker.id, "closed stdout"))
+
+
+def _finished(batch: Batch, origin: Origin) -> events.ItemsFinished:
+    return events.ItemsFinished(
+        origin.until,
+        origin.worker_id,
+        origin.pid,
+        index=batch.start,
+        count=len(batch),
+        since=origin.since,
+        job=batch.job.number,
+    )

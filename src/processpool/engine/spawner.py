@@ -1,0 +1,123 @@
+"""From a free slot to a worker that is ready: starting processes, and failing to.
+
+Runs on the engine thread only.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from processpool.core import events
+from processpool.engine.workers.readiness import Probe
+from processpool.errors import WorkerStartFailed
+from processpool.wire.python.remote_errors import in_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from processpool.engine.local import Engine
+    from processpool.engine.workers.worker import Worker
+    from processpool.system.guard import Guard
+
+READY_MESSAGE = 64 * 1024
+"""Bytes read at a time of what a worker says when it is ready."""
+STARTS_A_TURN = 4
+"""Processes started between two looks at the answers."""
+
+
+class Starter:
+    """Starts the workers of an engine, and finds out when they are ready."""
+
+    guard: Guard
+    """Knows of a process before it runs; there once the engine is open."""
+
+    def __init__(self, engine: Engine, launch: Callable[[int, str], Worker]) -> None:
+        self._engine = engine
+        self._launch = launch
+
+    def start_wanted(self) -> None:
+        """Start workers that the scheduler wants, a few at a time."""
+        for _ in range(STARTS_A_TURN):
+            with self._engine.lock:
+                slot = self._engine.scheduler.spawn(monotonic())
+            if slot is None:
+                return
+            self._start(slot.id)
+
+    def _start(self, number: int) -> None:
+        engine = self._engine
+        try:
+            with self.guard.starting() as mark:
+                worker = self._launch(number, mark)
+        except (OSError, WorkerStartFailed) as error:
+            self.note_failure(number, error)
+            engine.decide(lambda now: engine.scheduler.exited(number, now, failed_start=True))
+            return
+        now = monotonic()
+        engine.adopt(worker)
+        if worker.ready_fd >= 0:
+            engine.loop.watch(worker.ready_fd, select.EPOLLIN, partial(self._on_told, worker))
+        if worker.probed:
+            self._look_again(worker, Probe(worker.pid, now))
+        engine.news.emit(events.WorkerStarted(now, number, worker.pid))
+
+    def note_failure(self, number: int, error: WorkerStartFailed | OSError) -> None:
+        """A worker is of no use: remember why, and tell."""
+        slot = self._engine.scheduler.slots.get(number)
+        if slot is None or slot.started_at >= self._engine.forgiven:
+            self._engine.start_error = error
+        self._engine.news.remember(in_words(error), number, self._engine.workers.get(number))
+        if self._engine.announces_failures:
+            self._engine.news.warn("worker %d did not start: %s", number, error)
+        self._engine.news.emit(events.WorkerFailedToStart(monotonic(), number, str(error)))
+
+    def _on_told(self, worker: Worker) -> None:
+        """The worker says that it is ready; or it has closed the pipe without a word."""
+        told = os.read(worker.ready_fd, READY_MESSAGE)
+        try:
+            if told and not worker.told(told):
+                return  # the rest of it will come
+        except Exception:  # it was the user's code that wrote this
+            self._engine.loop.forget(worker.ready_fd)
+            self._engine.decide(lambda _: self._engine.scheduler.kill(worker.id, "garbled start"))
+            return
+        self._engine.loop.forget(worker.ready_fd)
+        if not told or not worker.says_more:
+            os.close(worker.ready_fd)
+            worker.ready_fd = -1
+        if told:
+            worker.lingers = 0
+            self._ready(worker)
+
+    def _look_again(self, worker: Worker, probe: Probe) -> None:
+        now = monotonic()
+        self._engine.loop.later(max(probe.next_at - now, 0), partial(self._look, worker, probe))
+
+    def _look(self, worker: Worker, probe: Probe) -> None:
+        if worker.ready or worker.closed:
+            return
+        if probe.is_ready(monotonic()):
+            self._ready(worker)
+        else:
+            self._look_again(worker, probe)
+
+    def _ready(self, worker: Worker) -> None:
+        if worker.ready:
+            return
+        worker.ready = True
+        engine = self._engine
+        with worker.io:
+            stray = worker.stray_output()
+        if stray:
+            engine.news.report_stray(worker, stray)
+            engine.decide(lambda _: engine.scheduler.kill(worker.id, "wrote unasked"))
+            return
+        with engine.lock:
+            started_at = engine.scheduler.slots[worker.id].started_at
+        now = monotonic()
+        engine.news.emit(events.WorkerBecameReady(now, worker.id, worker.pid, now - started_at))
+        engine.decide(lambda now: engine.scheduler.ready(worker.id, now))

@@ -1,0 +1,1 @@
+"""What an engine asks of a worker, and how each kind of worker does it."""

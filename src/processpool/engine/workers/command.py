@@ -1,0 +1,172 @@
+"""A worker of any program: requests and answers by a framing and a codec, on its standard pipes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import termios
+from collections import deque
+from contextlib import suppress
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
+
+from processpool.core.replies import Reply
+from processpool.engine.workers.worker import Worker
+from processpool.errors import CodecError, ProtocolError
+from processpool.system.malloc import LARGE, keep_large_blocks
+
+if TYPE_CHECKING:
+    from processpool.core.jobs import Batch
+    from processpool.system.process import Process
+    from processpool.wire.codecs import Codec
+    from processpool.wire.framing.declared import Framing
+    from processpool.wire.python.functions import Task
+
+_IOV_MAX = 512
+_JOIN_LIMIT = 256 * 1024
+
+
+class CommandWorker(Worker):
+    """A process that reads requests from its stdin and writes answers to its stdout."""
+
+    def __init__(
+        self, number: int, process: Process, framing: Framing, codec: Codec, ready: int
+    ) -> None:
+        super().__init__(number, process, ready)
+        self.framing = framing
+        self._received = 0
+        self._last_answer: int | None = None
+        if ready >= 0:
+            os.set_blocking(ready, False)
+        self._whole = framing.whole
+        self._decode = codec.decode
+        self._last_request = 0
+        self._open: deque[Batch] = deque()
+        """Batches that it was sent, the last of their items not answered yet."""
+        self._answered = 0
+        """Answers that have come to items of these."""
+
+    def _stage_batch(self, batch: Batch) -> None:
+        self._forget_answered()
+        self._open.append(batch)
+        self._stage(list(chain.from_iterable(batch.payloads)))
+
+    def _stage_one(self, payload: tuple[bytes, ...], task: Task | None) -> None:
+        self._stage(payload)
+
+    def small_request(self, payload: tuple[bytes, ...], task: Task | None) -> bytes | None:
+        """The bytes of a request that takes no more than one write; None for others."""
+        if len(payload) > 1 or self._unsent:
+            return None
+        data = payload[0]
+        self._last_request = len(data)
+        return data
+
+    def _stage(self, buffers: list[bytes] | tuple[bytes, ...]) -> None:
+        size = sum(map(len, buffers))
+        self._last_request = size
+        if size <= _JOIN_LIMIT:
+            self._unsent.append(b"".join(buffers))
+            return
+        self._widen()
+        if size >= LARGE:
+            keep_large_blocks()
+        self._unsent.extend(memoryview(buffer) for buffer in buffers if buffer)
+
+    def _write_unsent(self) -> int:
+        if len(self._unsent) == 1:
+            return os.write(self.process.stdin, self._unsent[0])
+        return os.writev(self.process.stdin, list(islice(self._unsent, _IOV_MAX)))
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The answers that these bytes complete."""
+        answers = self.framing.feed(data)
+        self._answered += len(answers)
+        self._received += len(answers)
+        return answers
+
+    def only_answer(self, data: bytes) -> Any:
+        """The value of an answer, or a `Reply`, if these bytes are one whole answer."""
+        answer = self._whole(data)
+        if answer is None:
+            return super().only_answer(data)
+        self._received += 1
+        try:
+            return self._decode(answer)
+        except CodecError:
+            return self.value_of(answer)
+
+    def decode(self, answers: list[bytes]) -> tuple[list[Any], bool]:
+        """The values of answers, and whether all are plain; bad ones become a `Reply`."""
+        try:
+            return list(map(self._decode, answers)), True
+        except CodecError:
+            return [self.value_of(answer) for answer in answers], False
+
+    def value_of(self, answer: bytes) -> Any:
+        """The value of one answer, or a `Reply`."""
+        try:
+            return self._decode(answer)
+        except CodecError as error:
+            return Reply(error=error, raw=answer)
+
+    def ask_to_exit(self) -> None:
+        """Send the exit message, if there is one, and end the worker's input."""
+        if self.process.stdin >= 0:
+            with suppress(OSError):
+                os.write(self.process.stdin, self.framing.exit_message)
+            self.process.close_stdin()
+
+    @property
+    def is_clean(self) -> bool:
+        """True if nothing of an unfinished answer has arrived."""
+        return self.framing.error is None and self.framing.is_clean
+
+    says_more = True
+
+    def is_leaving(self) -> bool:
+        """True if it has said that it begins nothing after its last answer."""
+        if self.ready_fd >= 0 and self._last_answer is None:
+            with suppress(OSError):
+                told = os.read(self.ready_fd, 32).strip()
+                if told.startswith(b"."):
+                    self._last_answer = int(told[1:])
+        return self._last_answer is not None
+
+    def has_begun(self) -> bool:
+        """False if a worker that is dead has read nothing of what it has not answered."""
+        if self.is_leaving() and self._received == self._last_answer:
+            return False
+        if self.process.stdin < 0:
+            return True
+        self._forget_answered()
+        if self.outbox and not self._open:
+            return False
+        sent = self._open_bytes() if self._open else self._last_request
+        answer = fcntl.ioctl(self.process.stdin, termios.FIONREAD, b"\0" * 4)
+        unread: int = struct.unpack("i", answer)[0]
+        return not sent or unread + sum(map(len, self._unsent)) < sent
+
+    def _forget_answered(self) -> None:
+        while self._open and self._answered >= len(self._open[0]):
+            self._answered -= len(self._open.popleft())
+        if not self._open:
+            self._answered = 0
+
+    def _open_bytes(self) -> int:
+        """The size of all requests that it was sent and has not answered."""
+        payloads = chain.from_iterable(batch.payloads for batch in self._open)
+        return sum(sum(map(len, payload)) for payload in islice(payloads, self._answered, None))
+
+    def fault(self) -> ProtocolError | None:
+        """What is wrong with what it has written, if anything is."""
+        return self.framing.error
+
+    def cut_off(self) -> ProtocolError | None:
+        """Set if its output ended in the middle of an answer."""
+        return self.framing.eof()
+
+    def unfinished(self) -> Reply:
+        """The bytes that it has written of its answer."""
+        return Reply(raw=self.framing.partial or None)

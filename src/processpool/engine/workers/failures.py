@@ -1,0 +1,117 @@
+"""The errors of items and workers: one sentence each, with everything that is known."""
+
+from __future__ import annotations
+
+import signal
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING
+
+from processpool.errors import (
+    PoolClosed,
+    ProtocolError,
+    RequestTimeout,
+    UnexpectedEOF,
+    WorkerDied,
+    WorkerStartFailed,
+)
+from processpool.system.cgroups import oom_kills
+from processpool.system.process import describe_exit
+from processpool.system.text import printable
+
+if TYPE_CHECKING:
+    from processpool.engine.workers.worker import Worker
+
+_STDERR_LINES = 12
+_FATAL = "Fatal Python error: "
+_START_LINES = 60
+"""Lines of stderr that are quoted: of a failed start enough for a whole traceback."""
+
+
+def lost_item(
+    worker: Worker, fate: str | None, command: str, seconds: float, stderr: str | None = None
+) -> BaseException:
+    """Why a worker did not answer the item that it had, given why the pool ended the worker."""
+    who = f"worker {worker.id} (pid {worker.pid})"
+    match fate:
+        case "timeout":
+            half = worker.cut_off()
+            where = f" ({half})".replace("ended", "had stopped", 1) if half else ""
+            return RequestTimeout(
+                f"{who} did not answer within {seconds:.3g} s{where}, and was replaced; "
+                "raise timeouts.request, or give the call its own timeout"
+            )
+        case "protocol":
+            return worker.fault() or ProtocolError(f"{who} broke the protocol")
+        case "closed":
+            return PoolClosed(f"the pool was closed while {who} had the item")
+        case "cancelled":
+            return CancelledError(f"{who} was ended while it had the item")
+        case "closed stdout":
+            return worker.cut_off() or UnexpectedEOF(
+                f"{who} closed its standard output without an answer; one answer a request is due"
+            )
+        case _:
+            return died(worker, fate, command, stderr)
+
+
+def died(
+    worker: Worker, fate: str | None, command: str, stderr: str | None = None
+) -> BaseException:
+    """The error of an item whose worker has ended; `stderr` is the item's, where it is known."""
+    exitcode = worker.process.reap()
+    how = describe_exit(exitcode) if fate is None else f"was ended ({fate})"
+    cut_off = worker.fault() or worker.cut_off()
+    if cut_off is not None and exitcode >= 0:
+        return type(cut_off)(f"{cut_off}; worker {worker.id} (pid {worker.pid}) {how}")
+    stderr = stderr or worker.stderr.tail
+    limit = worker.process.limit_reached if fate is None else None
+    before = f": {limit}; it had not answered" if limit else " before it answered"
+    if fate is None and limit is None and exitcode == -signal.SIGKILL:
+        before += " (out of memory?)"
+        kills = oom_kills()
+        if kills is not None:
+            before += f"; killed for lack of memory in this control group so far: {kills}"
+    error = WorkerDied(
+        f"worker {worker.id} (pid {worker.pid}) {how}{before}; "
+        f"its command: {command}{quote_stderr(stderr)}"
+    )
+    error.pid, error.exitcode, error.stderr = worker.pid, exitcode, stderr
+    error.__cause__ = cut_off
+    return error
+
+
+def start_failed(worker: Worker, fate: str | None, command: str, limit: float) -> WorkerStartFailed:
+    """The error of a worker that ended before it was ready."""
+    exitcode = worker.process.reap()
+    if fate == "start timeout":
+        how = f"was not ready within {limit:.3g} s (timeouts.start)"
+    elif fate == "wrote unasked":
+        how = "wrote to its standard output before it was asked anything"
+    elif fate == "garbled start":
+        how = "wrote something else where it should have said that it is ready"
+    elif fate == "closed stdin":
+        how = "closed its standard input before it had read a request"
+    else:
+        limit_reached = worker.process.limit_reached
+        reason = f" ({limit_reached})" if limit_reached else ""
+        how = f"{describe_exit(exitcode)}{reason} before it was ready"
+    return WorkerStartFailed(
+        f"worker {worker.id} (pid {worker.pid}) {how}; its command: {command}"
+        f"{quote_stderr(worker.stderr.tail, _START_LINES)}"
+    )
+
+
+def quote_stderr(text: str, most: int = _STDERR_LINES) -> str:
+    """The last lines of a worker's stderr, as the end of a message.
+
+    What faulthandler writes is quoted from its beginning, where it says what happened and where.
+    """
+    lines = printable(text).strip().splitlines()
+    if not lines:
+        return "; it wrote nothing to stderr"
+    begin = max(len(lines) - most, 0)
+    fatal = [number for number, line in enumerate(lines) if line.startswith(_FATAL)]
+    if fatal:
+        begin = min(begin, fatal[-1])
+    quoted = lines[begin : begin + most]
+    return "; the last it wrote to stderr:\n" + "\n".join(f"  | {line}" for line in quoted)

@@ -1,0 +1,170 @@
+"""A lock, and waiting until what it guards has changed, safe wherever a thread is interrupted.
+
+`threading.Condition` is written in Python: a Ctrl-C between its instructions leaves its lock held
+for ever, or has it released twice. Here taking and letting go of the lock are single steps, and
+nobody waits with the lock in hand: each who waits has a bell of their own, and looks anew when it
+has rung.
+"""
+
+from __future__ import annotations
+
+from _thread import RLock, allocate_lock, get_ident
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from processpool.system.interrupts import HOLDERS, INTERRUPTIBLE, SHIELD, uninterrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+HOLDERS.add(__file__)
+
+WAIT = 0.5
+"""Seconds that a caller's thread waits at a time, at most: a signal that comes in the last instant
+before a wait does not end it. (And for some weeks the system's calls overflow.)"""
+
+must_not_wait: set[int] = set()
+"""The threads that a pool waits for: to wait there for the pool would be for ever."""
+
+
+_MUST_NOT_WAIT = (
+    "this code must not wait for the pool, as the pool waits for it: a signal's handler, a "
+    "finaliser, and what pickles may submit to the pool, but not wait; do that elsewhere"
+)
+
+
+class Monitor(RLock):  # type: ignore[misc]
+    """Use it in a `with` to hold the lock."""
+
+    def __init__(self) -> None:
+        self._bells: list[Any] = []
+
+    @property
+    def is_mine(self) -> bool:
+        """True if this thread holds the lock: what runs now has come in between.
+
+        That is the handler of a signal, or a finaliser that the garbage collector calls.
+        """
+        return bool(self._is_owned())  # type: ignore[attr-defined]
+
+    def notify_all(self) -> None:
+        """With the lock: let everybody who waits look again."""
+        bells = self._bells
+        while bells:
+            bells.pop().release()
+
+    def require_free(self) -> None:
+        """See that whoever waits for the next change does not keep it from coming.
+
+        Raises:
+            RuntimeError: this thread holds the lock.
+        """
+        if self.is_mine:
+            raise RuntimeError(_MUST_NOT_WAIT)
+
+    def require_calm(self) -> None:
+        """As `require_free`; nor may it come in between anything else, as a signal's handler may.
+
+        Raises:
+            RuntimeError: so it is.
+        """
+        self.require_free()
+        if SHIELD.is_up:
+            raise RuntimeError(_MUST_NOT_WAIT)
+
+    @uninterrupted
+    def wait_for(self, look: Callable[[], T], timeout: float | None = None) -> T:
+        """Without the lock: wait until what `look`, called with it, returns is true.
+
+        Args:
+            look: says whether it is so; what it raises ends the waiting.
+            timeout: seconds to wait at most; None for as long as it takes.
+
+        Returns:
+            what `look` has returned last: something false, if the time is over.
+
+        Raises:
+            RuntimeError: this thread must not wait.
+        """
+        self.require_free()
+        deadline = None if timeout is None else monotonic() + timeout
+        while True:
+            with self:
+                found = look()
+                if found or (deadline is not None and deadline <= monotonic()):
+                    return found
+                bell = _bell()
+                self._bells.append(bell)
+            if not _await(bell, deadline):
+                with self:
+                    if bell in self._bells:
+                        self._bells.remove(bell)
+
+
+class SlimCondition(RLock):  # type: ignore[misc]
+    """What a future needs of a `threading.Condition`: smaller, and safe in the same way.
+
+    There is one for each future, and most of them are never waited for.
+    """
+
+    __slots__ = ("_bells",)
+
+    def __init__(self) -> None:
+        self._bells: Any = ()
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """As of a lock: so `concurrent.futures.wait` takes those of many futures, one by one.
+
+        Until the last is released no interrupt comes between, which would leave some of them held.
+        """
+        SHIELD.enter()
+        taken = super().acquire(blocking, timeout)
+        if not taken:
+            SHIELD.leave()
+        return bool(taken)
+
+    def release(self) -> None:
+        """As of a lock."""
+        super().release()
+        SHIELD.leave()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """As of a condition; to be called uninterrupted, as the futures do."""
+        bell = _bell()
+        self._bells = [*self._bells, bell]
+        held = self._release_save()  # type: ignore[attr-defined]
+        try:
+            rung = _await(bell, None if timeout is None else monotonic() + timeout)
+        finally:
+            self._acquire_restore(held)  # type: ignore[attr-defined]
+        if not rung:
+            self._bells = [other for other in self._bells if other is not bell]
+        return rung
+
+    def notify_all(self) -> None:
+        """As of a condition."""
+        bells, self._bells = self._bells, ()
+        for bell in bells:
+            bell.release()
+
+
+def _bell() -> Any:
+    """A lock that somebody else will release."""
+    if get_ident() in must_not_wait:
+        raise RuntimeError(_MUST_NOT_WAIT)
+    bell = allocate_lock()
+    bell.acquire()
+    return bell
+
+
+def _await(bell: Any, deadline: float | None) -> bool:
+    """True if the bell has rung, False if the time is over."""
+    with INTERRUPTIBLE:
+        while True:
+            left = WAIT if deadline is None else max(deadline - monotonic(), 0.0)
+            if bell.acquire(True, min(left, WAIT)):
+                return True
+            if left < WAIT:
+                return False

@@ -1,0 +1,292 @@
+"""One worker process: how it is started, signalled and reaped.
+
+Three rules hold here. No Python code runs between fork and exec, so that a pool may be started from
+any thread. Every process leads a session, and so a process group, of its own: a terminal's Ctrl-C
+does not reach it, and what it leaves behind can be ended with it. Its death is learnt from the
+process (a pidfd), never from the end of a pipe, which a grandchild may hold open.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import shlex
+import shutil
+import signal
+import subprocess
+import threading
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from processpool.errors import WorkerStartFailed
+from processpool.system.limits import UNLIMITED, Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+
+_SHOWN = 200
+"""Characters of a command line that errors show."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """What to run: the program with its arguments, where, and with which environment."""
+
+    argv: tuple[str, ...]
+    cwd: str
+    env: Mapping[str, str] = field(repr=False)
+    secret: Collection[str] = field(default=(), repr=False)
+    """Variables whose values are shown nowhere."""
+
+    def __str__(self) -> str:
+        text = " ".join(shlex.join(self.argv).split())
+        return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+    def with_env(self, extra: Mapping[str, str]) -> Command:
+        """The same with further environment variables."""
+        return replace(self, env={**self.env, **extra})
+
+    def find(self) -> str:
+        """The file to execute.
+
+        Raises:
+            WorkerStartFailed: there is none, or it is not executable, or the cwd is missing.
+        """
+        name = self.argv[0]
+        if not os.path.isdir(self.cwd):
+            what = "is no folder" if os.path.exists(self.cwd) else "does not exist; create it"
+            raise WorkerStartFailed(
+                f"cannot start {name!r}: the working directory {self.cwd!r} {what}, "
+                "or correct worker.cwd"
+            )
+        if "/" in name:
+            return self._check(os.path.join(self.cwd, name))
+        path = self.env.get("PATH", os.defpath)
+        places = [os.path.join(self.cwd, place) for place in path.split(os.pathsep)]
+        found = shutil.which(name, path=os.pathsep.join(places))
+        if found is None:
+            where = "the PATH of worker.env" if "PATH" in self.secret else f"PATH ({path})"
+            raise WorkerStartFailed(
+                f"cannot start {name!r}: no such program in {where}, cwd {self.cwd!r}; "
+                "install it, or give its path in worker.command"
+            )
+        return found
+
+    def _check(self, path: str) -> str:
+        name = self.argv[0]
+        if not os.path.exists(path):
+            raise WorkerStartFailed(
+                f"cannot start {name!r}: there is no file {path!r} (cwd {self.cwd!r}); "
+                "correct worker.command or worker.cwd"
+            )
+        if os.path.isdir(path):
+            raise WorkerStartFailed(
+                f"cannot start {name!r}: {path!r} is a folder; correct worker.command"
+            )
+        if not os.access(path, os.X_OK):
+            raise WorkerStartFailed(
+                f"cannot start {name!r}: {path!r} is not executable; "
+                f"run chmod +x on it, or name its interpreter in worker.command"
+            )
+        return path
+
+    def blame(self, path: str, error: OSError) -> None:
+        """Look at an error of the system that kept `path` from running.
+
+        Raises:
+            WorkerStartFailed: it is the file's fault.
+        """
+        if error.errno in (errno.ENOEXEC, errno.ENOENT, errno.EACCES):
+            raise WorkerStartFailed(
+                f"cannot start {self.argv[0]!r}: the system cannot run {path!r} "
+                f"({error.strerror}); begin a script with #! and its interpreter, or name that in "
+                "worker.command"
+            ) from error
+
+
+class Process:
+    """A process that runs: its pid, its pidfd, and the parent's ends of its pipes."""
+
+    requests = -1
+    """With `packets`: what the process has not read of its stdin can be read here."""
+
+    def __init__(
+        self,
+        command: Command,
+        pass_fds: tuple[int, ...] = (),
+        *,
+        packets: bool = False,
+        limits: Limits = UNLIMITED,
+    ) -> None:
+        """Start it.
+
+        Args:
+            command: what to run.
+            pass_fds: descriptors that it inherits under the same numbers.
+            packets: what is written to its stdin at a time is read at a time, and `requests`
+                reads back what it has not read yet.
+            limits: what the system allows it.
+
+        Raises:
+            WorkerStartFailed: the program or the working directory is not usable.
+            OSError: the system has no process, descriptor or memory left.
+        """
+        executable = command.find()
+        limiter = limits.prefix(executable)
+        with ExitStack() as undo, ExitStack() as theirs:
+            child_in, self.stdin = _pipe(theirs, undo, os.O_DIRECT if packets else 0)
+            self.stdout, child_out = _pipe(undo, theirs)
+            self.stderr, child_err = _pipe(undo, theirs)
+            if packets:
+                flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+                self.requests = os.open(f"/proc/self/fd/{child_in}", flags)
+                undo.callback(os.close, self.requests)
+            try:
+                popen = subprocess.Popen(
+                    [*limiter, *command.argv],
+                    executable=limiter[0] if limiter else executable,
+                    cwd=command.cwd,
+                    env=dict(command.env),
+                    stdin=child_in,
+                    stdout=child_out,
+                    stderr=child_err,
+                    start_new_session=True,
+                    pass_fds=pass_fds,
+                )
+            except OSError as error:
+                command.blame(executable, error)
+                raise
+            undo.callback(_end, popen)
+            if not limiter:
+                limits.apply(popen.pid)
+            self.pidfd = os.pidfd_open(popen.pid)
+            undo.pop_all()
+        for fd in (self.stdin, self.stdout, self.stderr):
+            os.set_blocking(fd, False)
+        self._popen = popen
+        self.pid = popen.pid
+        self._limits = limits
+        self._cpu_seconds: float | None = None
+        self._reaping = threading.Lock()
+
+    @property
+    def exitcode(self) -> int | None:
+        """Exit status, or minus the number of the signal; None while it runs."""
+        return self._popen.returncode
+
+    @property
+    def limit_reached(self) -> str | None:
+        """The limit that has ended it, as the YAML has it; None if none has, or nothing tells."""
+        code = self._popen.returncode
+        return None if code is None else self._limits.cause(code, self._cpu_seconds)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for its end, for so many seconds; True if it has ended. It is not reaped."""
+        poller = select.poll()
+        poller.register(self.pidfd, select.POLLIN)
+        return bool(poller.poll(seconds * 1000))
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process alone."""
+        with self._reaping:
+            if self._popen.returncode is None:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(self.pid, number)
+
+    def signal_group(self, number: int) -> None:
+        """Send a signal to the process and whatever it has started in its group."""
+        with self._reaping:
+            if self._popen.returncode is None:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self.pid, number)
+
+    def reap(self) -> int:
+        """Collect the status of a process that has ended, and end what it left in its group.
+
+        The group is signalled while the process is still a zombie, so that its number cannot
+        belong to anybody else.
+        """
+        with self._reaping:
+            if self._popen.returncode is None:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self.pid, signal.SIGKILL)
+                if self._limits.cpu_time is not None:
+                    self._cpu_seconds = cpu_seconds(self.pid)
+                self._popen.wait()
+            return self._popen.returncode
+
+    def close_stdin(self) -> None:
+        """Let the process see the end of its input."""
+        if self.stdin >= 0:
+            os.close(self.stdin)
+            self.stdin = -1
+        if self.requests >= 0:
+            os.close(self.requests)
+            self.requests = -1
+
+    def close(self) -> None:
+        """Close every descriptor of this process, which leaves the worker itself alone."""
+        self.close_stdin()
+        for fd in (self.stdout, self.stderr, self.pidfd):
+            os.close(fd)
+
+
+def describe_exit(exitcode: int) -> str:
+    """An exit status in words: `exited with status 3`, `was killed by SIGSEGV`."""
+    if exitcode >= 0:
+        return f"exited with status {exitcode}"
+    try:
+        name = signal.Signals(-exitcode).name
+    except ValueError:
+        name = f"signal {-exitcode}"
+    return f"was killed by {name}"
+
+
+def waits_for_input(pid: int) -> bool:
+    """True if the process sleeps in a read from a pipe: a program that awaits its first request."""
+    try:
+        with open(f"/proc/{pid}/wchan", encoding="ascii") as file:
+            return "pipe_read" in file.read()
+    except OSError:
+        return False
+
+
+def cpu_ticks(pid: int) -> int | None:
+    """CPU time that a sleeping process has used, in clock ticks; None while it is not asleep."""
+    state, ticks = _stat(pid)
+    return ticks if state == "S" else None
+
+
+def cpu_seconds(pid: int) -> float | None:
+    """CPU time that a process has used, until it is reaped: what `limits.cpu_time` counts.
+
+    What `wait4` tells counts its children too.
+    """
+    ticks = _stat(pid)[1]
+    return None if ticks is None else ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _stat(pid: int) -> tuple[str | None, int | None]:
+    """The state of a process, and its CPU time in clock ticks."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            fields = file.read().rpartition(") ")[2].split()
+    except OSError:
+        return None, None
+    return (fields[0], int(fields[11]) + int(fields[12])) if fields else (None, None)
+
+
+def _pipe(reader: ExitStack, writer: ExitStack, flags: int = 0) -> tuple[int, int]:
+    """A pipe whose ends are closed by these stacks."""
+    read, write = os.pipe2(os.O_CLOEXEC | flags)
+    reader.callback(os.close, read)
+    writer.callback(os.close, write)
+    return read, write
+
+
+def _end(popen: subprocess.Popen[bytes]) -> None:
+    with popen:
+        popen.kill()

@@ -1,0 +1,91 @@
+r"""The `lines` protocol: one line in, one line out.
+
+Two rules hold here. A line ends with ``\n``, which is no part of the message; a ``\r`` before it
+is, since only the program knows whether it meant it. And a message with a newline in it is refused
+before it is sent, for it would be two requests and every later answer would be somebody else's.
+"""
+
+from __future__ import annotations
+
+from processpool.errors import ProtocolError, UnexpectedEOF
+from processpool.wire.framing.base import SMALL, Framing
+
+
+class LinesFraming(Framing):
+    """Lines out of bytes as they arrive."""
+
+    exit_message = b""
+
+    def __init__(self, max_message: int) -> None:
+        super().__init__(max_message)
+        self._arrived = 0  # bytes of the line that is being collected
+
+    def encode(self, payload: bytes) -> tuple[bytes, ...]:
+        """Return the line; raise `ProtocolError` over the limit or if it would be two lines."""
+        self._check_size(payload)
+        newline = payload.find(b"\n")
+        if newline >= 0:
+            raise ProtocolError(
+                f"a message of the lines protocol must have no newline, this has one at byte "
+                f"{newline}"
+            )
+        if len(payload) <= SMALL:
+            return (payload + b"\n",)
+        return (payload, b"\n")
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take what arrived; return the lines that it completes, in order."""
+        if self.error is not None:
+            return []
+        lines = data.split(b"\n")
+        rest = lines.pop()
+        if lines and self._arrived:
+            self._finish(lines)
+        if self.error is None and len(data) > self._max:
+            self._check(lines)
+        if self.error is None and rest:
+            self._begin(rest)
+        return lines
+
+    def eof(self) -> ProtocolError | None:
+        """Tell what is wrong with stdout ending here: None between two lines."""
+        if self.error is not None:
+            return self.error
+        if self._arrived:
+            return UnexpectedEOF(
+                f"stdout ended in the middle of a line, after {self._arrived} bytes without newline"
+            )
+        return None
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing of an unfinished line has arrived."""
+        return not (self._arrived or self.error)
+
+    def _finish(self, lines: list[bytes]) -> None:
+        """Put what had been collected in front of the first line."""
+        self._arrived += len(lines[0])
+        self._collect(lines[0])
+        lines[0] = self._collected()
+        if self._arrived > self._max:
+            self._refuse(lines[0])
+            lines.clear()
+        self._arrived = 0
+
+    def _check(self, lines: list[bytes]) -> None:
+        """Break at the first line over the limit, and keep those before it."""
+        for index, line in enumerate(lines):
+            if len(line) > self._max:
+                self._refuse(line)
+                del lines[index:]
+                return
+
+    def _begin(self, rest: bytes) -> None:
+        """Collect a line whose end has not arrived."""
+        self._arrived += len(rest)
+        self._collect(rest)
+        if self._arrived > self._max:
+            self._refuse(self._collected())
+
+    def _refuse(self, line: bytes) -> None:
+        self._break(f"the answer is longer than max_message ({self._max})", line)

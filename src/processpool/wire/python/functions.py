@@ -1,0 +1,179 @@
+"""Functions on their way to the workers: pickled once, sent once to each worker.
+
+A function that can be imported travels by its name. One from `__main__`, a notebook cell, a lambda
+or a closure travels by value, with what it refers to; so before each use it is made sure that the
+value is still the same, and a cell that was edited and run again, or a global that was changed, is
+sent anew.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import count
+from pickle import PROTO
+from threading import RLock
+from time import monotonic
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import ref
+
+from processpool.system.interrupts import PICKLING, uninterrupted
+from processpool.wire.python import pickling
+from processpool.wire.python.layout import FULL
+from processpool.wire.python.sources import Sources, sources_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RECHECK = 50e-6
+"""Seconds after a look at a source file in which nobody can have edited it."""
+KEPT = 256
+KEPT_SIZE = 64 * 1024 * 1024
+"""Functions that are kept for the next use, and bytes of their pickles."""
+_CONSTANT = (int, float, str, bytes, bool, type(None))
+_MISSING = object()
+_UNCHANGING = (FunctionType, BuiltinFunctionType, type)
+"""What is the same as long as its name and its `_state` are; others may change inside."""
+
+
+class Function:
+    """A function as workers know it: a number, and the parts of its pickle."""
+
+    __slots__ = ("looked_at", "name", "number", "parts", "size", "sources", "task")
+
+    def __init__(
+        self, number: int, parts: list[Any], name: str, sources: tuple[str, ...] = ()
+    ) -> None:
+        self.number = number
+        self.parts = parts
+        self.name = name
+        self.size = sum(len(part) for part in parts)
+        """Bytes of its pickle."""
+        self.sources = sources
+        """Files that it runs the code of, besides what travels with it."""
+        self.looked_at = 0.0
+        """When it was last made sure that its source has not changed."""
+        self.task = Task(self, FULL)
+        """What is to be done with a single item."""
+
+    def __repr__(self) -> str:
+        return f"<Function {self.number} {self.name}>"
+
+
+class Task(NamedTuple):
+    """What is to be done with the items of a job: the function, and how an item is its argument."""
+
+    function: Function
+    style: int
+
+
+HANDLER = Function(0, [], "handler")
+"""The function that the pool's YAML names; every worker has it from its start."""
+
+
+class Functions:
+    """The functions that a pool was given so far."""
+
+    def __init__(self, sources: Sources | None = None) -> None:
+        self._numbers = count(1)
+        self._known: dict[int, tuple[ref[Any], Function, tuple[Any, ...] | None]] = {}
+        self._by_value: dict[bytes, Function] = {}
+        self._kept_size = 0
+        self._adding = RLock()
+        self.sources = sources or Sources()
+
+    def get(self, function: Callable[..., Any]) -> Function:
+        """The function as workers know it.
+
+        Raises:
+            Exception: it cannot be pickled.
+        """
+        known = self._known.get(id(function))
+        if known is not None and known[0]() is function:
+            state = known[2]
+            if state is None or (state and state == _state(function)):
+                return known[1]
+        return self._add(function)
+
+    def changed_source(self, function: Function) -> bool:
+        """True if the file of the function's module was changed since this was last asked."""
+        now = monotonic()
+        if now - function.looked_at < RECHECK:
+            return False
+        function.looked_at = now
+        return self.sources.changed(function.sources)
+
+    @uninterrupted
+    def _add(self, function: Callable[..., Any]) -> Function:
+        with PICKLING:
+            parts = pickling.pack(function)
+        by_value = _travels_by_value(parts[0])
+        key = b"".join(bytes(part) for part in parts)
+        with self._adding:
+            known = self._by_value.pop(key, None)
+            if known is None:
+                name = getattr(function, "__qualname__", type(function).__qualname__)
+                sources = sources_of(function, by_value=by_value)
+                self.sources.look_around()
+                known = Function(next(self._numbers), parts, name, sources)
+                self._make_room(known.size)
+            self._by_value[key] = known
+        if type(function) in _UNCHANGING:
+            state = _state(function) if by_value else None
+            alive = ref(function, partial(self._forget, id(function)))
+            self._known[id(function)] = alive, known, state
+        return known
+
+    def _make_room(self, size: int) -> None:
+        """Let go of those whose last use was longest ago."""
+        self._kept_size += size
+        kept = self._by_value
+        while kept and (len(kept) >= KEPT or self._kept_size > KEPT_SIZE):
+            self._kept_size -= kept.pop(next(iter(kept))).size
+
+    def _forget(self, number: int, gone: ref[Any]) -> None:
+        known = self._known.get(number)
+        if known is not None and known[0] is gone:
+            del self._known[number]
+
+
+def _travels_by_value(stream: bytes) -> bool:
+    """True for what cloudpickle wrote; plain pickles of functions are a module and a name."""
+    return not stream.startswith(PROTO) or b"cloudpickle" in stream
+
+
+def _state(function: Any) -> tuple[Any, ...]:
+    """What a function refers to, if all of it is constant; else nothing, and it is looked at anew.
+
+    Compared by equality: two empty results never count as the same.
+    """
+    code = getattr(function, "__code__", None)
+    if code is None or any(map(_is_code, code.co_consts)):
+        return ()
+    values = [function.__globals__.get(name, _MISSING) for name in code.co_names]
+    values += [cell.cell_contents for cell in function.__closure__ or () if _filled(cell)]
+    values += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    if not all(map(_is_constant, values)):
+        return ()
+    return code, function.__defaults__ is None, *map(_distinct, values)
+
+
+def _distinct(value: Any) -> Any:
+    """Something that equals only the same value of the same type: 1, 1.0 and True are three."""
+    return type(value), repr(value) if type(value) is float else value
+
+
+def _filled(cell: Any) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return False
+    return True
+
+
+def _is_constant(value: Any) -> bool:
+    return type(value) in _CONSTANT or value is _MISSING or type(value) is ModuleType
+
+
+def _is_code(value: Any) -> bool:
+    return type(value) is CodeType

@@ -1,0 +1,244 @@
+"""How a Python worker starts: its path, its preloads, its setup; then it says that it is ready.
+
+What goes wrong here goes to stderr as a traceback, and the process exits: the pool quotes it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from processpool.wire.python import layout
+from processpool.wire.python.pickling import dumps, loads
+from processpool.worker.descriptors import high
+from processpool.worker.loop import Journal, PythonWorker
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+HANDLER = 0
+"""The number of the function that the pool's YAML names."""
+_VARARGS, _VARKEYWORDS = 4, 8
+"""Flags of a code object: the function has `*args`, `**kwargs`."""
+TOLD, TOLD_BESIDES = 16 * 1024, 64
+"""Characters with which it is told which files were read, at most; and of these, beside each path.
+Even if each takes four bytes, a pipe holds them."""
+
+
+def main() -> None:
+    """Run a worker; the descriptors and the place of its orders are the arguments."""
+    shared, outbox, stdout, stderr, ready, offset, size = map(int, sys.argv[2:9])
+    orders: dict[str, Any] = loads(os.pread(shared, size, offset))
+    os.pwrite(shared, bytes(size), offset)
+    sys.path[:] = orders["path"]
+    sys.argv[:] = orders["argv"]
+    requests, answers = _take_pipes()
+    worker = PythonWorker(requests, Journal(shared, answers), shared, outbox)
+    _watch(worker, orders)
+    _take_authkey(orders["authkey"])
+    sys.modules["__main__"].__getattr__ = _find_class  # type: ignore[method-assign]
+    teardown = _prepare(worker, orders)
+    _start(worker, stdout, stderr)
+    _say(ready, dumps(_sources(orders)))
+    worker.run()
+    worker.output.close()
+    if teardown is not None:
+        teardown()
+
+
+def _prepare(worker: PythonWorker, orders: dict[str, Any]) -> Callable[..., Any] | None:
+    """Run the user's code that comes before the first item; what comes after the last one."""
+    try:
+        _import_all(orders["preload"])
+        state = _call_setup(orders["setup"])
+        if orders["handler"]:
+            worker.functions[HANDLER] = _with_state(_resolve(orders["handler"]), state)
+        return _with_state(_resolve(orders["teardown"]), state) if orders["teardown"] else None
+    except SystemExit as error:  # otherwise it would say nothing about where that was
+        sys.excepthook(SystemExit, error, error.__traceback__)
+        raise
+
+
+def _say(ready: int, what: bytes) -> None:
+    """Tell the pool that this worker is ready: the length first, as others may hold the pipe."""
+    with open(ready, "wb") as pipe:
+        pipe.write(layout.READY.pack(len(what)) + what)
+
+
+def _take_pipes() -> tuple[int, int]:
+    """Move the pool's pipes out of reach: 0 leads nowhere, 1 to the log."""
+    requests, answers = high(os.dup(0)), high(os.dup(1))
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(2, 1)
+    return requests, answers
+
+
+def _watch(worker: PythonWorker, orders: dict[str, Any]) -> None:
+    """Before any code of the user's runs: have its crashes and its log records told."""
+    import faulthandler
+
+    from processpool.worker.logs import Forwarder
+
+    faulthandler.enable(file=2)
+    faulthandler.register(layout.DUMP_SIGNAL, file=2)
+    _never_block(layout.DUMP_SIGNAL)
+    forwarder = Forwarder(worker.journal, orders["log_level"], orders["log_levels"])
+    worker.before_items = forwarder.follow
+
+
+def _never_block(number: int) -> None:
+    """Let a signal come through to code that blocks all: it shows where that code hangs."""
+    import _signal
+
+    block = _signal.pthread_sigmask
+
+    def pthread_sigmask(how: int, mask: Any, /) -> Any:
+        return block(how, mask if how == _signal.SIG_UNBLOCK else {*mask} - {number})
+
+    block(_signal.SIG_UNBLOCK, {number})  # it may have been inherited so
+    _signal.pthread_sigmask = pthread_sigmask
+
+
+def _start(worker: PythonWorker, stdout: int, stderr: int) -> None:
+    """Everything that is for items only, when the user's setup has been done."""
+    from processpool.worker import progress
+    from processpool.worker.output import Output
+
+    sys.stdout.flush()
+    sys.stderr.flush()
+    worker.output = Output(stdout, stderr, worker.journal.page)
+    progress.journal = worker.journal
+    os.register_at_fork(after_in_child=progress.forget)
+
+
+def _sources(orders: dict[str, Any]) -> list[tuple[str, int, int, bool]]:
+    """The files that were read: when written, size, and whether the orders name them.
+
+    They name those of the modules and of the functions in them, wherever these were defined.
+    """
+    targets = [orders["handler"], orders["setup"], orders["teardown"], *orders["preload"]]
+    if not any(targets):
+        return []
+    from processpool.wire.python.source_files import path_of_module, sources_of
+
+    named: set[Any] = set()
+    for target in targets:
+        if isinstance(target, str):
+            module, _, attribute = target.partition(":")
+            named.add(path_of_module(sys.modules[module]))
+            named.update(sources_of(_resolve(target), by_value=False) if attribute else ())
+    paths = set(filter(None, map(path_of_module, list(sys.modules.values()))))
+    found, room = [], TOLD
+    for path in sorted(paths, key=lambda path: path not in named):
+        room -= len(path) + TOLD_BESIDES
+        if room < 0:
+            break
+        try:
+            state = os.stat(path)
+        except OSError:  # it lies in an archive, or is gone
+            continue
+        found.append((path, state.st_mtime_ns, state.st_size, path in named))
+    return found
+
+
+def _take_authkey(key: bytes | None) -> None:
+    """Make the managers of the pool's process, whose proxies may be among the items, reachable."""
+    if key is not None:
+        from multiprocessing import current_process
+
+        current_process().authkey = key
+
+
+def _find_class(name: str) -> type:
+    """A class of the user's main module, for code that looks in this process's: if it has come."""
+    known = sys.modules.get("cloudpickle.cloudpickle")
+    if known is not None:
+        for found in reversed(list(known._DYNAMIC_CLASS_TRACKER_BY_ID.values())):
+            if found.__module__ == "__main__" and found.__qualname__ == name:
+                return found  # type: ignore[no-any-return]
+    raise AttributeError(f"module '__main__' has no attribute {name!r}", name=name)
+
+
+def _import_all(names: tuple[str, ...]) -> None:
+    if names:
+        from importlib import import_module
+
+        for name in names:
+            import_module(name)
+
+
+def _resolve(target: Any) -> Callable[..., Any]:
+    """A function from `package.module:attribute`, or from its pickle."""
+    if isinstance(target, bytes):
+        function: Callable[..., Any] = loads(target)
+        return function
+    from importlib import import_module
+
+    module, _, attribute = target.partition(":")
+    found: Any = import_module(module)
+    for name in attribute.split("."):
+        found = getattr(found, name)
+    if not callable(found):
+        raise TypeError(f"{target} is no function: it is of type {type(found).__qualname__}")
+    return found  # type: ignore[no-any-return]
+
+
+def _call_setup(target: Any) -> Any:
+    if isinstance(target, bytes):
+        from processpool.worker.initializer import initialize
+
+        return initialize(loads(target))
+    return _resolve(target)() if target else None
+
+
+def _with_state(function: Callable[..., Any], state: Any) -> Callable[..., Any]:
+    """The function, given what `setup` returned if it has a parameter named `state`."""
+    positional, by_name = _parameters(function)
+    if "state" not in positional + by_name:
+        return function
+    from functools import partial
+
+    if "state" in by_name:
+        return partial(function, state=state)
+    place = positional.index("state")
+    if place == 0:
+        return partial(function, state)
+
+    def with_state(*args: Any, **kwargs: Any) -> Any:
+        if len(args) < place:
+            return function(*args, state=state, **kwargs)
+        return function(*args[:place], state, *args[place:], **kwargs)
+
+    return with_state
+
+
+def _parameters(function: Callable[..., Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The positional parameters; and those that may be given by name, whatever else is given."""
+    code = getattr(function, "__code__", None)
+    flags = getattr(code, "co_flags", 0)
+    if code is None or (hasattr(function, "__wrapped__") and flags & (_VARARGS | _VARKEYWORDS)):
+        return _parameters_by_signature(function)
+    first = 1 if hasattr(function, "__self__") else 0
+    end = code.co_argcount
+    positional = code.co_varnames[first:end]
+    by_name = code.co_varnames[end : end + code.co_kwonlyargcount]
+    if not flags & _VARARGS and end > code.co_posonlyargcount:
+        by_name += positional[-1:]
+    return positional, by_name
+
+
+def _parameters_by_signature(
+    function: Callable[..., Any],
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    import inspect
+
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return (), ()
+    positional = [p.name for p in parameters if p.kind <= p.POSITIONAL_OR_KEYWORD]
+    return tuple(positional), tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
