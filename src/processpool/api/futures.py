@@ -30,7 +30,7 @@ class PoolFuture(Future[Any]):
 
     def __init__(self, engine: Engine, timeout: float | None, task: Any = None) -> None:
         super().__init__()
-        self._condition = SlimCondition()  # type: ignore[assignment]
+        self._condition = SlimCondition(engine.wait)  # type: ignore[assignment]
         self._engine = engine
         self._job = SingleJob(self, timeout)
         self._job.task = task

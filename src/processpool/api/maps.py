@@ -91,7 +91,7 @@ class MapRun(MapJob):
         self._echo = Echo() if options.echo else None
         if options.echo and self.task is not None:
             self.task = self.task._replace(style=self.task.style | ECHOED)
-        self._lock = Monitor()
+        self._lock = Monitor(engine.wait)
         self._arrived: dict[int, Arrived] = {}
         self._chunk_size = 1
         self._taken = 0

@@ -125,9 +125,12 @@ class Scheduler:
             times.append(self._close_deadline)
         if self._queue.next_due is not None:
             times.append(self._queue.next_due)
-        if self._lacking() > 0:
-            times.append(self._restarts.next_at)
         return min(times, default=None)
+
+    @property
+    def next_start(self) -> float | None:
+        """When `spawn` is to be called next; None if no further worker is wanted."""
+        return self._restarts.next_at if self._lacking() > 0 else None
 
     # -- work ------------------------------------------------------------------------------------
 

@@ -255,11 +255,13 @@ class Hands:
             self._see_to_deaf(worker)
 
     def _wake_if_needed(self) -> None:
-        """Other threads: have the engine thread look again if it would sleep for too long."""
-        if self._engine.is_current:
-            return
-        with self._engine.lock:
-            due = self._engine.scheduler.next_deadline
-            if self._engine.scheduler.state is PoolState.CLOSING:
-                due = 0.0
-            self._engine.loop.wake_by(due)
+        """Have those look again who would sleep for too long: the leader, or the keeper."""
+        engine = self._engine
+        with engine.lock:
+            starts = engine.scheduler.next_start is not None
+            due = engine.scheduler.next_deadline
+            closing = engine.scheduler.state is PoolState.CLOSING
+        if starts or closing:
+            engine.lead.wake_keeper()
+        if not engine.is_current:
+            engine.loop.wake_by(due)

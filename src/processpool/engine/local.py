@@ -1,12 +1,13 @@
-"""The engine that runs workers on this machine: one thread, one epoll, no polling.
+"""The engine that runs workers on this machine: one epoll, driven by whoever waits.
 
     caller ──▶ scheduler (decides, under the lock) ──▶ commands (carried out, without it)
                    ▲                                        │ write
-    engine thread ─┴── epoll: answers, stderr, deaths, timers ◀── worker processes
+        leader ────┴── epoll: answers, stderr, deaths, timers ◀── worker processes
 
 The lock guards the scheduler, `workers` and what the epoll watches; nothing slow happens under it.
-Any thread may decide and write; only the engine thread reads answers of busy workers, starts
-processes and closes descriptors. A worker's stdout is watched exactly while it is busy.
+Any thread may decide and write; only the thread that leads reads answers of busy workers and
+closes descriptors. The keeper, a thread of the engine's own, starts all processes, since Linux ends
+a child with the *thread* that has started it; and it leads when nobody waits.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from processpool.engine.callback_threads import CallbackThreads
 from processpool.engine.checkout import Lending
 from processpool.engine.dispatcher import Hands
 from processpool.engine.event_hub import News
+from processpool.engine.lead import Lead
 from processpool.engine.lock import EngineLock
 from processpool.engine.reaper import Undertaker
 from processpool.engine.receiver import Reader
@@ -47,7 +49,7 @@ from processpool.errors import PoolBroken, PoolClosed, ProcessPoolError, QueueFu
 from processpool.system.epoll_loop import Loop
 from processpool.system.guard import Guard
 from processpool.system.interrupts import SHIELD, uninterrupted
-from processpool.system.monitor import must_not_wait
+from processpool.system.monitor import must_not_wait, sleep_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from processpool.core.jobs import Batch, Job
     from processpool.engine.workers.worker import Worker
     from processpool.errors import WorkerStartFailed
+    from processpool.system.monitor import Bell
 
 log = logging.getLogger("processpool")
 
@@ -78,7 +81,7 @@ class Engine:
         name: str,
     ) -> None:
         """`launch(number, mark)` starts a worker process; `command` and `name` are for errors."""
-        self.lock = EngineLock(self._room)
+        self.lock = EngineLock(self.wait, self._room)
         """Notified when room, a worker, or an end has come."""
         self.scheduler = Scheduler(policy, self._is_unsent)
         self.workers: dict[int, Worker] = {}
@@ -103,6 +106,8 @@ class Engine:
         self.reader = Reader(self)
         self.undertaker = Undertaker(self)
         self._forked = False
+        self._has_failed = False
+        """True once a turn has raised, which none should."""
 
     # -- opening and closing ---------------------------------------------------------------------
 
@@ -116,6 +121,8 @@ class Engine:
         with ExitStack() as undo:
             self.loop = self.callbacks.loop = Loop()
             undo.callback(self.loop.close)
+            self.lead = Lead(self.loop, self._turn)
+            undo.callback(self.lead.close)
             self._guard = self.starter.guard = Guard()
             undo.callback(self._guard.close)
             self._thread = threading.Thread(
@@ -212,8 +219,14 @@ class Engine:
 
     @property
     def is_current(self) -> bool:
-        """True on the engine's own thread, which must not wait for itself."""
-        return threading.current_thread() is self._thread
+        """True on a thread that others wait for: the one that leads, and the keeper."""
+        return self.lead.is_mine or threading.current_thread() is self._thread
+
+    def wait(self, bell: Bell, deadline: float | None) -> bool:
+        """Wait until a bell has rung, or that time has come; and lead meanwhile."""
+        if not self.opened or self._forked:
+            return sleep_until(bell, deadline)
+        return self.lead.wait(bell, deadline)
 
     @property
     def unfinished(self) -> int:
@@ -464,23 +477,41 @@ class Engine:
     def _is_unsent(self, number: int, batch: Batch) -> bool:
         return batch in tuple(self.workers[number].outbox)
 
-    # -- the engine thread -----------------------------------------------------------------------
+    # -- turns -----------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        """What the keeper does: start workers, and lead when nobody else does."""
         must_not_wait.add(threading.get_ident())
         try:
-            while not self._is_finished():
-                if self._plan():
-                    self._tick()
+            while True:
+                with self.lock:
+                    if self._is_finished():
+                        return
+                    start_at = self.scheduler.next_start
+                if start_at is not None and start_at <= monotonic():
                     self.starter.start_wanted()
-                    self._plan()
-                self.loop.turn()
+                    start_at = 0.0
+                self.lead.keep(start_at)
         except BaseException:
             log.exception("the engine of a pool failed: its workers are killed")
             raise
         finally:
             self._finish()
             must_not_wait.discard(threading.get_ident())
+
+    def _turn(self, until: float | None) -> None:
+        """With the lead: sleep until something happens, that time at most, and see to it."""
+        try:
+            if self._plan():
+                self._tick()
+                self._plan()
+            self.loop.turn(until)
+        except BaseException:
+            if threading.current_thread() is self._thread:
+                raise
+            log.exception("the engine of a pool failed: its workers are killed")
+            self._has_failed = True
+            self.lead.wake_keeper()
 
     def _plan(self) -> bool:
         """Plan how long to sleep; True if something is due already."""
@@ -520,11 +551,12 @@ class Engine:
     def _is_finished(self) -> bool:
         scheduler = self.scheduler
         closing = scheduler.state is PoolState.CLOSING
-        return closing and not scheduler.slots and not scheduler.has_work
+        return self._has_failed or (closing and not scheduler.slots and not scheduler.has_work)
 
     def _finish(self) -> None:
         """Leave nothing behind: no process, no descriptor, no waiting thread."""
-        for worker in list(self.workers.values()):
+        self.lead.end()
+        for worker in [*self.workers.values(), *self.starter.launched]:
             worker.process.signal_group(signal.SIGKILL)
         with self.lock:
             commands = self.scheduler.kill_all()
@@ -537,6 +569,7 @@ class Engine:
             for batch in slot.inflight:
                 self.hands.drop(batch, PoolState.CLOSED)
         self._guard.close()
+        self.lead.close()
         self.loop.close()
         _live.discard(self)
         self.news.emit(events.PoolClosedDown(monotonic()))
@@ -550,9 +583,10 @@ class Engine:
         self._forked = True
         self.scheduler.state = PoolState.CLOSED
         self.lending.warm.clear()
-        self.lock = EngineLock(self._room)
+        self.lock = EngineLock(sleep_until, self._room)
         self.news.forget()
         self._guard.disown()
+        self.lead.close()
         self.loop.close()
         for worker in self.workers.values():
             worker.process.close()

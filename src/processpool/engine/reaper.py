@@ -67,7 +67,7 @@ class Undertaker:
         if failed_start and not chance:
             limit = engine.scheduler.policy.start or 0.0
             error = failures.start_failed(worker, slot.fate, engine.command, limit)
-            engine.starter.note_failure(worker.id, error)
+            engine.starter.note_failure(worker, error)
         now = monotonic()
         lost = engine.release_slot(worker, failed_start=failed_start, killed=killed, begun=begun)
         for command in lost:

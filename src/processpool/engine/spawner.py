@@ -1,12 +1,13 @@
 """From a free slot to a worker that is ready: starting processes, and failing to.
 
-Runs on the engine thread only.
+Processes are started by the keeper alone; everything else is done by the thread that leads.
 """
 
 from __future__ import annotations
 
 import os
 import select
+from collections import deque
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -38,6 +39,8 @@ class Starter:
     def __init__(self, engine: Engine, launch: Callable[[int, str], Worker]) -> None:
         self._engine = engine
         self._launch = launch
+        self.launched: deque[Worker] = deque()
+        """Workers whose process runs, and which the engine is about to adopt."""
 
     def start_wanted(self) -> None:
         """Start workers that the scheduler wants, a few at a time."""
@@ -54,23 +57,39 @@ class Starter:
             with self.guard.starting() as mark:
                 worker = self._launch(number, mark)
         except (OSError, WorkerStartFailed) as error:
-            self.note_failure(number, error)
+            self._keep_error(number, error)
+            engine.loop.post(partial(self._tell_failure, number, None, error))
             engine.decide(lambda now: engine.scheduler.exited(number, now, failed_start=True))
             return
-        now = monotonic()
+        self.launched.append(worker)
+        engine.loop.post(self._adopt)
+
+    def _adopt(self) -> None:
+        """A worker's process runs: watch over it, until it is ready."""
+        engine, worker = self._engine, self.launched[0]
         engine.adopt(worker)
+        self.launched.popleft()
+        now = monotonic()
         if worker.ready_fd >= 0:
             engine.loop.watch(worker.ready_fd, select.EPOLLIN, partial(self._on_told, worker))
         if worker.probed:
             self._look_again(worker, Probe(worker.pid, now))
-        engine.news.emit(events.WorkerStarted(now, number, worker.pid))
+        engine.news.emit(events.WorkerStarted(now, worker.id, worker.pid))
 
-    def note_failure(self, number: int, error: WorkerStartFailed | OSError) -> None:
+    def note_failure(self, worker: Worker, error: WorkerStartFailed | OSError) -> None:
         """A worker is of no use: remember why, and tell."""
+        self._keep_error(worker.id, error)
+        self._tell_failure(worker.id, worker, error)
+
+    def _keep_error(self, number: int, error: WorkerStartFailed | OSError) -> None:
         slot = self._engine.scheduler.slots.get(number)
         if slot is None or slot.started_at >= self._engine.forgiven:
             self._engine.start_error = error
-        self._engine.news.remember(in_words(error), number, self._engine.workers.get(number))
+
+    def _tell_failure(
+        self, number: int, worker: Worker | None, error: WorkerStartFailed | OSError
+    ) -> None:
+        self._engine.news.remember(in_words(error), number, worker)
         if self._engine.announces_failures:
             self._engine.news.warn("worker %d did not start: %s", number, error)
         self._engine.news.emit(events.WorkerFailedToStart(monotonic(), number, str(error)))
