@@ -180,6 +180,39 @@ class Scheduler:
             return self._stop(slot, "idle", now)
         return self._park(slot, now) + self._assign(now)
 
+    def follow(self, slot: Slot, now: float) -> Batch | None:
+        """The worker has answered its only item: let the next one follow at once, as is usual.
+
+        This is `answered` and all that comes of it, for the case that nearly every item of a map is:
+        nothing but the item changes.
+
+        Returns:
+            the next item, which is to be sent; None if this is not that case, or none waits: then
+            nothing is decided yet.
+        """
+        queue, policy = self._queue, self.policy
+        if slot.load != 1 or self._waiters or not queue or slot.retiring is not None:
+            return None
+        if self.state is not PoolState.OPEN or policy.renews or slot.state is not WorkerState.BUSY:
+            return None
+        job = queue.first.job
+        if job.cancelled or slot.inflight[0].job.killed or (job.window or policy.window) != 1:
+            return None
+        batch = queue.take(1)
+        if not job.begin():
+            queue.put_back([batch])
+            return None
+        batch.sent_at = slot.since = now
+        batch.attempts += 1
+        slot.inflight[0] = batch
+        slot.handled += 1
+        self.finished += 1
+        if job.timeout is None:
+            slot.deadline = None
+        else:
+            self._set_timer(slot, now + job.timeout)
+        return batch
+
     def answered(
         self, worker: int, items: int, now: float, failed: int = 0
     ) -> tuple[list[Batch], list[Command]]:

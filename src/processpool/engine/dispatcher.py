@@ -88,7 +88,7 @@ class Hands:
                 case Grant():
                     with self._engine.lock:
                         self._engine.lock.notify_all()
-        self._wake_if_needed()
+        self._plan()
 
     def _flush(self, worker: Worker | None) -> None:
         if worker is None:
@@ -254,14 +254,13 @@ class Hands:
         else:  # it may still answer what it had read before
             self._see_to_deaf(worker)
 
-    def _wake_if_needed(self) -> None:
-        """Have those look again who would sleep for too long: the leader, or the keeper."""
+    def _plan(self) -> None:
+        """After a decision: see when the next one is due, and that nobody sleeps beyond that."""
         engine = self._engine
+        scheduler = engine.scheduler
         with engine.lock:
-            starts = engine.scheduler.next_start is not None
-            due = engine.scheduler.next_deadline
-            closing = engine.scheduler.state is PoolState.CLOSING
+            starts = scheduler.next_start is not None
+            closing = scheduler.state is PoolState.CLOSING
+            engine.lead.plan(scheduler.next_deadline)
         if starts or closing:
             engine.lead.wake_keeper()
-        if not engine.is_current:
-            engine.loop.wake_by(due)

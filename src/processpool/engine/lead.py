@@ -20,6 +20,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from processpool.system.epoll_loop import FOREVER
 from processpool.system.interrupts import INTERRUPTIBLE, SHIELD
 from processpool.system.monitor import WAIT, must_not_wait
 
@@ -63,6 +64,7 @@ class Lead:
         self._left_at = 0.0
         self._is_slow = False
         """True if the last who led came back only after a while: the work goes on without them."""
+        self._keeper_asleep_until = 0.0
         self._ended = False
 
     @property
@@ -178,6 +180,20 @@ class Lead:
         if not self._armed and self._lead.acquire(False):
             self._step_down()
 
+    def plan(self, due: float | None) -> None:
+        """The engine is to look again at that time; whoever would sleep for longer is woken.
+
+        To be called under the lock that guards what `due` was computed from, so that no later
+        change is missed.
+        """
+        self._loop.planned = due
+        if due is None:
+            return
+        if due < self._loop.asleep_until:
+            self._loop.wake()
+        if self._armed and due < self._keeper_asleep_until:
+            self.wake_keeper()
+
     # -- the keeper ------------------------------------------------------------------------------
 
     def keep(self, until: float | None) -> None:
@@ -186,6 +202,7 @@ class Lead:
         Args:
             until: return at this time at the latest.
         """
+        self._keeper_asleep_until = FOREVER  # before it is looked at what is planned
         if self._ticking:
             timeout: float | None = TICK
         else:
@@ -194,6 +211,7 @@ class Lead:
                 due = until
             timeout = None if due is None else max(due - monotonic(), 0)
         found = self._outer.poll(timeout)
+        self._keeper_asleep_until = 0.0
         if any(fd == self._waker for fd, _ in found):
             with suppress(BlockingIOError):
                 os.eventfd_read(self._waker)

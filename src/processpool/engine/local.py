@@ -502,9 +502,9 @@ class Engine:
     def _turn(self, until: float | None) -> None:
         """With the lead: sleep until something happens, that time at most, and see to it."""
         try:
-            if self._plan():
+            due = self.loop.planned
+            if due is not None and due <= monotonic():
                 self._tick()
-                self._plan()
             self.loop.turn(until)
         except BaseException:
             if threading.current_thread() is self._thread:
@@ -512,13 +512,6 @@ class Engine:
             log.exception("the engine of a pool failed: its workers are killed")
             self._has_failed = True
             self.lead.wake_keeper()
-
-    def _plan(self) -> bool:
-        """Plan how long to sleep; True if something is due already."""
-        with self.lock:
-            due = self.scheduler.next_deadline
-            self.loop.plan(due)
-        return due is not None and due <= monotonic()
 
     def _tick(self) -> None:
         with self.lock:

@@ -21,6 +21,11 @@ class EngineLock(Monitor):  # type: ignore[misc]
         self._room = room
         self._callbacks: dict[Callable[[], None], None] = {}
 
+    @property
+    def is_awaited(self) -> bool:
+        """True if somebody waits for a change, or to be called."""
+        return bool(self._bells or self._callbacks)
+
     def notify_all(self) -> None:
         """Wake every thread, and call who waits for room."""
         super().notify_all()

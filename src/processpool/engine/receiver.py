@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from processpool.core import events
 from processpool.core.jobs import Origin
-from processpool.core.replies import error_in_words, has_failed
+from processpool.core.replies import Reply, error_in_words, has_failed
 from processpool.core.states import WorkerState
 from processpool.engine.dispatcher import CLOSED_GRACE
-from processpool.engine.workers.worker import ALWAYS, LATE_PAUSE, LINGER
+from processpool.engine.workers.worker import ALWAYS, LATE_PAUSE, LINGER, UNUSUAL
 from processpool.system.memory import tree_memory
 
 if TYPE_CHECKING:
@@ -40,12 +40,46 @@ class Reader:
         """Worker → its answers for which late stderr is awaited, and how much had come."""
 
     def on_answer(self, worker: Worker) -> None:
-        """Something can be read from the stdout of a busy worker."""
+        """Something can be read from the stdout of a busy worker: mostly one whole answer.
+
+        This is the short way, which nearly every item of a program goes: read its answer, give the
+        worker the next item, hand the answer over. It is all in here, as each step more costs each
+        item its share; what is not as usual goes the long way.
+        """
         engine = self._engine
+        following = None
         with worker.io:
             if worker.closed or worker.unasked:
                 return
-            answers = worker.receive()
+            answer = worker.receive_one()
+            if answer is not UNUSUAL and not (
+                worker.lingers or worker.stderr.pending or worker.outbox or self._held
+            ):
+                value = worker.value_of(answer)
+                now = monotonic()
+                with engine.lock:
+                    slot = engine.scheduler.slots[worker.id]
+                    since = slot.since
+                    ended = slot.inflight[0] if type(value) is not Reply else None
+                    if ended is not None:
+                        following = engine.scheduler.follow(slot, now)
+                    if following is not None and engine.lock.is_awaited:
+                        engine.lock.notify_all()
+                if following is not None and not worker.send_next(following):
+                    engine.loop.post(partial(engine.hands.write, worker))
+        if following is None or ended is None:
+            self._on_unusual(worker, answer)
+            return
+        origin = Origin(worker.id, worker.pid, since, now)
+        if engine.news.has_listeners:
+            engine.news.emit(_finished(ended, origin))
+        ended.job.deliver(ended, [value], origin)
+
+    def _on_unusual(self, worker: Worker, answer: Any) -> None:
+        """What has come is not one whole answer; or it is, and something else is not as usual."""
+        engine = self._engine
+        with worker.io:
+            answers = worker.early_answers() if answer is UNUSUAL else [answer]
             if worker.stderr.read():
                 engine.loop.post(partial(self.on_stderr, worker))
         if answers and worker.id in self._held:  # more than it was asked for

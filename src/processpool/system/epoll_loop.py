@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     Action = Callable[[], object]
 
+FOREVER = float("inf")
 _LONGEST = 1e6
 """Seconds that are slept at a time, at most: the system's calls overflow at some weeks."""
 
@@ -46,7 +47,10 @@ class Loop:
         self._posted: deque[Action] = deque()
         self._timers: list[tuple[float, int, Action]] = []
         self._order = count()
-        self._planned: float | None = 0.0
+        self.planned: float | None = None
+        """When the engine is to look again, if nothing happens before."""
+        self.asleep_until = 0.0
+        """Until when a turn sleeps now; 0 while none does."""
         self.watch(self._waker, select.EPOLLIN, self._clear_waker)
 
     @property
@@ -87,20 +91,6 @@ class Loop:
             with suppress(OSError):
                 os.eventfd_write(self._waker, 1)
 
-    def wake_by(self, due: float | None) -> None:
-        """End the sleep of `turn`, if it would last beyond this time."""
-        asleep = self.sleeps_until
-        if due is not None and (asleep is None or due < asleep):
-            self.wake()
-
-    def plan(self, due: float | None) -> None:
-        """Sleep until this time at most, in the next turns.
-
-        To be called under the lock that guards what `due` was computed from, so that no later
-        change is missed.
-        """
-        self._planned = due
-
     def turn(self, until: float | None = None) -> None:
         """Sleep until something happens, and see to everything that has happened.
 
@@ -108,6 +98,7 @@ class Loop:
             until: sleep until this time at most, if that is sooner than planned.
         """
         events = self._epoll.poll(self._sleep_time(until))
+        self.asleep_until = 0.0
         handlers = self._handlers
         if len(events) > 1:
             last = self._last
@@ -147,7 +138,7 @@ class Loop:
         """Until when the next turn sleeps at most; None for as long as nothing happens."""
         if self._posted:
             return 0.0
-        due = self._planned
+        due = self.planned
         if self._timers:
             first = self._timers[0][0]
             if due is None or first < due:
@@ -155,6 +146,7 @@ class Loop:
         return due
 
     def _sleep_time(self, until: float | None) -> float | None:
+        self.asleep_until = FOREVER  # before it is looked at what is planned: it may be changed now
         due = self.sleeps_until
         if until is not None and (due is None or until < due):
             due = until

@@ -109,6 +109,11 @@ class Monitor(RLock):  # type: ignore[misc]
         """
         return bool(self._is_owned())  # type: ignore[attr-defined]
 
+    @property
+    def is_awaited(self) -> bool:
+        """True if somebody waits for a change."""
+        return bool(self._bells)
+
     def notify_all(self) -> None:
         """With the lock: let everybody who waits look again."""
         bells = self._bells

@@ -12,7 +12,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from processpool.core.replies import Reply
-from processpool.engine.workers.worker import Worker
+from processpool.engine.workers.worker import SMALL_READ, UNUSUAL, Worker
 from processpool.errors import CodecError, ProtocolError
 from processpool.system.malloc import LARGE, keep_large_blocks
 
@@ -78,6 +78,47 @@ class CommandWorker(Worker):
         if len(self._unsent) == 1:
             return os.write(self.process.stdin, self._unsent[0])
         return os.writev(self.process.stdin, list(islice(self._unsent, _IOV_MAX)))
+
+    def send_next(self, batch: Batch) -> bool:
+        """Write one item to a worker that has answered all others; False if the pipe is full."""
+        payload = batch.payloads[0]
+        if len(payload) > 1 or self._unsent or self.freed_shares:
+            return super().send_next(batch)
+        self._open.clear()
+        self._open.append(batch)
+        self._answered = 0
+        data = payload[0]
+        self._last_request = size = len(data)
+        try:
+            written = os.write(self.stdin, data)
+        except BlockingIOError:
+            written = 0
+        except OSError:  # its end will be seen
+            self.nobody_reads = True
+            return False
+        if written != size:
+            self.not_written(data, written)
+            return False
+        return True
+
+    def receive_one(self) -> Any:
+        """The answer that can be read now, if it is exactly one and whole; else `UNUSUAL`."""
+        try:
+            data = os.read(self.stdout, SMALL_READ)
+        except BlockingIOError:
+            return UNUSUAL
+        answer = self._whole(data)
+        if answer is not None:
+            self._answered += 1
+            self._received += 1
+            return answer
+        if not data:
+            self.ended = True
+        else:
+            if len(data) == SMALL_READ:
+                self._widen()
+            self._early += self.feed(data)
+        return UNUSUAL
 
     def feed(self, data: bytes) -> list[bytes]:
         """The answers that these bytes complete."""

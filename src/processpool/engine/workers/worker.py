@@ -153,6 +153,15 @@ class Worker(ABC):
         early, self._early = self._early, []
         return early
 
+    def receive_one(self) -> Any:
+        """The answer that can be read now, not decoded, if it is exactly one and whole.
+
+        Returns:
+            `UNUSUAL` if it is not; what has come all the same is in `early_answers` then.
+        """
+        self._early += self.receive()
+        return UNUSUAL
+
     @abstractmethod
     def decode(self, answers: list[Any]) -> tuple[list[Any], bool]:
         """The values of answers, and whether all are; others are a `Reply`, or `Sealed`."""
@@ -250,6 +259,11 @@ class Worker(ABC):
             self._stage_batch(self.outbox[0])
             self.outbox.popleft()
         return self._write()
+
+    def send_next(self, batch: Batch) -> bool:
+        """Write one item to a worker that has answered all others; False if the pipe is full."""
+        self.outbox.append(batch)
+        return self.flush()
 
     def send(self, payload: Any, task: Task | None = None) -> bool:
         """Write one request; False if the pipe is full."""

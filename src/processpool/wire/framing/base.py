@@ -55,7 +55,7 @@ class Framing(ABC):
         """Take what arrived; return the answers that it completes, in order."""
 
     def whole(self, data: bytes) -> bytes | None:
-        """The answer, if these bytes are exactly one and nothing had arrived before; else None.
+        """The answer, if these bytes are exactly one and nothing of one had arrived; else None.
 
         A short cut for the usual case, without which everything works: `feed` finds the same.
         """

@@ -47,6 +47,13 @@ class LinesFraming(Framing):
             self._begin(rest)
         return lines
 
+    def whole(self, data: bytes) -> bytes | None:
+        """The line, if these bytes are exactly one; see `Framing.whole`."""
+        end = len(data) - 1
+        if self._arrived or data.find(b"\n") != end or not 0 <= end <= self._max:
+            return None
+        return data[:end]
+
     def eof(self) -> ProtocolError | None:
         """Tell what is wrong with stdout ending here: None between two lines."""
         if self.error is not None:
