@@ -1,13 +1,15 @@
-"""All benchmark programs in one run: `python -m benchmarks`, with the options of each."""
+"""The benchmarks: `python -m benchmarks --help` says which there are."""
 
-from benchmarks import command_pools, python_pools, supervision, widget
+from benchmarks import command_pools, python_pools, short_way, supervision, widget
 from benchmarks.program import run
 
 if __name__ == "__main__":
     run(
-        "Every benchmark of processpool.",
-        command_pools.cases,
-        python_pools.cases,
-        supervision.cases,
-        widget.cases,
+        {
+            "short-way": short_way.cases,
+            "commands": command_pools.cases,
+            "functions": python_pools.cases,
+            "supervision": supervision.cases,
+            "widget": widget.cases,
+        }
     )

@@ -1,24 +1,16 @@
-"""Command pools against raw pipes: latency, throughput, large messages, many workers, memory.
-
-Run `python benchmarks/command_pools.py [--quick] [--rounds N] [--only NAME] [--json FILE]`.
-"""
+"""Command pools against raw pipes: latency, throughput, large messages, many workers, memory."""
 
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
 from statistics import median
 from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.harness import OURS, Case, Figures, Probe, Row, at_least, at_most
 from benchmarks.meters import memory_growth, p50
 from benchmarks.placement import FREE, ONE_CPU, TWO_CPUS, Placement, children
 from benchmarks.pools import command_pool, echo_worker
-from benchmarks.program import run
 from benchmarks.units import (
     COUNT,
     GIGABYTES_PER_SECOND,
@@ -246,7 +238,3 @@ def _check(answer: object, expected: object) -> None:
     """A figure for wrong answers would be worth nothing."""
     if answer != expected:
         raise ValueError("the pool gave a wrong answer")
-
-
-if __name__ == "__main__":
-    run("Command pools against raw pipes.", cases)

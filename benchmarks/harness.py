@@ -93,6 +93,10 @@ class Case:
     probes: Mapping[str, Probe]
     rows: tuple[Row, ...]
 
+    def label(self, row: Row) -> str:
+        """What the table calls one of the rows."""
+        return f"{self.name}: {row.title or row.ours}"
+
 
 @dataclass
 class Measured:
@@ -124,9 +128,14 @@ def _rotated(labels: list[str], by: int) -> Iterator[str]:
         yield labels[(offset + by) % len(labels)]
 
 
-def run_probe(probe: Probe) -> Figures | str:
-    """Run one measurement in a fresh process: its figures, or one line on why there are none."""
-    environment = dict(os.environ, PYTHONPATH=_python_path())
+def run_probe(probe: Probe, sources: Path | None = None) -> Figures | str:
+    """Run one measurement in a fresh process: its figures, or one line on why there are none.
+
+    Args:
+        probe: what to run.
+        sources: import `processpool` from this folder, instead of the one that is installed.
+    """
+    environment = dict(os.environ, PYTHONPATH=_python_path(sources))
     command = [sys.executable, "-m", "benchmarks.probe", probe.function]
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
@@ -148,9 +157,10 @@ def run_probe(probe: Probe) -> Figures | str:
         return _read_answer(output.read(), process.returncode)
 
 
-def _python_path() -> str:
+def _python_path(sources: Path | None) -> str:
     """The repository in front of what is there: workers of every pool find `benchmarks.work`."""
-    return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    folders = [str(sources or ""), str(ROOT), os.environ.get("PYTHONPATH", "")]
+    return os.pathsep.join(filter(None, folders))
 
 
 def _end_session(process: subprocess.Popen[bytes]) -> None:

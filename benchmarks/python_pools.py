@@ -1,20 +1,12 @@
-"""Pools of Python functions: ours against the standard library, loky, pebble, mpire and joblib.
-
-Run `python benchmarks/python_pools.py [--quick] [--rounds N] [--only NAME] [--json FILE]`.
-"""
+"""Pools of Python functions: ours against the standard library, loky, pebble, mpire and joblib."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.harness import OURS, Case, Probe, Row, Target, at_least, at_most
 from benchmarks.peers import MODULES
 from benchmarks.placement import FREE, ONE_CPU, TWO_CPUS
-from benchmarks.program import run
 from benchmarks.units import (
     COUNT,
     GIGABYTES_PER_SECOND,
@@ -261,7 +253,3 @@ def _idle_memory() -> Case:
         *_against_each("uss", MEGABYTES, peers),
     )
     return Case("function-idle-memory", "an idle worker's own memory (USS)", probes, rows)
-
-
-if __name__ == "__main__":
-    run("Pools of Python functions against their peers.", cases)

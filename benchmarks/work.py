@@ -25,6 +25,16 @@ def inc(number: int) -> int:
     return number + 1
 
 
+def scale(number: float) -> float:
+    """The trivial function of floats."""
+    return number * 1.5
+
+
+def join(text: str) -> str:
+    """The trivial function of short strings."""
+    return text + "!"
+
+
 def spin(seconds: float) -> float:
     """Be busy for so long by the clock, and return how long it really was."""
     start = perf_counter()
