@@ -115,6 +115,12 @@ class PoolFuture(Future[Any]):
             return super().__repr__()
         return f"<{type(self).__name__} at {id(self):#x} state=finished>"
 
+    def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:
+        """As the standard library's."""
+        super().add_done_callback(fn)
+        if not self.done():
+            self._engine.attend()
+
     def _invoke_callbacks(self) -> None:
         """As the standard library's, but never on the engine's thread, which must not wait.
 

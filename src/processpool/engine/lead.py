@@ -39,14 +39,24 @@ SLOW_CONSUMER = 0.0002
 class Lead:
     """The lead of one engine's loop, and the line of those who would take it."""
 
-    def __init__(self, loop: Loop, turn: Callable[[float | None], None]) -> None:
-        """`turn(until)` is one turn of the engine, which sleeps until that time at most.
+    def __init__(
+        self, loop: Loop, turn: Callable[[float | None], None], has_queue: Callable[[], bool]
+    ) -> None:
+        """Nobody leads yet.
+
+        Args:
+            loop: what is led.
+            turn: one turn of the engine; given a time, it sleeps until then at most.
+            has_queue: says whether work waits that somebody must hand out.
 
         Raises:
             OSError: no descriptor is left.
         """
         self._loop = loop
         self._turn = turn
+        self._has_queue = has_queue
+        self._is_attended = False
+        """True once somebody who does not wait wants to be called."""
         self._lead = allocate_lock()
         self._leader = 0
         self._followers: dict[Bell, None] = {}
@@ -153,7 +163,7 @@ class Lead:
         self._left_at = monotonic()
         self._leader = 0
         if not self._followers:
-            if self._is_slow:
+            if self._is_attended or (self._is_slow and self._has_queue()):
                 self._arm()
                 if self._loop.sleeps_until is not None:
                     self.wake_keeper()
@@ -176,7 +186,7 @@ class Lead:
 
     def attend(self) -> None:
         """Somebody wants to be called, and does not wait: the keeper is to lead from now on."""
-        self._is_slow = True
+        self._is_attended = True
         if not self._armed and self._lead.acquire(False):
             self._step_down()
 
@@ -209,7 +219,10 @@ class Lead:
             due = self._loop.sleeps_until if self._armed else None
             if until is not None and (due is None or until < due):
                 due = until
-            timeout = None if due is None else max(due - monotonic(), 0)
+            timeout = None
+            if due is not None:
+                self._keeper_asleep_until = due
+                timeout = max(due - monotonic(), 0)
         found = self._outer.poll(timeout)
         self._keeper_asleep_until = 0.0
         if any(fd == self._waker for fd, _ in found):
@@ -221,7 +234,7 @@ class Lead:
         if self._lead.acquire(False):
             self._leader = get_ident()
             try:
-                self._ticking = False  # only with the lead: who steps down relies on it
+                self._ticking = self._is_attended = False  # only with the lead
                 self._arm()
                 self._turn(0.0)
             finally:

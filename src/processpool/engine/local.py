@@ -121,7 +121,7 @@ class Engine:
         with ExitStack() as undo:
             self.loop = self.callbacks.loop = Loop()
             undo.callback(self.loop.close)
-            self.lead = Lead(self.loop, self._turn)
+            self.lead = Lead(self.loop, self._turn, lambda: self.scheduler.queued > 0)
             undo.callback(self.lead.close)
             self._guard = self.starter.guard = Guard()
             undo.callback(self._guard.close)
@@ -221,6 +221,11 @@ class Engine:
     def is_current(self) -> bool:
         """True on a thread that others wait for: the one that leads, and the keeper."""
         return self.lead.is_mine or threading.current_thread() is self._thread
+
+    def attend(self) -> None:
+        """Somebody wants to be called, and does not wait: what happens is seen to at once."""
+        if self.opened and not self._forked:
+            self.lead.attend()
 
     def wait(self, bell: Bell, deadline: float | None) -> bool:
         """Wait until a bell has rung, or that time has come; and lead meanwhile."""

@@ -150,7 +150,10 @@ class Loop:
         due = self.sleeps_until
         if until is not None and (due is None or until < due):
             due = until
-        return None if due is None else min(max(due - monotonic(), 0), _LONGEST)
+        if due is None:
+            return None
+        self.asleep_until = due
+        return min(max(due - monotonic(), 0), _LONGEST)
 
     def _clear_waker(self) -> None:
         with suppress(BlockingIOError):
