@@ -35,10 +35,10 @@ from processpool import (
 )
 from processpool.core.commands import Send
 from processpool.core.jobs import Batch
+from tests.core.scheduling import Bench, NotedJob
 from tests.process.conftest import _possessions
 from tests.process.support import PUPPET, await_exit, eventually, pids, run_python
 from tests.process.workers import functions
-from tests.scheduling import Bench, NotedJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

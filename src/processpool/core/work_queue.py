@@ -77,10 +77,8 @@ class WorkQueue:
 
     def take(self, size: int) -> Batch:
         """The first batch, or as much of it."""
-        batch = self._line.popleft()
-        if len(batch) > size:
-            batch, rest = batch.split(size)
-            self._line.appendleft(rest)
+        first = self._line[0]
+        batch = first.advance(size) if len(first) > size else self._line.popleft()
         self._count(batch, -len(batch))
         return batch
 

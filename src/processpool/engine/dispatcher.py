@@ -197,6 +197,7 @@ class Hands:
         if error is None and state is PoolState.BROKEN:
             error = PoolBroken("the pool is broken")
         batch.job.drop(batch, error)
+        batch.forget()
 
     def _stop(self, worker: Worker | None) -> None:
         if worker is not None and worker.io.is_mine:

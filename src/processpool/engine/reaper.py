@@ -109,6 +109,7 @@ class Undertaker:
             batch.history = (*batch.history, batch.attempt(0, reply, origin))
         else:
             batch.job.deliver(batch, [reply], origin)
+            batch.forget()
         engine.news.emit(events.ItemFailed(now, worker.id, worker.pid, batch.start, text))
 
 

@@ -202,7 +202,7 @@ class Reader:
         begin = 0
         for batch in done:
             end = begin + len(batch)
-            self._hand_out(batch, values[begin:end], origin)
+            self._hand_out(worker, batch, values[begin:end], origin)
             begin = end
         if begin < len(values):
             engine.news.report_stray(worker, repr(values[begin]).encode())
@@ -210,18 +210,18 @@ class Reader:
             engine.news.report_stray(worker, worker.unfinished().raw or b"")
         self.weigh(worker)
 
-    def _hand_out(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
+    def _hand_out(self, worker: Worker, batch: Batch, answers: list[Any], origin: Origin) -> None:
         """Give answers to their job, but for the errors that are to be tried again."""
         engine = self._engine
         if engine.news.has_listeners:
             engine.news.emit(_finished(batch, origin))
         if origin.plain or "error" not in engine.scheduler.policy.retry_on:
-            batch.job.deliver(batch, answers, origin)
+            _end(worker, batch, answers, origin)
             return
         for answer in answers:
             one, batch = batch.split(1)
             if not self._tried_again(one, answer, origin):
-                one.job.deliver(one, [answer], origin)
+                _end(worker, one, [answer], origin)
 
     def _tried_again(self, one: Batch, answer: Any, origin: Origin) -> bool:
         engine = self._engine
@@ -249,6 +249,13 @@ class Reader:
         engine = self._engine
         if not worker.closed:
             engine.decide(lambda _: engine.scheduler.kill(worker.id, "closed stdout"))
+
+
+def _end(worker: Worker, batch: Batch, answers: list[Any], origin: Origin) -> None:
+    """Deliver answers for good, and let go of what was asked."""
+    batch.job.deliver(batch, answers, origin)
+    if not worker.outbox:  # otherwise it may have answered what is still to be written
+        batch.forget()
 
 
 def _finished(batch: Batch, origin: Origin) -> events.ItemsFinished:

@@ -9,7 +9,7 @@ import pytest
 
 from processpool.core.policy import Policy, resized
 from processpool.core.states import PoolState, WorkerState
-from tests.scheduling import Bench, check
+from tests.core.scheduling import Bench, check
 
 
 def running(bench: Bench, workers: int) -> None:

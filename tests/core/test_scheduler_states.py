@@ -30,7 +30,7 @@ from processpool.core.jobs import Batch
 from processpool.core.policy import Policy, resized
 from processpool.core.scheduler import Scheduler
 from processpool.core.states import PoolState, WorkerState
-from tests.scheduling import NotedJob, check, items
+from tests.core.scheduling import NotedJob, check, items
 
 SECONDS = st.sampled_from([0.0, 0.25, 1.0, 5.0, 30.0, 400.0])
 ENDED_STATES = (PoolState.CLOSING, PoolState.BROKEN)

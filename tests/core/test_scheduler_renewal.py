@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from processpool.core.states import WorkerState
-from tests.scheduling import Bench
+from tests.core.scheduling import Bench
 
 
 def settings(**numbers: object) -> Bench:
