@@ -543,7 +543,7 @@ class TestFailedStarts:
             assert bench.start_all() == [number]
             bench.exited(number, failed_start=True)
             assert bench.start_all() == []
-            due = bench.scheduler.next_deadline
+            due = bench.scheduler.next_start
             assert due is not None
             times.append(due - bench.now)
             bench.now = due
@@ -558,7 +558,7 @@ class TestFailedStarts:
         bench.exited(2)
         bench.start_all()
         bench.exited(3, failed_start=True)
-        assert bench.scheduler.next_deadline == bench.now + 1
+        assert bench.scheduler.next_start == bench.now + 1
 
     def test_too_many_break_the_pool(self) -> None:
         bench = Bench(min=1, max=1, max_failures=2, backoff=(0.0, 0.0))
@@ -575,6 +575,7 @@ class TestFailedStarts:
         assert bench.start_all() == []
         assert bench.after(1000) == []
         assert bench.scheduler.next_deadline is None
+        assert bench.scheduler.next_start is None
 
     def test_failures_long_ago_do_not_count(self) -> None:
         bench = Bench(min=1, max=1, max_failures=2, backoff=(0.0, 0.0))
