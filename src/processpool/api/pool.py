@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from processpool.api.futures import PoolFuture
 from processpool.api.lease import Lease
-from processpool.api.maps import MapOptions, MapRun, OnError
+from processpool.api.maps import EagerMap, LazyMap, MapOptions
 from processpool.core import events
 from processpool.core.jobs import Batch
 from processpool.core.states import PoolState
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from processpool.api.call_forms import Request
+    from processpool.api.map_job import OnError
     from processpool.api.shared import Shared
     from processpool.config import PoolConfig
     from processpool.core.snapshot import PoolSnapshot
@@ -271,12 +272,12 @@ class ProcessPool:
         Returns:
             The answers, in the order of the items.
         """
-        options = MapOptions(
-            self._seconds(timeout), on_error, progress, details, echo=echo, eager=True
-        )
-        run = self._new_map("map", args, options)
+        options = MapOptions(self._seconds(timeout), on_error, progress, details, echo=echo)
+        items = self._form.many("map", args)
+        self._require_open()
+        run = EagerMap(self._engine, items, options)
         try:
-            return list(self._results_of(run))
+            return run.collect(bar=not self._is_on_show)
         except Exception:
             raise
         except BaseException:  # interrupted
@@ -307,7 +308,7 @@ class ProcessPool:
         """
         seconds = self._seconds(timeout)
         options = MapOptions(seconds, on_error, progress, details, buffersize, echo=echo)
-        return self._results_of(self._new_map("imap", args, options))
+        return self._lazy_map("imap", args, options)
 
     def imap_unordered(
         self,
@@ -324,16 +325,16 @@ class ProcessPool:
         options = MapOptions(
             seconds, on_error, progress, details, buffersize, ordered=False, echo=echo
         )
-        return self._results_of(self._new_map("imap_unordered", args, options))
+        return self._lazy_map("imap_unordered", args, options)
 
-    def _new_map(self, method: str, args: tuple[Any, ...], options: MapOptions) -> MapRun:
+    def _lazy_map(self, method: str, args: tuple[Any, ...], options: MapOptions) -> Iterator[Any]:
         items = self._form.many(method, args)
         self._require_open()
-        return MapRun(self._engine, items, options)
+        return LazyMap(self._engine, items, options).results(bar=not self._is_on_show)
 
-    def _results_of(self, run: MapRun) -> Iterator[Any]:
-        on_show = self._display is not None and self._display.live
-        return run.results(bar=not on_show)
+    @property
+    def _is_on_show(self) -> bool:
+        return self._display is not None and self._display.live
 
     async def acall(self, /, *args: Any, **kwargs: Any) -> Any:
         """As `call`, under asyncio: awaits the answer, and never blocks the event loop.
