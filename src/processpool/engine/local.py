@@ -32,9 +32,10 @@ from processpool.core.commands import (
     Lost,
     Retry,
 )
+from processpool.core.exit_reason import ExitReason
 from processpool.core.policy import Policy, resized
 from processpool.core.scheduler import TERM_GRACE, Scheduler
-from processpool.core.states import PoolState, WorkerState
+from processpool.core.states import PoolEvent, PoolState, WorkerState
 from processpool.engine.callback_threads import CallbackThreads
 from processpool.engine.checkout import Lending
 from processpool.engine.dispatcher import Hands
@@ -102,7 +103,6 @@ class Engine:
         self.starter = Starter(self, launch)
         self.reader = Reader(self)
         self.undertaker = Undertaker(self)
-        self._forked = False
 
     # -- opening and closing ---------------------------------------------------------------------
 
@@ -122,11 +122,13 @@ class Engine:
                 target=self._run, name="processpool-engine", daemon=True
             )
             self.opened = True
+            self.scheduler.change(PoolEvent.OPENING)
             _live.add(self)
             try:
                 self._thread.start()
             except RuntimeError as error:
                 self.opened = False
+                self.scheduler.change(PoolEvent.LEFT_UNOPENED)
                 _live.discard(self)
                 raise OSError(errno.EAGAIN, "no thread is left") from error
             undo.pop_all()
@@ -216,6 +218,11 @@ class Engine:
         return threading.current_thread() is self._thread
 
     @property
+    def _forked(self) -> bool:
+        """True if this is a fork of the process that has opened the pool."""
+        return self.scheduler.state is PoolState.FORKED
+
+    @property
     def unfinished(self) -> int:
         """Items that wait or run."""
         return self.scheduler.queued + self.scheduler.running
@@ -223,7 +230,7 @@ class Engine:
     @property
     def state(self) -> PoolState:
         """Where the pool is in its life."""
-        return self.scheduler.state if self.opened else PoolState.NEW
+        return self.scheduler.state
 
     def require_own_process(self) -> None:
         """See that this is no fork of the process that has opened the pool.
@@ -396,15 +403,15 @@ class Engine:
             known = ", ".join(map(str, self.scheduler.slots)) or "none"
             raise ValueError(f"there is no worker {number}; there are: {known}")
         if wait:
-            self.decide(lambda now: self.scheduler.retire(number, "restarted", now))
+            self.decide(lambda now: self.scheduler.retire(number, ExitReason.RESTARTED, now))
         else:
-            self.decide(lambda _: self.scheduler.kill(number, "restarted"))
+            self.decide(lambda _: self.scheduler.kill(number, ExitReason.RESTARTED))
 
     def renew(self) -> None:
         """Replace every worker, each when it has done what it has."""
         self.lending.reclaim()
         for number in list(self.scheduler.slots):
-            self.decide(partial(self.scheduler.retire, number, "renewed"))
+            self.decide(partial(self.scheduler.retire, number, ExitReason.RENEWED))
 
     @property
     def num_running(self) -> int:
@@ -469,6 +476,7 @@ class Engine:
     def _run(self) -> None:
         must_not_wait.add(threading.get_ident())
         try:
+            self.decide(self.scheduler.opened)
             while not self._is_finished():
                 if self._plan():
                     self._tick()
@@ -528,7 +536,7 @@ class Engine:
             worker.process.signal_group(signal.SIGKILL)
         with self.lock:
             commands = self.scheduler.kill_all()
-            self.scheduler.state = PoolState.CLOSED
+            self.scheduler.change(PoolEvent.CLOSED)
             self.lock.notify_all()
         for command in commands:
             if type(command) is Drop:
@@ -547,8 +555,7 @@ class Engine:
 
     def disown(self) -> None:
         """In a forked child: the pool is the parent's. Close this process's copies, quietly."""
-        self._forked = True
-        self.scheduler.state = PoolState.CLOSED
+        self.scheduler.change(PoolEvent.FORKED)
         self.lending.warm.clear()
         self.lock = EngineLock(self._room)
         self.news.forget()
