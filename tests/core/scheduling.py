@@ -23,10 +23,11 @@ from processpool.core.commands import (
     TakeBack,
     Terminate,
 )
+from processpool.core.exit_reason import ExitReason
 from processpool.core.jobs import Batch, Job, Origin
 from processpool.core.policy import Policy
 from processpool.core.scheduler import Scheduler
-from processpool.core.states import PoolState, WorkerState
+from processpool.core.states import PoolEvent, PoolState, WorkerState
 
 if TYPE_CHECKING:
     from processpool.core.slot import Slot
@@ -77,10 +78,10 @@ def _word(command: Command) -> str:
             return f"kill {worker}"
         case Grant(worker):
             return f"grant {worker}"
-        case Lost(batch, fate):
-            return f"lost {' '.join(items(batch))}: {fate}"
-        case Retry(batch, fate):
-            return f"retry {' '.join(items(batch))}: {fate}"
+        case Lost(batch, reason):
+            return f"lost {' '.join(items(batch))}: {reason}"
+        case Retry(batch, reason):
+            return f"retry {' '.join(items(batch))}: {reason}"
         case TakeBack(number, read):
             return f"{'ask' if read else 'take'} back {number}"
         case DumpStacks(number):
@@ -129,6 +130,14 @@ def _check_no_work_is_forgotten(scheduler: Scheduler, waiting: list[Batch]) -> N
         assert not lends, "a lease waits, though a worker is free"
 
 
+def opened(policy: Policy) -> Scheduler:
+    """The scheduler of a pool that has just been opened."""
+    scheduler = Scheduler(policy)
+    scheduler.change(PoolEvent.OPENING)
+    assert scheduler.opened(0.0) == []
+    return scheduler
+
+
 class Bench:
     """A scheduler and its clock."""
 
@@ -137,7 +146,7 @@ class Bench:
         usual: dict[str, Any] = {"min": 1, "max": 2, "max_failures": 2, "backoff": (1.0, 4.0)}
         usual |= numbers
         self.policy = Policy(**{"spare": usual["max"]} | usual)
-        self.scheduler = Scheduler(self.policy)
+        self.scheduler = opened(self.policy)
         self.now = 100.0
         self._names = (chr(ord("a") + number % 26) for number in count())
 
@@ -189,11 +198,11 @@ class Bench:
     def cancel(self, job: Job, *, kill: bool = False) -> list[str]:
         return self._done(self.scheduler.cancel(job, kill=kill))
 
-    def kill(self, worker: int, fate: str = "killed") -> list[str]:
-        return self._done(self.scheduler.kill(worker, fate))
+    def kill(self, worker: int, reason: ExitReason = ExitReason.RESTARTED) -> list[str]:
+        return self._done(self.scheduler.kill(worker, reason))
 
     def retire(self, worker: int) -> list[str]:
-        return self._done(self.scheduler.retire(worker, "restarted", self.now))
+        return self._done(self.scheduler.retire(worker, ExitReason.RESTARTED, self.now))
 
     def close(self, grace: float | None = None) -> list[str]:
         deadline = None if grace is None else self.now + grace

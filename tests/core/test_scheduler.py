@@ -70,7 +70,7 @@ class TestStarting:
         bench.start_all()
         assert bench.after(29) == []
         assert bench.after(1) == ["kill 1"]
-        assert bench.scheduler.slots[1].fate == "start timeout"
+        assert bench.scheduler.slots[1].exit_reason == "start timeout"
 
     def test_without_a_limit_a_start_may_take_for_ever(self) -> None:
         bench = Bench(start=None)
@@ -222,7 +222,7 @@ class TestTimers:
         assert bench.answered(1) == ["done a0", "send 1 a1"]
         assert bench.after(9) == []
         assert bench.after(1) == ["kill 1"]
-        assert bench.scheduler.slots[1].fate == "timeout"
+        assert bench.scheduler.slots[1].exit_reason == "timeout"
 
     def test_an_old_timer_never_hits_the_next_request(self) -> None:
         bench = Bench(min=1, max=1)
@@ -446,7 +446,7 @@ class TestSteering:
         bench = Bench(min=1, max=1)
         bench.ready_all()
         bench.submit(bench.job())
-        assert bench.kill(1, "restarted") == ["kill 1"]
+        assert bench.kill(1) == ["kill 1"]
         assert bench.exited(1) == ["lost a0: restarted"]
 
     def test_sizes_that_contradict_each_other(self) -> None:
@@ -521,7 +521,7 @@ class TestDeath:
         bench.submit(bench.job(), 4)
         bench.kill(1)
         assert bench.answered(1, 2) == ["done a0 a1"]
-        assert bench.exited(1) == ["lost a2: killed"]
+        assert bench.exited(1) == ["lost a2: restarted"]
         assert bench.scheduler.queued == 1
 
     def test_the_counters_of_failures(self) -> None:

@@ -26,11 +26,11 @@ from processpool.core.commands import (
     Stop,
     Terminate,
 )
+from processpool.core.exit_reason import ExitReason
 from processpool.core.jobs import Batch
 from processpool.core.policy import Policy, resized
-from processpool.core.scheduler import Scheduler
 from processpool.core.states import PoolState, WorkerState
-from tests.core.scheduling import NotedJob, check, items
+from tests.core.scheduling import NotedJob, check, items, opened
 
 SECONDS = st.sampled_from([0.0, 0.25, 1.0, 5.0, 30.0, 400.0])
 ENDED_STATES = (PoolState.CLOSING, PoolState.BROKEN)
@@ -53,7 +53,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.leased: list[int] = []
         self.names = 0
         self.shrunk = False
-        self.scheduler = Scheduler(Policy(min=1, max=3, spare=2, window=1))
+        self.scheduler = opened(Policy(min=1, max=3, spare=2, window=1))
 
     # -- what an engine does with commands -------------------------------------------------------
 
@@ -93,7 +93,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     def choose_a_policy(self, window: int, least: int, more: int) -> None:
         most = max(least + more, 1)
         policy = Policy(min=least, max=most, spare=most, window=window, max_failures=2)
-        self.scheduler = Scheduler(policy)
+        self.scheduler = opened(policy)
 
     @rule(target=jobs, timeout=st.sampled_from([None, 1.0, 10.0]))
     def new_job(self, timeout: float | None) -> NotedJob:
@@ -152,7 +152,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         before = Counter(self.ends)
         commands = self.scheduler.exited(worker, self.now, failed_start=failed_start, begun=begun)
         lost = [command for command in commands if isinstance(command, Lost)]
-        assert len(lost) == bool(had and (begun or slot.fate == "timeout"))
+        assert len(lost) == bool(had and (begun or slot.exit_reason is ExitReason.TIMEOUT))
         if lost:
             assert items(lost[0].batch) == had[:1]
         if worker in self.leased:
@@ -194,12 +194,14 @@ class SchedulerMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     @precondition(lambda self: self.scheduler.slots)
     def kill(self, data: Any) -> None:
-        self.obey(self.scheduler.kill(self.pick(data, *WorkerState), "killed"))
+        self.obey(self.scheduler.kill(self.pick(data, *WorkerState), ExitReason.RESTARTED))
 
     @rule(data=st.data())
     @precondition(lambda self: self.scheduler.slots)
     def retire(self, data: Any) -> None:
-        self.obey(self.scheduler.retire(self.pick(data, *WorkerState), "restarted", self.now))
+        self.obey(
+            self.scheduler.retire(self.pick(data, *WorkerState), ExitReason.RESTARTED, self.now)
+        )
 
     @rule(least=st.integers(0, 2), more=st.integers(0, 3))
     @precondition(lambda self: self.scheduler.state is not PoolState.CLOSING)

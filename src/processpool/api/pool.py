@@ -589,7 +589,7 @@ class ProcessPool:
     def __repr__(self) -> str:
         now = self.snapshot(resources=False)
         workers = f"{len(now.workers)} workers" if now.workers else "no workers"
-        if now.state in (PoolState.NEW, PoolState.CLOSED):
+        if now.state in (PoolState.NEW, PoolState.CLOSED, PoolState.FORKED):
             return f"<ProcessPool {self.name!r}, {now.state}; {now.finished} done>"
         return (
             f"<ProcessPool {self.name!r}, {now.state}: {workers} ({self.num_running} running), "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from processpool.core.exit_reason import ExitReason
     from processpool.core.jobs import Batch
     from processpool.core.states import PoolState
 
@@ -55,17 +56,17 @@ class TakeBack(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """The worker ended while it had this one item; `fate` says why, if the pool ended it."""
+    """The worker ended while it had this one item; `exit_reason` says why, if the pool ended it."""
 
     batch: Batch
-    fate: str | None
+    exit_reason: ExitReason | None
 
 
 class Retry(NamedTuple):
     """As `Lost`, but the item will be tried again."""
 
     batch: Batch
-    fate: str | None
+    exit_reason: ExitReason | None
 
 
 class Drop(NamedTuple):

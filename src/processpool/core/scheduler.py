@@ -30,9 +30,17 @@ from processpool.core.commands import (
     TakeBack,
     Terminate,
 )
+from processpool.core.exit_reason import ExitReason
 from processpool.core.restarts import Restarts
 from processpool.core.slot import Slot
-from processpool.core.states import PoolState, WorkerEvent, WorkerState, after
+from processpool.core.states import (
+    PoolEvent,
+    PoolState,
+    WorkerEvent,
+    WorkerState,
+    after,
+    pool_after,
+)
 from processpool.core.work_queue import WorkQueue
 
 if TYPE_CHECKING:
@@ -47,9 +55,6 @@ SURPLUS_LINGER = 1.0
 """Seconds that a worker beyond `spare` waits for the next burst before it is retired."""
 DUMP_GRACE = 0.1
 """Seconds that a worker has to write down where its threads are."""
-_COSTS_AN_ITEM = ("timeout", "protocol", "closed stdout")
-"""Fates of a worker that its first item shares, though it may not have been read: a second worker
-would come to the same end, and a third."""
 
 
 class Scheduler:
@@ -61,7 +66,7 @@ class Scheduler:
         """`is_unsent` says whether this batch is still to be written to that worker."""
         self.policy = policy
         self._is_unsent = is_unsent
-        self.state = PoolState.OPEN
+        self.state = PoolState.NEW
         self.slots: dict[int, Slot] = {}
         self.counts = dict.fromkeys(WorkerState, 0)
         """How many workers are in each state."""
@@ -177,7 +182,7 @@ class Scheduler:
             return []
         self._move(slot, WorkerEvent.RELEASED)
         if len(self._idle) >= self.policy.spare and not (self._waiters or self._queue):
-            return self._stop(slot, "idle", now)
+            return self._stop(slot, ExitReason.IDLE, now)
         return self._park(slot, now) + self._assign(now)
 
     def follow(self, slot: Slot, now: float) -> Batch | None:
@@ -236,7 +241,7 @@ class Scheduler:
         if slot.state is not WorkerState.BUSY:
             return done, []
         if slot.inflight and slot.inflight[0].job.killed:
-            return done, self._kill(slot, "cancelled")
+            return done, self._kill(slot, ExitReason.CANCELLED)
         if slot.inflight:
             self._begin_item(slot, now)
             if slot.load * 2 <= self._window(slot.inflight[0]) and self._takes_more(slot):
@@ -295,7 +300,7 @@ class Scheduler:
         if kill:
             for slot in self.slots.values():
                 if self._works_on(slot, job):
-                    out += self._kill(slot, "cancelled")
+                    out += self._kill(slot, ExitReason.CANCELLED)
         elif self.policy.takes_back:
             for slot in self._ahead.values():
                 if slot.state is WorkerState.BUSY and any(b.job is job for b in slot.inflight):
@@ -354,7 +359,7 @@ class Scheduler:
             return []
         self._restarts.succeeded()
         if self.state is PoolState.BROKEN:
-            self.state = PoolState.OPEN
+            self.change(PoolEvent.MENDED)
         self._move(slot, WorkerEvent.READY)
         out = self._park(slot, now)
         if self._expiring:
@@ -399,7 +404,8 @@ class Scheduler:
         several = singly and bool(slot.inflight) and len(slot.inflight[0]) > 1
         if several:
             slot.inflight.extendleft(reversed(_singles(slot.inflight.popleft())))
-        lost = begun or singly or slot.fate in _COSTS_AN_ITEM
+        costs_item = slot.exit_reason is not None and slot.exit_reason.costs_item
+        lost = begun or singly or costs_item
         out = self._give_up_items(slot, lost and not several, now)
         if self._overdue:
             out += self._drop_queue()
@@ -407,24 +413,26 @@ class Scheduler:
             out += self._note_failed_start(now, killed=killed)
         return out + self._assign(now)
 
-    def retire(self, worker: int, fate: str, now: float) -> list[Command]:
+    def retire(self, worker: int, exit_reason: ExitReason, now: float) -> list[Command]:
         """Let one worker finish what it has, then ask it to exit; nothing new goes to it."""
         slot = self.slots.get(worker)
         if slot is None or slot.state is WorkerState.STOPPING:
             return []
         if slot.state is WorkerState.IDLE:
-            return self._stop(slot, fate, now) + self._assign(now)
-        slot.retiring = fate
+            return self._stop(slot, exit_reason, now) + self._assign(now)
+        slot.retiring = exit_reason
         self._roomy.pop(slot.id, None)
         return []
 
-    def _stop(self, slot: Slot, fate: str, now: float) -> list[Command]:
-        self._leave(slot, fate)
+    def _stop(self, slot: Slot, exit_reason: ExitReason, now: float) -> list[Command]:
+        self._leave(slot, exit_reason)
         self._set_timer(slot, now + self.policy.exit)
         return [Stop(slot.id)]
 
-    def kill(self, worker: int, fate: str, handled: int = 0, failed: int = 0) -> list[Command]:
-        """End one worker at once; the item it has is lost, for the reason `fate`."""
+    def kill(
+        self, worker: int, exit_reason: ExitReason, handled: int = 0, failed: int = 0
+    ) -> list[Command]:
+        """End one worker at once; the item it has is lost, for the reason `exit_reason`."""
         self.failures += failed
         slot = self.slots.get(worker)
         if slot is None:
@@ -432,9 +440,19 @@ class Scheduler:
         slot.handled += handled
         slot.failed += failed
         self.finished += handled
-        return self._kill(slot, fate)
+        return self._kill(slot, exit_reason)
 
     # -- the pool --------------------------------------------------------------------------------
+
+    def change(self, event: PoolEvent) -> None:
+        """Change the pool's state by the table of transitions."""
+        self.state = pool_after(self.state, event)
+
+    def opened(self, now: float) -> list[Command]:
+        """The pool's thread runs; it may have been closed meanwhile."""
+        if self.state is PoolState.OPENING:
+            self.change(PoolEvent.OPENED)
+        return self._assign(now)
 
     def resize(self, policy: Policy, now: float) -> list[Command]:
         """Other numbers hold from now on."""
@@ -442,7 +460,7 @@ class Scheduler:
         out: list[Command] = []
         surplus = self.alive - policy.max
         for slot in list(self._idle.values())[: max(surplus, 0)]:
-            out += self._stop(slot, "resized", now)
+            out += self._stop(slot, ExitReason.RESIZED, now)
         for slot in self._idle.values():
             self._set_idle_timer(slot, now)
         return out + self._assign(now)
@@ -450,38 +468,38 @@ class Scheduler:
     def pause(self) -> None:
         """Hand out nothing until `resume`."""
         if self.state is PoolState.OPEN:
-            self.state = PoolState.PAUSED
+            self.change(PoolEvent.PAUSED)
 
     def resume(self, now: float) -> list[Command]:
         """Hand out work again."""
         if self.state is PoolState.PAUSED:
-            self.state = PoolState.OPEN
+            self.change(PoolEvent.RESUMED)
         return self._assign(now)
 
     def reset(self, now: float) -> list[Command]:
         """Forget the failed starts of a broken pool, and try again."""
         self._restarts.reset()
         if self.state is PoolState.BROKEN:
-            self.state = PoolState.OPEN
+            self.change(PoolEvent.MENDED)
         return self._assign(now)
 
     def close(self, deadline: float | None, now: float) -> list[Command]:
         """Take nothing more, finish what there is until `deadline`, then end every worker."""
-        self.state = PoolState.CLOSING
+        self.change(PoolEvent.CLOSING)
         self._close_deadline = deadline
         out = self._refuse_waiters()
         return out + self._assign(now)
 
     def kill_all(self) -> list[Command]:
         """End everything at once."""
-        if self.state is PoolState.CLOSED:
+        if self.state in (PoolState.CLOSED, PoolState.FORKED):
             return []
-        self.state = PoolState.CLOSING
+        self.change(PoolEvent.CLOSING)
         self._close_deadline = None
         self._overdue = True
         out = self._refuse_waiters() + self._drop_queue()
         for slot in self.slots.values():
-            out += self._kill(slot, "closed")
+            out += self._kill(slot, ExitReason.CLOSED)
         return out
 
     def tick(self, now: float) -> list[Command]:
@@ -528,10 +546,10 @@ class Scheduler:
             out += self._take_back()
         if self.state is PoolState.CLOSING and not (self._queue or self._queue.has_delayed):
             for slot in list(self._idle.values()):
-                out += self._stop(slot, "closed", now)
+                out += self._stop(slot, ExitReason.CLOSED, now)
             for slot in list(self.slots.values()):
                 if slot.state is WorkerState.STARTING:
-                    out += self._kill(slot, "closed")
+                    out += self._kill(slot, ExitReason.CLOSED)
         return out
 
     def _take_back(self) -> list[Command]:
@@ -618,9 +636,9 @@ class Scheduler:
         self._idle[slot.id] = slot
         self._note_expiry(slot, now)
         if slot.remaining is not None and slot.remaining <= 0:
-            slot.retiring = "recycled"
+            slot.retiring = ExitReason.RECYCLED
         elif self.alive > self.policy.max and not slot.expiring:
-            slot.retiring = "resized"
+            slot.retiring = ExitReason.RESIZED
         if slot.retiring is not None:
             return self._stop(slot, slot.retiring, now)
         self._set_idle_timer(slot, now)
@@ -662,7 +680,7 @@ class Scheduler:
         """A successor is ready: the worker that expires longest goes, when it has done its work."""
         for slot in self.slots.values():
             if slot.expiring and slot.retiring is None and slot.state is not WorkerState.STOPPING:
-                return self.retire(slot.id, "recycled", now)
+                return self.retire(slot.id, ExitReason.RECYCLED, now)
         return []
 
     # -- timers and the exit ladder --------------------------------------------------------------
@@ -677,7 +695,7 @@ class Scheduler:
         match slot.state:
             case WorkerState.STARTING:
                 self._restarts.hold(self.policy, now)
-                return self._kill(slot, "start timeout")
+                return self._kill(slot, ExitReason.START_TIMEOUT)
             case WorkerState.BUSY if self._is_unsent(slot.id, slot.inflight[0]):
                 self._begin_item(slot, now)
                 return []
@@ -691,13 +709,13 @@ class Scheduler:
     def _retire_idle(self, slot: Slot, now: float) -> list[Command]:
         self._note_expiry(slot, now)
         if self.alive > self.policy.min and not slot.expiring:
-            return self._stop(slot, "idle", now)
+            return self._stop(slot, ExitReason.IDLE, now)
         return []
 
     def _out_of_time(self, slot: Slot, now: float) -> list[Command]:
         if not self.policy.dumps_stacks:
-            return self._kill(slot, "timeout")
-        self._leave(slot, "timeout")
+            return self._kill(slot, ExitReason.TIMEOUT)
+        self._leave(slot, ExitReason.TIMEOUT)
         slot.rung = 1  # the next is SIGKILL
         self._set_timer(slot, now + DUMP_GRACE)
         return [DumpStacks(slot.id)]
@@ -705,7 +723,7 @@ class Scheduler:
     def _hurry(self, slot: Slot, now: float) -> list[Command]:
         """The next rung of the exit ladder: SIGTERM, then SIGKILL."""
         if slot.state is not WorkerState.STOPPING:
-            self._leave(slot, "closed")
+            self._leave(slot, ExitReason.CLOSED)
         slot.rung += 1
         if slot.rung == 1:
             self._set_timer(slot, now + min(self.policy.exit, TERM_GRACE))
@@ -713,17 +731,17 @@ class Scheduler:
         slot.deadline = None
         return [Kill(slot.id)]
 
-    def _kill(self, slot: Slot, fate: str) -> list[Command]:
+    def _kill(self, slot: Slot, exit_reason: ExitReason) -> list[Command]:
         if slot.state is not WorkerState.STOPPING:
-            self._leave(slot, fate)
+            self._leave(slot, exit_reason)
         slot.deadline = None
         return [Kill(slot.id)]
 
-    def _leave(self, slot: Slot, fate: str | None) -> None:
+    def _leave(self, slot: Slot, exit_reason: ExitReason | None) -> None:
         self._move(slot, WorkerEvent.STOPPED)
         if slot.expiring:
             self._expiring -= 1
-        slot.fate = fate
+        slot.exit_reason = exit_reason
         self._idle.pop(slot.id, None)
         self._roomy.pop(slot.id, None)
 
@@ -739,11 +757,11 @@ class Scheduler:
         if len(rest):
             slot.inflight.appendleft(rest)
         self._queue.take_back(slot.inflight)
-        reason = {None: "crash", "timeout": "timeout"}.get(slot.fate)
+        reason = {None: "crash", ExitReason.TIMEOUT: "timeout"}.get(slot.exit_reason)
         if reason and self.retry(running, reason, now):
-            return [Retry(running, slot.fate)]
+            return [Retry(running, slot.exit_reason)]
         self.failures += 1
-        return [Lost(running, slot.fate)]
+        return [Lost(running, slot.exit_reason)]
 
     def retry(self, batch: Batch, reason: str, now: float) -> bool:
         """An item failed, by crash, timeout or error; True if it will be tried again."""
@@ -760,7 +778,7 @@ class Scheduler:
             return []
         if self.state is PoolState.CLOSING:
             return self._drop_queue()
-        self.state = PoolState.BROKEN
+        self.change(PoolEvent.BROKE)
         return self._refuse_waiters() + self._drop_queue()
 
     def _lacking(self) -> int:

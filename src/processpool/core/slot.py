@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from processpool.core.states import WorkerState
 
 if TYPE_CHECKING:
+    from processpool.core.exit_reason import ExitReason
     from processpool.core.jobs import Batch
     from processpool.core.policy import Policy
 
@@ -19,7 +20,7 @@ class Slot:
     """What the scheduler knows of one worker. Its one timer means what its state says."""
 
     __slots__ = (
-        "deadline", "expiring", "failed", "fate", "handled", "id", "inflight", "load",
+        "deadline", "exit_reason", "expiring", "failed", "handled", "id", "inflight", "load",
         "max_age", "max_requests", "retiring", "rung",
         "since", "started_at", "state", "timer",
     )  # fmt: skip
@@ -38,9 +39,9 @@ class Slot:
         """The earliest entry of this slot in the heap of timers."""
         self.handled = 0
         self.failed = 0
-        self.fate: str | None = None
+        self.exit_reason: ExitReason | None = None
         """Why the pool ended it; None while it lives, or if it ended by itself."""
-        self.retiring: str | None = None
+        self.retiring: ExitReason | None = None
         """Why it is to be stopped as soon as it has nothing to do."""
         self.expiring = False
         """True once it is to be recycled: its successor may be started."""

@@ -25,6 +25,7 @@ from processpool.core.commands import (
     TakeBack,
     Terminate,
 )
+from processpool.core.exit_reason import ExitReason
 from processpool.core.states import PoolState, WorkerState
 from processpool.errors import PoolBroken
 from processpool.system.interrupts import SHIELD
@@ -109,7 +110,7 @@ class Hands:
                 self._see_to_deaf(worker)
         if stray:
             engine.news.report_stray(worker, stray)
-            engine.decide(lambda _: engine.scheduler.kill(worker.id, "wrote unasked"))
+            engine.decide(lambda _: engine.scheduler.kill(worker.id, ExitReason.WROTE_UNASKED))
         elif not done:
             with engine.lock, suppress(OSError):
                 if not worker.closed:
@@ -251,7 +252,9 @@ class Hands:
         with worker.io:
             deaf = not worker.closed and worker.is_deaf()
         if deaf:
-            self._engine.decide(lambda _: self._engine.scheduler.kill(worker.id, "closed stdin"))
+            self._engine.decide(
+                lambda _: self._engine.scheduler.kill(worker.id, ExitReason.CLOSED_STDIN)
+            )
         else:  # it may still answer what it had read before
             self._see_to_deaf(worker)
 

@@ -33,9 +33,10 @@ from processpool.core.commands import (
     Lost,
     Retry,
 )
+from processpool.core.exit_reason import ExitReason
 from processpool.core.policy import Policy, resized
 from processpool.core.scheduler import TERM_GRACE, Scheduler
-from processpool.core.states import PoolState, WorkerState
+from processpool.core.states import PoolEvent, PoolState, WorkerState
 from processpool.engine.callback_threads import CallbackThreads
 from processpool.engine.checkout import Lending
 from processpool.engine.dispatcher import Hands
@@ -105,7 +106,6 @@ class Engine:
         self.starter = Starter(self, launch)
         self.reader = Reader(self)
         self.undertaker = Undertaker(self)
-        self._forked = False
         self._has_failed = False
         """True once a turn has raised, which none should."""
 
@@ -129,11 +129,13 @@ class Engine:
                 target=self._run, name="processpool-engine", daemon=True
             )
             self.opened = True
+            self.scheduler.change(PoolEvent.OPENING)
             _live.add(self)
             try:
                 self._thread.start()
             except RuntimeError as error:
                 self.opened = False
+                self.scheduler.change(PoolEvent.LEFT_UNOPENED)
                 _live.discard(self)
                 raise OSError(errno.EAGAIN, "no thread is left") from error
             undo.pop_all()
@@ -234,6 +236,11 @@ class Engine:
         return self.lead.wait(bell, deadline)
 
     @property
+    def _forked(self) -> bool:
+        """True if this is a fork of the process that has opened the pool."""
+        return self.scheduler.state is PoolState.FORKED
+
+    @property
     def unfinished(self) -> int:
         """Items that wait or run."""
         return self.scheduler.queued + self.scheduler.running
@@ -241,7 +248,7 @@ class Engine:
     @property
     def state(self) -> PoolState:
         """Where the pool is in its life."""
-        return self.scheduler.state if self.opened else PoolState.NEW
+        return self.scheduler.state
 
     def require_own_process(self) -> None:
         """See that this is no fork of the process that has opened the pool.
@@ -414,15 +421,15 @@ class Engine:
             known = ", ".join(map(str, self.scheduler.slots)) or "none"
             raise ValueError(f"there is no worker {number}; there are: {known}")
         if wait:
-            self.decide(lambda now: self.scheduler.retire(number, "restarted", now))
+            self.decide(lambda now: self.scheduler.retire(number, ExitReason.RESTARTED, now))
         else:
-            self.decide(lambda _: self.scheduler.kill(number, "restarted"))
+            self.decide(lambda _: self.scheduler.kill(number, ExitReason.RESTARTED))
 
     def renew(self) -> None:
         """Replace every worker, each when it has done what it has."""
         self.lending.reclaim()
         for number in list(self.scheduler.slots):
-            self.decide(partial(self.scheduler.retire, number, "renewed"))
+            self.decide(partial(self.scheduler.retire, number, ExitReason.RENEWED))
 
     @property
     def num_running(self) -> int:
@@ -488,6 +495,7 @@ class Engine:
         """What the keeper does: start workers, and lead when nobody else does."""
         must_not_wait.add(threading.get_ident())
         try:
+            self.decide(self.scheduler.opened)
             while True:
                 with self.lock:
                     if self._is_finished():
@@ -558,7 +566,7 @@ class Engine:
             worker.process.signal_group(signal.SIGKILL)
         with self.lock:
             commands = self.scheduler.kill_all()
-            self.scheduler.state = PoolState.CLOSED
+            self.scheduler.change(PoolEvent.CLOSED)
             self.lock.notify_all()
         for command in commands:
             if type(command) is Drop:
@@ -578,8 +586,7 @@ class Engine:
 
     def disown(self) -> None:
         """In a forked child: the pool is the parent's. Close this process's copies, quietly."""
-        self._forked = True
-        self.scheduler.state = PoolState.CLOSED
+        self.scheduler.change(PoolEvent.FORKED)
         self.lending.warm.clear()
         self.lock = EngineLock(sleep_until, self._room)
         self.news.forget()

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool.core import events
+from processpool.core.exit_reason import ExitReason
 from processpool.core.jobs import Origin
 from processpool.core.replies import Reply, error_in_words, has_failed
 from processpool.core.states import WorkerState
@@ -90,7 +91,7 @@ class Reader:
         elif answers:
             self.complete_all(worker, answers)
         if worker.fault() is not None:
-            engine.decide(lambda _: engine.scheduler.kill(worker.id, "protocol"))
+            engine.decide(lambda _: engine.scheduler.kill(worker.id, ExitReason.PROTOCOL))
         elif worker.ended:
             with engine.lock:
                 engine.hands.unwatch(worker)
@@ -188,7 +189,7 @@ class Reader:
             surplus = len(values) - slot.load
             commands: list[Command] = []
             if surplus > 0 or (not surplus and not worker.is_clean):
-                commands = engine.scheduler.kill(worker.id, "wrote unasked")
+                commands = engine.scheduler.kill(worker.id, ExitReason.WROTE_UNASKED)
             done, more = engine.scheduler.answered(worker.id, len(values), now, len(failed))
             commands += more
             if not slot.load:
@@ -248,7 +249,7 @@ class Reader:
         """It closed its stdout and did not exit: it can never answer again."""
         engine = self._engine
         if not worker.closed:
-            engine.decide(lambda _: engine.scheduler.kill(worker.id, "closed stdout"))
+            engine.decide(lambda _: engine.scheduler.kill(worker.id, ExitReason.CLOSED_STDOUT))
 
 
 def _end(worker: Worker, batch: Batch, answers: list[Any], origin: Origin) -> None:

@@ -13,6 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from processpool.core import events
+from processpool.core.exit_reason import ExitReason
 from processpool.engine.workers.readiness import Probe
 from processpool.errors import WorkerStartFailed
 from processpool.wire.python.remote_errors import in_words
@@ -102,7 +103,9 @@ class Starter:
                 return  # the rest of it will come
         except Exception:  # it was the user's code that wrote this
             self._engine.loop.forget(worker.ready_fd)
-            self._engine.decide(lambda _: self._engine.scheduler.kill(worker.id, "garbled start"))
+            self._engine.decide(
+                lambda _: self._engine.scheduler.kill(worker.id, ExitReason.GARBLED_START)
+            )
             return
         self._engine.loop.forget(worker.ready_fd)
         if not told or not worker.says_more:
@@ -133,7 +136,7 @@ class Starter:
             stray = worker.stray_output()
         if stray:
             engine.news.report_stray(worker, stray)
-            engine.decide(lambda _: engine.scheduler.kill(worker.id, "wrote unasked"))
+            engine.decide(lambda _: engine.scheduler.kill(worker.id, ExitReason.WROTE_UNASKED))
             return
         with engine.lock:
             started_at = engine.scheduler.slots[worker.id].started_at

@@ -17,11 +17,13 @@ WORKER_GLYPHS = {
 }
 POOL_GLYPHS = {
     PoolState.NEW: "○",
+    PoolState.OPENING: "◌",
     PoolState.OPEN: "●",
     PoolState.PAUSED: "‖",
     PoolState.CLOSING: "◍",
     PoolState.CLOSED: "■",
     PoolState.BROKEN: "✖",
+    PoolState.FORKED: "■",
 }
 _SIZES = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
