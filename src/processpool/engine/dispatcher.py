@@ -89,7 +89,7 @@ class Hands:
                 case Grant():
                     with self._engine.lock:
                         self._engine.lock.notify_all()
-        self._plan()
+        self.plan()
 
     def _flush(self, worker: Worker | None) -> None:
         if worker is None:
@@ -258,7 +258,7 @@ class Hands:
         else:  # it may still answer what it had read before
             self._see_to_deaf(worker)
 
-    def _plan(self) -> None:
+    def plan(self) -> None:
         """After a decision: see when the next one is due, and that nobody sleeps beyond that."""
         engine = self._engine
         scheduler = engine.scheduler

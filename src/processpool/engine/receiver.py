@@ -233,6 +233,8 @@ class Reader:
             again = engine.scheduler.retry(one, "error", origin.until)
             if again:
                 one.history = (*one.history, attempt)
+        if again:
+            engine.hands.plan()
         return again
 
     def weigh(self, worker: Worker) -> None:

@@ -50,6 +50,7 @@ class Starter:
                 slot = self._engine.scheduler.spawn(monotonic())
             if slot is None:
                 return
+            self._engine.hands.plan()
             self._start(slot.id)
 
     def _start(self, number: int) -> None:
