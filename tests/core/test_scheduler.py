@@ -655,13 +655,15 @@ class TestCancel:
         assert bench.scheduler.queued == 0
         assert bench.ready_all() == []
 
-    def test_an_item_that_is_not_wanted_any_more_is_not_sent(self) -> None:
+    def test_what_comes_in_after_the_cancel_is_not_sent(self) -> None:
         bench = Bench(min=1, max=1)
         bench.ready_all()
         a, b = bench.job(), bench.job()
-        a.wanted = False
+        bench.cancel(a)
         assert bench.submit(a) == ["drop a0: open"]
+        assert not a.begun
         assert bench.submit(b) == ["send 1 b0"]
+        assert b.begun
 
 
 class TestClosing:
