@@ -482,7 +482,7 @@ class TestDeath:
         assert bench.submit(bench.job()) == []
         assert bench.exited(2) == []
         assert bench.exited(1) == ["lost a1: None"]
-        assert bench.ready_all() == ["send 3 b0", "send 3 b1", "send 4 c0"]
+        assert bench.ready_all() == ["send 3 b0", "send 3 c0", "send 4 b1"]
 
     def test_what_was_requeued_comes_first(self) -> None:
         bench = Bench(min=1, max=1)
