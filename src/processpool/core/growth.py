@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from processpool.core.work_queue import WorkQueue
 
 
+_WANTS_NONE = frozenset({PoolState.BROKEN, PoolState.CLOSED, PoolState.FORKED})
+
+
 class Growth:
     """Decides when another worker is started."""
 
@@ -30,7 +33,7 @@ class Growth:
 
     def lacking(self, state: PoolState) -> int:
         """How many more workers are wanted now; none, if that is less than one."""
-        if state is PoolState.BROKEN:
+        if state in _WANTS_NONE:
             return 0
         fleet, policy = self._fleet, self._fleet.policy
         alive = fleet.alive
