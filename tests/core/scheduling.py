@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from processpool.core.commands import (
     Command,
+    Done,
     Drop,
     DumpStacks,
     Grant,
@@ -19,6 +20,7 @@ from processpool.core.commands import (
     Lost,
     Retry,
     Send,
+    Spawn,
     Stop,
     TakeBack,
     Terminate,
@@ -36,15 +38,11 @@ if TYPE_CHECKING:
 class NotedJob(Job):
     """A job that delivers nowhere; its items are called `a0`, `a1`, …"""
 
-    __slots__ = ("name", "wanted")
+    __slots__ = ("name",)
 
     def __init__(self, name: str, timeout: float | None = None) -> None:
         super().__init__(timeout)
         self.name = name
-        self.wanted = True
-
-    def begin(self) -> bool:
-        return self.wanted
 
     def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
         raise AssertionError("the scheduler delivers nothing")
@@ -70,6 +68,10 @@ def _word(command: Command) -> str:
     match command:
         case Send(worker, batch):
             return " ".join(["send", str(worker), *items(batch)])
+        case Spawn(worker):
+            return f"spawn {worker}"
+        case Done(_, batch):
+            return f"done {' '.join(items(batch))}"
         case Stop(worker):
             return f"stop {worker}"
         case Terminate(worker):
@@ -97,12 +99,12 @@ def check(scheduler: Scheduler) -> None:
     assert scheduler.counts == {
         state: sum(slot.state is state for slot in slots) for state in WorkerState
     }
-    waiting = [batch for batch in scheduler._queue if not batch.job.cancelled]
+    waiting = [batch for batch in scheduler.queue if not batch.job.cancelled]
     assert scheduler.queued == sum(map(len, waiting))
     assert scheduler.running == sum(slot.load for slot in slots)
-    for job in {batch.job for batch in scheduler._queue}:
+    for job in {batch.job for batch in scheduler.queue}:
         assert job.queued == sum(len(batch) for batch in waiting if batch.job is job)
-    assert set(scheduler._idle) == {s.id for s in slots if s.state is WorkerState.IDLE}
+    assert set(scheduler.fleet.idle) == {s.id for s in slots if s.state is WorkerState.IDLE}
     for slot in slots:
         _check_slot(scheduler, slot)
     _check_no_work_is_forgotten(scheduler, waiting)
@@ -112,21 +114,21 @@ def _check_slot(scheduler: Scheduler, slot: Slot) -> None:
     window = scheduler.policy.window
     assert slot.load == sum(map(len, slot.inflight)) <= window
     assert bool(slot.load) == (slot.state is WorkerState.BUSY) or slot.state is WorkerState.STOPPING
-    if slot.id in scheduler._roomy:
+    if slot.id in scheduler.fleet.has_capacity:
         assert slot.state is WorkerState.BUSY
         assert slot.load < window
         assert slot.retiring is None
     if slot.deadline is not None:
         assert slot.timer is not None
         assert slot.timer <= slot.deadline
-        assert (slot.timer, slot.id) in scheduler._timers
+        assert (slot.timer, slot.id) in scheduler.deadlines
 
 
 def _check_no_work_is_forgotten(scheduler: Scheduler, waiting: list[Batch]) -> None:
     if scheduler.state in (PoolState.OPEN, PoolState.CLOSING):
-        free = scheduler._has_free_worker or scheduler._roomy
+        free = scheduler.fleet.has_free_worker or scheduler.fleet.has_capacity
         assert not (waiting and free), "an item waits, though a worker is free"
-        lends = scheduler._waiters and scheduler._has_free_worker
+        lends = scheduler.assignment.waiters and scheduler.fleet.has_free_worker
         assert not lends, "a lease waits, though a worker is free"
 
 
@@ -150,6 +152,10 @@ class Bench:
         self.now = 100.0
         self._names = (chr(ord("a") + number % 26) for number in count())
 
+    def jobs(self, count: int) -> list[NotedJob]:
+        """So many new jobs."""
+        return [self.job() for _ in range(count)]
+
     def job(self, timeout: float | None = None) -> NotedJob:
         """A new job; they are called a, b, c, …"""
         return NotedJob(next(self._names), timeout)
@@ -161,8 +167,10 @@ class Bench:
     def start_all(self) -> list[int]:
         """Start what is wanted now; the numbers of the workers."""
         started = []
-        while (slot := self.scheduler.spawn(self.now)) is not None:
-            started.append(slot.id)
+        while commands := self.scheduler.spawn(self.now):
+            (spawned,) = commands
+            assert type(spawned) is Spawn
+            started.append(spawned.worker)
             check(self.scheduler)
         return started
 
@@ -175,8 +183,7 @@ class Bench:
 
     def answered(self, worker: int, count: int = 1, failed: int = 0) -> list[str]:
         """The worker answers: `done a0`, and what follows from it."""
-        done, commands = self.scheduler.answered(worker, count, self.now, failed)
-        return [f"done {' '.join(items(batch))}" for batch in done] + self._done(commands)
+        return self._done(self.scheduler.answered(worker, count, self.now, failed))
 
     def exited(self, worker: int, *, failed_start: bool = False, begun: bool = True) -> list[str]:
         return self._done(
@@ -222,8 +229,8 @@ class Bench:
         return out
 
     def _next_timer(self) -> float | None:
-        times = [when for when, _ in self.scheduler._timers]
-        others = (self.scheduler._close_deadline, self.scheduler._queue.next_due)
+        times = [when for when, _ in self.scheduler.deadlines]
+        others = (self.scheduler.close_deadline, self.scheduler.queue.next_due)
         return min([*times, *(when for when in others if when is not None)], default=None)
 
     def pool_state(self) -> PoolState:

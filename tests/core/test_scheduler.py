@@ -482,7 +482,7 @@ class TestDeath:
         assert bench.submit(bench.job()) == []
         assert bench.exited(2) == []
         assert bench.exited(1) == ["lost a1: None"]
-        assert bench.ready_all() == ["send 3 b0", "send 3 b1", "send 4 c0"]
+        assert bench.ready_all() == ["send 3 b0", "send 3 c0", "send 4 b1"]
 
     def test_what_was_requeued_comes_first(self) -> None:
         bench = Bench(min=1, max=1)
@@ -656,13 +656,15 @@ class TestCancel:
         assert bench.scheduler.queued == 0
         assert bench.ready_all() == []
 
-    def test_an_item_that_is_not_wanted_any_more_is_not_sent(self) -> None:
+    def test_what_comes_in_after_the_cancel_is_not_sent(self) -> None:
         bench = Bench(min=1, max=1)
         bench.ready_all()
         a, b = bench.job(), bench.job()
-        a.wanted = False
+        bench.cancel(a)
         assert bench.submit(a) == ["drop a0: open"]
+        assert not a.begun
         assert bench.submit(b) == ["send 1 b0"]
+        assert b.begun
 
 
 class TestClosing:

@@ -17,6 +17,7 @@ from hypothesis.stateful import (
 
 from processpool.core.commands import (
     Command,
+    Done,
     Drop,
     Grant,
     Kill,
@@ -112,8 +113,7 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @rule()
     def spawn(self) -> None:
-        slot = self.scheduler.spawn(self.now)
-        if slot is not None:
+        if self.scheduler.spawn(self.now):
             assert self.scheduler.alive <= self.scheduler.policy.max
 
     @rule(data=st.data())
@@ -128,8 +128,8 @@ class SchedulerMachine(RuleBasedStateMachine):
         mine = self.sent[worker]
         count = count if more else min(count, len(mine))
         expected, self.sent[worker] = mine[:count], mine[count:]
-        done, commands = self.scheduler.answered(worker, count, self.now)
-        answered = [name for batch in done for name in items(batch)]
+        commands = self.scheduler.answered(worker, count, self.now)
+        answered = [name for c in commands if type(c) is Done for name in items(c.batch)]
         assert answered == expected
         self.end(answered)
         self.obey(commands)
@@ -254,7 +254,7 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @invariant()
     def every_item_is_somewhere_and_only_there(self) -> None:
-        queued = [name for batch in self.scheduler._queue for name in items(batch)]
+        queued = [name for batch in self.scheduler.queue for name in items(batch)]
         flying = [
             name
             for slot in self.scheduler.slots.values()
@@ -277,7 +277,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     @invariant()
     def whoever_waits_has_been_told_if_in_vain(self) -> None:
         if self.scheduler.state in ENDED_STATES:
-            assert not self.scheduler._waiters
+            assert not self.scheduler.assignment.waiters
 
     def teardown(self) -> None:
         """However it went, closing ends every item and every worker."""
@@ -288,7 +288,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             self.sent.pop(worker, None)
             self.obey(self.scheduler.exited(worker, self.now))
             check(self.scheduler)
-        assert self.scheduler.spawn(self.now) is None
+        assert self.scheduler.spawn(self.now) == []
         assert self.ends == Counter(self.submitted)
 
 

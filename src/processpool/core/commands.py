@@ -10,6 +10,12 @@ if TYPE_CHECKING:
     from processpool.core.states import PoolState
 
 
+class Spawn(NamedTuple):
+    """Start a process for this worker."""
+
+    worker: int
+
+
 class Send(NamedTuple):
     """Write this batch to the worker."""
 
@@ -55,6 +61,13 @@ class TakeBack(NamedTuple):
     read: bool = False
 
 
+class Done(NamedTuple):
+    """The worker has answered these items: hand the answers over."""
+
+    worker: int
+    batch: Batch
+
+
 class Lost(NamedTuple):
     """The worker ended while it had this one item; `exit_reason` says why, if the pool ended it."""
 
@@ -76,7 +89,20 @@ class Drop(NamedTuple):
     state: PoolState
 
 
-Command = Send | Stop | DumpStacks | Terminate | Kill | Grant | TakeBack | Lost | Retry | Drop
+Command = (
+    Spawn
+    | Send
+    | Stop
+    | DumpStacks
+    | Terminate
+    | Kill
+    | Grant
+    | TakeBack
+    | Done
+    | Lost
+    | Retry
+    | Drop
+)
 
 
 class LeaseWaiter:

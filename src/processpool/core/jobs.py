@@ -44,7 +44,7 @@ class Batch:
     """
 
     __slots__ = (
-        "attempts", "base", "hi", "history", "items", "job", "lo", "queued_at", "sent_at",
+        "attempts", "base", "hi", "history", "items", "job", "lo", "queued_at", "sent_at", "unsent",
     )  # fmt: skip
 
     def __init__(self, job: Job, start: int, items: Sequence[Any], queued_at: float) -> None:
@@ -56,6 +56,8 @@ class Batch:
         self.hi = len(items)
         self.queued_at = queued_at
         self.sent_at = queued_at
+        self.unsent = False
+        """True while it is still to be written to its worker: its time does not run yet."""
         self.attempts = 0
         self.history: tuple[Attempt, ...] = ()
         """The earlier attempts, of a batch with one item."""
@@ -170,9 +172,11 @@ def _stdout_of(reply: Reply) -> str:
 
 
 class Job(ABC):
-    """Where answers go. The pool calls `begin` under its lock, everything else outside of it."""
+    """Where answers go. The engine calls `begin` under its lock, everything else outside of it."""
 
-    __slots__ = ("cancelled", "killed", "number", "queued", "recalled", "task", "timeout", "window")
+    __slots__ = (
+        "begun", "cancelled", "killed", "number", "queued", "recalled", "task", "timeout", "window",
+    )  # fmt: skip
 
     def __init__(self, timeout: float | None, number: int = 0) -> None:
         self.number = number
@@ -183,6 +187,8 @@ class Job(ABC):
         """What workers are to do with its items, where they must be told."""
         self.window: int | None = None
         """Items of this job that a worker may have at a time; None for what the pool says."""
+        self.begun = False
+        """Set by the scheduler: an item of it has been handed over."""
         self.killed = False
         """Set by the scheduler: what comes first on a worker of it, ends the worker."""
         self.cancelled = False
@@ -192,9 +198,8 @@ class Job(ABC):
         self.queued = 0
         """Kept by the scheduler: how many items of this job wait in the queue."""
 
-    def begin(self) -> bool:
-        """An item is about to be handed over; False if it is not wanted any more."""
-        return True
+    def begin(self) -> None:  # noqa: B027 - most have no use for it
+        """An item of it has been handed over, perhaps once more."""
 
     def echo(self, number: int, printed: bytes) -> None:  # noqa: B027 - most have no use for it
         """A running item has printed this to 1 (stdout) or 2 (stderr), and it is to be shown."""

@@ -72,6 +72,37 @@ class PoolEvent(StrEnum):
     FORKED = "forked"
 
 
+class ExitStep(StrEnum):
+    """How far a worker is on its way out."""
+
+    NONE = "none"
+    """Nobody has asked it to exit."""
+    ASKED = "asked"
+    DUMPING = "dumping"
+    """It was asked where its threads are."""
+    TERMINATED = "terminated"
+    KILLED = "killed"
+    GONE = "gone"
+    """Its process has ended."""
+
+
+class ExitEvent(StrEnum):
+    """What leads from one step to another."""
+
+    ASK = "ask"
+    """It is not needed any more."""
+    DUMP = "dump"
+    """It is out of time, and can say where it is."""
+    OVERDUE = "overdue"
+    """The time of its step is over."""
+    HURRY = "hurry"
+    """The time of the pool is over."""
+    END = "end"
+    """It is to be ended at once."""
+    LOST = "lost"
+    """Its process has ended."""
+
+
 _S, _E = WorkerState, WorkerEvent
 _P, _N = PoolState, PoolEvent
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from processpool.core.events import ItemFailed, ItemsFinished
 from processpool.core.exit_reason import ExitReason
+from processpool.core.exits import DUMP_GRACE
 from processpool.core.jobs import attach
 from processpool.core.outcome import Outcome
 from processpool.core.replies import Reply, open_all
-from processpool.core.scheduler import DUMP_GRACE
 from processpool.engine.dispatcher import CLOSED_GRACE
 from processpool.engine.workers import failures
 from processpool.engine.workers.worker import SMALL_READ, UNUSUAL

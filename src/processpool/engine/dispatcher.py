@@ -60,7 +60,9 @@ class Hands:
                 self._engine.workers[command.worker].leased = True
             elif type(command) is Send:
                 worker = self._engine.workers[command.worker]
+                command.batch.unsent = True
                 worker.outbox.append(command.batch)
+                command.batch.job.begin()
                 if worker.keeps_answers and len(command.batch) > 1 and not worker.watched_over:
                     worker.watched_over = True
                     self._engine.loop.post(partial(self._engine.reader.watch_over, worker))

@@ -34,8 +34,9 @@ from processpool.core.commands import (
     Retry,
 )
 from processpool.core.exit_reason import ExitReason
+from processpool.core.exits import TERM_GRACE
 from processpool.core.policy import Policy, resized
-from processpool.core.scheduler import TERM_GRACE, Scheduler
+from processpool.core.scheduler import Scheduler
 from processpool.core.states import PoolEvent, PoolState, WorkerState
 from processpool.engine.callback_threads import CallbackThreads
 from processpool.engine.checkout import Lending
@@ -84,7 +85,7 @@ class Engine:
         """`launch(number, mark)` starts a worker process; `command` and `name` are for errors."""
         self.lock = EngineLock(self.wait, self._room)
         """Notified when room, a worker, or an end has come."""
-        self.scheduler = Scheduler(policy, self._is_unsent)
+        self.scheduler = Scheduler(policy)
         self.workers: dict[int, Worker] = {}
         self.start_error: WorkerStartFailed | OSError | None = None
         self.forgiven = 0.0
@@ -348,7 +349,7 @@ class Engine:
 
     @uninterrupted
     def recall(self, job: Job) -> bool:
-        """Take the one item of a job out of the queue, or back from the worker that was given it.
+        """Keep the one item of a job from being begun, wherever it is by now.
 
         Returns:
             False if the worker has begun it, or cannot give it back; True if it will never start.
@@ -356,9 +357,10 @@ class Engine:
         if self.lock.is_mine:
             return False
         with self.lock:
-            if self.scheduler.keeps(job):
+            if not job.begun or self.scheduler.keeps(job):
                 job.recalled = True
                 commands = self.scheduler.cancel(job, kill=False)
+                self.lock.notify_all()
                 number = None
             else:
                 commands = []
@@ -387,12 +389,7 @@ class Engine:
 
     def pause(self) -> None:
         """Hand out nothing until `resume`."""
-
-        def pause(_: float) -> list[Command]:
-            self.scheduler.pause()
-            return []
-
-        self.decide(pause)
+        self.decide(lambda _: self.scheduler.pause())
         self.lending.reclaim()
         self.news.emit(events.PoolPaused(monotonic()))
 
@@ -485,9 +482,6 @@ class Engine:
         self._guard.remove(worker.pid)
         self.hands.carry_out(commands)
         return [command for command in commands if isinstance(command, Lost | Retry)]
-
-    def _is_unsent(self, number: int, batch: Batch) -> bool:
-        return batch in tuple(self.workers[number].outbox)
 
     # -- turns -----------------------------------------------------------------------------------
 

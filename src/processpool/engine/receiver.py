@@ -10,6 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool.core import events
+from processpool.core.commands import Done
 from processpool.core.exit_reason import ExitReason
 from processpool.core.jobs import Origin
 from processpool.core.replies import Reply, error_in_words, has_failed
@@ -190,8 +191,7 @@ class Reader:
             commands: list[Command] = []
             if surplus > 0 or (not surplus and not worker.is_clean):
                 commands = engine.scheduler.kill(worker.id, ExitReason.WROTE_UNASKED)
-            done, more = engine.scheduler.answered(worker.id, len(values), now, len(failed))
-            commands += more
+            commands += engine.scheduler.answered(worker.id, len(values), now, len(failed))
             if not slot.load:
                 engine.hands.unwatch(worker)
             engine.hands.enqueue(commands)
@@ -201,7 +201,7 @@ class Reader:
         if failed:
             engine.news.remember(error_in_words(failed[-1]), worker.id, worker)
         begin = 0
-        for batch in done:
+        for batch in [command.batch for command in commands if type(command) is Done]:
             end = begin + len(batch)
             self._hand_out(worker, batch, values[begin:end], origin)
             begin = end

@@ -13,6 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from processpool.core import events
+from processpool.core.commands import Spawn
 from processpool.core.exit_reason import ExitReason
 from processpool.engine.workers.readiness import Probe
 from processpool.errors import WorkerStartFailed
@@ -47,11 +48,13 @@ class Starter:
         """Start workers that the scheduler wants, a few at a time."""
         for _ in range(STARTS_A_TURN):
             with self._engine.lock:
-                slot = self._engine.scheduler.spawn(monotonic())
-            if slot is None:
+                commands = self._engine.scheduler.spawn(monotonic())
+            if not commands:
                 return
             self._engine.hands.plan()
-            self._start(slot.id)
+            for command in commands:
+                if type(command) is Spawn:
+                    self._start(command.worker)
 
     def _start(self, number: int) -> None:
         engine = self._engine

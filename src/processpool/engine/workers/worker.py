@@ -257,7 +257,7 @@ class Worker(ABC):
             self._stage_freed()
         while self.outbox:
             self._stage_batch(self.outbox[0])
-            self.outbox.popleft()
+            self.outbox.popleft().unsent = False
         return self._write()
 
     def send_next(self, batch: Batch) -> bool:
