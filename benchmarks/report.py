@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from benchmarks.harness import Case, Measured, Row
 
 COLUMNS = (
-    ("", 46),
+    ("", 44),
     ("ours", 15),
-    ("against", 26),
+    ("against", 32),
     ("its figure", 15),
-    ("ratio (min-max)", 20),
+    ("ratio (min-max)", 23),
     ("target", 9),
     ("", 6),
 )
@@ -82,7 +82,10 @@ class Report:
         """Count the targets met, and name the others."""
         judged = [line for line in self.lines if line.verdict]
         others = [line for line in judged if line.verdict != MET]
-        print(f"\n{len(judged) - len(others)} of {len(judged)} targets met")
+        load = os.getloadavg()[0]
+        print(
+            f"\n{len(judged) - len(others)} of {len(judged)} targets met; load average {load:.1f}"
+        )
         for line in others:
             versus = f" against {line.against}" if line.against else ""
             what = "missed" if line.verdict == MISSED else "not measured"
@@ -160,12 +163,16 @@ def _verdict(row: Row, value: float | None) -> str:
 def _spread_text(ratio: float | None, spread: tuple[float, float] | None) -> str:
     if ratio is None or spread is None:
         return ""
+    if spread[0] == spread[1]:
+        return f"{ratio:.3g}"
     return f"{ratio:.3g} ({spread[0]:.3g}-{spread[1]:.3g})"
 
 
 def _own_spread(row: Row, ours: list[float]) -> str:
     """A row without a yardstick has no ratio: how far its own figure goes."""
-    return f"({row.unit.format(min(ours))}-{row.unit.format(max(ours))})" if ours else ""
+    if len(ours) < 2:
+        return ""
+    return f"({row.unit.format(min(ours))}-{row.unit.format(max(ours))})"
 
 
 def print_header(rounds: int) -> None:
