@@ -76,7 +76,8 @@ def _build_command_engine(
 ) -> tuple[Engine, MessageForm]:
     command = build_command(worker)
     codec = make_codec(worker.codec)
-    frame = partial(make_framing, worker.protocol.kind, worker.protocol.max_message)
+    declaration = worker.protocol.declaration
+    frame = partial(make_framing, declaration)
     policy = build_policy(config, window=worker.protocol.pipeline)
     launcher = CommandLauncher(command, frame, codec, build_limits(config))
     engine = Engine(policy, launcher, str(command), config.queue.max_pending, config.name)
