@@ -140,7 +140,8 @@ FAULTY = [
     (
         "{request: '{message} {mark}', answer: {until: '{mark}', skip: x}}",
         "answer",
-        "must not have skip where until holds {mark}: what the mark ends is the answer, got a mapping",
+        "must not have skip where until holds {mark}: what the mark ends is the answer, "
+        "got a mapping",
     ),
     (
         "{start: [{expect: a, send: b}]}",

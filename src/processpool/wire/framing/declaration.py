@@ -117,6 +117,11 @@ class Declaration:
         """What on stderr makes an answer an error."""
         return None if self.error_stderr is None else pattern(self.error_stderr)
 
+    @property
+    def has_errors(self) -> bool:
+        """True if an answer may be an error."""
+        return self.error is not None or self.error_stderr is not None
+
     @cached_property
     def skipped(self) -> re.Pattern[bytes] | None:
         """What makes a complete message no answer."""
