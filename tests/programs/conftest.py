@@ -55,9 +55,10 @@ def make(program: Program, folder: Path) -> Iterator[Callable[..., ProcessPool]]
                 "protocol": program.protocol,
                 "codec": program.codec,
                 "env": program.env,
+                "cwd": str(folder),
             }
             sizes = {"min": size, "max": size}
-            pool = ProcessPool.from_dict({"worker": worker, "size": sizes, **sections}, base=folder)
+            pool = ProcessPool.from_dict({"worker": worker, "size": sizes, **sections})
             stack.callback(pool.kill)
             return pool.open()
 

@@ -44,7 +44,6 @@ class Program:
 
 
 MARKED = {"until": "{mark}\n"}
-SVG = "<svg"
 
 PROGRAMS = {
     "jq": Program(
@@ -160,17 +159,12 @@ PROGRAMS = {
         ["gnuplot"],
         {
             "start": [{"send": 'set print "-"\nset terminal svg\n'}],
-            "request": "{message}\n",
-            "answer": {"until": "</svg>\n", "keep": True},
+            "request": '{message}\nprint "{mark}"\n',
+            "answer": MARKED,
+            "error_stderr": r"^\s+line \d+: ",
         },
         "gnuplot-nox",
-        [("plot sin(x)", "</svg>"), ("plot cos(x) title 'b'", "</svg>")],
-    ),
-    "gnuplot with marks": Program(
-        ["gnuplot"],
-        "gnuplot",
-        "gnuplot-nox",
-        [("plot sin(x)", SVG), ("print 6*7", "42")],
+        [("plot sin(x)", "</svg>"), ("print 6*7", "42")],
         ["plot no(x)"],
     ),
     "dot": Program(

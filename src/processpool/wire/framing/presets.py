@@ -192,7 +192,7 @@ PRESETS: dict[str, Preset] = {
     "gnuplot": Preset(
         {
             "start": [{"send": 'set print "-"\nset terminal svg\n'}],
-            "request": '{message}\nset output\nprint "{mark}"\n',
+            "request": '{message}\nprint "{mark}"\n',
             "answer": _MARKED,
             "error_stderr": r"^\s+line \d+: ",
         },
