@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from processpool.cli.presets import list_presets, show_preset
 from processpool.config import CommandWorkerConfig, load_pool, pool_from_dict
 from processpool.errors import ConfigError
 from processpool.wire.framing.declaration import FRAMED, LINES, AnswerRule, Declaration, Step
@@ -78,6 +79,29 @@ def test_every_preset_can_be_used(name: str) -> None:
     preset = PRESETS[name]
     assert preset.command
     assert preset.about
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_that_is_printed_declares_the_same(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "pool.yaml"
+    path.write_text("\n".join(show_preset(name)) + "\n")
+    worker = load_pool(path).worker
+    assert isinstance(worker, CommandWorkerConfig)
+    assert worker.protocol.declaration == declared(name)
+    assert worker.command == PRESETS[name].command
+    assert worker.codec == PRESETS[name].codec
+    assert {key: value.get_secret_value() for key, value in worker.env.items()} == PRESETS[name].env
+
+
+def test_all_presets_are_listed_with_an_example() -> None:
+    listed = list(list_presets())
+    assert [line.split()[0] for line in listed[::2]] == list(PRESETS)
+    assert "    exiftool -stay_open True -@ -" in "\n".join(listed)
+
+
+def test_a_preset_that_does_not_exist() -> None:
+    with pytest.raises(ConfigError, match="no protocol is called 'uzi'; did you mean uci"):
+        list(show_preset("uzi"))
 
 
 FAULTY = [
