@@ -256,9 +256,9 @@ PYTHON = "worker:\n  kind: python\n  "
             " or the same as one string, got 5",
         ),
         (COMMAND + "handler: a:b", "4:3: worker.handler: unknown key; known here: cwd, env,"
-            " inherit_env, kind, command, protocol, codec"),
-        (COMMAND + "protocol: line", "4:13: worker.protocol: must be framed or lines, got line;"
-            " did you mean lines?"),
+            " inherit_env, each, kind, command, protocol, stdout, codec"),
+        (COMMAND + "protocol: line", "4:13: worker.protocol: must be the name of a protocol, got"
+            " line; did you mean lines?"),
         (COMMAND + "protocol: {pipeline: 0}", "4:24: worker.protocol.pipeline: must be at least 1,"
             " got 0"),
         (COMMAND + "protocol: {max_message: 0}", "4:27: worker.protocol.max_message: must be more"

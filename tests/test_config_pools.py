@@ -28,6 +28,28 @@ from processpool.system.cpus import usable_cpus
 from tests.process.support import run_python
 
 CAT = {"kind": "command", "command": ["cat"]}
+FRAMED = {
+    "kind": "framed",
+    "request": "1;{length}\n{message}",
+    "refuse": None,
+    "answer": {
+        "lines": None,
+        "until": None,
+        "until_line": None,
+        "length": r"(\d+);",
+        "count": 1,
+        "after": "",
+        "keep": False,
+        "skip": None,
+    },
+    "error": None,
+    "error_stderr": None,
+    "after_error": "keep",
+    "start": (),
+    "exit": "0;\n",
+    "pipeline": 1,
+    "max_message": 1 << 30,
+}
 COMMAND = """\
 # yaml-language-server: $schema=pool.schema.json
 name: metrics
@@ -90,7 +112,9 @@ def test_the_command_pool_of_the_design(tmp_path: Path) -> None:
             "command": ("python", "code_metrics.py"),
             "cwd": tmp_path / "configs" / "workers",
             "inherit_env": True,
-            "protocol": {"kind": "framed", "pipeline": 1, "max_message": 1 << 30},
+            "protocol": FRAMED,
+            "stdout": "pipe",
+            "each": {},
             "codec": "text",
         },
         "size": {"min": 1, "max": 4, "spare": 2},
@@ -116,6 +140,7 @@ def test_the_python_pool_of_the_design(tmp_path: Path) -> None:
         "kind": "python",
         "cwd": tmp_path / "configs",
         "inherit_env": True,
+        "each": {},
         "handler": "mypackage.tasks:resize",
         "setup": "mypackage.tasks:load_model",
         "teardown": "mypackage.tasks:close",
@@ -324,11 +349,7 @@ def test_overrides(tmp_path: Path) -> None:
     assert config.size.max == 8
     assert worker(config).env["TOKEN"].get_secret_value() == "from the caller"
     assert worker(config).env["with.dots"].get_secret_value() == "x"
-    assert worker(config).protocol.model_dump() == {
-        "kind": "framed",
-        "pipeline": 4,
-        "max_message": 1 << 30,
-    }
+    assert worker(config).protocol.model_dump() == {**FRAMED, "pipeline": 4}
     assert config.timeouts.request == 120.0
     assert config.limits.memory is None
 
@@ -348,7 +369,11 @@ def test_overrides(tmp_path: Path) -> None:
         ({"size..max": 4}, "must be a dotted path such as size.max, got 'size..max'"),
         ({"worker.env.TOKEN": 12345}, "worker.env.TOKEN: must be text, got a number"),
         ({"worker.env.T": None}, "worker.env.T: must be text, got nothing"),
-        ({"worker.protocol.kind": "x"}, 'worker.protocol.kind: must be framed or lines, got "x"'),
+        (
+            {"worker.protocol.kind": "x"},
+            'worker.protocol.kind: must be the name of a protocol, got "x"; '
+            "`processpool presets` lists them",
+        ),
     ],
 )
 def test_faulty_overrides(tmp_path: Path, overrides: dict[str, object], expected: str) -> None:

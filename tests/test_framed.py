@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processpool.errors import ProtocolError, UnexpectedEOF
+from processpool.wire.framing.declaration import FRAMED
 from processpool.wire.framing.declared import Framing, make_framing
 
 LIMIT = 1000
@@ -55,7 +58,7 @@ UNFINISHED = [
 
 def feed(data: bytes, size: int) -> tuple[Framing, list[bytes]]:
     """Feed a new framing in pieces of `size` bytes; return it and every answer."""
-    framing = make_framing("framed", LIMIT)
+    framing = make_framing(replace(FRAMED, max_message=LIMIT))
     pieces = [data[start : start + size] for start in range(0, len(data), size)]
     return framing, [answer for piece in pieces for answer in framing.feed(piece)]
 
@@ -111,27 +114,27 @@ def test_unfinished_answers(data: bytes, problem: str, partial: bytes, size: int
 
 
 def test_a_wrong_byte_is_an_error_at_once() -> None:
-    framing = make_framing("framed", LIMIT)
+    framing = make_framing(replace(FRAMED, max_message=LIMIT))
     framing.feed(b"12x")
     assert str(framing.error) == f"{NO_LENGTH}: b'12x'"
     assert framing.partial == b"12x"
 
 
 def test_an_error_shows_64_bytes_and_keeps_64_kib() -> None:
-    framing = make_framing("framed", LIMIT)
+    framing = make_framing(replace(FRAMED, max_message=LIMIT))
     framing.feed(b"?" * 100_000)
     assert str(framing.error) == f"{NO_LENGTH}: {b'?' * 64!r}"
     assert framing.partial == b"?" * 65536
 
 
 def test_partial_keeps_64_kib_of_a_large_answer() -> None:
-    framing = make_framing("framed", 1 << 30)
+    framing = make_framing(replace(FRAMED, max_message=1 << 30))
     framing.feed(b"500000000;" + b"x" * 100_000)
     assert framing.partial == b"x" * 65536
 
 
 def test_a_large_answer_in_many_pieces() -> None:
-    framing = make_framing("framed", 1 << 30)
+    framing = make_framing(replace(FRAMED, max_message=1 << 30))
     answer = bytes(range(256)) * 16384
     data = b"%d;%b3;abc" % (len(answer), answer)
     got = [a for at in range(0, len(data), 65536) for a in framing.feed(data[at : at + 65536])]
@@ -140,7 +143,7 @@ def test_a_large_answer_in_many_pieces() -> None:
 
 
 def test_requests() -> None:
-    framing = make_framing("framed", 1 << 20)
+    framing = make_framing(replace(FRAMED, max_message=1 << 20))
     assert framing.encode(b"") == (b"1;0\n",)
     assert framing.encode("½\n;".encode()) == (b"1;4\n\xc2\xbd\n;",)
     assert framing.exit_message == b"0;\n"
@@ -148,21 +151,16 @@ def test_requests() -> None:
 
 def test_a_large_request_is_not_copied() -> None:
     payload = b"x" * 1_000_000
-    header, body = make_framing("framed", 1 << 20).encode(payload)
+    header, body = make_framing(replace(FRAMED, max_message=1 << 20)).encode(payload)
     assert header == b"1;1000000\n"
     assert body is payload
 
 
 def test_a_request_over_the_limit_is_refused() -> None:
-    framing = make_framing("framed", 3)
+    framing = make_framing(replace(FRAMED, max_message=3))
     assert framing.encode(b"abc") == (b"1;3\nabc",)
     with pytest.raises(ProtocolError, match=r"has 4 bytes, more than max_message \(3\)"):
         framing.encode(b"abcd")
-
-
-def test_an_unknown_framing_names_the_known() -> None:
-    with pytest.raises(ValueError, match="no framing is called 'xml'; there are framed, lines"):
-        make_framing("xml", LIMIT)
 
 
 LIKELY = st.one_of(
@@ -176,7 +174,7 @@ LIKELY = st.one_of(
 @given(st.lists(LIKELY, max_size=6).map(b"".join), st.lists(st.integers(1, 40), min_size=1))
 def test_any_bytes_in_any_pieces(data: bytes, sizes: list[int]) -> None:
     whole, answers = feed(data, len(data) + 1)
-    pieces = make_framing("framed", LIMIT)
+    pieces = make_framing(replace(FRAMED, max_message=LIMIT))
     got: list[bytes] = []
     start = turn = 0
     while start < len(data):

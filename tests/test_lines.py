@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processpool.errors import ProtocolError, UnexpectedEOF
+from processpool.wire.framing.declaration import LINES
 from processpool.wire.framing.declared import Framing, make_framing
 
 LIMIT = 10
@@ -31,7 +34,7 @@ BAD = [
 
 def feed(data: bytes, size: int) -> tuple[Framing, list[bytes]]:
     """Feed a new framing in pieces of `size` bytes; return it and every answer."""
-    framing = make_framing("lines", LIMIT)
+    framing = make_framing(replace(LINES, max_message=LIMIT))
     pieces = [data[start : start + size] for start in range(0, len(data), size)]
     return framing, [answer for piece in pieces for answer in framing.feed(piece)]
 
@@ -75,7 +78,7 @@ def test_bad_answers(data: bytes, size: int) -> None:
 
 
 def test_a_long_line_is_an_error_before_it_ends() -> None:
-    framing = make_framing("lines", LIMIT)
+    framing = make_framing(replace(LINES, max_message=LIMIT))
     assert framing.feed(b"0123456789") == []
     assert framing.error is None
     assert framing.feed(b"x") == []
@@ -83,14 +86,14 @@ def test_a_long_line_is_an_error_before_it_ends() -> None:
 
 
 def test_an_error_shows_64_bytes_and_keeps_64_kib() -> None:
-    framing = make_framing("lines", LIMIT)
+    framing = make_framing(replace(LINES, max_message=LIMIT))
     framing.feed(b"?" * 100_000)
     assert str(framing.error) == f"{TOO_LONG}: {b'?' * 64!r}"
     assert framing.partial == b"?" * 65536
 
 
 def test_requests() -> None:
-    framing = make_framing("lines", 1 << 20)
+    framing = make_framing(replace(LINES, max_message=1 << 20))
     assert framing.encode(b"") == (b"\n",)
     assert framing.encode(b"a;b\r") == (b"a;b\r\n",)
     assert framing.exit_message == b""
@@ -98,7 +101,7 @@ def test_requests() -> None:
 
 def test_a_large_request_is_not_copied() -> None:
     payload = b"x" * 1_000_000
-    body, newline = make_framing("lines", 1 << 20).encode(payload)
+    body, newline = make_framing(replace(LINES, max_message=1 << 20)).encode(payload)
     assert body is payload
     assert newline == b"\n"
 
@@ -106,12 +109,12 @@ def test_a_large_request_is_not_copied() -> None:
 @pytest.mark.parametrize(("payload", "at"), [(b"\n", 0), (b"ab\n", 2), (b"a\nb\nc", 1)])
 def test_a_request_with_a_newline_is_refused(payload: bytes, at: int) -> None:
     with pytest.raises(ProtocolError, match=f"must have no newline, this has one at byte {at}$"):
-        make_framing("lines", LIMIT).encode(payload)
+        make_framing(replace(LINES, max_message=LIMIT)).encode(payload)
 
 
 def test_a_request_over_the_limit_is_refused() -> None:
     with pytest.raises(ProtocolError, match=r"has 11 bytes, more than max_message \(10\)"):
-        make_framing("lines", LIMIT).encode(b"0123456789x")
+        make_framing(replace(LINES, max_message=LIMIT)).encode(b"0123456789x")
 
 
 @settings(deadline=None)
@@ -121,7 +124,7 @@ def test_a_request_over_the_limit_is_refused() -> None:
 )
 def test_any_bytes_in_any_pieces(data: bytes, sizes: list[int]) -> None:
     whole, answers = feed(data, len(data) + 1)
-    pieces = make_framing("lines", LIMIT)
+    pieces = make_framing(replace(LINES, max_message=LIMIT))
     got: list[bytes] = []
     start = turn = 0
     while start < len(data):

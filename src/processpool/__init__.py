@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from processpool.api.pool import ProcessPool as ProcessPool
     from processpool.api.shared import Shared as Shared
     from processpool.core.outcome import Outcome as Outcome
+    from processpool.errors import AnswerError as AnswerError
     from processpool.errors import CodecError as CodecError
     from processpool.errors import ConfigError as ConfigError
     from processpool.errors import InvalidLease as InvalidLease
@@ -47,6 +48,7 @@ _HOME = {
     "ProcessPoolExecutor": "executors.executor",
     "ProcessPool": "api.pool",
     "Shared": "api.shared",
+    "AnswerError": "errors",
     "CodecError": "errors",
     "ConfigError": "errors",
     "InvalidLease": "errors",

@@ -7,7 +7,7 @@ worker, what did it print" never needs a debugger.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from processpool.core.outcome import Outcome
@@ -66,6 +66,17 @@ class RemoteError(ProcessPoolError):
 
     type_name: str = ""
     """The exception's own type, with its module."""
+
+
+class AnswerError(ProcessPoolError):
+    """A program answered that it cannot do what was asked; its worker lives."""
+
+    value: Any = None
+    """The answer, as the pool's codec decodes it; as bytes, where it cannot."""
+    code: int | None = None
+    """The error's number, in protocols that have one (jsonrpc)."""
+    data: Any = None
+    """What else the error says, in protocols that have it (jsonrpc)."""
 
 
 class RequestTimeout(ProcessPoolError, TimeoutError):

@@ -76,11 +76,11 @@ def _build_command_engine(
 ) -> tuple[Engine, MessageForm]:
     command = build_command(worker)
     codec = make_codec(worker.codec)
-    frame = partial(make_framing, worker.protocol.kind, worker.protocol.max_message)
+    protocol = worker.protocol.declaration
     policy = build_policy(config, window=worker.protocol.pipeline)
-    launcher = CommandLauncher(command, frame, codec, build_limits(config))
+    launcher = CommandLauncher(command, protocol, codec, build_limits(config))
     engine = Engine(policy, launcher, str(command), config.queue.max_pending, config.name)
-    return engine, MessageForm(frame(), codec)
+    return engine, MessageForm(make_framing(protocol), codec)
 
 
 def _build_python_engine(

@@ -129,6 +129,19 @@ def schema() -> None:
     say(json.dumps(json_schema(), indent=2))
 
 
+@app.command()
+def presets(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="The one to print as YAML.")
+    ] = None,
+) -> None:
+    """List the protocols that have a name, or print one as a YAML file to start from."""
+    from processpool.cli.presets import list_presets, show_preset
+
+    with _problems_told():
+        say("\n".join(list_presets() if name is None else show_preset(name)))
+
+
 @contextmanager
 def _problems_told() -> Iterator[None]:
     """Turn what users can mend into a message and an exit status."""

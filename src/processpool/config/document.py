@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 SECRETS = "env"
 """The key under which no value is ever shown."""
-_DEEPEST = 3
-"""How deep mappings lie in each other: the pool, `worker`, `env`."""
+_DEEPEST = 4
+"""How deep mappings lie in each other: the pool, `worker`, `protocol`, `answer`."""
 
 
 @dataclass(slots=True)

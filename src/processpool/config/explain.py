@@ -109,6 +109,8 @@ class _Explainer:
             return
         if kind == "literal_error":
             sentence = self._choice(_words(details), path)
+        elif kind == "name":
+            sentence = self._name(details, path)
         elif kind == "bound":
             sentence = self._got(self._bound(details, path), path)
         else:
@@ -126,6 +128,13 @@ class _Explainer:
         meant = nearest(shown.strip('"'), words)
         hint = f"; did you mean {meant}?" if meant else ""
         return f"must be {either(words)}, got {shown}{hint}"
+
+    def _name(self, details: ErrorDetails, path: Path) -> str:
+        """Say that a name is none of many, and which was probably meant."""
+        context, shown = details["ctx"], self._document.shown(path)
+        meant = nearest(shown.strip('"'), context["known"])
+        hint = f"did you mean {meant}?" if meant else context["hint"]
+        return f"must be the name of {context['what']}, got {shown}; {hint}"
 
     def _bound(self, details: ErrorDetails, path: Path) -> str:
         """Name the other key with its value, as it is written if it is written."""

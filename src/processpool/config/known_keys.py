@@ -36,8 +36,8 @@ def known_keys(root: type[BaseModel], path: Path, document: Document) -> list[st
             worker = document.at(path[:length])
             kind = worker.get("kind") if isinstance(worker, dict) else None
             model = worker_models().get(str(kind), root)
-        else:
-            model = _model_of(model, str(part)) or model
+        elif isinstance(part, str):  # an index leads to what the list's own key says
+            model = _model_of(model, part) or model
     return list(model.model_fields)
 
 

@@ -232,7 +232,7 @@ class Hands:
         """Under the lock: watch nothing of this worker any more."""
         self.unwatch(worker)
         process = worker.process
-        for fd in (process.stdin, process.stderr, process.pidfd, worker.ready_fd):
+        for fd in (process.stdin, process.stdout, process.stderr, process.pidfd, worker.ready_fd):
             self._engine.loop.forget(fd)
 
     def _on_writable(self, worker: Worker) -> None:

@@ -27,10 +27,8 @@ from processpool.wire.python.arena import Arena
 from processpool.wire.python.sources import Sources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from processpool.wire.codecs import Codec
-    from processpool.wire.framing.declared import Framing
+    from processpool.wire.framing.declaration import Declaration
 
 READY_VARIABLE = "PROCESSPOOL_READY_FD"
 """Tells a worker under `serve` where it can say that it is ready."""
@@ -49,7 +47,7 @@ class CommandLauncher:
     """Starts command workers."""
 
     command: Command
-    make_framing: Callable[[], Framing]
+    protocol: Declaration
     codec: Codec
     limits: Limits = UNLIMITED
 
@@ -70,7 +68,7 @@ class CommandLauncher:
             finally:
                 os.close(theirs)
             undo.pop_all()
-        return CommandWorker(number, process, self.make_framing(), self.codec, ready)
+        return CommandWorker(number, process, self.protocol, self.codec, ready)
 
 
 @dataclass(frozen=True)

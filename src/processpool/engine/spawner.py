@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from processpool.engine.local import Engine
     from processpool.engine.workers.worker import Worker
     from processpool.system.guard import Guard
+    from processpool.wire.framing.start import StartDialogue
 
 READY_MESSAGE = 64 * 1024
 """Bytes read at a time of what a worker says when it is ready."""
@@ -77,9 +78,37 @@ class Starter:
         now = monotonic()
         if worker.ready_fd >= 0:
             engine.loop.watch(worker.ready_fd, select.EPOLLIN, partial(self._on_told, worker))
-        if worker.probed:
+        if worker.start is not None:
+            self._begin(worker, worker.start)
+        elif worker.probed:
             self._look_again(worker, Probe(worker.pid, now))
         engine.news.emit(events.WorkerStarted(now, worker.id, worker.pid))
+
+    def _begin(self, worker: Worker, start: StartDialogue) -> None:
+        """Begin what is to be said and heard before a worker is ready."""
+        with worker.io:
+            worker.write_on(start.begin())
+        handler = partial(self._on_start, worker, start)
+        self._engine.loop.watch(worker.process.stdout, select.EPOLLIN, handler)
+        if start.is_over:
+            self._end_start(worker)
+
+    def _on_start(self, worker: Worker, start: StartDialogue) -> None:
+        """A worker that is not ready has written something."""
+        with worker.io:
+            data = b"" if worker.closed else worker.read_some()
+            worker.write_on(start.feed(data))
+        if not data or start.error is not None:
+            self._engine.loop.forget(worker.process.stdout)
+        if start.error is not None:
+            self._engine.decide(lambda _: self._engine.scheduler.kill(worker.id, "garbled start"))
+        elif start.is_over:
+            self._end_start(worker)
+
+    def _end_start(self, worker: Worker) -> None:
+        """Everything was said: it is ready as soon as it awaits a request."""
+        self._engine.loop.forget(worker.process.stdout)
+        self._look_again(worker, Probe(worker.pid, monotonic()))
 
     def note_failure(self, worker: Worker, error: WorkerStartFailed | OSError) -> None:
         """A worker is of no use: remember why, and tell."""
@@ -138,7 +167,7 @@ class Starter:
         engine = self._engine
         with worker.io:
             stray = worker.stray_output()
-        if stray:
+        if stray and worker.start is None:  # what comes at the end of a start belongs to it
             engine.news.report_stray(worker, stray)
             engine.decide(lambda _: engine.scheduler.kill(worker.id, ExitReason.WROTE_UNASKED))
             return

@@ -92,6 +92,9 @@ def start_failed(
         limit_reached = worker.process.limit_reached
         reason = f" ({limit_reached})" if limit_reached else ""
         how = f"{describe_exit(exitcode)}{reason} before it was ready"
+    awaited = worker.start.awaited() if worker.start is not None else ""
+    if awaited:
+        how = f"{how} ({awaited})"
     return WorkerStartFailed(
         f"worker {worker.id} (pid {worker.pid}) {how}; its command: {command}"
         f"{quote_stderr(worker.stderr.tail, _START_LINES)}"

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from processpool.core.jobs import Batch
     from processpool.errors import ProtocolError
     from processpool.system.process import Process
+    from processpool.wire.framing.start import StartDialogue
     from processpool.wire.python.functions import Task
 
 SMALL_READ = 64 * 1024
@@ -203,6 +204,8 @@ class Worker(ABC):
         """What there is of the answer to an item that will never be answered."""
         return Reply()
 
+    start: StartDialogue | None = None
+    """What is to be said and heard before it is ready, where there is anything of that."""
     keeps_answers = False
     """True if it may have answers that it sends when its next item has ended; see `peek`."""
     says_more = False
@@ -294,6 +297,12 @@ class Worker(ABC):
                 unsent[0] = memoryview(unsent[0])[written:]
         return True
 
+    def write_on(self, data: bytes) -> None:
+        """Write a part of the start, as far as the pipe takes it; the rest goes with the next."""
+        if data:
+            self._unsent.append(data)
+        self._write()
+
     # -- reading ---------------------------------------------------------------------------------
 
     _read_size = SMALL_READ
@@ -325,6 +334,14 @@ class Worker(ABC):
         self.ended = True
         self.stderr.read()
         return answers
+
+    def read_some(self) -> bytes:
+        """What can be read now, before it is ready; nothing if its output has ended."""
+        with suppress(BlockingIOError):
+            data = os.read(self.process.stdout, SMALL_READ)
+            self.ended = self.ended or not data
+            return data
+        return b""
 
     def _widen(self) -> None:
         """Give the pipes the size that large messages need, where the system allows it."""
