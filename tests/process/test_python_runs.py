@@ -17,7 +17,6 @@ import pytest
 
 import processpool
 from processpool import WorkerDied
-from tests.process.support import pids
 from tests.process.workers.functions import inc, wait_at
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
 N = 30_000
 """Items of a map: enough for its last ones to be answered in runs."""
+KILLS = 40
 
 
 class Number(int):
@@ -199,10 +199,11 @@ def test_kills_at_random_moments(python_pool: Callable[..., ProcessPool], tmp_pa
     stop, killed, chance = Event(), [0], Random(3)
 
     def kill() -> None:
-        while not stop.wait(chance.uniform(0.0, 0.03)):
-            for pid in pids(pool)[:1]:
+        while killed[0] < KILLS and not stop.wait(chance.uniform(0.0, 0.03)):
+            busy = [worker.pid for worker in pool.snapshot().workers if worker.handled]
+            if busy:
                 with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+                    os.kill(chance.choice(busy), signal.SIGKILL)
                     killed[0] += 1
 
     killer = Thread(target=kill)
