@@ -200,7 +200,7 @@ def test_kills_at_random_moments(python_pool: Callable[..., ProcessPool], tmp_pa
 
     def kill() -> None:
         while killed[0] < KILLS and not stop.wait(chance.uniform(0.0, 0.03)):
-            busy = [worker.pid for worker in pool.snapshot().workers if worker.handled]
+            busy = [w.pid for w in pool.snapshot().workers if w.handled and w.pid is not None]
             if busy:
                 with suppress(ProcessLookupError):
                     os.kill(chance.choice(busy), signal.SIGKILL)

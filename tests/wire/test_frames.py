@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processpool.wire.python.frames import SHOWN, FrameReader
-from processpool.wire.python.layout import BACK, ENTRIES, FRAME, INTS, LOG, PLAIN
+from processpool.wire.python.layout import BACK, ENTRIES, FRAME, INTS, LOG, PACE, PLAIN
 
 Frames = list[tuple[int, int, bytes]]
 
@@ -75,3 +75,22 @@ def test_a_frame_is_not_awaited_when_its_head_says_enough() -> None:
     reader = FrameReader()
     assert reader.feed(FRAME.pack(99, 1, 1 << 60)) == []
     assert reader.broken
+
+
+class TestPace:
+    def feed(self, *frames: tuple[int, int]) -> int:
+        reader = FrameReader()
+        reader.pace = 77
+        data = b"".join(FRAME.pack(kind | pace << PACE, 1, 2) + b"NN" for kind, pace in frames)
+        assert [kind for kind, _, _ in reader.feed(data)] == [kind for kind, _ in frames]
+        return reader.pace
+
+    def test_that_of_the_slowest(self) -> None:
+        assert self.feed((PLAIN, 200), (INTS, 0xFFFFFF), (PLAIN, 300)) == 0xFFFFFF
+
+    def test_it_is_unknown_if_one_does_not_say(self) -> None:
+        assert self.feed((PLAIN, 200), (ENTRIES, 0)) == 0
+
+    def test_only_of_answers(self) -> None:
+        assert self.feed((PLAIN, 200), (LOG, 0)) == 200
+        assert self.feed((LOG, 0)) == 77

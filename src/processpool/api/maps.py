@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 OnError = Literal["raise", "return", "skip"]
 Arrived = tuple[Batch, list[Any], Origin | None]
 
-MAX_CHUNK = 4096
+MAX_CHUNK = 16 * 1024
 """Items read from the input at a time, at most."""
 SLOW_INPUT = 0.001
 """Seconds after which a chunk of input counts as slow to read, and the next is smaller."""
@@ -185,6 +185,15 @@ class MapRun(MapJob):
             for chunk in self.chunks():
                 yield from chunk
                 shown.update(len(chunk))
+
+    def all_results(self, *, bar: bool = True) -> list[Any]:
+        """As `results`, in one list."""
+        if bar and self._progress:
+            return list(self.results())
+        found: list[Any] = []
+        for chunk in self.chunks():
+            found += chunk
+        return found
 
     def chunks(self) -> Iterator[list[Any]]:
         """The results in lists, as they can be taken; at the end, or at an error, it stops the map.

@@ -276,7 +276,7 @@ class ProcessPool:
         )
         run = self._new_map("map", args, options)
         try:
-            return list(self._results_of(run))
+            return run.all_results(bar=not self._is_on_show)
         except Exception:
             raise
         except BaseException:  # interrupted
@@ -332,8 +332,11 @@ class ProcessPool:
         return MapRun(self._engine, items, options)
 
     def _results_of(self, run: MapRun) -> Iterator[Any]:
-        on_show = self._display is not None and self._display.live
-        return run.results(bar=not on_show)
+        return run.results(bar=not self._is_on_show)
+
+    @property
+    def _is_on_show(self) -> bool:
+        return self._display is not None and self._display.live
 
     async def acall(self, /, *args: Any, **kwargs: Any) -> Any:
         """As `call`, under asyncio: awaits the answer, and never blocks the event loop.

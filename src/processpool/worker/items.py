@@ -191,6 +191,7 @@ class Items:
                 journal.end_run(0, 0)
                 self._give_back()
                 return []
+            began = monotonic_ns()
             if habit.kind == layout.SHORT:
                 run = _append(habit.call, some, journal, room, length)
             else:
@@ -198,6 +199,7 @@ class Items:
             answered, left, what = run
             begun = answered + bool(left)
             cut_short, wanted = journal.is_cut_short, begun < len(some) and not left
+            journal.pace = (monotonic_ns() - began) // max(begun, 1)
             journal.end_run(answered, begun)
             self.started += begun
             del items[:begun]

@@ -145,10 +145,11 @@ class PythonWorker:
         if output.spill() or output.surprised:
             output.surprised = False
             habit.asked = ALWAYS
-        self.journal.flush()
-        self._return_places()
         self._ended_at = monotonic_ns()
         habit.learn(count, self._ended_at - began)
+        self.journal.pace = habit.each if batch else 0
+        self.journal.flush()
+        self._return_places()
 
     def _habit(self, function: int, style: int) -> Habit:
         habit = self._habits.get((function, style))

@@ -165,7 +165,9 @@ class PythonWorker(Worker):
     def feed(self, data: bytes) -> list[Frame]:
         """The frames with answers that these bytes complete; of the others it is taken note."""
         answers: list[Frame] = []
-        for kind, number, body in self._frames.feed(data):
+        frames = self._frames.feed(data)
+        self.seconds_each = self._frames.pace / 1e9
+        for kind, number, body in frames:
             if kind <= layout.ANSWERS:
                 count, known = self._ledger.arrived(number)
                 if count:
@@ -238,6 +240,7 @@ class PythonWorker(Worker):
         if not self._journal.is_still(frame[0], end, base):
             return []
         self._ledger.peek(frame[1], end)
+        self.seconds_each = 0.0
         return [frame]
 
     def _read_all(self) -> list[Frame]:

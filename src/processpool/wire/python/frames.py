@@ -24,6 +24,9 @@ class FrameReader:
     def __init__(self) -> None:
         self.broken = b""
         """The first bytes of what is no frame; empty as long as all is well."""
+        self.pace = 0
+        """Nanoseconds that an item took, by the slowest of the frames with answers that came last;
+        0 if one of them did not say so."""
         self._buffer = bytearray()
         self._wanted = 0
         """Bytes until the frame that has begun is whole."""
@@ -44,9 +47,12 @@ class FrameReader:
             data = bytes(self._buffer)
             self._buffer.clear()
         frames: list[Frame] = []
+        paces: list[int] = []
         at, end = 0, len(data)
         while end - at >= FRAME.size:
             kind, number, size = FRAME.unpack_from(data, at)
+            pace = kind >> layout.PACE
+            kind &= (1 << layout.PACE) - 1
             if not layout.PLAIN <= kind <= layout.BACK:
                 self.broken = data[at : at + SHOWN]
                 return frames
@@ -56,6 +62,10 @@ class FrameReader:
                 break
             at = body + size
             frames.append((kind, number, data[body:at]))
+            if kind <= layout.ANSWERS:
+                paces.append(pace)
+        if paces:
+            self.pace = max(paces) if all(paces) else 0
         if at < end:
             self._buffer += data[at:]
             if end - at < FRAME.size:

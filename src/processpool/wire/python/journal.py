@@ -58,6 +58,8 @@ class Journal:
         self.page[layout.BLANK] = self.blank
         self.length = 0
         self.count = 0
+        self.pace = 0
+        """Nanoseconds that an item took, for the next frame to tell; 0 for nothing."""
         self._run: tuple[Any, memoryview] | None = None
         """What answers of the run that is on are stored through; None once it is to end."""
         self._thread = get_ident()
@@ -79,9 +81,11 @@ class Journal:
 
     def flush(self) -> None:
         """Send what is in the journal, and begin it anew."""
+        pace, self.pace = self.pace, 0
         if not self.count:
             return
-        frame = FRAME.pack(self.kind, self.count, self.length) + self.memory[: self.length]
+        kind = self.kind | min(pace, layout.SLOWEST) << layout.PACE
+        frame = FRAME.pack(kind, self.count, self.length) + self.memory[: self.length]
         with self._sending:
             _write(self._answers, frame)
         self.page[layout.LENGTH] = self.length = 0

@@ -40,8 +40,13 @@ AWAY, LONG = 16, 32
 RUN = 64
 """Flag of ITEMS: the worker may answer many of them in a run, one store an answer."""
 
-FRAME = Struct("<BxxxIQ")
-"""kind, number of items, bytes that follow."""
+FRAME = Struct("<IIQ")
+"""kind and pace, number of items, bytes that follow."""
+PACE = 8
+"""Bits of the first number that are the kind of frame. The rest is the pace: nanoseconds that an
+item took, at the end of a batch; 0 if that is not said."""
+SLOWEST = (1 << 24) - 1
+"""The slowest pace that there is room for."""
 PLAIN, ENTRIES, INTS, FLOATS, SHORT, SPLIT, LOG, PLACES, ECHO, BACK = range(1, 11)
 """Kinds of frame: values pickled one behind the other; entries; a column of numbers of 64 bits,
 either integers or floats; short values marshalled one behind the other; the batch is wanted item by
