@@ -16,7 +16,7 @@ from processpool.errors import ProcessPoolError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-MAX_CHUNK = 4096
+MAX_CHUNK = 16 * 1024
 """Items read from the input at a time, at most."""
 MAX_BYTES = 4 * 1024 * 1024
 """Bytes of encoded items read at a time, at most; a single item may have more."""

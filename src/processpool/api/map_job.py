@@ -110,7 +110,8 @@ class MapJob(Job):
     def _learn_pace(self, batch: Batch, origin: Origin) -> None:
         """Answers have come: how many items may a worker have from now on?"""
         if self._pace is not None:
-            self._pace.learn(len(batch), origin.until - origin.since)
+            seconds = origin.each * len(batch) or origin.until - origin.since
+            self._pace.learn(len(batch), seconds)
             if self._pace.window != self.window:
                 self.window = self._pace.window
                 self._state.allow(self._ahead())

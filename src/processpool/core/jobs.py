@@ -34,6 +34,8 @@ class Origin:
     stderr: str = ""
     plain: bool = True
     failed: int = 0
+    each: float = 0.0
+    """Seconds that an item took by the worker's own clock; 0 if it does not say so."""
 
 
 class Batch:

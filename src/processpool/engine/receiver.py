@@ -197,6 +197,7 @@ class Reader:
             engine.hands.enqueue(commands)
             engine.lock.notify_all()
         origin = Origin(worker.id, worker.pid, since, now, worker.item_stderr(), plain, len(failed))
+        origin.each = worker.seconds_each
         engine.hands.carry_out(commands)
         if failed:
             engine.news.remember(error_in_words(failed[-1]), worker.id, worker)

@@ -101,7 +101,9 @@ class Starter:
         if not data or start.error is not None:
             self._engine.loop.forget(worker.process.stdout)
         if start.error is not None:
-            self._engine.decide(lambda _: self._engine.scheduler.kill(worker.id, "garbled start"))
+            self._engine.decide(
+                lambda _: self._engine.scheduler.kill(worker.id, ExitReason.GARBLED_START)
+            )
         elif start.is_over:
             self._end_start(worker)
 

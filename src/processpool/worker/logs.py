@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
-    from processpool.worker.loop import Journal
+    from processpool.wire.python.journal import Journal
 
 
 class Forwarder:

@@ -208,6 +208,8 @@ class Worker(ABC):
     """What is to be said and heard before it is ready, where there is anything of that."""
     keeps_answers = False
     """True if it may have answers that it sends when its next item has ended; see `peek`."""
+    seconds_each = 0.0
+    """What an item took, if the answers that came last say so; else 0."""
     says_more = False
     """True if it has more to say, where it has said that it is ready."""
 
