@@ -436,20 +436,15 @@ IMPORTS_UP = {
     "api.pool imports tracing.figure",
     "api.pool imports widget",
     "api.pool imports widget.display",
-    "cli.app imports __init__",
     "engine.direct imports api.call_forms",
-    "engine.launcher imports __init__",
     "engine.local imports api.map_job",
-    "errors imports core.outcome",
     "factory imports api.call_forms",
 }
 CIRCLES = {
-    "__init__ api.pool engine.launcher executors.executor factory tracing tracing.figure "
+    "api.pool executors.executor tracing tracing.figure "
     "tracing.trace widget widget.actions widget.display",
     "api.map_job engine.checkout engine.dispatcher engine.event_hub engine.local engine.reaper "
     "engine.receiver engine.spawner",
-    "config.explain config.known_keys config.section config.workers",
-    "wire.python.by_value wire.python.pickling wire.python.reply_pickler",
 }
 JOINERS = {"api.pool"}
 LEAVES_ON_THE_ENGINE = {

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from processpool import __version__
 from processpool.cli.report import FAILED, complain, say
 from processpool.cli.stopping import Stopped
 from processpool.errors import ConfigError, ProcessPoolError
@@ -48,7 +47,9 @@ Set = Annotated[
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        say(f"processpool {__version__}")
+        from importlib.metadata import version
+
+        say(f"processpool {version('processpool')}")
         raise typer.Exit
 
 

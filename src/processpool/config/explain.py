@@ -93,7 +93,7 @@ class _Explainer:
         """Explain a `kind` that is missing or wrong; the keys beside it are then looked at here."""
         if self._document.is_unknown(path):
             return
-        models = worker_models()
+        models = worker_models(self._root)
         if self._document.existing(path) == path:
             yield self._document.problem(path, self._choice(list(models), path))
         else:
