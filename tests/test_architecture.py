@@ -431,18 +431,9 @@ def _rooms_tested(path: Path) -> set[str]:
 # -- what does not hold yet, to be emptied -------------------------------------------------------
 
 IMPORTS_UP = {
-    "api.pool imports executors.executor",
-    "api.pool imports tracing",
-    "api.pool imports tracing.figure",
-    "api.pool imports widget",
-    "api.pool imports widget.display",
-    "engine.direct imports api.call_forms",
     "engine.local imports api.map_job",
-    "factory imports api.call_forms",
 }
 CIRCLES = {
-    "api.pool executors.executor tracing tracing.figure "
-    "tracing.trace widget widget.actions widget.display",
     "api.map_job engine.checkout engine.dispatcher engine.event_hub engine.local engine.reaper "
     "engine.receiver engine.spawner",
 }
@@ -450,13 +441,8 @@ JOINERS = {"api.pool"}
 LEAVES_ON_THE_ENGINE = {
     "executors.mapping imports engine.local",
     "executors.work imports engine.at_exit",
-    "executors.work imports engine.local",
 }
-PRIVATES_IN_LEAVES = {
-    "executors.executor: _engine",
-    "executors.executor: _form",
-    "tracing.trace: _engine",
-}
+PRIVATES_IN_LEAVES: set[str] = set()
 EFFECTS_IN_CORE = {"core.replies imports pickle"}
 CORE_ON_THE_SYSTEM = {
     "core.jobs imports system.interrupts",

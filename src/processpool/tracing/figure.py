@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from processpool.tracing.recorder import Died, Mark
-    from processpool.tracing.trace import Trace
 
 WIDTH = 900
 LEFT, RIGHT, TOP, BOTTOM = 60, 16, 24, 30
@@ -46,10 +45,11 @@ class Figure:
         return f"<Figure, {len(self.svg):,} bytes of SVG>"
 
 
-def draw(trace: Trace) -> Figure:
-    """The picture of what a trace has in memory."""
-    spans, marks = list(trace.spans), list(trace.marks)
-    seats = seats_of(list(trace.lives), spans)
+def draw(
+    name: str, spans: Sequence[Span], marks: Sequence[Mark], lives: Sequence[Born | Died]
+) -> Figure:
+    """The picture of what happened in the pool of this name."""
+    seats = seats_of(lives, spans)
     times = [time for span in spans for time in (span.begin, span.end)] + [m.at for m in marks]
     first, last = min(times, default=0.0), max(times, default=1.0)
     page = _Page(first, max(last, first + 1e-3), 1 + max(seats.values(), default=0))
@@ -57,7 +57,7 @@ def draw(trace: Trace) -> Figure:
     for span in merged(spans, seats, page.second_per_pixel):
         parts.append(page.bar(span, seats[span.worker]))
     parts += [page.flag(mark, seats.get(mark.worker or 0)) for mark in marks]
-    return Figure(page.wrap(parts, trace._name))
+    return Figure(page.wrap(parts, name))
 
 
 def seats_of(lives: Sequence[Born | Died], spans: Iterable[Span]) -> dict[int, int]:

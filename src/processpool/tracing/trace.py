@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from processpool.api.pool import ProcessPool
+    from processpool.api.view import PoolView
     from processpool.core import events
     from processpool.tracing.recorder import Fact
 
@@ -49,7 +49,7 @@ class Trace:
     trace.plot()
     """
 
-    def __init__(self, pool: ProcessPool, path: str | os.PathLike[str] | None) -> None:
+    def __init__(self, pool: PoolView, path: str | os.PathLike[str] | None) -> None:
         """Begin to record `pool`, into the file `path` if there is one.
 
         Raises:
@@ -69,7 +69,7 @@ class Trace:
         self._ended = Event()
         self._present(pool)
         # What returns at once needs no thread of its own, as a user's callback does.
-        self._unsubscribe = pool._engine.news.listen(self._on_event, quick=True)
+        self._unsubscribe = pool.events(self._on_event, quick=True)
         self._thread = Thread(target=self._run, name="processpool-trace", daemon=True)
         self._thread.start()
 
@@ -81,7 +81,7 @@ class Trace:
 
     def plot(self) -> Figure:
         """A figure of what was recorded last: a lane for each worker, over time."""
-        return draw(self)
+        return draw(self._name, list(self.spans), list(self.marks), list(self.lives))
 
     def __enter__(self) -> Self:
         return self
@@ -99,7 +99,7 @@ class Trace:
         state = "ended" if self._ended.is_set() else "recording"
         return f"<Trace of {self._name!r} {where}, {state}: {len(self.spans)} spans>"
 
-    def _present(self, pool: ProcessPool) -> None:
+    def _present(self, pool: PoolView) -> None:
         """Write down who is there at the beginning."""
         if self._file is not None:
             self._file.write(opening(self._name, os.getpid()))

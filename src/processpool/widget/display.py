@@ -21,7 +21,7 @@ from processpool.widget.updater import Updater
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from processpool.api.pool import ProcessPool
+    from processpool.api.view import PoolView
     from processpool.widget.view import State
     from processpool.widget.widget import PoolWidget
 
@@ -36,7 +36,7 @@ MAX_OUTPUTS = 100
 class Display:
     """The live display of one pool."""
 
-    def __init__(self, pool: ProcessPool, publish: Callable[[Bundle], Any]) -> None:
+    def __init__(self, pool: PoolView, publish: Callable[[Bundle], Any]) -> None:
         """`publish` puts something into a cell's output; what it returns can `update` it."""
         self._publish = publish
         self._pool = weakref.ref(pool)
@@ -109,7 +109,7 @@ class Display:
         if self._widget is not None:
             self._widget.send(content)
 
-    def _end(self, pool: ProcessPool | None) -> None:
+    def _end(self, pool: PoolView | None) -> None:
         """Replace every output by a static table, and take the widget away; once."""
         with self._ending:
             widget, self._widget = self._widget, None
