@@ -30,6 +30,8 @@ class Books:
         self.finished = 0
         """Items that workers have done."""
         self.failures = 0
+        self.breaks = 0
+        """How often the pool broke, since workers failed to start."""
         """Items that have failed."""
         self.fleet = fleet = Fleet(policy)
         self.slots = fleet.slots

@@ -66,6 +66,7 @@ class Starter:
             self._keep_error(number, error)
             engine.loop.post(partial(self._tell_failure, number, None, error))
             engine.decide(lambda now: engine.scheduler.exited(number, now, failed_start=True))
+            engine.loop.post(engine.tell_if_broken)
             return
         self.launched.append(worker)
         engine.loop.post(self._adopt)
