@@ -36,6 +36,7 @@ from tests.process.support import (
     open_fds,
     pids,
     run_python,
+    slowness,
     states,
 )
 
@@ -181,7 +182,7 @@ class TestItFailsBeforeItIsReady:
         assert time.monotonic() - began < 15
         with pytest.raises(PoolClosed):
             future.result(0)
-        await_exit(int(pid), within=1)
+        await_exit(int(pid), within=slowness())
 
 
 class TestItPrintsBeforeTheStart:

@@ -63,7 +63,7 @@ class TestCode:
         began = time.process_time()
         with pytest.raises(ConfigError, match=r"a tag is not allowed|is not valid YAML|a key must"):
             ProcessPool.from_yaml("a.yaml")
-        assert time.process_time() - began < 1
+        assert time.process_time() - began < 10
         assert not (tmp_path / "ran").exists()
 
 
