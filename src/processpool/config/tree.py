@@ -19,7 +19,7 @@ from processpool.config.nodes import (
     Place,
     Scalar,
 )
-from processpool.config.problems import Problem, printable, quoted
+from processpool.config.problems import Problem, one_line, quoted
 from processpool.config.scalars import resolve
 
 MAX_DEPTH = 50
@@ -174,7 +174,7 @@ class TreeBuilder:
         if event.tag is None:
             return False
         secret = any(frame.step() == "env" for frame in self._stack)
-        tag = "" if secret else f" ({printable(event.tag.replace(_TAG_PREFIX, '!!'))})"
+        tag = "" if secret else f" ({one_line(event.tag.replace(_TAG_PREFIX, '!!'))})"
         self._problem(f"a tag is not allowed{tag}: YAML is data only here", _place(event))
         return True
 

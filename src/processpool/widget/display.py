@@ -60,7 +60,7 @@ class Display:
         from processpool.widget.widget import PoolWidget
 
         if self._widget is None:
-            self._widget = PoolWidget(self._feed.everything(heard=False), self._updater.post)
+            self._widget = PoolWidget(self._feed.everything(acknowledged=False), self._updater.post)
             self._updater.start()
         view = {"version_major": 2, "version_minor": 0, "model_id": self._widget.model_id}
         bundle: Bundle = {WIDGET_VIEW: view, **static_bundle(self._feed.state)}
@@ -95,7 +95,7 @@ class Display:
         return True
 
     def _answer(self, message: Any) -> None:
-        """The front end wants everything anew, or something done."""
+        """The front end wants a full frame, or something done."""
         if not isinstance(message, dict):
             return
         if message.get("kind") == "hello":

@@ -21,7 +21,7 @@ from processpool.core.replies import Reply, Sealed, opened
 from processpool.engine.workers.worker import Returned, Worker
 from processpool.errors import ProtocolError
 from processpool.system.interrupts import PICKLING, SHIELD
-from processpool.system.text import printable
+from processpool.system.text import escape_control
 from processpool.wire.python import layout
 from processpool.wire.python.arena import Arena, Reader, join, split
 from processpool.wire.python.functions import HANDLER
@@ -408,7 +408,7 @@ class PythonWorker(Worker):
         """Let the loggers of this process handle a record of the worker's, made harmless."""
         try:
             fields = {
-                name: printable(value) if type(value) is str else value
+                name: escape_control(value) if type(value) is str else value
                 for name, value in loads(body).items()
             }
             record = logging.makeLogRecord({**fields, "worker_id": self.id, "item": index})
