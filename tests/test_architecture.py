@@ -468,17 +468,10 @@ LONG_MODULES = {
     "engine.workers.worker",
 }
 LONG_CLASSES = {
-    "api.maps.MapRun",
     "api.pool.ProcessPool",
     "core.scheduler.Scheduler",
     "engine.local.Engine",
     "engine.workers.python.PythonWorker",
     "engine.workers.worker.Worker",
 }
-STRAY_TESTS = {
-    "tests/test_pace.py",
-    "tests/test_scheduler.py",
-    "tests/test_scheduler_renewal.py",
-    "tests/test_scheduler_states.py",
-    "tests/test_states.py",
-}
+STRAY_TESTS: set[str] = set()
