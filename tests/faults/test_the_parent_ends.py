@@ -292,10 +292,11 @@ class TestTheInterpreterEnds:
         status, stdout, stderr = run(
             "import os, warnings",
             "warnings.simplefilter('ignore')",
-            "future = pool.executor().submit(time.sleep, 0.5)",
+            "future = pool.executor().submit(time.sleep, 600)",
             "child = os.fork()",
             "if not child: sys.exit(3)",
             "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), future.done())",
+            "future.kill()",
         )
         assert (status, stdout, stderr) == (0, "3 False\n", "")
 
