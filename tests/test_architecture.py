@@ -281,6 +281,14 @@ class TestWords:
         }
         check(found, set(), "has no docstring")
 
+    def test_every_public_constant_is_documented(self) -> None:
+        found = {
+            f"{module.name}: {name}"
+            for module in modules().values()
+            for name in _unexplained_constants(module.tree)
+        }
+        check(found, UNEXPLAINED_CONSTANTS, "no text below it, or below its group, says what it is")
+
 
 class TestTests:
     def test_tests_of_a_pure_room_stand_in_its_folder(self) -> None:
@@ -418,6 +426,21 @@ def _is_told_elsewhere(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     return any(ast.unparse(one) in ("overload", "override") for one in node.decorator_list)
 
 
+def _unexplained_constants(tree: ast.Module) -> Iterator[str]:
+    """Public constants without a text right below them, or below the group that they stand in."""
+    group: list[str] = []
+    for statement in [*tree.body, ast.Pass()]:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                if name.isupper() and len(name) > 1 and not _is_private(name):
+                    group.append(name)
+            case ast.Expr(value=ast.Constant()):
+                group.clear()
+            case _:
+                yield from (name for name in group if name != "TYPE_CHECKING")
+                group.clear()
+
+
 def _rooms_tested(path: Path) -> set[str]:
     """The rooms that a test file imports from; the front door counts as one."""
     return {
@@ -475,3 +498,12 @@ LONG_CLASSES = {
     "engine.workers.worker.Worker",
 }
 STRAY_TESTS: set[str] = set()
+UNEXPLAINED_CONSTANTS = {
+    "core.states: POOL_TRANSITIONS",
+    "core.states: TRANSITIONS",
+    "engine.direct: SENT",
+    "engine.workers.worker: ALWAYS",
+    "engine.workers.worker: LINGERS",
+    "system.interrupts: SHIELD",
+    "system.limits: UNLIMITED",
+}

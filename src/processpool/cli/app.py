@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WRONG = 2
+"""Exit status: the command line or the file is wrong."""
 
 app = typer.Typer(
     help="Pools of long-lived worker processes, declared in YAML.",

@@ -23,7 +23,9 @@ from processpool.config.problems import Problem, one_line, quoted
 from processpool.config.scalars import resolve
 
 MAX_DEPTH = 50
+"""Levels that values may be nested."""
 MAX_VALUES = 10_000
+"""Values in a file, those that its aliases repeat included."""
 
 _MERGE = "<<"
 _TAG_PREFIX = "tag:yaml.org,2002:"

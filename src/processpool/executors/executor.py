@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 NEVER = 7 * 86400.0
 """Seconds that an initializer may take; the standard library sets it no limit."""
 UNLIMITED = (1 << 31) - 1
+"""Items that may wait in the queue: as many as the YAML can say."""
 
 
 class PoolExecutor(Executor):

@@ -20,10 +20,15 @@ if TYPE_CHECKING:
     from processpool.tracing.recorder import Died, Mark
 
 WIDTH = 900
+"""Pixels of the whole picture."""
 LEFT, RIGHT, TOP, BOTTOM = 60, 16, 24, 30
-TALLEST = 600
+"""Pixels around the lanes."""
+MAX_HEIGHT = 600
+"""Pixels of all lanes together."""
 COLOURS = {"item": "#2f81d6", "start": "#d4a72c", "bad": "#cf222e", "note": "#8250df"}
+"""Kind of mark or span → its colour."""
 TEXT = 'font-family="sans-serif" font-size="11" fill="#6e7781"'
+"""How every text is drawn."""
 _STEPS = (1, 2, 5)
 
 
@@ -99,7 +104,7 @@ class _Page:
 
     def __init__(self, first: float, last: float, lanes: int) -> None:
         self._first, self._last, self._lanes = first, last, lanes
-        self._lane = max(min(18.0, TALLEST / lanes), 1.0)
+        self._lane = max(min(18.0, MAX_HEIGHT / lanes), 1.0)
         self._height = TOP + self._lane * lanes + BOTTOM
 
     @property

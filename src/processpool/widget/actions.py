@@ -54,3 +54,4 @@ ACTIONS: dict[str, Callable[[PoolView, Mapping[str, Any]], None]] = {
     "restart": _restart,
     "stop_map": lambda pool, message: pool.stop_map(_number(message, "map")),
 }
+"""Name, as the front end sends it → what is done."""

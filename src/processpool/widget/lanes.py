@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SECONDS = 60
 PER_SECOND = 4
 COLUMNS = SECONDS * PER_SECOND
+"""How far back the timeline goes, and how finely."""
 
 NOBODY, LOST, BEGAN, GOES_ON = ".", "x", "b", "c"
 """No worker; a worker or an item was lost; busy with something new, or with the same as before."""
@@ -29,6 +30,7 @@ LETTERS = {
     WorkerState.LEASED: "l",
     WorkerState.STOPPING: "e",
 }
+"""State of a worker → its letter in a column."""
 
 _BUSY = WorkerState.BUSY
 

@@ -25,8 +25,10 @@ State = dict[str, Any]
 
 LABELLED_LANES = 24
 """With more lanes than this there is no room to say whose they are."""
-ERROR_LINES = 20
-ERROR_WIDTH = 2000
+MAX_ERROR_LINES = 20
+"""Lines of the log that are shown with an error."""
+MAX_ERROR_LENGTH = 2000
+"""Characters of an error that are shown."""
 _TENTHS = 1
 _WORDS = {str(state): state for state in WorkerState}
 
@@ -131,8 +133,8 @@ def _label(text: str) -> str:
 
 @lru_cache(maxsize=4)
 def _error(failure: Failure) -> State:
-    text = escape_control(failure.error)[:ERROR_WIDTH]
-    log = lines_of(failure.stderr, last=ERROR_LINES)
+    text = escape_control(failure.error)[:MAX_ERROR_LENGTH]
+    log = lines_of(failure.stderr, last=MAX_ERROR_LINES)
     if all(line in text for line in log):  # errors of workers that died quote it
         log = []
     return {"at": round(failure.at, _TENTHS), "text": text, "worker": failure.worker_id, "log": log}

@@ -15,6 +15,7 @@ WORKER_GLYPHS = {
     WorkerState.LEASED: "◆",
     WorkerState.STOPPING: "◍",
 }
+"""State of a worker → its glyph."""
 POOL_GLYPHS = {
     PoolState.NEW: "○",
     PoolState.OPENING: "◌",
@@ -25,6 +26,7 @@ POOL_GLYPHS = {
     PoolState.BROKEN: "✖",
     PoolState.FORKED: "■",
 }
+"""State of a pool → its glyph."""
 _SIZES = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
 
