@@ -253,6 +253,20 @@ class TestWhatRoomsMayImport:
         assert _loaded_by(FRONT_DOOR) == {FRONT_DOOR}
 
 
+class TestStates:
+    def test_a_state_changes_by_its_table(self) -> None:
+        found = {
+            f"{module.name}: {ast.unparse(node)}"
+            for module in modules().values()
+            if module.room in ("core", "engine", "api")
+            for function in ast.walk(module.tree)
+            if isinstance(function, ast.FunctionDef) and function.name != "__init__"
+            for node in ast.walk(function)
+            if isinstance(node, ast.Assign) and _changes_a_state(node)
+        }
+        check(found, set(), "changes the state of a worker or of a pool without the table")
+
+
 class TestSizes:
     def test_modules(self) -> None:
         found = {
@@ -400,6 +414,16 @@ def _private_names(room: str) -> set[str]:
 
 def _is_private(name: str) -> bool:
     return name.startswith("_") and not name.endswith("_")
+
+
+def _changes_a_state(node: ast.Assign) -> bool:
+    """True if a `.state` is set to anything but what a table of `core.states` says."""
+    sets = any(isinstance(one, ast.Attribute) and one.attr == "state" for one in node.targets)
+    asks = isinstance(node.value, ast.Call) and ast.unparse(node.value.func) in (
+        "after",
+        "pool_after",
+    )
+    return sets and not asks
 
 
 def _lines(node: ast.ClassDef) -> int:
