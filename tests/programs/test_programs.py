@@ -76,6 +76,7 @@ def test_a_death_costs_one_item(program: Program, make: Make) -> None:
     with make() as pool:
         assert fits(pool.call(message), expected)
         pid = pool.snapshot().workers[0].pid
+        assert pid is not None
         os.kill(pid, signal.SIGSTOP)
         future = pool.submit(message)
         eventually(lambda: pool.snapshot().workers[0].item is not None)

@@ -30,9 +30,9 @@ class Books:
         self.finished = 0
         """Items that workers have done."""
         self.failures = 0
+        """Items that have failed."""
         self.breaks = 0
         """How often the pool broke, since workers failed to start."""
-        """Items that have failed."""
         self.fleet = fleet = Fleet(policy)
         self.slots = fleet.slots
         self.counts = fleet.counts

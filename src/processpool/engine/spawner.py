@@ -102,7 +102,8 @@ class Starter:
         if not data or start.error is not None:
             self._engine.loop.forget(worker.process.stdout)
         if start.error is not None:
-            self._engine.decide(lambda _: self._engine.scheduler.kill(worker.id, "garbled start"))
+            scheduler, reason = self._engine.scheduler, ExitReason.GARBLED_START
+            self._engine.decide(lambda _: scheduler.kill(worker.id, reason))
         elif start.is_over:
             self._end_start(worker)
 
