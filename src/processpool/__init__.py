@@ -66,6 +66,13 @@ _HOME = {
 }
 """Public name → the module that defines it."""
 
+_LEAVES = {
+    "display": "processpool.widget",
+    "executor": "processpool.executors.executor",
+    "trace": "processpool.tracing",
+}
+"""What a pool finds by name, so that it imports nothing that stands on it → its module."""
+
 __all__ = ["__version__", *sorted(_HOME)]
 
 
@@ -77,6 +84,8 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     value = getattr(import_module(f"processpool.{home}"), name)
+    if home.startswith(("api.", "executors.")):
+        import_module("processpool.api.leaves").register(_LEAVES)
     globals()[name] = value
     return value
 

@@ -2,7 +2,7 @@
 
 Tested elsewhere: the pool itself as an argument → tests.process.test_python_forms; large arrays and
 300 MiB at once, with and without shared memory → tests.process.test_python_arrays; how exceptions
-travel → tests.test_raised.
+travel → tests.wire.test_raised.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Full, large, late, false and empty: nothing blocks, and no byte reaches what it is not for.
 
-Tested elsewhere: every bad length, whole and byte by byte → tests.test_framed; garbage instead of
-an answer, an answer too many, later, or in a pipeline → tests.process.test_faults_command; the
-rules of the codecs → tests.test_codecs; what handlers and C code print under `serve` →
+Tested elsewhere: every bad length, whole and byte by byte → tests.wire.test_framed; garbage instead
+of an answer, an answer too many, later, or in a pipeline → tests.process.test_faults_command; the
+rules of the codecs → tests.wire.test_codecs; what handlers and C code print under `serve` →
 tests.process.test_serve; what Python functions print → tests.process.test_python_output.
 """
 

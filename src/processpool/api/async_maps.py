@@ -35,10 +35,11 @@ if TYPE_CHECKING:
         Iterator,
     )
 
-    from processpool.api.call_forms import Form, Items, Request
+    from processpool.api.call_forms import Form, Items
     from processpool.api.map_state import Chunk
     from processpool.api.maps import MapOptions
     from processpool.engine.local import Engine
+    from processpool.wire.python.functions import Request
 
 CHUNK = 256
 """Items read between two looks at what else the event loop has to do, at most."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from processpool.config import PoolConfig
-from processpool.system.units import MILLISECONDS, SIZES, in_units
+from processpool.system.units import MILLISECONDS, SIZES, format_units
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -100,7 +100,7 @@ def _value(key: str, value: Any) -> str:
     if isinstance(value, tuple | list):
         return " ".join(_value(key, item) for item in value)
     if key in _DURATIONS:
-        return in_units(round(value * 1000), MILLISECONDS)
+        return format_units(round(value * 1000), MILLISECONDS)
     if key in _SIZES:
-        return in_units(value, SIZES)
+        return format_units(value, SIZES)
     return str(value)

@@ -31,6 +31,8 @@ class Books:
         """Items that workers have done."""
         self.failures = 0
         """Items that have failed."""
+        self.breaks = 0
+        """How often the pool broke, since workers failed to start."""
         self.fleet = fleet = Fleet(policy)
         self.slots = fleet.slots
         self.counts = fleet.counts

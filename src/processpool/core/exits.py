@@ -43,6 +43,7 @@ LADDER: dict[
     (_S.TERMINATED, _E.END): (_S.KILLED, Kill),
     **{(step, _E.LOST): (_S.GONE, None) for step in _S},
 }
+"""Where the end of a worker stands, and what happens → where it stands then, and what is done."""
 
 
 class Exits:

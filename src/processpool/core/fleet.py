@@ -70,10 +70,10 @@ class Fleet:
 
     def move(self, slot: Slot, event: WorkerEvent) -> None:
         """Change a worker's state by the table of transitions."""
-        follows = after(slot.state, event)
-        self.counts[slot.state] -= 1
-        slot.state = follows
-        self.counts[follows] += 1
+        before = slot.state
+        slot.state = after(before, event)
+        self.counts[before] -= 1
+        self.counts[slot.state] += 1
 
     def take_idle(self, now: float) -> Slot:
         """Give the worker that was busy last to somebody who drives it by hand."""

@@ -75,6 +75,7 @@ class Lifecycle(Books):
     def _break(self) -> list[Command]:
         """No worker can be started: nothing that waits for one will ever have it."""
         if self.state is not PoolState.CLOSING:
+            self.breaks += self.state is not PoolState.BROKEN
             self.change(PoolEvent.BROKE)
             self.assignment.refuse_waiters(self.state)
         return self._drop_queue()

@@ -1,6 +1,6 @@
 """A pool at one moment, frozen: what the displays, the command line and a monitor read.
 
-Nothing else reads the pool's inside. Times are seconds, memory is bytes.
+None of them reads anything else of a pool. Times are seconds, memory is bytes.
 """
 
 from __future__ import annotations

@@ -20,10 +20,9 @@ from processpool.system.monitor import WAIT
 from processpool.wire.python.remote_errors import in_words
 
 if TYPE_CHECKING:
-    from processpool.api.call_forms import Request
     from processpool.engine.local import Engine
     from processpool.engine.workers.worker import Worker
-    from processpool.wire.python.functions import Task
+    from processpool.wire.python.functions import Request, Task
 
 
 SENT = object()

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import processpool
 from processpool.engine.inherited import Inherited
 from processpool.engine.workers.command import CommandWorker
 from processpool.engine.workers.python import PythonWorker, Shared
@@ -39,7 +38,8 @@ _BOOT = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
     "from processpool.worker.bootstrap import main; main()"
 )
-_ROOT = str(Path(processpool.__file__).parent.parent)
+_ROOT = str(Path(__file__).parents[2])
+"""Where a worker finds this package."""
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ until the leader steps down and one of them is to lead. So an answer wakes nobod
 that wants it, and mostly not even that.
 
 When nobody waits, the *keeper* leads, a thread of the engine's own. It sleeps in an outer epoll,
-which contains the loop's; a leader disarms it there by a single call, and so is never competed with.
-It is armed again lazily: after somebody has led, the keeper only ticks, until a tick in which nobody
-did. Otherwise it would be woken between every two waits.
+which contains the loop's; a leader disarms it there by a single call, and so never competes with
+it. It is armed again lazily: after somebody has led, the keeper only ticks, until a tick in which
+nobody did. Otherwise it would be woken between every two waits.
 """
 
 from __future__ import annotations

@@ -91,6 +91,7 @@ class Engine:
         self.forgiven = 0.0
         """When the failed starts up to then were forgiven."""
         self.opened = False
+        self._breaks_told = 0
         self.announces_failures = False
         """False while whoever opens the pool is told of a failed start by an exception."""
         self.closed = False
@@ -480,8 +481,17 @@ class Engine:
             self.hands.enqueue(commands)
             self.lock.notify_all()
         self._guard.remove(worker.pid)
+        self.tell_if_broken()
         self.hands.carry_out(commands)
         return [command for command in commands if isinstance(command, Lost | Retry)]
+
+    def tell_if_broken(self) -> None:
+        """Emit that the pool broke, once each time."""
+        with self.lock:
+            broke = self.scheduler.breaks > self._breaks_told
+            self._breaks_told = self.scheduler.breaks
+        if broke:
+            self.news.emit(events.PoolBroke(monotonic(), str(self.start_error)))
 
     # -- turns -----------------------------------------------------------------------------------
 

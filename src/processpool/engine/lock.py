@@ -16,7 +16,7 @@ class EngineLock(Monitor):  # type: ignore[misc]
     """A monitor that also calls those who wait for room, as many as there is room for."""
 
     def __init__(self, wait: Wait, room: Callable[[], int]) -> None:
-        """`wait` as of a monitor; `room`, called under the lock, says for how many there is room."""
+        """`wait` as of a monitor; `room`, called with the lock, says for how many there is room."""
         super().__init__(wait)
         self._room = room
         self._callbacks: dict[Callable[[], None], None] = {}

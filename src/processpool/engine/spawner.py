@@ -66,6 +66,7 @@ class Starter:
             self._keep_error(number, error)
             engine.loop.post(partial(self._tell_failure, number, None, error))
             engine.decide(lambda now: engine.scheduler.exited(number, now, failed_start=True))
+            engine.loop.post(engine.tell_if_broken)
             return
         self.launched.append(worker)
         engine.loop.post(self._adopt)
@@ -101,9 +102,8 @@ class Starter:
         if not data or start.error is not None:
             self._engine.loop.forget(worker.process.stdout)
         if start.error is not None:
-            self._engine.decide(
-                lambda _: self._engine.scheduler.kill(worker.id, ExitReason.GARBLED_START)
-            )
+            scheduler, reason = self._engine.scheduler, ExitReason.GARBLED_START
+            self._engine.decide(lambda _: scheduler.kill(worker.id, reason))
         elif start.is_over:
             self._end_start(worker)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from processpool.errors import AnswerError, CodecError
-from processpool.system.text import printable
+from processpool.system.text import escape_control
 
 if TYPE_CHECKING:
     from processpool.engine.workers.stderr import StderrLog
@@ -49,7 +49,7 @@ class ErrorRules:
         text = self._error_text(answer)
         if text is None:
             return None
-        shown = printable(text.decode("utf-8", "replace")).strip()
+        shown = escape_control(text.decode("utf-8", "replace")).strip()
         if len(shown) > _SHOWN:
             shown = f"{shown[:_SHOWN]}..."
         error = AnswerError(f"the program answered with an error: {shown}")

@@ -17,7 +17,7 @@ from processpool.errors import (
 )
 from processpool.system.cgroups import oom_kills
 from processpool.system.process import describe_exit
-from processpool.system.text import printable
+from processpool.system.text import escape_control
 
 if TYPE_CHECKING:
     from processpool.engine.workers.worker import Worker
@@ -106,7 +106,7 @@ def quote_stderr(text: str, most: int = _STDERR_LINES) -> str:
 
     What faulthandler writes is quoted from its beginning, where it says what happened and where.
     """
-    lines = printable(text).strip().splitlines()
+    lines = escape_control(text).strip().splitlines()
     if not lines:
         return "; it wrote nothing to stderr"
     begin = max(len(lines) - most, 0)

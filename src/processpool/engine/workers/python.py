@@ -19,7 +19,7 @@ from processpool.core.replies import Reply, opened
 from processpool.engine.workers.answers import Answers
 from processpool.engine.workers.worker import Returned, Worker
 from processpool.errors import ProtocolError
-from processpool.system.text import printable
+from processpool.system.text import escape_control
 from processpool.wire.python import layout
 from processpool.wire.python.arena import Arena, Reader
 from processpool.wire.python.frames import FrameReader
@@ -198,7 +198,7 @@ class PythonWorker(Worker):
         """Let the loggers of this process handle a record of the worker's, made harmless."""
         try:
             fields = {
-                name: printable(value) if type(value) is str else value
+                name: escape_control(value) if type(value) is str else value
                 for name, value in loads(body).items()
             }
             record = logging.makeLogRecord({**fields, "worker_id": self.id, "item": index})

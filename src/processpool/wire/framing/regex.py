@@ -16,6 +16,7 @@ from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
 
 NEWLINE = ord("\n")
+"""The byte that `.` does not match."""
 _MOST_ENDS = 4
 
 _TRANSPARENT = (ops.AT, ops.ASSERT, ops.ASSERT_NOT)

@@ -6,7 +6,6 @@ they consist of, if they cannot be imported; the cache itself does not travel.
 
 from __future__ import annotations
 
-import io
 import sys
 from functools import (
     _lru_cache_wrapper,
@@ -19,8 +18,6 @@ from functools import (
 import cloudpickle
 from cloudpickle.cloudpickle import _is_registered_pickle_by_value, _lookup_module_and_qualname
 
-from processpool.wire.python.pickling import PROTOCOL, collector
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,14 +29,6 @@ _DISPATCHER = singledispatch(len).__code__  # type: ignore[attr-defined]
 
 if "__mp_main__" in sys.modules:  # a child of multiprocessing has its main module by this name
     cloudpickle.register_pickle_by_value(sys.modules["__mp_main__"])
-
-
-def pack_with(pickler: type[Pickler], value: Any, large: int) -> list[Any]:
-    """As `pickling.pack`, by this pickler."""
-    buffers: list[memoryview] = []
-    stream = io.BytesIO()
-    pickler(stream, PROTOCOL, buffer_callback=collector(buffers, large)).dump(value)
-    return [stream.getvalue(), *buffers]
 
 
 def _reduce_cached(function: Any) -> Any:

@@ -78,7 +78,7 @@ class TestUnused:
         executor.shutdown()
         with pytest.raises(RuntimeError, match="cannot schedule new futures after shutdown"):
             executor.submit(abs, 1)
-        assert executor._own_pool is None
+        assert executor._pool is None
 
     def test_a_pool_must_be_open_and_take_functions(self) -> None:
         config: dict[str, Any] = {"worker": {"kind": "python"}}

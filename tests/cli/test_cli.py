@@ -18,7 +18,7 @@ import processpool
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-CONFIGS = Path(__file__).parent.parent / "configs"
+CONFIGS = Path(__file__).parents[2] / "configs"
 COMMAND = [sys.executable, "-m", "processpool"]
 
 JSON_POOL = """\
