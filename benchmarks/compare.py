@@ -8,53 +8,35 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
-from contextlib import contextmanager
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks.harness import ROOT, Figures, run_probe
+from benchmarks.checkouts import ROOT, find
+from benchmarks.harness import Figures, run_probe
 from benchmarks.report import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
 
     from benchmarks.harness import Case, Row
 
 COLUMNS = (("", 44), ("here", 16), ("there", 16), ("here ÷ there (min-max)", 24), ("", 8))
-
-
-@contextmanager
-def sources(other: str) -> Iterator[Path]:
-    """The folder to import the other side from.
-
-    Args:
-        other: a checkout, its `src` folder, or a commit of this repository.
-    """
-    for folder in (Path(other), Path(other) / "src"):
-        if (folder / "processpool" / "__init__.py").is_file():
-            yield folder.resolve()
-            return
-    with tempfile.TemporaryDirectory() as folder:
-        archive = subprocess.run(
-            ["git", "archive", other, "src"], cwd=ROOT, capture_output=True, check=False
-        )
-        if archive.returncode:
-            raise SystemExit(f"{other} is neither a folder with processpool nor a commit")
-        subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
-        yield Path(folder) / "src"
+TOLERANCE = 0.03
+"""A smaller difference is none."""
 
 
 def compare(cases: Sequence[Case], other: str, rounds: int) -> None:
     """Measure our side of each case here and there, and print the ratios."""
-    with sources(other) as there:
-        sides = (ROOT / "src", there)
-        for side in sides:
-            _check(side)
-        table = Table(COLUMNS)
-        for case in cases:
-            _compare_case(case, sides, rounds, table)
+    try:
+        sides = (ROOT / "src", find(other))
+    except LookupError as error:
+        raise SystemExit(str(error)) from None
+    for side in sides:
+        _check(side)
+    table = Table(COLUMNS)
+    for case in cases:
+        _compare_case(case, sides, rounds, table)
 
 
 def _check(folder: Path) -> None:
@@ -96,18 +78,18 @@ def _print_row(
     if not ratios:
         table.row(case.label(row), row.unit.format(median(here)), row.unit.format(0.0), "", "")
         return
-    low, high = min(ratios), max(ratios)
     table.row(
         case.label(row),
         row.unit.format(median(here)),
         row.unit.format(median(there)),
-        f"{median(ratios):.3f} ({low:.3f}-{high:.3f})",
-        _verdict(low, high, row.unit.more_is_better),
+        f"{median(ratios):.3f} ({min(ratios):.3f}-{max(ratios):.3f})",
+        _verdict(ratios, row.unit.more_is_better),
     )
 
 
-def _verdict(low: float, high: float, more_is_better: bool) -> str:
-    """Better or worse only where every round says so."""
-    if low <= 1 <= high:
+def _verdict(ratios: list[float], more_is_better: bool) -> str:
+    """Better or worse only where it is by more than noise, and every round says so."""
+    low, high = min(ratios), max(ratios)
+    if low <= 1 <= high or abs(median(ratios) - 1) < TOLERANCE:
         return "-"
     return "better" if (low > 1) == more_is_better else "worse"

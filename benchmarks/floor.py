@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import select
 import subprocess
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from benchmarks.meters import Load, median_for
+from benchmarks.meters import Load, median_for, rate_of_threads
 from benchmarks.programs import Program, program
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ def bare_map(name: str, workers: int, pipeline: int, seconds: float) -> Figures:
     chosen = program(name)
     with started(chosen, workers) as pipes:
         loop = _Loop(chosen, pipes, pipeline)
-        return Load(loop.run, warm_up=max(10 * workers * pipeline, 1_000)).figures(seconds)
+        warm_up = max(10 * workers * pipeline, 1_000)
+        return Load(lambda count: count, loop.run, lambda _, done: done, warm_up).figures(seconds)
 
 
 class _Loop:
@@ -73,20 +74,35 @@ def ping_pong(name: str, seconds: float) -> Figures:
         return {"p50": median_for(exchange, seconds)}
 
 
+def ping_pong_threads(name: str, threads: int, seconds: float) -> Figures:
+    """As many threads as workers, each with one of its own: messages a second, all together."""
+    chosen = program(name)
+    with started(chosen, threads) as pipes:
+
+        def exchange(number: int) -> int:
+            sink, source = pipes[number]
+            os.write(sink, chosen.request)
+            os.read(source, READ)
+            return 1
+
+        return {"rate": rate_of_threads(exchange, threads, seconds)}
+
+
 def start_and_end(name: str, count: int) -> Figures:
-    """Start many workers with plain Popen, wait for an answer of each, end them all."""
+    """Start many workers with plain Popen, and end them all by the end of their input."""
     chosen = program(name)
     begin = perf_counter()
-    with started(chosen, count):
-        ready = perf_counter()
+    processes = [_start(chosen) for _ in range(count)]
+    ready = perf_counter()
+    _end(processes)
     return {"start": ready - begin, "close": perf_counter() - ready}
 
 
 @contextmanager
 def started(chosen: Program, count: int) -> Iterator[list[Pipes]]:
     """Start workers that have each answered once; end them by the end of their input."""
-    with ExitStack() as stack:
-        processes = [stack.enter_context(_start(chosen)) for _ in range(count)]
+    processes = [_start(chosen) for _ in range(count)]
+    try:
         pipes = [_pipes(process) for process in processes]
         for sink, _ in pipes:
             os.write(sink, chosen.request)
@@ -94,9 +110,17 @@ def started(chosen: Program, count: int) -> Iterator[list[Pipes]]:
             if len(os.read(source, READ)) != chosen.answer_size:
                 raise ValueError("the program gave a wrong answer")
         yield pipes
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.close()
+    finally:
+        _end(processes)
+
+
+def _end(processes: list[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.close()
+    for process in processes:
+        with process:
+            process.wait()
 
 
 def _start(chosen: Program) -> subprocess.Popen[bytes]:

@@ -19,15 +19,16 @@ import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from benchmarks.checkouts import ROOT, at_commit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from benchmarks.units import Unit
 
-ROOT = Path(__file__).resolve().parents[1]
 OURS = "processpool"
 PROBE_SECONDS = 600.0
 """A probe that takes longer than this has hung: it is killed, with what it started."""
@@ -41,6 +42,8 @@ class Probe:
 
     function: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    commit: str = ""
+    """Measure the package as it was then, instead of as it is."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,10 @@ def run_probe(probe: Probe, sources: Path | None = None) -> Figures | str:
         probe: what to run.
         sources: import `processpool` from this folder, instead of the one that is installed.
     """
+    try:
+        sources = at_commit(probe.commit) if probe.commit else sources
+    except LookupError as error:
+        return str(error)
     environment = dict(os.environ, PYTHONPATH=_python_path(sources))
     command = [sys.executable, "-m", "benchmarks.probe", probe.function]
     with tempfile.TemporaryFile() as output:

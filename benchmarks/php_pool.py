@@ -6,9 +6,15 @@ in the environment variable PHP_POOL, or put it into the folder `CACHE`.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from benchmarks.harness import Figures
 
 CACHE = Path.home() / ".cache" / "processpool" / "process-pool"
 WORKERS = Path(__file__).resolve().parent / "workers"
@@ -33,3 +39,30 @@ def php_worker() -> list[str]:
     if sources is None:
         return [php, str(STAND_IN)]
     return [php, str(WORKERS / "php_echo.php"), str(sources)]
+
+
+def measure(mode: str, in_flight: int, seconds: float, size: int) -> Figures:
+    """Drive the library's pool: messages a second, the median time, and its CPU time for each.
+
+    Args:
+        mode: `held`, one message after the other through the same processes, or `released`, a
+            process started and released for each message.
+        in_flight: how many processes have a message at a time.
+        seconds: for how long.
+        size: bytes of a message's text.
+    """
+    sources = library()
+    if sources is None:
+        raise NotImplementedError(
+            "set PHP_POOL to a clone of https://github.com/ssigwart/process-pool"
+        )
+    command = php_worker()
+    driver = str(WORKERS / "php_pool.php")
+    options = ["exec " + " ".join(command), mode, str(in_flight), str(seconds), str(size)]
+    result = subprocess.run(
+        [command[0], driver, str(sources), *options], capture_output=True, text=True, check=False
+    )
+    if result.returncode:
+        raise RuntimeError((result.stdout + result.stderr).strip() or "the driver failed")
+    figures: Figures = json.loads(result.stdout)
+    return figures

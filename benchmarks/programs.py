@@ -25,6 +25,10 @@ class Program:
         """A message of its own for each number, all of the same length."""
         return f"{self.prefix}{number:0{WIDTH}}"
 
+    def text(self, message: str) -> str:
+        """The answer to a message."""
+        return message.removeprefix(self.prefix)
+
     @property
     def request(self) -> bytes:
         """A message as it crosses the pipe."""

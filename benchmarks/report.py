@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from benchmarks.harness import Case, Measured, Row
 
 COLUMNS = (
-    ("", 46),
+    ("", 44),
     ("ours", 15),
     ("against", 26),
     ("its figure", 15),
-    ("ratio (min-max)", 20),
+    ("ratio (min-max)", 23),
     ("target", 9),
     ("", 6),
 )

@@ -60,6 +60,17 @@ def exchange(array: Array) -> Array:
     return _own[size]
 
 
+def give(size_and_first: tuple[int, float]) -> Array:
+    """Return an array of so many numbers, made once in each worker, and what is to be its first."""
+    size, first = size_and_first
+    if size not in _own:
+        from numpy import ones
+
+        _own[size] = ones(size)
+    _own[size][0] = first
+    return _own[size]
+
+
 def process_id(_item: object = None) -> int:
     """Which process runs this item."""
     return os.getpid()
