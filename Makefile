@@ -53,8 +53,8 @@ format: $(VENV)/.installed-dev  ## Sort the imports and format the code
 	$(BIN)/python -m ruff check --select I --fix .
 	$(BIN)/python -m ruff format .
 
-bench: $(VENV)/.installed-bench  ## Compare with raw pipes and with other pools; prints ratios
-	$(BIN)/python -m benchmarks
+bench: $(VENV)/.installed-bench  ## Compare with raw pipes and with other pools: WHAT="short-way --rounds 3"
+	$(BIN)/python -m benchmarks $(WHAT)
 
 screenshot: $(VENV)/.installed-dev  ## Take the pictures of the widget anew, light and dark
 	$(BIN)/python -m tests.browser.screenshot

@@ -4,7 +4,7 @@ Three rules hold here:
 
 - A measurement runs in a fresh process (`benchmarks.probe`) and returns named figures, so that no
   contestant finds another's threads, memory or forks in its way.
-- Rounds are interleaved and start one contestant further each time, so that a machine that grows
+- Rounds are taken in turns and start one contestant further each time, so that a machine that grows
   slower or faster does it to all of them alike.
 - A ratio is taken between figures of the same round; its median over the rounds is the result.
 """

@@ -62,7 +62,7 @@ def _parse(groups: tuple[str, ...]) -> argparse.Namespace:
         metavar="GROUP",
         help=f"{', '.join(groups)} (default: all); or `compare`, with or without groups",
     )
-    parser.add_argument("--only", default="", metavar="NAME,NAME", help="cases, or how they begin")
+    parser.add_argument("--only", default="", metavar="NAME,NAME", help="cases, or how their names begin")
     parser.add_argument("--rounds", type=int, default=0, metavar="N", help="rounds per case")
     parser.add_argument("--quick", action="store_true", help="a tenth of the items, 3 rounds")
     parser.add_argument("--list", action="store_true", help="say which cases there are, and end")
@@ -82,10 +82,13 @@ def _parse(groups: tuple[str, ...]) -> argparse.Namespace:
 
 
 def _choose(cases: Sequence[Case], only: str) -> list[Case]:
-    """The cases whose names begin with one of the names in `only`; all of them without any."""
-    names = tuple(filter(None, only.split(",")))
-    chosen = [case for case in cases if case.name.startswith(names or "")]
-    if not chosen:
-        known = ", ".join(case.name for case in cases)
-        raise SystemExit(f"no case is called {only}; there are: {known}")
-    return chosen
+    """The cases that are called one of the names in `only`, or begin with it; all without any."""
+    known = {case.name for case in cases}
+    chosen = set() if only else known
+    for name in filter(None, only.split(",")):
+        found = {name} & known or {each for each in known if each.startswith(name)}
+        if not found:
+            names = ", ".join(case.name for case in cases)
+            raise SystemExit(f"no case is called {name}; there are: {names}")
+        chosen |= found
+    return [case for case in cases if case.name in chosen]
