@@ -62,7 +62,9 @@ def _parse(groups: tuple[str, ...]) -> argparse.Namespace:
         metavar="GROUP",
         help=f"{', '.join(groups)} (default: all); or `compare`, with or without groups",
     )
-    parser.add_argument("--only", default="", metavar="NAME,NAME", help="cases, or how their names begin")
+    parser.add_argument(
+        "--only", default="", metavar="NAME,NAME", help="cases, or how their names begin"
+    )
     parser.add_argument("--rounds", type=int, default=0, metavar="N", help="rounds per case")
     parser.add_argument("--quick", action="store_true", help="a tenth of the items, 3 rounds")
     parser.add_argument("--list", action="store_true", help="say which cases there are, and end")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 COLUMNS = (
     ("", 44),
     ("ours", 15),
-    ("against", 26),
+    ("against", 32),
     ("its figure", 15),
     ("ratio (min-max)", 23),
     ("target", 9),
@@ -160,12 +160,16 @@ def _verdict(row: Row, value: float | None) -> str:
 def _spread_text(ratio: float | None, spread: tuple[float, float] | None) -> str:
     if ratio is None or spread is None:
         return ""
+    if spread[0] == spread[1]:
+        return f"{ratio:.3g}"
     return f"{ratio:.3g} ({spread[0]:.3g}-{spread[1]:.3g})"
 
 
 def _own_spread(row: Row, ours: list[float]) -> str:
     """A row without a yardstick has no ratio: how far its own figure goes."""
-    return f"({row.unit.format(min(ours))}-{row.unit.format(max(ours))})" if ours else ""
+    if len(ours) < 2:
+        return ""
+    return f"({row.unit.format(min(ours))}-{row.unit.format(max(ours))})"
 
 
 def print_header(rounds: int) -> None:
