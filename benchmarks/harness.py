@@ -100,6 +100,10 @@ class Case:
         """What the table calls one of the rows."""
         return f"{self.name}: {row.title or row.ours}"
 
+    def has_row(self, title: str) -> bool:
+        """Say whether the title of one of the rows begins like this."""
+        return any(row.title.startswith(title) for row in self.rows)
+
 
 @dataclass
 class Measured:

@@ -84,13 +84,19 @@ def _parse(groups: tuple[str, ...]) -> argparse.Namespace:
 
 
 def _choose(cases: Sequence[Case], only: str) -> list[Case]:
-    """The cases that are called one of the names in `only`, or begin with it; all without any."""
-    known = {case.name for case in cases}
-    chosen = set() if only else known
+    """The cases that are meant by one of the names in `only`; all of them without any.
+
+    A name is that of a case, or else how names of cases begin, or else how titles of rows do.
+    """
+    known = {case.name: case for case in cases}
+    chosen = set() if only else set(known)
     for name in filter(None, only.split(",")):
-        found = {name} & known or {each for each in known if each.startswith(name)}
+        found = (
+            {name} & set(known)
+            or {each for each in known if each.startswith(name)}
+            or {each for each, case in known.items() if case.has_row(name)}
+        )
         if not found:
-            names = ", ".join(case.name for case in cases)
-            raise SystemExit(f"no case is called {name}; there are: {names}")
+            raise SystemExit(f"no case is called {name}; there are: {', '.join(known)}")
         chosen |= found
     return [case for case in cases if case.name in chosen]

@@ -82,7 +82,10 @@ class Report:
         """Count the targets met, and name the others."""
         judged = [line for line in self.lines if line.verdict]
         others = [line for line in judged if line.verdict != MET]
-        print(f"\n{len(judged) - len(others)} of {len(judged)} targets met")
+        load = os.getloadavg()[0]
+        print(
+            f"\n{len(judged) - len(others)} of {len(judged)} targets met; load average {load:.1f}"
+        )
         for line in others:
             versus = f" against {line.against}" if line.against else ""
             what = "missed" if line.verdict == MISSED else "not measured"
