@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -58,7 +59,7 @@ def measure(mode: str, in_flight: int, seconds: float, size: int) -> Figures:
         )
     command = php_worker()
     driver = str(WORKERS / "php_pool.php")
-    options = ["exec " + " ".join(command), mode, str(in_flight), str(seconds), str(size)]
+    options = ["exec " + shlex.join(command), mode, str(in_flight), str(seconds), str(size)]
     result = subprocess.run(
         [command[0], driver, str(sources), *options], capture_output=True, text=True, check=False
     )
