@@ -521,7 +521,9 @@ LONG_MODULES = {
 LONG_CLASSES = {
     "api.pool.ProcessPool",
     "core.scheduler.Scheduler",
+    "engine.dispatcher.Hands",
     "engine.local.Engine",
+    "engine.receiver.Reader",
     "engine.workers.python.PythonWorker",
     "engine.workers.worker.Worker",
 }
