@@ -132,7 +132,7 @@ def _build_python_engine(
 
     def renew(function: Function) -> None:
         if worker.reload == "auto" and functions.changed_source(function):
-            engine.renew()
+            engine.steering.renew()
 
     return engine, CallParts(functions, renew)
 
@@ -140,7 +140,7 @@ def _build_python_engine(
 def _renew_handler(engine: Engine, sources: Sources, reload: str) -> None:
     """Before the handler is used: have workers take over its file, if it was edited."""
     if reload == "auto" and sources.changed(sources.told):
-        engine.renew()
+        engine.steering.renew()
 
 
 def build_policy(config: PoolConfig, window: int, *, takes_back: bool = False) -> Policy:
