@@ -72,6 +72,8 @@ class Reader:
                         if following is None:
                             commands = engine.scheduler.finish(slot, now)
                             worker.unasked = commands is not None
+                        else:
+                            following.job.begin()
                         engine.hands.plan_timer()
                         if engine.lock.is_awaited:
                             engine.lock.notify_all()
@@ -86,6 +88,7 @@ class Reader:
         if engine.news.has_listeners:
             engine.news.emit(_finished(ended, origin))
         ended.job.deliver(ended, [value], origin)
+        ended.forget()
 
     def _on_unasked(self, worker: Worker) -> None:
         """With its `io`: the worker has said something to the engine, which asked for nothing."""
