@@ -174,6 +174,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--module")
+    parser.add_argument("--seconds", type=float, default=3600.0, help="stop after this time")
     options = parser.parse_args()
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     paths = [p for p in sorted(CORE.glob("*.py")) if p.stem not in WITHOUT_DECISIONS]
@@ -182,13 +183,16 @@ def main() -> None:
     places = [(p, n) for p in paths for n in range(len(list(changes(ast.parse(p.read_text())))))]
     random.Random(options.seed).shuffle(places)
     places = places[: options.count]
-    lived = 0
+    end, made, lived = time.monotonic() + options.seconds, 0, 0
     for path, which in places:
+        if time.monotonic() > end:
+            break
+        made += 1
         what, tree = mutant(path, which)
         if not is_noticed(path, tree):
             lived += 1
             print("lived:", what, flush=True)
-    print(f"{len(places) - lived} of {len(places)} were noticed")
+    print(f"{made - lived} of {made} were noticed")
 
 
 if __name__ == "__main__":

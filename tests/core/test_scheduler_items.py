@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from processpool.core.commands import Send
+from processpool.core.commands import LeaseWaiter, Send
 from processpool.core.exit_reason import ExitReason
 from processpool.core.exits import TERM_GRACE
 from processpool.core.jobs import Batch
@@ -564,6 +564,12 @@ class TestFollowing:
 
 
 class TestEnds:
+    def test_a_call_takes_no_worker_that_somebody_waits_for(self) -> None:
+        bench = Bench(min=2, max=2)
+        bench.ready_all()
+        bench.scheduler.assignment.waiters.append(LeaseWaiter())
+        assert bench.scheduler.take(bench.now) is None
+
     def test_a_single_item_that_could_not_even_be_read_is_lost(self) -> None:
         bench, _ = busy(1)
         out = words(bench.scheduler.exited(1, bench.now, begun=False, singly=True))
