@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +13,9 @@ from processpool.core.jobs import Batch
 from processpool.core.policy import resized
 from processpool.core.states import PoolEvent, PoolState, WorkerState
 from tests.core.scheduling import Bench, NotedJob, check, items, opened, words
+
+if TYPE_CHECKING:
+    from processpool.core.slot import Slot
 
 
 def busy(items: int = 1, **numbers: Any) -> tuple[Bench, NotedJob]:
@@ -595,3 +598,88 @@ class TestEnds:
         bench.take()
         bench.scheduler.release(1, 1, bench.now)
         assert bench.scheduler.failures == 0
+
+
+class TestBeginningAndFinishing:
+    """The short way of single items does what the long way would, or nothing."""
+
+    def begin(self, bench: Bench, job: NotedJob) -> Slot | None:
+        batch = Batch(job, 0, [f"{job.name}0"], bench.now)
+        slot = bench.scheduler.begin(batch, bench.now)
+        check(bench.scheduler)
+        return slot
+
+    @pytest.mark.parametrize("window", [1, 4])
+    @pytest.mark.parametrize("timeout", [None, 7.0])
+    def test_one_begins_as_if_it_were_submitted(self, window: int, timeout: float | None) -> None:
+        short, long = (Bench(min=1, max=1, window=window) for _ in range(2))
+        for bench in (short, long):
+            bench.ready_all()
+        job, twin = short.job(timeout), long.job(timeout)
+        slot = self.begin(short, job)
+        long.submit(twin)
+        other = long.scheduler.slots[1]
+        assert slot is short.scheduler.slots[1]
+        assert slot is not None
+        assert (slot.load, slot.since, slot.deadline) == (1, other.since, other.deadline)
+        assert (slot.state, job.begun) == (other.state, True)
+        assert slot.inflight[0].attempts == 1
+        assert slot.inflight[0].sent_at == short.now
+        assert short.scheduler.running == 1
+        assert short.scheduler.fleet.has_capacity.keys() == long.scheduler.fleet.has_capacity.keys()
+
+    def test_one_finishes_as_if_it_were_answered(self) -> None:
+        bench = Bench(min=1, max=1)
+        bench.ready_all()
+        slot = self.begin(bench, bench.job(7.0))
+        assert slot is not None
+        assert bench.scheduler.finish(slot, bench.now) == []
+        check(bench.scheduler)
+        assert (slot.handled, bench.scheduler.finished, bench.scheduler.running) == (1, 1, 0)
+        assert (slot.state, slot.deadline) == (WorkerState.IDLE, None)
+        assert bench.scheduler.finish(slot, bench.now) is None
+
+    def test_a_retired_worker_stops_when_it_has_finished(self) -> None:
+        bench, _ = busy(1)
+        bench.retire(1)
+        done = bench.scheduler.finish(bench.scheduler.slots[1], bench.now)
+        assert done is not None
+        assert words(done) == ["stop 1"]
+
+    @pytest.mark.parametrize("what", ["cancelled", "paused", "lease", "busy", "recycled", "queue"])
+    def test_what_is_not_as_usual_begins_nothing(self, what: str) -> None:
+        bench = Bench(min=1, max=1, recycle_requests=9 if what == "recycled" else None)
+        bench.ready_all()
+        job = bench.job()
+        match what:
+            case "cancelled":
+                bench.cancel(job)
+            case "paused":
+                bench.scheduler.pause()
+            case "lease":
+                bench.scheduler.assignment.waiters.append(LeaseWaiter())
+            case "busy":
+                bench.take()
+            case "queue":
+                bench.scheduler.queue.append(Batch(bench.job(), 0, ["b0"], 0.0))
+        assert bench.scheduler.begin(Batch(job, 0, ["a0"], 0.0), bench.now) is None
+        assert not job.begun
+        assert bench.scheduler.running == 0
+
+    @pytest.mark.parametrize("what", ["two", "killed", "queue", "lease", "closing", "recycled"])
+    def test_nor_finishes(self, what: str) -> None:
+        bench, job = busy(
+            2 if what == "two" else 1, recycle_age=9.0 if what == "recycled" else None
+        )
+        match what:
+            case "killed":
+                job.killed = True
+            case "queue":
+                bench.scheduler.queue.append(Batch(bench.job(), 0, ["b0"], 0.0))
+            case "lease":
+                bench.lease()
+            case "closing":
+                bench.close()
+        slot = bench.scheduler.slots[1]
+        assert bench.scheduler.finish(slot, bench.now) is None
+        assert (slot.handled, len(slot.inflight)) == (0, 1)

@@ -329,6 +329,7 @@ class Engine:
             slot = scheduler.begin(batch, now) if len(batch) == 1 else None
             if slot is not None:
                 worker = self.workers[slot.id]
+                batch.job.begin()
                 self.hands.watch(worker)
                 self.hands.plan_timer()
             else:
