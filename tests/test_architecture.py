@@ -520,7 +520,6 @@ LONG_MODULES = {
 }
 LONG_CLASSES = {
     "api.pool.ProcessPool",
-    "core.scheduler.Scheduler",
     "engine.dispatcher.Hands",
     "engine.local.Engine",
     "engine.receiver.Reader",
