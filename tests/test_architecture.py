@@ -514,7 +514,6 @@ LONG_MODULES = {
 }
 LONG_CLASSES = {
     "api.pool.ProcessPool",
-    "core.scheduler.Scheduler",
     "engine.dispatcher.Dispatcher",
     "engine.local.Engine",
     "engine.receiver.Receiver",

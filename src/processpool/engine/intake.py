@@ -62,6 +62,7 @@ class Intake:
             slot = scheduler.begin(batch, now) if len(batch) == 1 else None
             if slot is not None:  # the short way of a single item, if a worker is free
                 worker = core.workers[slot.id]
+                batch.job.begin()
                 dispatcher.watch(worker)
                 dispatcher.plan_timer()
             else:

@@ -77,6 +77,8 @@ class Receiver:
                         if following is None:
                             commands = core.scheduler.finish(slot, now)
                             worker.unasked = commands is not None
+                        else:
+                            following.job.begin()
                         self._dispatcher.plan_timer()
                         if core.lock.is_awaited:
                             core.lock.notify_all()
@@ -91,6 +93,7 @@ class Receiver:
         if self._hub.has_listeners:
             self._hub.publish(_finished(ended, origin))
         ended.job.deliver(ended, [value], origin)
+        ended.forget()
 
     def _on_unasked(self, worker: Worker) -> None:
         """With its `io`: the worker has said something to the engine, which asked for nothing."""
