@@ -32,6 +32,7 @@ class Program:
         bad: messages that are answered with an error.
         env: variables.
         codec: the codec.
+        stdout: pipe, or pty for a program that would hold its output back.
     """
 
     command: list[str]
@@ -41,6 +42,7 @@ class Program:
     bad: list[Any] = field(default_factory=list)
     env: dict[str, str] = field(default_factory=dict)
     codec: str = "text"
+    stdout: str = "pipe"
 
 
 MARKED = {"until": "{mark}\n"}
@@ -53,6 +55,9 @@ PROGRAMS = {
     "sed -z": Program(["sed", "-z", "-u", "s/a/b/"], "nul", "sed", [("a\na", "b\na"), ("", None)]),
     "gawk": Program(
         ["gawk", "{print $1; fflush()}"], "lines", "gawk", [("one two", "one"), ("three", "three")]
+    ),
+    "perl": Program(
+        ["perl", "-pe", "s/a/b/"], "lines", "perl", [("cat", "cbt"), ("dog", "dog")], stdout="pty"
     ),
     "bc": Program(
         ["bc", "-lq"],
