@@ -102,6 +102,8 @@ def _build_command_engine(config: PoolConfig, worker: CommandWorkerConfig) -> tu
     command = build_command(worker)
     codec = make_codec(worker.codec)
     protocol = worker.protocol.declaration
+    if protocol.rpc is not None:
+        codec = make_codec("jsonrpc")
     policy = build_policy(config, window=worker.protocol.pipeline)
     launcher = CommandLauncher(
         command, protocol, codec, build_limits(config), terminal=worker.stdout == "pty"

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from processpool.wire.framing.base import KEPT, Framing
 from processpool.wire.framing.declaration import AnswerRule, Declaration
-from processpool.wire.framing.declared import make_framing
+from processpool.wire.framing.lengths import LengthFraming
+from processpool.wire.framing.lines import LinesFraming
 
 if TYPE_CHECKING:
     from processpool.errors import ProtocolError
@@ -39,10 +40,11 @@ class JsonRpcFraming(Framing):
     """
 
     expects = True
+    asks_back = True
 
     def __init__(self, over: Over, max_message: int) -> None:
         super().__init__(max_message)
-        self._messages = make_framing(_DELIMITED[over](max_message))
+        self._messages = _delimited(over, max_message)
         self._ids = count(1)
         self._due: deque[int] = deque()
         """The ids of the requests that are not answered, in order."""
@@ -134,12 +136,15 @@ def id_of(request: tuple[bytes, ...]) -> int:
     return int(begin[at : begin.index(b",", at)])
 
 
-_DELIMITED = {
-    "lines": lambda most: Declaration(max_message=most),
-    "content-length": lambda most: Declaration(
-        request="Content-Length: {length}\r\n\r\n{message}",
-        refuse=None,
-        answer=AnswerRule(length="content-length"),
-        max_message=most,
-    ),
-}
+def _delimited(over: Over, most: int) -> Framing:
+    """Return what says where a message begins and ends."""
+    if over == "lines":
+        return LinesFraming(most)
+    return LengthFraming(
+        Declaration(
+            request="Content-Length: {length}\r\n\r\n{message}",
+            refuse=None,
+            answer=AnswerRule(length="content-length"),
+            max_message=most,
+        )
+    )
