@@ -15,6 +15,7 @@ from processpool.core.policy import Policy
 from processpool.engine.inherited import Inherited, pack_setup
 from processpool.engine.launcher import CommandLauncher, Orders, PythonLauncher
 from processpool.engine.local import Engine
+from processpool.errors import ConfigError
 from processpool.system.limits import Limits
 from processpool.system.process import Command
 from processpool.wire.codecs import make_codec
@@ -90,6 +91,8 @@ def build_engine(
             f"a pool is made from a PoolConfig, got {type(config).__qualname__}; for a dictionary "
             "there is ProcessPool.from_dict(data), for a file ProcessPool.from_yaml(path)"
         )
+    if config.worker.each:
+        raise ConfigError("worker.each: workers cannot be told apart yet; leave it out")
     if config.worker.kind == "command":
         return _build_command_engine(config, config.worker)
     return _build_python_engine(config, config.worker, setup)
@@ -99,8 +102,12 @@ def _build_command_engine(config: PoolConfig, worker: CommandWorkerConfig) -> tu
     command = build_command(worker)
     codec = make_codec(worker.codec)
     protocol = worker.protocol.declaration
+    if protocol.rpc is not None:
+        codec = make_codec("jsonrpc")
     policy = build_policy(config, window=worker.protocol.pipeline)
-    launcher = CommandLauncher(command, protocol, codec, build_limits(config))
+    launcher = CommandLauncher(
+        command, protocol, codec, build_limits(config), terminal=worker.stdout == "pty"
+    )
     engine = Engine(policy, launcher, str(command), config.queue.max_pending, config.name)
     return engine, MessageParts(make_framing(protocol), codec)
 

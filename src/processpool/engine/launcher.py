@@ -50,6 +50,8 @@ class CommandLauncher:
     protocol: Declaration
     codec: Codec
     limits: Limits = UNLIMITED
+    terminal: bool = False
+    """Whether a worker's stdout is a terminal."""
 
     def __call__(self, number: int, mark: str) -> CommandWorker:
         """Start one, which the guard can know by `mark`.
@@ -64,7 +66,7 @@ class CommandLauncher:
             try:
                 told = {READY_VARIABLE: str(theirs), MARK_VARIABLE: mark}
                 command = self.command.with_env(told)
-                process = Process(command, (theirs,), limits=self.limits)
+                process = Process(command, (theirs,), terminal=self.terminal, limits=self.limits)
             finally:
                 os.close(theirs)
             undo.pop_all()
