@@ -219,7 +219,7 @@ class PythonWorker(Worker):
             item, done, total, note = REPORT.unpack_from(page, layout.REPORT_AT)
             if sequence & 1 or page[SEQUENCE] != sequence:
                 continue  # it is just being written
-            if item != page[layout.STARTED] or not self.has_begun():
+            if item != self._journal.begun() or not self.has_begun():
                 return None  # it is of an earlier item
             words = note.rstrip(b"\0").decode("utf-8", "ignore")
             return done, None if isnan(total) else total, words
