@@ -111,7 +111,9 @@ class PythonWorker(Worker):
     def _stage_batch(self, batch: Batch) -> None:
         timeout = batch.job.timeout
         flags = layout.RUN if timeout is None or timeout > SHORT_TIMEOUT else 0
-        self._stage_items(list(batch.payloads), batch.job.task, self._ledger.next_number, flags)
+        items = batch.payloads
+        items = items if type(items) is list else list(items)
+        self._stage_items(items, batch.job.task, self._ledger.next_number, flags)
         self._ledger.sent(batch)
 
     def _stage_freed(self) -> None:
