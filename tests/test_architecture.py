@@ -524,7 +524,6 @@ LONG_CLASSES = {
     "engine.dispatcher.Hands",
     "engine.local.Engine",
     "engine.receiver.Reader",
-    "engine.workers.python.PythonWorker",
     "engine.workers.worker.Worker",
 }
 STRAY_TESTS: set[str] = set()
