@@ -517,7 +517,6 @@ LONG_CLASSES = {
     "engine.dispatcher.Dispatcher",
     "engine.local.Engine",
     "engine.receiver.Receiver",
-    "engine.workers.python.PythonWorker",
     "engine.workers.worker.Worker",
 }
 STRAY_TESTS: set[str] = set()
