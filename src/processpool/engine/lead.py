@@ -117,8 +117,9 @@ class Lead:
         """With the lead: turn after turn, and step down."""
         me = self._leader = get_ident()
         must_not_wait.add(me)
+        bell.wake = self._loop.wake  # before it is looked at, so that no ring is missed
         if is_main:
-            SHIELD.wake = self._loop.wake
+            SHIELD.wake = bell.wake
         try:
             self._take_over()
             turn, until = self._turn, deadline
@@ -133,6 +134,7 @@ class Lead:
                 if deadline is not None and deadline <= monotonic():
                     return
         finally:
+            bell.wake = None
             if is_main:
                 SHIELD.wake = None
             must_not_wait.discard(me)

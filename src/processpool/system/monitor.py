@@ -44,7 +44,7 @@ _MUST_NOT_WAIT = (
 class Bell:
     """What one thread waits for, and others ring. The lock is only there once it sleeps."""
 
-    __slots__ = ("_lock", "rung")
+    __slots__ = ("_lock", "_owner", "rung", "wake")
 
     def __init__(self) -> None:
         """Make one for this thread.
@@ -52,15 +52,21 @@ class Bell:
         Raises:
             RuntimeError: this thread must not wait.
         """
-        if get_ident() in must_not_wait:
+        self._owner = get_ident()
+        if self._owner in must_not_wait:
             raise RuntimeError(_MUST_NOT_WAIT)
         self.rung = False
+        self.wake: Callable[[], None] | None = None
+        """Ends the wait of one who does not sleep, but does something else meanwhile."""
         self._lock: Any = None
 
     def ring(self) -> None:
         """What was waited for has come."""
         self.rung = True
         self.nudge()
+        wake = self.wake
+        if wake is not None and get_ident() != self._owner:
+            wake()
 
     def nudge(self) -> None:
         """End the sleep of whoever waits, if they sleep; they look around, and may sleep again."""
