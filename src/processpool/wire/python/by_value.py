@@ -15,10 +15,19 @@ from functools import (
     singledispatch,
     singledispatchmethod,
 )
+from types import CodeType
 
 import cloudpickle
-from cloudpickle.cloudpickle import _is_registered_pickle_by_value, _lookup_module_and_qualname
+from cloudpickle.cloudpickle import (
+    _BUILTIN_TYPE_NAMES as _BUILTIN,
+)
+from cloudpickle.cloudpickle import (
+    _is_registered_pickle_by_value,
+    _lookup_module_and_qualname,
+    _should_pickle_by_reference,
+)
 
+from processpool.wire.python import classes, declarations
 from processpool.wire.python.pickling import PROTOCOL, collector
 
 TYPE_CHECKING = False
@@ -35,10 +44,24 @@ if "__mp_main__" in sys.modules:  # a child of multiprocessing has its main modu
 
 
 def pack_with(pickler: type[Pickler], value: Any, large: int) -> list[Any]:
-    """As `pickling.pack`, by this pickler."""
+    """As `pickling.pack`, by this pickler.
+
+    If that fails, classes among it may have to be declared again: it is looked for such ones.
+    """
+    try:
+        return _pack_with(pickler, value, large, searching=False)
+    except RecursionError:
+        raise
+    except Exception:
+        return _pack_with(pickler, value, large, searching=True)
+
+
+def _pack_with(pickler: type[Pickler], value: Any, large: int, *, searching: bool) -> list[Any]:
     buffers: list[memoryview] = []
     stream = io.BytesIO()
-    pickler(stream, PROTOCOL, buffer_callback=collector(buffers, large)).dump(value)
+    writer = pickler(stream, PROTOCOL, buffer_callback=collector(buffers, large))
+    writer.searching = searching
+    writer.dump(value)
     return [stream.getvalue(), *buffers]
 
 
@@ -65,22 +88,48 @@ def _is_imported(value: Any) -> bool:
     return found is not None and not _is_registered_pickle_by_value(found[0])
 
 
+def _reduce_code(code: CodeType) -> Any:
+    """The reduction of code, which keeps the name of its file: tracebacks quote lines of it."""
+    make, arguments = cloudpickle.Pickler.dispatch_table[CodeType](code)
+    return make_code, ("".join(code.co_filename), make, *arguments)
+
+
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """cloudpickle's, for all that functions and classes of `__main__` are made of."""
+
+    searching = False
+    """True if it is to find out which classes have to be declared again."""
+    fill_class = staticmethod(classes.fill_class)
+    fill_declared = staticmethod(declarations.fill_declared)
 
     dispatch_table = cloudpickle.Pickler.dispatch_table.new_child(
         {
             _lru_cache_wrapper: _reduce_cached,
             cached_property: _reduce_cached_property,
             singledispatchmethod: _reduce_dispatching_method,
+            CodeType: _reduce_code,
         }
     )
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Have classes that cannot be imported made from their attributes, or declared again."""
+        if not isinstance(obj, type) or _should_pickle_by_reference(obj) or obj in _BUILTIN:
+            return super().reducer_override(obj)
+        if self.searching:
+            declarations.note_unpicklable(obj)
+        declared = declarations.reduce_declared(obj, self.fill_declared)
+        return declared or classes.reduce_class(obj, self.fill_class)
 
     def _dynamic_function_reduce(self, func: FunctionType) -> Any:
         if func.__code__ is not _DISPATCHER:
             return super()._dynamic_function_reduce(func)
         wrapped, registry = func.__wrapped__, dict(func.registry)  # type: ignore[attr-defined]
         return singledispatch, (wrapped,), registry, None, None, fill_registry
+
+
+def make_code(file: str, make: Callable[..., CodeType], *arguments: Any) -> CodeType:
+    """Code that comes from this file."""
+    return make(*arguments).replace(co_filename=file)
 
 
 def make_cached(function: Callable[..., Any], parameters: dict[str, Any]) -> Any:
