@@ -12,7 +12,7 @@ pickled - is declared again instead, from its source; see `declarations`.
 
 from __future__ import annotations
 
-from _abc import _abc_init
+from _abc import _abc_init  # type: ignore[import-not-found]
 from _weakrefset import WeakSet
 from abc import ABCMeta
 from enum import Enum, EnumType
