@@ -83,13 +83,20 @@ class Orders:
     path: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()
 
-    def pickled(self) -> bytes:
-        """As the worker reads it, with what holds in this process now."""
+    def _names_modules(self) -> bool:
+        named = (self.handler, self.setup, self.teardown, *self.preload)
+        return any(isinstance(target, str) for target in named)
+
+    def pickled(self, cwd: str) -> bytes:
+        """As the worker reads it, with what holds in this process now.
+
+        Modules that are named may also lie in `cwd`: usually the folder of the YAML file.
+        """
         orders = {
             "handler": self.handler,
             "setup": self.setup,
             "teardown": self.teardown,
-            "path": [*self.path, *_search_path()],
+            "path": [*self.path, *_search_path(), *([cwd] if self._names_modules() else ())],
             "argv": sys.argv[:1] if hasattr(sys, "argv") else [""],
             "preload": self.preload,
             "log_level": min(max(logging.root.level, 0), layout.WORD),
@@ -129,7 +136,7 @@ class PythonLauncher:
             for fd in (shared.inbox, shared.outbox):  # an item must not cut off what is mapped here
                 fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
             inbox = Arena(shared.inbox, layout.ARENA_BASE)
-            orders = self.orders.pickled()
+            orders = self.orders.pickled(self.cwd)
             os.pwrite(shared.inbox, orders, layout.PAGE_SIZE)
             arguments = (*shared, told, layout.PAGE_SIZE, len(orders), mark)
             command = self._command(arguments)

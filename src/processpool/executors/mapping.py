@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from processpool.api.map_job import MapJob
 from processpool.core.jobs import Batch, Origin
 from processpool.core.replies import Reply, opened
-from processpool.executors.work import echo, translated
+from processpool.executors.work import echo, translate_all, translated
 from processpool.system.interrupts import uninterrupted
 from processpool.system.monitor import Monitor
 
@@ -84,6 +84,8 @@ class ExecutorMap(MapJob):
         """Answers have come."""
         if self._work.echo and not origin.plain:
             echo(answers)
+        if not origin.plain:
+            translate_all(answers)
         self._learn_pace(batch, origin)
         self._put(batch, answers, origin)
 

@@ -179,7 +179,15 @@ def _resolve(target: Any) -> Callable[..., Any]:
     from importlib import import_module
 
     module, _, attribute = target.partition(":")
-    found: Any = import_module(module)
+    try:
+        found: Any = import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name == module.partition(".")[0]:
+            error.add_note(
+                f"Workers look for it in worker.path, where the pool's process does, and in "
+                f"worker.cwd ({os.getcwd()}): name its folder in worker.path."
+            )
+        raise
     for name in attribute.split("."):
         found = getattr(found, name)
     if not callable(found):

@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
 from processpool.system.interrupts import PICKLING, uninterrupted
-from processpool.wire.python import pickling
+from processpool.wire.python import pickling, unfindable
 from processpool.wire.python.layout import FULL
+from processpool.wire.python.remote_errors import add_note
 from processpool.wire.python.sources import Sources, sources_of
+from processpool.wire.python.unpicklable import find
 from processpool.wire.python.watching import Watch
 
 if TYPE_CHECKING:
@@ -157,7 +159,7 @@ class Functions:
     def _add(self, function: Callable[..., Any]) -> Function:
         began = monotonic()
         with PICKLING:
-            parts = pickling.pack(function)
+            parts = _packed(function)
         by_value = _travels_by_value(parts[0])
         key = _key(parts)
         seconds = monotonic() - began
@@ -196,6 +198,18 @@ class Functions:
         known = self._known.get(number)
         if known is not None and known.alive is gone:
             del self._known[number]
+
+
+def _packed(function: Any) -> list[Any]:
+    unfindable.note_module_of(function)
+    unfindable.look_around()
+    try:
+        return pickling.pack(function)
+    except Exception as error:
+        place = find(function)
+        if place is not None:
+            add_note(error, f"The function cannot be sent to a worker:{place}.")
+        raise
 
 
 def _key(parts: list[Any]) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from _pickle import PickleError, dumps, loads
 
+from processpool.wire.python import unfindable
 from processpool.wire.python.layout import LARGE
 
 TYPE_CHECKING = False
@@ -47,7 +48,7 @@ def pack(
         raise
     except Exception:
         return (by_value or pack_by_value)(value, large)
-    if MAIN in stream:
+    if MAIN in stream or (unfindable.names and any(name in stream for name in unfindable.names)):
         return (by_value or pack_by_value)(value, large)
     return [stream, *buffers]
 
