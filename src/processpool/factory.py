@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from processpool.api.call_forms import CallForm, Form, HandlerForm, MessageForm
 from processpool.core.policy import Policy
+from processpool.engine.inheritance import Environ, with_hash_seed
 from processpool.engine.inherited import Inherited, pack_setup
 from processpool.engine.launcher import CommandLauncher, Orders, PythonLauncher
 from processpool.engine.local import Engine
@@ -51,8 +52,8 @@ THREAD_VARIABLES = (
 
 def build_engine(
     config: PoolConfig, setup: Callable[[], object] | None = None
-) -> tuple[Engine, Form]:
-    """The engine of a pool, and the form in which it takes work.
+) -> tuple[Engine, Form, Environ]:
+    """The engine of a pool, the form in which it takes work, and the environment of its workers.
 
     `setup` is called once in each Python worker before its first item, instead of `worker.setup`.
 
@@ -73,24 +74,21 @@ def build_engine(
 
 def _build_command_engine(
     config: PoolConfig, worker: CommandWorkerConfig
-) -> tuple[Engine, MessageForm]:
+) -> tuple[Engine, Form, Environ]:
     command = build_command(worker)
     codec = make_codec(worker.codec)
     frame = partial(make_framing, worker.protocol.kind, worker.protocol.max_message)
     policy = build_policy(config, window=worker.protocol.pipeline)
-    launcher = CommandLauncher(command, frame, codec, build_limits(config))
+    env = Environ(partial(_command_environment, worker))
+    launcher = CommandLauncher(command, env, frame, codec, build_limits(config))
     engine = Engine(policy, launcher, str(command), config.queue.max_pending, config.name)
-    return engine, MessageForm(frame(), codec)
+    return engine, MessageForm(frame(), codec), env
 
 
 def _build_python_engine(
     config: PoolConfig, worker: PythonWorkerConfig, setup: Callable[[], object] | None
-) -> tuple[Engine, Form]:
-    env = build_environment(worker)
-    if worker.threads is not None:
-        for name in THREAD_VARIABLES:
-            if name not in worker.env:
-                env[name] = str(worker.threads)
+) -> tuple[Engine, Form, Environ]:
+    env = Environ(partial(_python_environment, worker))
     packed, inherited = (worker.setup, Inherited()) if setup is None else pack_setup(setup)
     orders = Orders(
         handler=worker.handler,
@@ -103,14 +101,18 @@ def _build_python_engine(
     policy = build_policy(config, window=PYTHON_WINDOW, takes_back=True)
     engine = Engine(policy, launcher, str(launcher), config.queue.max_pending, config.name)
     if worker.handler is not None:
-        return engine, HandlerForm(partial(_renew_handler, engine, launcher.sources, worker.reload))
+        return (
+            engine,
+            HandlerForm(partial(_renew_handler, engine, launcher.sources, worker.reload)),
+            env,
+        )
     functions = Functions(launcher.sources)
 
     def renew(function: Function) -> None:
         if worker.reload == "auto" and functions.changed_source(function):
             engine.renew()
 
-    return engine, CallForm(functions, renew)
+    return engine, CallForm(functions, renew), env
 
 
 def _renew_handler(engine: Engine, sources: Sources, reload: str) -> None:
@@ -155,13 +157,24 @@ def build_limits(config: PoolConfig) -> Limits:
 
 
 def build_command(worker: CommandWorkerConfig) -> Command:
-    """The command line of a command worker, with its environment."""
+    """The command line of a command worker; its environment is read when the pool opens."""
     program, *arguments = worker.command
     if program in INTERPRETERS:
-        program = sys.executable
+        program = sys.executable or ""  # refused when a worker is started
+    return Command((program, *arguments), str(worker.cwd), {}, secret=tuple(worker.env))
+
+
+def _command_environment(worker: CommandWorkerConfig) -> dict[str, str]:
+    return {**build_environment(worker), CODEC_VARIABLE: worker.codec}
+
+
+def _python_environment(worker: PythonWorkerConfig) -> dict[str, str]:
     env = build_environment(worker)
-    env[CODEC_VARIABLE] = worker.codec
-    return Command((program, *arguments), str(worker.cwd), env, secret=tuple(worker.env))
+    if worker.threads is not None:
+        for name in THREAD_VARIABLES:
+            if name not in worker.env:
+                env[name] = str(worker.threads)
+    return with_hash_seed(env)
 
 
 def build_environment(worker: CommandWorkerConfig | PythonWorkerConfig) -> dict[str, str]:

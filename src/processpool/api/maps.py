@@ -8,6 +8,7 @@ input as is allowed ahead, and then waits. The engine's thread only puts answers
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from enum import Enum
@@ -174,7 +175,7 @@ class MapRun(MapJob):
 
     def results(self, *, bar: bool = True) -> Iterator[Any]:
         """The results, one after another; `bar` says whether there may be a progress bar."""
-        if not (bar and self._progress):
+        if not (bar and self._progress and sys.stderr is not None):
             for chunk in self.chunks():
                 yield from chunk
             return

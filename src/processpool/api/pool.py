@@ -23,8 +23,9 @@ from processpool.core.states import PoolState
 from processpool.engine import at_exit
 from processpool.engine.direct import NotBegun, exchange
 from processpool.engine.observe import take_snapshot
-from processpool.errors import PoolClosed, PoolExhausted, ProcessPoolError
+from processpool.errors import PoolClosed, PoolExhausted, ProcessPoolError, WorkerStartFailed
 from processpool.factory import build_engine
+from processpool.system import platform
 from processpool.system.interrupts import SHIELD, uninterrupted
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class ProcessPool:
                 what `worker.setup` names.
         """
         self.config = config
-        self._engine, self._form = build_engine(config, setup)
+        self._engine, self._form, self._environ = build_engine(config, setup)
         self._timeout = config.timeouts.request
         self._retries = config.retry.attempts > 1
         self._finalizer: weakref.finalize[Any, Any] | None = None
@@ -138,6 +139,10 @@ class ProcessPool:
 
     @uninterrupted
     def _open(self) -> None:
+        trouble = platform.missing()
+        if trouble is not None:
+            raise WorkerStartFailed(trouble)
+        self._environ.freeze()
         self._engine.open()
         at_exit.close(self._engine, self.name, self.config.timeouts.exit)
         self._finalizer = weakref.finalize(self, self._engine.abandon)

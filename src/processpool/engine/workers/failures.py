@@ -15,7 +15,7 @@ from processpool.errors import (
     WorkerStartFailed,
 )
 from processpool.system.cgroups import oom_kills
-from processpool.system.process import describe_exit
+from processpool.system.process import UNKNOWN, describe_exit
 from processpool.system.text import printable
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ def died(
         f"worker {worker.id} (pid {worker.pid}) {how}{before}; "
         f"its command: {command}{quote_stderr(stderr)}"
     )
-    error.pid, error.exitcode, error.stderr = worker.pid, exitcode, stderr
+    error.pid, error.stderr = worker.pid, stderr
+    error.exitcode = None if exitcode == UNKNOWN else exitcode
     error.__cause__ = cut_off
     return error
 

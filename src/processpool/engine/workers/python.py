@@ -27,7 +27,7 @@ from processpool.wire.python.arena import Arena, Reader, join, split
 from processpool.wire.python.functions import HANDLER
 from processpool.wire.python.layout import ENTRY, FRAME, PACKET, PLACE, READY, REPORT, SEQUENCE
 from processpool.wire.python.pickling import PROTOCOL, dumps, pack
-from processpool.wire.python.remote_errors import add_note, ends_the_program
+from processpool.wire.python.remote_errors import RemoteTraceback, add_note, ends_the_program
 from processpool.wire.python.unpicklable import find
 
 if TYPE_CHECKING:
@@ -414,6 +414,9 @@ class PythonWorker(Worker):
                 for name, value in loads(body).items()
             }
             record = logging.makeLogRecord({**fields, "worker_id": self.id, "item": index})
+            if record.exc_text:  # for handlers that look at this alone
+                trouble = RemoteTraceback(record.exc_text)
+                record.exc_info = type(trouble), trouble, None
             logger = logging.getLogger(record.name)
             if logger.isEnabledFor(record.levelno):
                 logger.handle(record)

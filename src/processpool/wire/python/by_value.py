@@ -28,6 +28,7 @@ from cloudpickle.cloudpickle import (
 )
 
 from processpool.wire.python import classes, declarations
+from processpool.wire.python.main_source import keep_source, source_to_send
 from processpool.wire.python.pickling import PROTOCOL, collector
 
 TYPE_CHECKING = False
@@ -89,9 +90,12 @@ def _is_imported(value: Any) -> bool:
 
 
 def _reduce_code(code: CodeType) -> Any:
-    """The reduction of code, which keeps the name of its file: tracebacks quote lines of it."""
+    """The reduction of code, which keeps the name of its file: tracebacks quote lines of it.
+
+    They are sent with it, where that is a cell of a notebook, or else no file.
+    """
     make, arguments = cloudpickle.Pickler.dispatch_table[CodeType](code)
-    return make_code, ("".join(code.co_filename), make, *arguments)
+    return make_code, ("".join(code.co_filename), source_to_send(code), make, *arguments)
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
@@ -127,8 +131,12 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         return singledispatch, (wrapped,), registry, None, None, fill_registry
 
 
-def make_code(file: str, make: Callable[..., CodeType], *arguments: Any) -> CodeType:
-    """Code that comes from this file."""
+def make_code(
+    file: str, source: str | None, make: Callable[..., CodeType], *arguments: Any
+) -> CodeType:
+    """Code that comes from this file; or from the source, if that is no file."""
+    if source is not None:
+        keep_source(file, source)
     return make(*arguments).replace(co_filename=file)
 
 

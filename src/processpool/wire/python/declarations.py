@@ -10,7 +10,6 @@ from __future__ import annotations
 import __future__
 
 import ast
-import linecache
 import sys
 import textwrap
 from _pickle import Pickler as PlainPickler
@@ -22,7 +21,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from cloudpickle import cloudpickle
 
 from processpool.wire.python.classes import can_be_made, track
-from processpool.wire.python.main_source import files_of_main
+from processpool.wire.python.main_source import files_of_main, lines_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -137,7 +136,7 @@ def _find(cls: type) -> tuple[Declaration, dict[str, Any]] | None:
 
 def _declaration(name: str, file: str, names: dict[str, Any]) -> Declaration | None:
     """The last statement in this file that binds the name at the level of the module."""
-    lines = linecache.getlines(file)
+    lines = lines_of(file)
     try:
         tree = ast.parse("".join(lines))
     except SyntaxError:  # a cell with lines for IPython only
