@@ -232,7 +232,7 @@ class Process:
     def _has_status(self) -> bool:
         """False if its status was taken already: by the system, where SIGCHLD is ignored."""
         try:
-            os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOWAIT)
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         except ChildProcessError:
             return False
         return True
