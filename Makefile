@@ -28,10 +28,11 @@ demo: $(VENV)/.installed  ## Measure the whole standard library with a pool of w
 	@$(BIN)/python configs/metrics_demo.py
 
 # Two processes share the core tests, most of which wait. The browser tests run by themselves: their
-# servers live as long as their pytest does. What fails is tried twice more, since a busy machine can
-# be slower than any patience; the report says so.
+# servers live as long as their pytest does. What fails in a browser is tried twice more, since one
+# can be slower than any patience on a busy machine; the report says so. Nothing else is tried twice:
+# it would hide a race.
 test: $(VENV)/.installed-dev  ## Run the tests, and the notebooks as tests
-	$(BIN)/python -m pytest --reruns 2 --numprocesses 2 --dist worksteal --ignore tests/browser
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --ignore tests/browser
 	$(BIN)/python -m pytest --reruns 2 tests/browser
 ifneq ($(NOTEBOOKS),)
 	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 60 \
@@ -53,8 +54,8 @@ format: $(VENV)/.installed-dev  ## Sort the imports and format the code
 	$(BIN)/python -m ruff check --select I --fix .
 	$(BIN)/python -m ruff format .
 
-bench: $(VENV)/.installed-bench  ## Compare with raw pipes and with other pools; prints ratios
-	$(BIN)/python -m benchmarks
+bench: $(VENV)/.installed-bench  ## Compare with raw pipes and with other pools: WHAT="short-way --rounds 3"
+	$(BIN)/python -m benchmarks $(WHAT)
 
 screenshot: $(VENV)/.installed-dev  ## Take the pictures of the widget anew, light and dark
 	$(BIN)/python -m tests.browser.screenshot

@@ -1,13 +1,37 @@
-"""All benchmark programs in one run: `python -m benchmarks`, with the options of each."""
+"""The benchmarks: `python -m benchmarks --help` says which there are."""
 
-from benchmarks import command_pools, python_pools, supervision, widget
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmarks import (
+    command_pools,
+    python_pools,
+    short_functions,
+    short_programs,
+    supervision,
+    widget,
+)
 from benchmarks.program import run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.harness import Case
+
+
+def short_way(scale: float) -> Sequence[Case]:
+    """What one item costs between the caller and a worker."""
+    return [*short_programs.cases(scale), *short_functions.cases(scale)]
+
 
 if __name__ == "__main__":
     run(
-        "Every benchmark of processpool.",
-        command_pools.cases,
-        python_pools.cases,
-        supervision.cases,
-        widget.cases,
+        {
+            "short-way": short_way,
+            "commands": command_pools.cases,
+            "functions": python_pools.cases,
+            "supervision": supervision.cases,
+            "widget": widget.cases,
+        }
     )

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from benchmarks.meters import memory_growth, p50
 from benchmarks.peers import MODULES, WORKERS, large_chunk, make_ours, open_peer
 from benchmarks.placement import FREE, Placement, children
-from benchmarks.work import exchange, inc, loaded_modules, process_id, spin, touch
+from benchmarks.work import exchange, give, inc, loaded_modules, process_id, spin, touch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -121,6 +121,9 @@ def _mixed(items: int) -> list[float]:
 
 
 _DURATIONS: dict[str, Callable[[int], list[float]]] = {
+    "10 µs": lambda items: list(repeat(0.000_010, items)),
+    "30 µs": lambda items: list(repeat(0.000_030, items)),
+    "100 µs": lambda items: list(repeat(0.000_100, items)),
     "1 ms": lambda items: list(repeat(0.001, items)),
     "10 ms": lambda items: list(repeat(0.010, items)),
     "mixed": _mixed,
@@ -144,6 +147,25 @@ def measure_array(peer: str, size: int, repeats: int, both_ways: bool) -> Figure
             times.append(perf_counter() - start)
             if read != touch(array):
                 raise ValueError("wrong answer")
+    return {"rate": size / median(times[2 * WORKERS :])}
+
+
+def measure_array_out(size: int, repeats: int) -> Figures:
+    """Call a function that returns an array of `size` bytes: bytes a second, the median.
+
+    It is read, a number in every page, as the copy that it is compared with is.
+    """
+    times = []
+    with open_peer("processpool") as pool:
+        pool.wait_ready()
+        for number in range(2 * WORKERS + repeats):
+            start = perf_counter()
+            array = pool.call(give, (size // _DOUBLE, number))
+            touch(array)
+            times.append(perf_counter() - start)
+            if array[0] != number or array.nbytes != size:
+                raise ValueError("wrong answer")
+            del array
     return {"rate": size / median(times[2 * WORKERS :])}
 
 

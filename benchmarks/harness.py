@@ -4,7 +4,7 @@ Three rules hold here:
 
 - A measurement runs in a fresh process (`benchmarks.probe`) and returns named figures, so that no
   contestant finds another's threads, memory or forks in its way.
-- Rounds are interleaved and start one contestant further each time, so that a machine that grows
+- Rounds are taken in turns and start one contestant further each time, so that a machine that grows
   slower or faster does it to all of them alike.
 - A ratio is taken between figures of the same round; its median over the rounds is the result.
 """
@@ -19,15 +19,16 @@ import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from benchmarks.checkouts import ROOT, at_commit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from benchmarks.units import Unit
 
-ROOT = Path(__file__).resolve().parents[1]
 OURS = "processpool"
 PROBE_SECONDS = 600.0
 """A probe that takes longer than this has hung: it is killed, with what it started."""
@@ -41,6 +42,8 @@ class Probe:
 
     function: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    commit: str = ""
+    """Measure the package as it was then, instead of as it is."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,14 @@ class Case:
     probes: Mapping[str, Probe]
     rows: tuple[Row, ...]
 
+    def label(self, row: Row) -> str:
+        """What the table calls one of the rows."""
+        return f"{self.name}: {row.title or row.ours}"
+
+    def has_row(self, title: str) -> bool:
+        """Say whether the title of one of the rows begins like this."""
+        return any(row.title.startswith(title) for row in self.rows)
+
 
 @dataclass
 class Measured:
@@ -124,9 +135,18 @@ def _rotated(labels: list[str], by: int) -> Iterator[str]:
         yield labels[(offset + by) % len(labels)]
 
 
-def run_probe(probe: Probe) -> Figures | str:
-    """Run one measurement in a fresh process: its figures, or one line on why there are none."""
-    environment = dict(os.environ, PYTHONPATH=_python_path())
+def run_probe(probe: Probe, sources: Path | None = None) -> Figures | str:
+    """Run one measurement in a fresh process: its figures, or one line on why there are none.
+
+    Args:
+        probe: what to run.
+        sources: import `processpool` from this folder, instead of the one that is installed.
+    """
+    try:
+        sources = at_commit(probe.commit) if probe.commit else sources
+    except LookupError as error:
+        return str(error)
+    environment = dict(os.environ, PYTHONPATH=_python_path(sources))
     command = [sys.executable, "-m", "benchmarks.probe", probe.function]
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
@@ -148,9 +168,10 @@ def run_probe(probe: Probe) -> Figures | str:
         return _read_answer(output.read(), process.returncode)
 
 
-def _python_path() -> str:
+def _python_path(sources: Path | None) -> str:
     """The repository in front of what is there: workers of every pool find `benchmarks.work`."""
-    return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    folders = [str(sources or ""), str(ROOT), os.environ.get("PYTHONPATH", "")]
+    return os.pathsep.join(filter(None, folders))
 
 
 def _end_session(process: subprocess.Popen[bytes]) -> None:

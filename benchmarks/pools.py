@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
+
+
+def python_echo() -> list[str]:
+    """The command of an echo under `serve`, for anybody to start."""
+    return [sys.executable, str(HERE / "workers" / "echo.py")]
 
 
 def echo_worker(codec: str = "text", **protocol: Any) -> dict[str, Any]:

@@ -1,11 +1,11 @@
-"""Turning measured rounds into rows of ratios, a table, and JSON."""
+"""Turning measured rounds into one table of ratios, and JSON."""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from statistics import median
 from typing import TYPE_CHECKING
@@ -16,8 +16,17 @@ if TYPE_CHECKING:
 
     from benchmarks.harness import Case, Measured, Row
 
-HEADINGS = ("", "ours", "yardstick", "its figure", "ratio (min-max)", "target", "")
+COLUMNS = (
+    ("", 44),
+    ("ours", 15),
+    ("against", 32),
+    ("its figure", 15),
+    ("ratio (min-max)", 23),
+    ("target", 9),
+    ("", 6),
+)
 PEERS = ("numpy", "loky", "pebble", "mpire", "joblib")
+MET, MISSED, NOT_MEASURED = "met", "MISSED", "-"
 
 
 @dataclass(frozen=True)
@@ -27,7 +36,7 @@ class Line:
     case: str
     title: str
     ours: float | None
-    yardstick: str
+    against: str
     theirs: float | None
     ratio: float | None
     spread: tuple[float, float] | None
@@ -36,9 +45,51 @@ class Line:
     texts: tuple[str, ...]
 
 
-def summarize(case: Case, measured: Measured) -> list[Line]:
-    """Compare what was measured, row by row."""
-    return [_line(case, row, measured) for row in case.rows]
+class Table:
+    """Columns of fixed widths, so that each row can be printed as soon as it is known."""
+
+    def __init__(self, columns: Sequence[tuple[str, int]]) -> None:
+        self._widths = [width for _, width in columns]
+        self.row(*(heading for heading, _ in columns))
+
+    def row(self, *texts: str) -> None:
+        """Print one row."""
+        cells = (text.ljust(width) for text, width in zip(texts, self._widths, strict=True))
+        print("  ".join(cells).rstrip(), flush=True)
+
+    def note(self, text: str) -> None:
+        """Print a line between the rows."""
+        print(f"  ({text})", flush=True)
+
+
+@dataclass
+class Report:
+    """The rows so far, printed as they are added."""
+
+    lines: list[Line] = field(default_factory=list)
+    _table: Table = field(default_factory=lambda: Table(COLUMNS))
+
+    def add(self, case: Case, measured: Measured) -> None:
+        """Compare what was measured in a case, row by row; say who could not take part, and why."""
+        for row in case.rows:
+            line = _line(case, row, measured)
+            self.lines.append(line)
+            self._table.row(*line.texts)
+        for label, reason in measured.failures.items():
+            self._table.note(f"{label}: {reason}")
+
+    def print_verdicts(self) -> None:
+        """Count the targets met, and name the others."""
+        judged = [line for line in self.lines if line.verdict]
+        others = [line for line in judged if line.verdict != MET]
+        load = os.getloadavg()[0]
+        print(
+            f"\n{len(judged) - len(others)} of {len(judged)} targets met; load average {load:.1f}"
+        )
+        for line in others:
+            versus = f" against {line.against}" if line.against else ""
+            what = "missed" if line.verdict == MISSED else "not measured"
+            print(f"  {what}: {line.case}: {line.title}{versus} {line.target}")
 
 
 def _line(case: Case, row: Row, measured: Measured) -> Line:
@@ -51,14 +102,14 @@ def _line(case: Case, row: Row, measured: Measured) -> Line:
     ratio = median(ratios) if ratios else None
     spread = (min(ratios), max(ratios)) if ratios else None
     target = _target_text(row)
-    verdict = _verdict(row, ratio if row.against else middle_ours, bool(ours))
+    verdict = _verdict(row, ratio if row.against else middle_ours)
     label = _rival_label(row, rival)
     texts = (
-        row.title or row.ours,
+        case.label(row),
         row.unit.format(middle_ours) if middle_ours is not None else "n/a",
         label,
         row.unit.format(middle_theirs) if middle_theirs is not None else ("n/a" if label else ""),
-        _ratio_text(ratio, spread),
+        _spread_text(ratio, spread) if row.against else _own_spread(row, ours),
         target,
         verdict,
     )
@@ -101,25 +152,34 @@ def _target_text(row: Row) -> str:
     return f"{row.target.sign} {row.unit.format(bound)}"
 
 
-def _verdict(row: Row, value: float | None, have_ours: bool) -> str:
+def _verdict(row: Row, value: float | None) -> str:
     if row.target is None:
         return ""
     if value is None:
-        return "n/a" if not have_ours else "no yardstick"
-    return "ok" if row.target.met(value) else "MISS"
+        return NOT_MEASURED
+    return MET if row.target.met(value) else MISSED
 
 
-def _ratio_text(ratio: float | None, spread: tuple[float, float] | None) -> str:
+def _spread_text(ratio: float | None, spread: tuple[float, float] | None) -> str:
     if ratio is None or spread is None:
         return ""
+    if spread[0] == spread[1]:
+        return f"{ratio:.3g}"
     return f"{ratio:.3g} ({spread[0]:.3g}-{spread[1]:.3g})"
+
+
+def _own_spread(row: Row, ours: list[float]) -> str:
+    """A row without a yardstick has no ratio: how far its own figure goes."""
+    if len(ours) < 2:
+        return ""
+    return f"({row.unit.format(min(ours))}-{row.unit.format(max(ours))})"
 
 
 def print_header(rounds: int) -> None:
     """Say what the figures were taken on: they compare with nothing from another machine."""
     for key, value in environment().items():
         print(f"{key}: {value}")
-    print(f"rounds: {rounds}, interleaved; medians, and the spread of the ratios over the rounds")
+    print(f"rounds: {rounds}, in turns; medians, and the ratios' smallest and largest\n")
 
 
 def environment() -> dict[str, str]:
@@ -137,32 +197,6 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "missing"
-
-
-def print_case(case: Case, lines: Sequence[Line], measured: Measured) -> None:
-    """Print one case: its title, its table, and who could not take part."""
-    print(f"\n{case.name}: {case.title}")
-    print_table([HEADINGS, *(line.texts for line in lines)])
-    for label, reason in measured.failures.items():
-        print(f"  {label}: {reason}")
-
-
-def print_table(rows: Sequence[tuple[str, ...]]) -> None:
-    """Print rows of equal length with aligned columns; the first row is the heading."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        cells = (text.ljust(width) for text, width in zip(row, widths, strict=True))
-        print("  " + "  ".join(cells).rstrip(), flush=True)
-
-
-def print_verdicts(lines: Sequence[Line]) -> None:
-    """Count the targets met, and name the missed ones."""
-    judged = [line for line in lines if line.verdict]
-    missed = [line for line in judged if line.verdict != "ok"]
-    print(f"\n{len(judged) - len(missed)} of {len(judged)} targets met")
-    for line in missed:
-        versus = f" against {line.yardstick}" if line.yardstick else ""
-        print(f"  {line.verdict}: {line.case}: {line.title}{versus} {line.target}")
 
 
 def write_json(path: Path, rounds: int, lines: Sequence[Line]) -> None:

@@ -1,13 +1,9 @@
-"""What supervision costs: replacing a dead worker, watching busy ones, keeping idle ones.
-
-Run `python benchmarks/supervision.py [--quick] [--rounds N] [--only NAME] [--json FILE]`.
-"""
+"""What supervision costs: replacing a dead worker, watching busy ones, keeping idle ones."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,11 +11,8 @@ from statistics import median
 from time import perf_counter, process_time, sleep
 from typing import TYPE_CHECKING, Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from benchmarks.harness import OURS, Case, Figures, Probe, Row, Target, at_least, at_most
 from benchmarks.pools import command_pool, echo_worker, function_pool
-from benchmarks.program import run
 from benchmarks.units import ITEMS_PER_SECOND, MILLISECONDS, PER_CENT_COST
 from benchmarks.work import inc
 
@@ -222,7 +215,3 @@ def _cpu_seconds(pid: int) -> float:
     """CPU time of all the threads of a process, to the nanosecond."""
     threads = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
-
-
-if __name__ == "__main__":
-    run("What supervision costs.", cases)

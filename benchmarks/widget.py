@@ -1,26 +1,21 @@
 """What the notebook's live widget costs: an update, its bytes, a watched pool's speed, memory.
 
-Run `python benchmarks/widget.py [--quick] [--rounds N] [--only NAME] [--json FILE]`. There is no
-browser and no kernel: what would be sent is serialized and signed as a kernel does it, and counted.
+There is no browser and no kernel: what would be sent is serialized and signed as a kernel does it,
+and counted.
 """
 
 from __future__ import annotations
 
 import gc
-import sys
 import threading
 from contextlib import contextmanager
-from pathlib import Path
 from statistics import mean, median
 from time import perf_counter, sleep, thread_time
 from typing import TYPE_CHECKING, Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from benchmarks.harness import OURS, Case, Figures, Probe, Row, at_least, at_most
 from benchmarks.meters import resident
 from benchmarks.pools import command_pool, echo_worker, function_pool
-from benchmarks.program import run
 from benchmarks.units import ITEMS_PER_SECOND, MEGABYTES, MILLISECONDS, Unit
 from benchmarks.work import inc
 
@@ -194,7 +189,3 @@ def _send(crowd: Any, feed: Any, widget: Any, updates: int) -> None:
         frame = feed.take(crowd.snapshot(resources=feed.next_looks()))
         if frame is not None:
             widget.send(frame)
-
-
-if __name__ == "__main__":
-    run("What the notebook's live widget costs.", cases)

@@ -25,6 +25,16 @@ def inc(number: int) -> int:
     return number + 1
 
 
+def scale(number: float) -> float:
+    """The trivial function of floats."""
+    return number * 1.5
+
+
+def join(text: str) -> str:
+    """The trivial function of short strings."""
+    return text + "!"
+
+
 def spin(seconds: float) -> float:
     """Be busy for so long by the clock, and return how long it really was."""
     start = perf_counter()
@@ -47,6 +57,17 @@ def exchange(array: Array) -> Array:
     if size not in _own:
         _own[size] = array.copy()
     _own[size][0] = touch(array)
+    return _own[size]
+
+
+def give(size_and_first: tuple[int, float]) -> Array:
+    """Return an array of so many numbers, made once in each worker, and what is to be its first."""
+    size, first = size_and_first
+    if size not in _own:
+        from numpy import ones
+
+        _own[size] = ones(size)
+    _own[size][0] = first
     return _own[size]
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from benchmarks.placement import FREE, Placement, children
+from benchmarks.work import touch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -105,12 +106,19 @@ def _write_on_demand(data: bytes, source: int, sink: int) -> None:
 
 
 def memory_copy(size: int, repeats: int) -> Figures:
-    """Copy `size` bytes from one buffer to another that was used before: bytes a second."""
-    source, sink = bytearray(b"s" * size), bytearray(b"t" * size)
+    """Copy `size` bytes to a buffer that was used before, and read a number in every page of it.
+
+    Returns:
+        `rate`, bytes a second.
+    """
+    import numpy as np
+
+    source, sink = np.ones(size // 8), np.ones(size // 8)
     rates = []
     for _ in range(repeats):
         start = perf_counter()
-        memoryview(sink)[:] = source
+        sink.data[:] = source.data
+        touch(sink)
         rates.append(size / (perf_counter() - start))
     return {"rate": median(rates)}
 
@@ -142,39 +150,6 @@ def _wait_until_reading(pid: int) -> None:
     while (used := sum(process.cpu_times()[:2])) != before or process.status() != "sleeping":
         before = used
         sleep(0.05)
-
-
-def many_processes(count: int, lines: int) -> Figures:
-    """Start `count` of `cat` with plain Popen, pass lines through them one by one, end them.
-
-    Returns:
-        Seconds that the start, and the end, took, and lines a second between them.
-    """
-    begin = perf_counter()
-    cats = [_start_cat() for _ in range(count)]
-    started = perf_counter()
-    for number in range(lines):
-        _pass_line(cats[number % count], b"%d\n" % number)
-    answered = perf_counter()
-    for cat in cats:
-        cat.communicate()
-    closed = perf_counter()
-    return {
-        "start": started - begin,
-        "rate": lines / (answered - started),
-        "close": closed - answered,
-    }
-
-
-def _start_cat() -> subprocess.Popen[bytes]:
-    return subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-
-
-def _pass_line(cat: subprocess.Popen[bytes], line: bytes) -> None:
-    assert cat.stdin is not None
-    assert cat.stdout is not None
-    os.write(cat.stdin.fileno(), line)
-    os.read(cat.stdout.fileno(), 65536)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from processpool.api.pool import ProcessPool as ProcessPool
     from processpool.api.shared import Shared as Shared
     from processpool.core.outcome import Outcome as Outcome
+    from processpool.errors import AnswerError as AnswerError
     from processpool.errors import CodecError as CodecError
     from processpool.errors import ConfigError as ConfigError
     from processpool.errors import InvalidLease as InvalidLease
@@ -47,6 +48,7 @@ _HOME = {
     "ProcessPoolExecutor": "executors.executor",
     "ProcessPool": "api.pool",
     "Shared": "api.shared",
+    "AnswerError": "errors",
     "CodecError": "errors",
     "ConfigError": "errors",
     "InvalidLease": "errors",
@@ -63,6 +65,13 @@ _HOME = {
     "WorkerStartFailed": "errors",
 }
 """Public name → the module that defines it."""
+
+_LEAVES = {
+    "display": "processpool.widget",
+    "executor": "processpool.executors.executor",
+    "trace": "processpool.tracing",
+}
+"""What a pool finds by name, so that it imports nothing that stands on it → its module."""
 
 __all__ = ["__version__", *sorted(_HOME)]
 
@@ -84,6 +93,8 @@ def __getattr__(name: str) -> Any:
         from processpool.system.platform import WHERE
 
         raise ImportError(f"processpool.{name} is not there on {sys.platform}: {WHERE}") from error
+    if home.startswith(("api.", "executors.")):
+        import_module("processpool.api.leaves").register(_LEAVES)
     globals()[name] = value
     return value
 

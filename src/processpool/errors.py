@@ -7,17 +7,48 @@ worker, what did it print" never needs a debugger.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from processpool.core.outcome import Outcome
+    from typing import Any, Protocol
+
+    class Record(Protocol):
+        """What an error tells of its item: all that an `Outcome` does."""
+
+        @property
+        def index(self) -> int: ...
+        @property
+        def value(self) -> Any: ...
+        @property
+        def error(self) -> BaseException | None: ...
+        @property
+        def stdout(self) -> str: ...
+        @property
+        def stderr(self) -> str: ...
+        @property
+        def worker_id(self) -> int | None: ...
+        @property
+        def pid(self) -> int | None: ...
+        @property
+        def attempts(self) -> int: ...
+        @property
+        def queued(self) -> float: ...
+        @property
+        def running(self) -> float: ...
+        @property
+        def peak_memory(self) -> int | None: ...
+        @property
+        def raw(self) -> bytes | None: ...
+        @property
+        def history(self) -> tuple[Record, ...]: ...
+        @property
+        def ok(self) -> bool: ...
 
 
 class ProcessPoolError(Exception):
     """Base of every error that processpool raises."""
 
-    record: Outcome | None = None
-    """What is known of the item that failed: None where no item is concerned."""
+    record: Record | None = None
+    """The `Outcome` of the item that failed; None where no item is concerned."""
 
 
 class ConfigError(ProcessPoolError, ValueError):
@@ -66,6 +97,17 @@ class RemoteError(ProcessPoolError):
 
     type_name: str = ""
     """The exception's own type, with its module."""
+
+
+class AnswerError(ProcessPoolError):
+    """A program answered that it cannot do what was asked; its worker lives."""
+
+    value: Any = None
+    """The answer, as the pool's codec decodes it; as bytes, where it cannot."""
+    code: int | None = None
+    """The error's number, in protocols that have one (jsonrpc)."""
+    data: Any = None
+    """What else the error says, in protocols that have it (jsonrpc)."""
 
 
 class RequestTimeout(ProcessPoolError, TimeoutError):

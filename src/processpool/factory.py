@@ -1,6 +1,6 @@
-"""From a validated declaration to a pool: what the names in the YAML become.
+"""From a validated declaration to an engine: what the names in the YAML become.
 
-The factory is the only module that knows both the configuration and the engine.
+With the engine come the parts of the form in which its pool takes work.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ import os
 import random
 import sys
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from processpool.api.call_forms import CallForm, Form, HandlerForm, MessageForm
 from processpool.core.policy import Policy
 from processpool.engine.inheritance import Environ, with_hash_seed
 from processpool.engine.inherited import Inherited, pack_setup
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from processpool.config import CommandWorkerConfig, PoolConfig, PythonWorkerConfig
+    from processpool.wire.codecs import Codec
+    from processpool.wire.framing.declared import Framing
     from processpool.wire.python.sources import Sources
 
 INTERPRETERS = ("python", "python3")
@@ -50,10 +51,33 @@ THREAD_VARIABLES = (
 """What the numerical libraries take their number of threads from."""
 
 
+class MessageParts(NamedTuple):
+    """How the messages of a command pool are written."""
+
+    framing: Framing
+    codec: Codec
+
+
+class HandlerParts(NamedTuple):
+    """What happens before the handler of a Python pool is used."""
+
+    renew: Callable[[], None]
+
+
+class CallParts(NamedTuple):
+    """The functions of a Python pool without a handler, and what happens before one is used."""
+
+    functions: Functions
+    renew: Callable[[Function], None]
+
+
+Parts = MessageParts | HandlerParts | CallParts
+
+
 def build_engine(
     config: PoolConfig, setup: Callable[[], object] | None = None
-) -> tuple[Engine, Form, Environ]:
-    """The engine of a pool, the form in which it takes work, and the environment of its workers.
+) -> tuple[Engine, Parts, Environ]:
+    """Build the engine of a pool, the parts of its form, and the environment of its workers.
 
     `setup` is called once in each Python worker before its first item, instead of `worker.setup`.
 
@@ -74,20 +98,20 @@ def build_engine(
 
 def _build_command_engine(
     config: PoolConfig, worker: CommandWorkerConfig
-) -> tuple[Engine, Form, Environ]:
+) -> tuple[Engine, Parts, Environ]:
     command = build_command(worker)
     codec = make_codec(worker.codec)
-    frame = partial(make_framing, worker.protocol.kind, worker.protocol.max_message)
+    protocol = worker.protocol.declaration
     policy = build_policy(config, window=worker.protocol.pipeline)
     env = Environ(partial(_command_environment, worker))
-    launcher = CommandLauncher(command, env, frame, codec, build_limits(config))
+    launcher = CommandLauncher(command, env, protocol, codec, build_limits(config))
     engine = Engine(policy, launcher, str(command), config.queue.max_pending, config.name)
-    return engine, MessageForm(frame(), codec), env
+    return engine, MessageParts(make_framing(protocol), codec), env
 
 
 def _build_python_engine(
     config: PoolConfig, worker: PythonWorkerConfig, setup: Callable[[], object] | None
-) -> tuple[Engine, Form, Environ]:
+) -> tuple[Engine, Parts, Environ]:
     env = Environ(partial(_python_environment, worker))
     packed, inherited = (worker.setup, Inherited()) if setup is None else pack_setup(setup)
     orders = Orders(
@@ -101,18 +125,15 @@ def _build_python_engine(
     policy = build_policy(config, window=PYTHON_WINDOW, takes_back=True)
     engine = Engine(policy, launcher, str(launcher), config.queue.max_pending, config.name)
     if worker.handler is not None:
-        return (
-            engine,
-            HandlerForm(partial(_renew_handler, engine, launcher.sources, worker.reload)),
-            env,
-        )
+        renew_handler = partial(_renew_handler, engine, launcher.sources, worker.reload)
+        return engine, HandlerParts(renew_handler), env
     functions = Functions(launcher.sources)
 
     def renew(function: Function) -> None:
         if worker.reload == "auto" and functions.changed_source(function):
             engine.renew()
 
-    return engine, CallForm(functions, renew), env
+    return engine, CallParts(functions, renew), env
 
 
 def _renew_handler(engine: Engine, sources: Sources, reload: str) -> None:

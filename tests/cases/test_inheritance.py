@@ -225,7 +225,12 @@ def test_the_source_of_what_is_no_file(way: str, tmp_path: Path) -> None:
         "linecache.cache['<cell 1>'] = (len(text), None, text.splitlines(True), '<cell 1>');"
         "exec(compile(text, '<cell 1>', 'exec'), globals())"
     )
-    commands = {"-c": ["-c", PRELUDE + SOURCE], "<": ["-"], "cell": ["-c", cell], "file": [str(script)]}
+    commands = {
+        "-c": ["-c", PRELUDE + SOURCE],
+        "<": ["-"],
+        "cell": ["-c", cell],
+        "file": [str(script)],
+    }
     with script.open() as stdin:
         done = subprocess.run(
             [sys.executable, *commands[way]],

@@ -36,6 +36,7 @@ from tests.process.support import (
     open_fds,
     pids,
     run_python,
+    slowness,
     states,
 )
 
@@ -181,7 +182,7 @@ class TestItFailsBeforeItIsReady:
         assert time.monotonic() - began < 15
         with pytest.raises(PoolClosed):
             future.result(0)
-        await_exit(int(pid), within=1)
+        await_exit(int(pid), within=slowness())
 
 
 class TestItPrintsBeforeTheStart:
@@ -445,7 +446,8 @@ class TestScarcity:
                     except OSError as error:
                         outcomes.append(errno.errorcode[error.errno])
                     pool.kill()
-                assert called.is_set() == (outcomes[-1] == "works")
+                # A callback may still be about to be called when `result` returns.
+                assert called.wait(30) if outcomes[-1] == "works" else not called.is_set()
                 eventually(lambda: possessions() == before)
             print(*outcomes)
             with make() as pool:

@@ -24,6 +24,7 @@ from processpool import (
     WorkerDied,
     WorkerStartFailed,
 )
+from processpool.tracing import Trace
 from tests.process.support import PUPPET, ask, await_exit, eventually, is_gone, pids
 
 if TYPE_CHECKING:
@@ -384,6 +385,7 @@ def test_a_full_disk_ends_a_trace_and_nothing_else(
         assert pool.map([f"answer({n})" for n in range(2000)]) == [str(n) for n in range(2000)]
     assert pool.call("answer('next')") == "next"
     assert caplog.text.count("the trace /dev/full is not written any further") == 1
+    assert isinstance(trace, Trace)
     assert sum(span.count for span in trace.spans) == 2000
 
 

@@ -338,14 +338,14 @@ def test_a_callback_may_set_itself_a_time_limit(kind: str) -> None:
 UNSEEN = """
     def lease():
         with pool.lease() as lease:
-            lease.send("time.sleep(3); answer(1)")
+            lease.send("time.sleep(60); answer(1)")
             lease.read_stdout()
     ways = {
-        "call": lambda: pool.call("time.sleep(3); answer(1)"),
-        "submit": lambda: pool.submit("time.sleep(3); answer(1)").result(),
-        "map": lambda: pool.map(["time.sleep(3); answer(1)"]),
+        "call": lambda: pool.call("time.sleep(60); answer(1)"),
+        "submit": lambda: pool.submit("time.sleep(60); answer(1)").result(),
+        "map": lambda: pool.map(["time.sleep(60); answer(1)"]),
         "lease": lease,
-        "drain": lambda: pool.submit("time.sleep(3); answer(1)") and pool.drain(),
+        "drain": lambda: pool.submit("time.sleep(60); answer(1)") and pool.drain(),
     }
 
     def to_another_thread():
@@ -359,7 +359,7 @@ UNSEEN = """
         try:
             ways[sys.argv[3]]()
         except KeyboardInterrupt:
-            assert time.monotonic() - began < 1.3
+            assert time.monotonic() - began < 30
             timer.join()
             assert pool.call("answer(1)") == "1"
             pool.kill()

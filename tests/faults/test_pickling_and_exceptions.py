@@ -2,7 +2,7 @@
 
 Tested elsewhere: the pool itself as an argument → tests.process.test_python_forms; large arrays and
 300 MiB at once, with and without shared memory → tests.process.test_python_arrays; how exceptions
-travel → tests.test_raised.
+travel → tests.wire.test_raised.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import sys
 import threading
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from processpool import RemoteError, RequestTimeout, WorkerDied
+from processpool.wire.framing.declaration import FRAMED
 from processpool.wire.framing.declared import make_framing
 from processpool.wire.python import layout
 from tests.process.support import run_python
@@ -536,7 +538,7 @@ class TestSizes:
         assert layout.PLACE.unpack(layout.PLACE.pack(*place)) == place
 
     def test_lengths_of_the_framed_protocol_have_64_bits(self) -> None:
-        framing = make_framing("framed", 1 << 62)
+        framing = make_framing(replace(FRAMED, max_message=1 << 62))
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE
         with mmap.mmap(-1, OVER_4_GIB, flags=flags) as message:
             header, body = framing.encode(cast("bytes", message))

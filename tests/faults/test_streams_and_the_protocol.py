@@ -1,8 +1,8 @@
 """Full, large, late, false and empty: nothing blocks, and no byte reaches what it is not for.
 
-Tested elsewhere: every bad length, whole and byte by byte → tests.test_framed; garbage instead of
-an answer, an answer too many, later, or in a pipeline → tests.process.test_faults_command; the
-rules of the codecs → tests.test_codecs; what handlers and C code print under `serve` →
+Tested elsewhere: every bad length, whole and byte by byte → tests.wire.test_framed; garbage instead
+of an answer, an answer too many, later, or in a pipeline → tests.process.test_faults_command; the
+rules of the codecs → tests.wire.test_codecs; what handlers and C code print under `serve` →
 tests.process.test_serve; what Python functions print → tests.process.test_python_output.
 """
 
@@ -12,6 +12,7 @@ import os
 import threading
 import tracemalloc
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -26,6 +27,7 @@ from processpool import (
     UnexpectedEOF,
     WorkerDied,
 )
+from processpool.wire.framing.declaration import FRAMED
 from processpool.wire.framing.declared import make_framing
 from processpool.wire.python import layout
 from tests.process.support import WAYS, Gate, ask, eventually, pids
@@ -376,13 +378,14 @@ class TestLengths:
         assert pool.call("answer('next')") == "next"
 
     def test_nothing_of_its_size_is_allocated_before_it_has_come(self) -> None:
-        framing = make_framing("framed", 1 << 62)
+        framing = make_framing(replace(FRAMED, max_message=1 << 62))
         tracemalloc.start()
         try:
             assert framing.feed(b"4611686018427387904;abc") == []
             assert framing.error is None
-            assert make_framing("framed", GIB).feed(b"9999999999999999999;") == []
-            assert make_framing("framed", GIB).feed(b"9" * MIB) == []
+            limited = replace(FRAMED, max_message=GIB)
+            assert make_framing(limited).feed(b"9999999999999999999;") == []
+            assert make_framing(limited).feed(b"9" * MIB) == []
             assert tracemalloc.get_traced_memory()[1] < 3 * MIB
         finally:
             tracemalloc.stop()

@@ -24,7 +24,7 @@ import pytest
 
 from processpool import ProcessPool, WorkerDied
 from tests.faults.conftest import KINDS
-from tests.process.support import await_exit, eventually, is_gone, pids, run_python
+from tests.process.support import await_exit, eventually, is_gone, pids, run_python, slowness
 from tests.process.workers import functions
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class TestItIsEnded:
             parent.process.send_signal(signal.Signals[end])
         else:
             parent.go_on()
-        assert parent.await_the_end_of_all() < 2
+        assert parent.await_the_end_of_all() < 2 * slowness()
         assert parent.process.returncode == status
 
     def test_a_worker_that_is_killed_takes_its_pool_along(
@@ -172,7 +172,7 @@ class TestItIsEnded:
         eventually(lambda: path.exists() and path.read_text().endswith("\n"))
         os.kill(pool.snapshot().workers[0].pid or 0, signal.SIGKILL)
         assert isinstance(future.exception(10), WorkerDied)
-        await_exit(int(path.read_text()), within=2)
+        await_exit(int(path.read_text()), within=2 * slowness())
 
 
 KILLED_IN_A_START = """
@@ -211,7 +211,7 @@ class TestItIsEndedDuringAStart:
         assert done.returncode == -signal.SIGKILL
         pid = int(done.stdout)
         try:
-            await_exit(pid, within=2)
+            await_exit(pid, within=2 * slowness())
         finally:
             if not is_gone(pid):
                 os.kill(pid, signal.SIGKILL)
@@ -292,10 +292,11 @@ class TestTheInterpreterEnds:
         status, stdout, stderr = run(
             "import os, warnings",
             "warnings.simplefilter('ignore')",
-            "future = pool.executor().submit(time.sleep, 0.5)",
+            "future = pool.executor().submit(time.sleep, 600)",
             "child = os.fork()",
             "if not child: sys.exit(3)",
             "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), future.done())",
+            "future.kill()",
         )
         assert (status, stdout, stderr) == (0, "3 False\n", "")
 

@@ -19,6 +19,7 @@ import time
 from collections import deque
 from concurrent.futures import CancelledError, Future, wait
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,12 +34,12 @@ from processpool import (
     RequestTimeout,
     WorkerDied,
 )
-from processpool.core.commands import Send
+from processpool.core.commands import Send, Spawn
 from processpool.core.jobs import Batch
+from tests.core.scheduling import Bench, NotedJob
 from tests.process.conftest import _possessions
 from tests.process.support import PUPPET, await_exit, eventually, pids, run_python
 from tests.process.workers import functions
-from tests.scheduling import Bench, NotedJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -536,8 +537,9 @@ class TestMany:
 def _time_scheduling(workers: int) -> float:
     """Seconds of this thread that the scheduler takes for 2000 items, nearly all workers busy."""
     scheduler = Bench(min=workers, max=workers).scheduler
-    while (slot := scheduler.spawn(0.0)) is not None:
-        scheduler.ready(slot.id, 0.0)
+    for spawn in iter(partial(scheduler.spawn, 0.0), []):
+        assert type(spawn[0]) is Spawn
+        scheduler.ready(spawn[0].worker, 0.0)
     job = NotedJob("a", timeout=60.0)
     for n in range(workers - 5):
         scheduler.submit(Batch(job, n, [n], 0.0), 0.0)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 WORKERS = Path(__file__).parent / "workers"
 DEADLINE = 30.0
 """Seconds after which a fact that has not come about never will."""
+QUIET_START = 0.02
+"""Seconds that an interpreter takes to start on a machine that does nothing else."""
 PUPPET = ["python", "-IS", str(WORKERS / "puppet.py")]
 """A foreign program that does what its messages say; see there."""
 TASKS_LINES = ["python", "-S", str(WORKERS / "tasks_lines.py")]
@@ -57,6 +59,16 @@ def eventually(
         time.sleep(pause)
         pause = min(pause * 2, 0.02)
     return found
+
+
+def slowness() -> float:
+    """How much slower this machine is now than a quiet one, 1 at least.
+
+    There an interpreter starts in `QUIET_START`. What must be prompt is given so many times longer.
+    """
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-IS", "-c", "pass"], check=True)
+    return max((time.monotonic() - began) / QUIET_START, 1.0)
 
 
 def is_gone(pid: int) -> bool:

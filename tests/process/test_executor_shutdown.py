@@ -150,8 +150,8 @@ class TestDropped:
         executor = ProcessPoolExecutor(1)
         future = executor.submit(functions.wait_at, str(gate.path))
         results = executor.map(functions.inc, range(10))
-        assert executor._own_pool is not None
-        workers = pids(executor._own_pool)
+        assert executor._pool is not None
+        workers = pids(executor._pool)
         del executor
         gc.collect()
         gate.open()

@@ -85,11 +85,13 @@ def executor(
 ) -> Iterator[PoolExecutor]:
     """An executor with one worker, of either kind."""
     if request.param == "open pool":
-        yield python_pool(1).executor()
+        executor = python_pool(1).executor()
+        assert isinstance(executor, PoolExecutor)
+        yield executor
         return
-    executor = ProcessPoolExecutor(1)
-    yield executor
-    executor.kill_workers()
+    own = ProcessPoolExecutor(1)
+    yield own
+    own.kill_workers()
 
 
 class TestState:

@@ -29,11 +29,13 @@ def executor(
 ) -> Iterator[PoolExecutor]:
     """An executor with two workers, of either kind."""
     if request.param == "open pool":
-        yield python_pool(2).executor()
+        executor = python_pool(2).executor()
+        assert isinstance(executor, PoolExecutor)
+        yield executor
         return
-    executor = ProcessPoolExecutor(2)
-    yield executor
-    executor.kill_workers()
+    own = ProcessPoolExecutor(2)
+    yield own
+    own.kill_workers()
 
 
 @pytest.fixture

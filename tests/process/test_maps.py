@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import operator
 import threading
 import time
+import weakref
 from concurrent.futures import CancelledError
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,10 +18,11 @@ from tests.process.support import eventually
 from tests.process.workers import functions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from processpool import ProcessPool
     from processpool.core.snapshot import MapSnapshot
+    from tests.process.support import Gate
 
 
 @pytest.fixture
@@ -90,3 +94,22 @@ def test_an_error_that_ends_one_counts_once(pool: ProcessPool) -> None:
     with pytest.raises(ZeroDivisionError):
         pool.map(divmod, range(50), [*[1] * 20, 0, *[1] * 29], progress="mine")
     assert last(pool).failed == 1
+
+
+def test_what_was_asked_is_let_go_of_with_its_answer(pool: ProcessPool, gate: Gate) -> None:
+    asked: list[weakref.ref[Any]] = []
+
+    def items() -> Iterator[Callable[[], Any]]:
+        for n in range(6):
+            item = partial(functions.inc, n)
+            asked.append(weakref.ref(item))
+            yield item
+            del item
+        yield partial(functions.wait_at, str(gate.path))
+
+    running = pool.imap(operator.call, items())
+    assert [next(running) for _ in range(6)] == [1, 2, 3, 4, 5, 6]
+    gate.await_arrival()
+    eventually(lambda: all(item() is None for item in asked))
+    gate.open()
+    assert list(running) == ["passed"]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import sys
 import threading
 from concurrent.futures import CancelledError, Future, wait
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -548,6 +551,32 @@ class TestStartFailures:
         pool.reset()
         assert pool.call("answer(1)") == "1"
 
+    @pytest.mark.parametrize("failure", ["it exits", "there is no program"])
+    def test_that_a_pool_broke_is_an_event_each_time(
+        self, make_pool: Callable[..., ProcessPool], tmp_path: Path, failure: str
+    ) -> None:
+        program = tmp_path / "program"
+        program.write_text("#!/bin/sh\nexec cat\n")
+        program.chmod(0o700)
+        pool = make_pool([str(program)], worker={"protocol": "lines"}, restart={"max_failures": 0})
+        happened: list[events.Event] = []
+        pool.events(happened.append)
+        for times in (1, 2):
+            assert pool.call("all is well") == "all is well"
+            if failure == "it exits":
+                program.write_text("#!/bin/sh\necho no licence >&2\nexit 3\n")
+            else:
+                program.unlink()
+            os.kill(pids(pool)[0], signal.SIGKILL)
+            eventually(lambda: pool.state == "broken")
+            eventually(partial(_has_broken, happened, times))
+            program.write_text("#!/bin/sh\nexec cat\n")
+            program.chmod(0o700)
+            pool.reset()
+        reason = "no licence" if failure == "it exits" else "there is no file"
+        breaks = [event for event in happened if isinstance(event, events.PoolBroke)]
+        assert all(reason in broke.reason for broke in breaks)
+
     @pytest.mark.parametrize("room", [0, 3, 5, 8, 11])
     def test_without_descriptors_it_says_so_and_leaks_none(self, room: int) -> None:
         source = f"""
@@ -748,6 +777,10 @@ class TestForks:
         """
         done = run_python(source)
         assert (done.stdout, done.stderr) == ("['a', 'b', 'c']\n", "")
+
+
+def _has_broken(happened: list[events.Event], times: int) -> bool:
+    return sum(isinstance(event, events.PoolBroke) for event in happened) == times
 
 
 def _is_steady(count: Callable[[], int]) -> bool:

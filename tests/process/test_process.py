@@ -237,7 +237,10 @@ class TestEnd:
 class TestLooking:
     def test_a_program_that_awaits_input_is_seen_to(self, start: Callable[..., Process]) -> None:
         process = start("cat")
-        eventually(lambda: waits_for_input(process.pid) or cpu_ticks(process.pid) is not None)
+        eventually(lambda: cpu_ticks(process.pid) is not None, "it never fell asleep")
+        if Path(f"/proc/{process.pid}/wchan").read_text() in ("", "0"):
+            pytest.skip("this kernel does not say where a process sleeps")
+        eventually(lambda: waits_for_input(process.pid), "it never awaited its input")
 
     def test_a_program_that_computes_is_not_asleep(self, start: Callable[..., Process]) -> None:
         process = start(sys.executable, "-c", "while True: pass")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from processpool.wire.framing.declaration import FRAMED
 from processpool.wire.framing.declared import make_framing
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Worker:
             stderr=subprocess.PIPE,
             env={**inherited, **environment},
         )
-        self._framing = make_framing("framed", 1 << 30)
+        self._framing = make_framing(FRAMED)
         self._ready: list[bytes] = []
 
     def send(self, *messages: bytes, then_exit: bool = False) -> None:

@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from processpool.tracing.figure import _Page, merged, seats_of, ticks
+from processpool.tracing.figure import _Page, assign_lanes, merged, ticks
 from processpool.tracing.recorder import Born, Died, Mark, Span
 
 
@@ -16,11 +16,11 @@ def test_a_replacement_takes_the_free_lane() -> None:
         Born(3, 2.0, 102, 2),
         Born(4, 2.0, 103, 3),
     ]
-    assert seats_of(lives, []) == {1: 0, 2: 1, 3: 0, 4: 2}
+    assert assign_lanes(lives, []) == {1: 0, 2: 1, 3: 0, 4: 2}
 
 
 def test_a_worker_whose_beginning_is_forgotten_has_a_lane_too() -> None:
-    assert seats_of([], [Span(7, 0, 1, "item")]) == {7: 0}
+    assert assign_lanes([], [Span(7, 0, 1, "item")]) == {7: 0}
 
 
 def test_spans_that_no_eye_can_tell_apart_are_one() -> None:

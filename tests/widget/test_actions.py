@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from processpool.widget.actions import carry_out
+from tests.process.support import eventually
 
 if TYPE_CHECKING:
     from processpool import ProcessPool
@@ -27,7 +28,7 @@ def test_replacing_a_worker(pool: ProcessPool) -> None:
     before = pool.snapshot(resources=False).workers[0].id
     assert carry_out(pool, {"action": "restart", "worker": before, "wait": True}) == ""
     assert pool.map(["a", "b"]) == ["a", "b"]
-    assert before not in [worker.id for worker in pool.snapshot(resources=False).workers]
+    eventually(lambda: before not in [worker.id for worker in pool.snapshot().workers])
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from comm.base_comm import BaseComm
 
 from processpool import ProcessPool
+from processpool.widget import display_of
 from processpool.widget.display import WIDGET_VIEW, Display
 from processpool.widget.widget import PoolWidget, answer_anywhere
 
@@ -100,9 +101,9 @@ def display(pool: ProcessPool, wire: Wire, outputs: list[Output]) -> Display:
         outputs.append(Output(bundle))
         return outputs[-1]
 
-    pool._display = Display(pool, publish)
-    pool._display.show()
-    return pool._display
+    display = display_of(pool, publish)
+    display.show()
+    return display
 
 
 def test_the_output_has_a_view_and_a_table_for_those_who_cannot_show_it(
@@ -192,8 +193,7 @@ def test_a_pool_on_show_that_nobody_uses_any_more_is_collected(
         def update(self, bundle: dict[str, Any], *, raw: bool) -> None:
             ended.set()
 
-    pool._display = Display(pool, LastOutput)
-    pool._display.show()
+    display_of(pool, LastOutput).show()
     gone = weakref.ref(pool)
     del pool
     gc.collect()

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from processpool.widget.delta import applied
-from processpool.widget.feed import READ_EVERY, READS, Feed
+from processpool.widget.feed import RESOURCE_INTERVAL, RESOURCES_PER_LOOK, Feed
 from processpool.widget.lanes import COLUMNS
 from tests.widget.snapshots import busy, pool, worker
 
@@ -77,9 +77,11 @@ def test_resources_are_read_now_and_then_of_a_few_workers() -> None:
     feed = Feed()
     workers = [worker(number, cpu=1.0, memory=1) for number in range(1, 26)]
     feed.take(pool(*workers))
-    turns = -(-len(workers) // READS)
-    looks = [feed.next_looks() for _ in range(turns * READ_EVERY)]
-    assert [len(look) for look in looks] == ([READS] + [0] * (READ_EVERY - 1)) * turns
+    turns = -(-len(workers) // RESOURCES_PER_LOOK)
+    looks = [feed.next_looks() for _ in range(turns * RESOURCE_INTERVAL)]
+    assert [len(look) for look in looks] == (
+        [RESOURCES_PER_LOOK] + [0] * (RESOURCE_INTERVAL - 1)
+    ) * turns
     assert frozenset().union(*looks) == {worker.id for worker in workers}
 
 
@@ -92,12 +94,12 @@ def test_workers_of_which_nothing_is_known_are_read_first() -> None:
     assert feed.next_looks()
     feed = Feed()
     feed.take(pool(*[worker(number) for number in range(1, 41)]))
-    assert feed.next_looks() == set(range(1, 2 * READS + 1))
+    assert feed.next_looks() == set(range(1, 2 * RESOURCES_PER_LOOK + 1))
 
 
 def test_of_a_pool_without_workers_nothing_is_read() -> None:
     feed = Feed()
-    assert {feed.next_looks() for _ in range(2 * READ_EVERY)} == {frozenset()}
+    assert {feed.next_looks() for _ in range(2 * RESOURCE_INTERVAL)} == {frozenset()}
 
 
 def test_of_many_workers_the_same_have_a_row_while_items_take_what_is_usual() -> None:

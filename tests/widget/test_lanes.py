@@ -69,14 +69,14 @@ def test_a_replacement_takes_the_seat() -> None:
     lanes = Lanes()
     lanes.note(pool(worker(1), worker(2), at=100.0))
     lanes.note(pool(worker(2), worker(3), at=100.25))
-    assert lanes.seats == [3, 2]
+    assert lanes.workers == [3, 2]
 
 
 def test_lanes_that_nobody_needs_are_given_up() -> None:
     lanes = Lanes()
     lanes.note(pool(worker(1), worker(2), worker(3), at=100.0))
     lanes.note(pool(worker(1), at=100.25))
-    assert lanes.seats == [1]
+    assert lanes.workers == [1]
 
 
 def test_memory_is_bounded() -> None:
@@ -84,7 +84,7 @@ def test_memory_is_bounded() -> None:
     for quarter in range(5 * COLUMNS):
         lanes.note(pool(busy(quarter + 1, item=quarter), at=100 + quarter / 4))
     assert sum(count for count, _ in lanes.all()) == COLUMNS
-    assert len(lanes.seats) == 1
+    assert len(lanes.workers) == 1
 
 
 def test_a_long_sleep_is_one_run() -> None:

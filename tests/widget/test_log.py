@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from processpool.core.snapshot import Failure, PoolSnapshot
-from processpool.widget.log import AT_ONCE, KEPT, WIDTH, Log, lines_of
+from processpool.widget.log import MAX_LINES, MAX_NEW_LINES, MAX_WIDTH, Log, lines_of
 from tests.widget.snapshots import pool, worker
 
 
@@ -33,7 +33,7 @@ def test_bytes_are_counted_and_not_letters() -> None:
 def test_a_flood_is_cut_to_its_end() -> None:
     log = Log()
     fresh = log.note(wrote("".join(f"line {number}\n" for number in range(1000))))
-    assert len(fresh) == AT_ONCE + 1
+    assert len(fresh) == MAX_NEW_LINES + 1
     assert fresh[0] == (0, "… 980 lines are not shown …")
     assert fresh[-1] == (1, "line 999")
 
@@ -42,7 +42,7 @@ def test_memory_is_bounded() -> None:
     log = Log()
     for number in range(1, 1000):
         log.note(wrote("one\ntwo\n", number=number))
-    assert len(log.lines) == KEPT
+    assert len(log.lines) == MAX_LINES
     assert len(log._seen) == 1
 
 
@@ -56,5 +56,5 @@ def test_the_last_words_of_a_worker_that_is_gone_are_kept() -> None:
 
 def test_lines_are_printable_and_not_too_long() -> None:
     assert lines_of("\x1b[31mred\x1b[0m\r\n") == ["\\x1b[31mred\\x1b[0m"]
-    assert lines_of("x" * 10_000) == ["x" * (WIDTH - 1) + "…"]
+    assert lines_of("x" * 10_000) == ["x" * (MAX_WIDTH - 1) + "…"]
     assert lines_of("a\n\n \nb\n", last=1) == ["b"]

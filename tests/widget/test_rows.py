@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from processpool.widget.rows import ROWS, choose
+from processpool.widget.rows import MAX_ROWS, choose
 from tests.widget.snapshots import busy, worker
 
 
@@ -25,18 +25,18 @@ def test_of_many_the_failed_and_longest_running_have_a_row() -> None:
     workers[479] = busy(480, item=480, age=100)
     workers[489] = busy(490, item=490, age=5)
     chosen = [row.id for row in choose(workers, (480,), ())]
-    assert len(chosen) == ROWS
+    assert len(chosen) == MAX_ROWS
     assert chosen[:2] == [450, 480]
     assert 490 in chosen
 
 
 def test_a_row_stays_if_all_else_is_equal() -> None:
     workers = [busy(number, item=number) for number in range(1, 501)]
-    shown = range(300, 300 + ROWS)
+    shown = range(300, 300 + MAX_ROWS)
     assert [row.id for row in choose(workers, (), shown)] == list(shown)
 
 
 def test_what_runs_as_long_as_is_usual_takes_no_row_from_another() -> None:
     workers = [busy(number, item=number, age=number / 200) for number in range(1, 501)]
-    shown = range(1, 1 + ROWS)
+    shown = range(1, 1 + MAX_ROWS)
     assert [row.id for row in choose(workers, (), shown, long=4.0)] == list(shown)

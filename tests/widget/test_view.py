@@ -53,8 +53,8 @@ def test_a_log_that_the_error_quotes_is_not_shown_twice() -> None:
 
 
 def test_lanes_are_named_if_there_is_room() -> None:
-    assert render(pool(), Figures(seats=[3, 0]))["lanes"] == [3, 0]
-    assert render(pool(), Figures(seats=range(1, 100)))["lanes"] == []
+    assert render(pool(), Figures(lanes=[3, 0]))["lanes"] == [3, 0]
+    assert render(pool(), Figures(lanes=range(1, 100)))["lanes"] == []
 
 
 def test_everything_travels_as_json() -> None:

@@ -4,7 +4,7 @@ The event loop is never blocked: who finds the queue full awaits room in it. Whe
 here is cancelled, its item is too, and ended if it runs; that is the difference to leaving an
 `async for` early, which lets what runs come to its end.
 
-    input ──reader task──▶ batches ──▶ engine ──▶ arrived ──in order──▶ consumer
+    input ──reader task──▶ batches ──▶ engine ──▶ state ──look──▶ consumer
 """
 
 from __future__ import annotations
@@ -12,26 +12,34 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable
 from concurrent.futures import CancelledError
-from contextlib import suppress
-from itertools import islice
+from contextlib import aclosing, suppress
 from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool.api.call_forms import CallForm
 from processpool.api.futures import PoolFuture, SingleJob
-from processpool.api.map_job import MapJob
-from processpool.api.maps import SLOW_INPUT, raisable
+from processpool.api.map_input import InputChunk, MapInput
+from processpool.api.map_job import MapJob, ending_error, open_run, raisable, with_record
+from processpool.api.map_state import SKIPPED, LazyState, Run, Step
 from processpool.core.jobs import Batch, Origin
-from processpool.core.replies import Reply, has_failed, open_all
-from processpool.errors import ProcessPoolError, QueueFull
+from processpool.core.replies import open_all
+from processpool.errors import QueueFull
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Iterator,
+    )
 
-    from processpool.api.call_forms import Form, Items, Request
+    from processpool.api.call_forms import Form, Items
+    from processpool.api.map_state import Chunk
     from processpool.api.maps import MapOptions
     from processpool.engine.local import Engine
+    from processpool.wire.python.functions import Request
 
 CHUNK = 256
 """Items read between two looks at what else the event loop has to do, at most."""
@@ -124,21 +132,20 @@ def _tell(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
 class AsyncMap(MapJob):
     """One `aimap`."""
 
+    _state: LazyState
+
     def __init__(self, engine: Engine, items: Items, options: MapOptions) -> None:
         super().__init__(
             engine,
+            LazyState(items.total, stops_at_error=options.on_error == "raise"),
             items.task,
             options.timeout,
-            total=items.total,
             buffersize=options.buffersize,
         )
         self._pack = items.pack
         self._options = options
-        self._counting = Lock()
-        self._arrived: dict[int, tuple[Batch, list[Any], Origin]] = {}
-        self._stopped = False
-        self._taken = 0
-        self._next = 0
+        self._lock = Lock()
+        """Guards the state, which answers reach on other threads."""
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self._room = asyncio.Event()
@@ -151,82 +158,110 @@ class AsyncMap(MapJob):
         _deliver_opened(self._engine, self._put, batch, answers, origin)
 
     def _put(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
-        failed = sum(map(has_failed, answers))
-        with self._counting:
-            self._count_ended(len(batch), failed)
-        self._arrived[batch.start] = batch, answers, origin
-        _tell(self._loop, self._news)
+        with self._lock:
+            if origin.plain and not self._options.details:
+                wake = self._state.put_run(batch.start, answers)
+            else:
+                wake = self._record(batch, answers, origin)
+        if wake:
+            _tell(self._loop, self._news)
+        if self._state.failure is not None and not self.cancelled:
+            self._cancel_soon()
 
     def drop(self, batch: Batch, error: BaseException | None) -> None:
         """These items never start."""
-        error = error or asyncio.CancelledError("the map was stopped")
-        now = monotonic()
-        answers: list[Any] = [Reply(error=error)] * len(batch)
-        self.deliver(batch, answers, Origin(0, 0, now, now, plain=False))
+        with self._lock:
+            self._state.drop(batch.start, len(batch), with_record(error, batch))
+        _tell(self._loop, self._news)
 
     def stop(self) -> None:
         """End the map from outside: its consumer gets `CancelledError`."""
-        self._stopped = True
+        with self._lock:
+            self._state.stop(CancelledError(f"{self.label} was stopped"))
         self._engine.cancel(self, kill=True)
         _tell(self._loop, self._news)
 
     # -- reading ---------------------------------------------------------------------------------
 
-    async def read(self, source: AsyncIterator[list[Any]]) -> None:
+    async def _read(self, source: AsyncGenerator[InputChunk, None]) -> None:
         """Submit what the source gives, never further ahead than is allowed."""
         try:
-            async for items in source:
-                await self._submit(items)
-                while self._read - self._taken >= self._ahead():
-                    self._room.clear()
-                    await self._room.wait()
-            self._exhausted = True
+            self._state.allow(self._ahead())
+            async with aclosing(source):
+                async for chunk in source:
+                    await self._submit(chunk)
+                    while not self.allowed and not self._state.exhausted:
+                        self._room.clear()
+                        await self._room.wait()
+                    if self._state.exhausted:
+                        return
+            self._end_input(None)
+        except Exception as error:
+            self._end_input(error)
         finally:
             self._news.set()
 
+    @property
     def allowed(self) -> int:
-        """How many items may be read now; at least one, as it is asked only when there is room."""
-        return max(1, self._ahead() - (self._read - self._taken))
+        """How many items may be read now."""
+        self._state.allow(self._ahead())
+        return self._state.free
 
-    async def _submit(self, items: list[Any]) -> None:
-        start, payloads = self._read, []
-        self._read += len(items)
-        with self._counting:
-            self._outstanding += len(items)
-        for item in items:
+    def _end_input(self, error: Exception | None) -> None:
+        with self._lock:
+            self._state.end_input(error)
+
+    async def _submit(self, chunk: InputChunk) -> None:
+        with self._lock:
+            start = self._state.add(len(chunk))
+        if chunk.payloads:
+            batch = Batch(self, start, chunk.payloads, monotonic())
             try:
-                payloads.append(item if self._pack is None else self._pack(item))
-            except ProcessPoolError as error:
-                await self._send(start, payloads)
-                start += len(payloads)
-                self._refuse(start, item, error)
-                start, payloads = start + 1, []
-        await self._send(start, payloads)
+                await _submit(self._engine, batch, wait=True)
+            except Exception as error:
+                self.drop(batch, error)
+                raise
+        if chunk.refusal is not None:
+            self._refuse(start + len(chunk.payloads), chunk.refusal)
 
-    async def _send(self, start: int, payloads: list[Any]) -> None:
-        if payloads:
-            await _submit(self._engine, Batch(self, start, payloads, monotonic()), wait=True)
+    async def chunks(self, items: Iterator[Any]) -> AsyncGenerator[InputChunk, None]:
+        """The input in chunks; between two of them the event loop has its turn."""
+        reader = MapInput(items, self._pack, CHUNK)
+        while True:
+            chunk = reader.read(max(self.allowed, 1))
+            if len(chunk):
+                yield chunk
+            if chunk.error is not None:
+                raise chunk.error
+            if chunk.ended:
+                return
+            await asyncio.sleep(0)
 
-    def _refuse(self, index: int, item: Any, error: ProcessPoolError) -> None:
-        now = monotonic()
-        self.deliver(
-            Batch(self, index, [item], now),
-            [Reply(error=error)],
-            Origin(0, 0, now, now, plain=False),
-        )
+    async def rows(self, iterables: tuple[Any, ...]) -> AsyncGenerator[InputChunk, None]:
+        """As `chunks`, an item at a time, from iterables of which some are asynchronous."""
+        async for item in _zipped(iterables):
+            chunk = InputChunk()
+            chunk.fill(iter((item,)), self._pack, 1)
+            yield chunk
 
     # -- the consumer's side ---------------------------------------------------------------------
 
-    async def results(self, source: AsyncIterator[list[Any]]) -> AsyncIterator[Any]:
+    async def results(self, source: AsyncGenerator[InputChunk, None]) -> AsyncIterator[Any]:
         """The answers, in order."""
-        reader = asyncio.ensure_future(self.read(source))
+        reader = asyncio.ensure_future(self._read(source))
         kill = False
         self._appear()
         try:
-            while await self._is_next_there(reader):
-                for result in self._results(*self._arrived.pop(self._next)):
-                    self._room.set()
-                    yield result
+            while (arrived := await self._next()) is not None:
+                for chunk in arrived:
+                    values, error = self._open(chunk)
+                    for value in values:
+                        self._state.taken += 1
+                        self._room.set()
+                        if value is not SKIPPED:
+                            yield value
+                    if error is not None:
+                        raise error
         except asyncio.CancelledError:
             kill = True
             raise
@@ -236,34 +271,35 @@ class AsyncMap(MapJob):
             if kill:
                 self._engine.cancel(self, kill=True)
             else:  # perhaps this is the garbage collector: take no lock
-                self._engine.loop.post(lambda: self._engine.cancel(self, kill=False))
+                self._cancel_soon()
 
-    async def _is_next_there(self, reader: asyncio.Future[None]) -> bool:
-        """Wait for the next answers; False at the end, or the reader's error is raised."""
+    async def _next(self) -> list[Chunk] | None:
+        """The answers that are there next; None at the end.
+
+        Raises:
+            BaseException: what has ended the map before its time.
+        """
         while True:
             self._news.clear()
-            if self._stopped:
-                raise CancelledError(f"{self.label} was stopped")
-            if self._next in self._arrived:
-                return True
-            if reader.done() and self._next >= self._read:
-                reader.result()
-                return False
+            with self._lock:
+                found = self._state.look()
+            if isinstance(found, list):
+                return found
+            if found is Step.END:
+                error = ending_error(self._state)
+                if error is not None:
+                    raise error
+                return None
             await self._news.wait()
 
-    def _results(self, batch: Batch, answers: list[Any], origin: Origin) -> Iterator[Any]:
-        self._next += len(batch)
-        details, on_error = self._options.details, self._options.on_error
-        for offset, answer in enumerate(answers):
-            self._taken += 1
-            if type(answer) is not Reply and not details:
-                yield answer
-                continue
-            record = batch.outcome(offset, answer, origin)
-            if record.error is not None and on_error == "raise":
-                raise raisable(record.error)
-            if record.error is None or on_error == "return":
-                yield record if details else record.error or record.value
+    def _open(self, chunk: Chunk) -> tuple[list[Any], BaseException | None]:
+        if not isinstance(chunk, Run):
+            return chunk, None
+        options = self._options
+        values, spoilt, error = open_run(chunk, details=options.details, on_error=options.on_error)
+        with self._lock:
+            self._state.failed += spoilt
+        return values, error
 
 
 def aimap(
@@ -272,36 +308,15 @@ def aimap(
     """Run a map under asyncio; iterables may be asynchronous."""
     stand_ins = tuple(() if isinstance(arg, AsyncIterable) else arg for arg in args)
     items = form.many("aimap", stand_ins)
+    if any(isinstance(arg, AsyncIterable) for arg in args):
+        run = AsyncMap(engine, items._replace(total=None), options)
+        return run.results(run.rows(args[1:] if isinstance(form, CallForm) else args))
     run = AsyncMap(engine, items, options)
-    if stand_ins == args or not any(isinstance(arg, AsyncIterable) for arg in args):
-        return run.results(_chunks(items.iterator, run.allowed))
-    return run.results(_zipped(args[1:] if isinstance(form, CallForm) else args))
+    return run.results(run.chunks(items.iterator))
 
 
-async def _chunks(items: Iterator[Any], allowed: Callable[[], int]) -> AsyncIterator[list[Any]]:
-    """The items in lists, long ones if they are quick to read; last what the input raises."""
-    size = 1
-    trouble: Exception | None = None
-    while True:
-        began = monotonic()
-        wanted = min(size, allowed())
-        chunk: list[Any] = []
-        try:
-            chunk.extend(islice(items, wanted))
-        except Exception as error:
-            trouble = error
-        if chunk:
-            yield chunk
-        if trouble is not None:
-            raise trouble
-        if len(chunk) < wanted:
-            return
-        size = min(size * 2, CHUNK) if monotonic() - began < SLOW_INPUT else 1
-        await asyncio.sleep(0)
-
-
-async def _zipped(iterables: tuple[Any, ...]) -> AsyncIterator[list[Any]]:
-    """One item at a time, from iterables of which some are asynchronous."""
+async def _zipped(iterables: tuple[Any, ...]) -> AsyncIterator[Any]:
+    """The items, one at a time, from iterables of which some are asynchronous."""
     iterators = [_stepping(iterable) for iterable in iterables]
     while True:
         row = []
@@ -310,7 +325,7 @@ async def _zipped(iterables: tuple[Any, ...]) -> AsyncIterator[list[Any]]:
                 row.append(await step())
             except StopAsyncIteration:
                 return
-        yield [row[0] if len(row) == 1 else tuple(row)]
+        yield row[0] if len(row) == 1 else tuple(row)
 
 
 def _stepping(iterable: Any) -> Callable[[], Awaitable[Any]]:

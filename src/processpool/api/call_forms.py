@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from processpool.wire.python.functions import HANDLER, Function, Functions, Task
+from processpool.factory import CallParts, HandlerParts, MessageParts, Parts
+from processpool.wire.python.functions import HANDLER, Function, Functions, Request, Task
 from processpool.wire.python.layout import FULL, ONE, STAR
 
 if TYPE_CHECKING:
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
 
     from processpool.wire.codecs import Codec
     from processpool.wire.framing.declared import Framing
-
-
-Request = tuple[Any, Task | None]
-"""One item, packed; and what is to be done with it, where workers must be told."""
 
 _HANDLE = Task(HANDLER, FULL)
 _NO_KEYWORDS: dict[str, Any] = {}
@@ -43,6 +40,17 @@ class Form(Protocol):
 
     def many(self, method: str, args: tuple[Any, ...]) -> Items:
         """The items of a map; `TypeError` if the form is wrong."""
+
+
+def make_form(parts: Parts) -> Form:
+    """The form of a pool whose engine was built with these parts."""
+    match parts:
+        case MessageParts(framing, codec):
+            return MessageForm(framing, codec)
+        case HandlerParts(renew):
+            return HandlerForm(renew)
+        case CallParts(functions, renew_function):
+            return CallForm(functions, renew_function)
 
 
 class MessageForm:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 
-from processpool.system.text import printable
+from processpool.system.text import escape_control
 
 KEPT = 10_000
 """Pieces of output that wait for somebody to look, at most; older ones are dropped."""
@@ -42,4 +42,4 @@ class Echo:
 
 
 def _shown(line: str) -> str:
-    return printable(line.rstrip("\r").rpartition("\r")[2]) + "\n"
+    return escape_control(line.rstrip("\r").rpartition("\r")[2]) + "\n"

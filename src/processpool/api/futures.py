@@ -30,7 +30,7 @@ class PoolFuture(Future[Any]):
 
     def __init__(self, engine: Engine, timeout: float | None, task: Any = None) -> None:
         super().__init__()
-        self._condition = SlimCondition()  # type: ignore[assignment]
+        self._condition = SlimCondition(engine.wait)  # type: ignore[assignment]
         self._engine = engine
         self._job = SingleJob(self, timeout)
         self._job.task = task
@@ -115,6 +115,12 @@ class PoolFuture(Future[Any]):
             return super().__repr__()
         return f"<{type(self).__name__} at {id(self):#x} state=finished>"
 
+    def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:
+        """As the standard library's."""
+        super().add_done_callback(fn)
+        if not self.done():
+            self._engine.attend()
+
     def _invoke_callbacks(self) -> None:
         """As the standard library's, but never on the engine's thread, which must not wait.
 
@@ -135,12 +141,14 @@ class PoolFuture(Future[Any]):
         Returns:
             True if it is cancelled and will never run; False if it runs, or has ended.
         """
-        if self.running() and self._engine.recall(self._job):
+        if self._state in (PENDING, RUNNING):
+            if not self._engine.recall(self._job):
+                return False
             with self._condition:
-                self._state = PENDING  # a worker was given it, and has never seen it
+                if self._state == RUNNING:
+                    self._state = PENDING  # a worker was given it, and has never seen it
         if not super().cancel():
             return False
-        self._engine.cancel(self._job, kill=False)
         self._job.notify_cancelled()
         return True
 
@@ -169,8 +177,12 @@ class SingleJob(Job):
         self._future = future
         self._notified = False
 
-    def begin(self) -> bool:
-        """Tell the future that it runs; False if it was cancelled.
+    def begin(self) -> None:
+        """Tell the future that it runs."""
+        self._begin()
+
+    def _begin(self) -> bool:
+        """As `begin`; False if the future was cancelled.
 
         It may run already: on a worker that has died before it began this item.
         """
@@ -183,7 +195,7 @@ class SingleJob(Job):
 
     def notify_cancelled(self) -> None:
         """Let those who wait for the future know that it was cancelled, once."""
-        self.begin()
+        self._begin()
 
     def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
         """Set the future's result, or its exception."""
@@ -196,7 +208,7 @@ class SingleJob(Job):
 
     def drop(self, batch: Batch, error: BaseException | None) -> None:
         """It never started."""
-        if not self.recalled and self.begin():
+        if not self.recalled and self._begin():
             error = error or CancelledError("it was ended before it started")
             self._settle(attach(Outcome(index=0, error=error, attempts=0)))
 

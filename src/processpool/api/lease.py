@@ -9,6 +9,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from processpool.core.exit_reason import ExitReason
 from processpool.core.replies import Reply, opened
 from processpool.engine.dispatcher import CLOSED_GRACE
 from processpool.engine.workers import failures
@@ -173,14 +174,14 @@ class Lease:
         try:
             self._read_off()
         except BaseException:
-            self._engine.lending.discard(self._worker, "lease interrupted")
+            self._engine.lending.discard(self._worker, ExitReason.LEASE_INTERRUPTED)
             raise
         with self._worker.io:
             stray = self._worker.stray_output()
             self._worker.stderr.take()
         ended = self.failed or self._worker.ended
         if ended or stray or self._owed or not self._worker.is_clean:
-            self._engine.lending.discard(self._worker, "lease failed")
+            self._engine.lending.discard(self._worker, ExitReason.LEASE_FAILED)
         else:
             self._engine.lending.give_back(self._worker, self._handled)
 
@@ -202,7 +203,7 @@ class Lease:
     def __del__(self) -> None:
         if not self._released:
             engine, worker = self._engine, self._worker
-            engine.loop.post(lambda: engine.lending.discard(worker, "lease dropped"))
+            engine.loop.post(lambda: engine.lending.discard(worker, ExitReason.LEASE_DROPPED))
 
     def _read_off(self) -> None:
         """Read what is owed, for `timeouts.exit` at most; with more to come it has failed."""
@@ -225,8 +226,8 @@ class Lease:
 
     def _end(self) -> UnexpectedEOF:
         self._worker.process.wait(CLOSED_GRACE)
-        fate = self._engine.lending.fate_of(self._worker)
-        error = failures.died(self._worker, fate, self._engine.command)
+        exit_reason = self._engine.lending.exit_reason_of(self._worker)
+        error = failures.died(self._worker, exit_reason, self._engine.command)
         text = f"worker {self._worker.id} (pid {self._worker.pid}) ended without an answer: {error}"
         return UnexpectedEOF(text)
 

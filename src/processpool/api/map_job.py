@@ -1,25 +1,32 @@
-"""Maps as the displays see them: those in progress, and the last few that have ended.
+"""What every kind of map has in common, and maps as the displays see them.
 
-`MapJob` is what every kind of map has in common: `mapping` has those of the pool, `aio` those of an
-event loop, `executors.mapping` those of an executor.
+`maps` has those of the pool, `async_maps` those of an event loop, `executors.mapping` those of an
+executor. Each is a `MapJob` around a `MapState`: the job has the engine, a lock and a way to wake
+its consumer; the state knows where the map stands.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections import deque
+from functools import partial
 from itertools import count
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
+from processpool.api.map_state import SKIPPED, Run
 from processpool.core.batch_size import Pace
-from processpool.core.jobs import Job
+from processpool.core.jobs import Attempt, Batch, Job, Origin, attach
+from processpool.core.outcome import Outcome
+from processpool.core.replies import Reply, has_failed, open_all
 from processpool.core.snapshot import MapSnapshot
 
 if TYPE_CHECKING:
-    from processpool.core.jobs import Batch, Origin
+    from processpool.api.map_state import MapState
     from processpool.engine.local import Engine
     from processpool.wire.python.functions import Task
+
+OnError = Literal["raise", "return", "skip"]
 
 KEPT = 3
 """Maps that are remembered when they have ended."""
@@ -40,15 +47,19 @@ class Maps:
 
 
 class MapJob(Job):
-    """A job of many items, whose progress can be seen, and which can be stopped from outside."""
+    """A job of many items, whose progress can be seen, and which can be stopped from outside.
+
+    `deliver`, `drop` and `echo` may be called on any thread. They take no lock but the map's own,
+    call nothing of the user's, and nothing of the engine's that takes its lock.
+    """
 
     def __init__(
         self,
         engine: Engine,
+        state: MapState,
         task: Task | None,
         timeout: float | None,
         *,
-        total: int | None = None,
         progress: bool | str = False,
         buffersize: int | None = None,
     ) -> None:
@@ -56,9 +67,9 @@ class MapJob(Job):
 
         Args:
             engine: whose workers do it.
+            state: where it stands.
             task: what they are to do, where they must be told.
             timeout: seconds that one item may take; None for no limit.
-            total: how many items there will be, if that is known.
             progress: whether the user wants to see it, and under which label.
             buffersize: how many items may be read beyond what was taken, if the user has said.
         """
@@ -66,21 +77,13 @@ class MapJob(Job):
         self.task = task
         self.label = progress if isinstance(progress, str) else f"map {self.number}"
         self._engine = engine
-        self._total = total
+        self._state = state
         self._progress = progress
         self._buffersize = buffersize
         self._pace = None if task is None else Pace()
         self.window = None if self._pace is None else self._pace.window
         self._began = monotonic()
-        self._read = 0
-        """Items that were read from the input."""
-        self._outstanding = 0
-        """Those of them that have not ended."""
-        self._dropped = 0
-        """Those that have ended because the map has: they never started, or were ended with it."""
-        self._failed = 0
-        self._exhausted = False
-        """No more items will be read."""
+        self._is_over = False
 
     @abstractmethod
     def stop(self) -> None:
@@ -88,12 +91,9 @@ class MapJob(Job):
 
     def snapshot(self) -> MapSnapshot:
         """How far it is."""
-        total = self._total
-        if total is None and self._exhausted:
-            total = self._read
-        done = self._read - self._outstanding - self._dropped
+        done, failed, cancelled, total = self._state.counts(over=self._is_over)
         seconds = monotonic() - self._began
-        return MapSnapshot(self.number, self.label, done, self._failed, total, seconds)
+        return MapSnapshot(self.number, self.label, done, failed, total, seconds, cancelled)
 
     def _ahead(self) -> int:
         """How many items are read before they are needed: enough to keep every worker busy."""
@@ -107,19 +107,28 @@ class MapJob(Job):
         policy = self._engine.scheduler.policy
         return policy.max * (self.window or policy.window)
 
-    def _count_ended(self, items: int, failed: int) -> None:
-        """So many items have ended, and so many of them with an error."""
-        self._outstanding -= items
-        if self.cancelled:  # most likely for that
-            self._dropped += failed
-        else:
-            self._failed += failed
-
     def _learn_pace(self, batch: Batch, origin: Origin) -> None:
         """Answers have come: how many items may a worker have from now on?"""
         if self._pace is not None:
-            self._pace.learn(len(batch), origin.until - origin.since)
-            self.window = self._pace.window
+            seconds = origin.each * len(batch) or origin.until - origin.since
+            self._pace.learn(len(batch), seconds)
+            if self._pace.window != self.window:
+                self.window = self._pace.window
+                self._state.allow(self._ahead())
+
+    def _record(self, batch: Batch, answers: list[Any], origin: Origin) -> bool:
+        """Note answers that are more than values; True if the consumer is to be woken."""
+        return self._state.record(Run(batch, answers, origin), cancelled=self.cancelled)
+
+    def _refuse(self, index: int, error: BaseException) -> None:
+        """An item cannot be sent: that is its answer."""
+        now = monotonic()
+        origin = Origin(0, 0, now, now, plain=False, failed=1)
+        self.deliver(Batch(self, index, (None,), now), [Reply(error=error)], origin)
+
+    def _cancel_soon(self) -> None:
+        """Have nothing more of it started; takes no lock, so it may be called under any."""
+        self._engine.loop.post(partial(self._engine.cancel, self, kill=False))
 
     def _appear(self) -> None:
         """It is in progress."""
@@ -129,6 +138,63 @@ class MapJob(Job):
         """It has ended; that may be said more than once."""
         maps = self._engine.maps
         if maps.running.pop(self.number, None) is not None:
+            self._is_over = True
             last = self.snapshot()
             if self._progress or not last.complete or last.seconds >= WORTH_KEEPING:
                 maps.ended.append(last)
+
+
+def open_run(
+    run: Run, *, details: bool, on_error: OnError
+) -> tuple[list[Any], int, BaseException | None]:
+    """Open the answers of a run; that may run code of the user's.
+
+    Returns:
+        What the consumer gets for each item, or `SKIPPED`; how many have failed only now, since
+        they cannot be opened; and, with `on_error="raise"`, the first error, before which the
+        values end.
+    """
+    values = open_all(run.answers)
+    if not (details or any(type(value) is Reply for value in values)):
+        return values, 0, None
+    spoilt = 0
+    for offset, value in enumerate(values):
+        record = run.outcome(offset, value)
+        if record.error is None:
+            values[offset] = record if details else record.value
+            continue
+        spoilt += not has_failed(run.answers[offset])
+        if on_error == "raise":
+            return values[:offset], spoilt, raisable(record.error)
+        if on_error == "skip":
+            values[offset] = SKIPPED
+        else:
+            values[offset] = record if details else record.error
+    return values, spoilt, None
+
+
+def raisable(error: BaseException) -> BaseException:
+    """An item's error as it is raised where `StopIteration` would be taken for an end."""
+    if not isinstance(error, StopIteration | StopAsyncIteration):
+        return error
+    told = RuntimeError(f"the item raised {type(error).__name__}")
+    told.__cause__ = error
+    told.record = getattr(error, "record", None)  # type: ignore[attr-defined]
+    return told
+
+
+def with_record(error: BaseException | None, batch: Batch) -> BaseException | None:
+    """The error for which a batch was dropped, with the record of its first item."""
+    if error is None:
+        return None
+    return attach(Outcome(batch.start, error=error, attempts=0)).error
+
+
+def ending_error(state: MapState) -> BaseException | None:
+    """The error with which a map ends before its time, if it does."""
+    ending = state.ending
+    if isinstance(ending, Attempt):
+        error = ending.record.error
+        assert error is not None
+        return raisable(error)
+    return ending

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import logging
 import weakref
-from contextlib import nullcontext
+from contextlib import ExitStack, contextmanager
 from functools import cache, partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from processpool.api.call_forms import CallForm, make_form
 from processpool.api.futures import PoolFuture
+from processpool.api.intake import Intake
 from processpool.api.lease import Lease
-from processpool.api.maps import MapOptions, MapRun, OnError
+from processpool.api.leaves import leaf
+from processpool.api.maps import EagerMap, LazyMap, MapOptions
 from processpool.core import events
 from processpool.core.jobs import Batch
 from processpool.core.states import PoolState
@@ -31,18 +34,16 @@ from processpool.system.interrupts import SHIELD, uninterrupted
 if TYPE_CHECKING:
     import os
     from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
-    from contextlib import AbstractContextManager
+    from concurrent.futures import Executor
     from types import EllipsisType, TracebackType
     from typing import Self
 
-    from processpool.api.call_forms import Request
+    from processpool.api.map_job import OnError
     from processpool.api.shared import Shared
+    from processpool.api.view import Picture, Recording, Viewer
     from processpool.config import PoolConfig
     from processpool.core.snapshot import PoolSnapshot
-    from processpool.executors.executor import PoolExecutor
-    from processpool.tracing import Trace
-    from processpool.tracing.figure import Figure
-    from processpool.widget.display import Display
+    from processpool.wire.python.functions import Request
 
 
 log = logging.getLogger("processpool")
@@ -69,13 +70,14 @@ class ProcessPool:
                 what `worker.setup` names.
         """
         self.config = config
-        self._engine, self._form, self._environ = build_engine(config, setup)
+        self._engine, parts, self._environ = build_engine(config, setup)
+        self._form = make_form(parts)
         self._timeout = config.timeouts.request
         self._retries = config.retry.attempts > 1
         self._finalizer: weakref.finalize[Any, Any] | None = None
-        self._display: Display | None = None
+        self._viewers: list[Viewer] = []
         self._shares: weakref.WeakSet[Shared] = weakref.WeakSet()
-        self._trace: Trace | None = None
+        self._trace: Recording | None = None
 
     @classmethod
     def from_yaml(
@@ -283,12 +285,12 @@ class ProcessPool:
             The answers, in the order of the items.
         """
         _note_chunks(chunksize)
-        options = MapOptions(
-            self._seconds(timeout), on_error, progress, details, echo=echo, eager=True
-        )
-        run = self._new_map("map", args, options)
+        options = MapOptions(self._seconds(timeout), on_error, progress, details, echo=echo)
+        items = self._form.many("map", args)
+        self._require_open()
+        run = EagerMap(self._engine, items, options)
         try:
-            return list(self._results_of(run))
+            return run.collect(bar=not self._is_on_show)
         except Exception:
             raise
         except BaseException:  # interrupted
@@ -322,7 +324,7 @@ class ProcessPool:
         _note_chunks(chunksize)
         seconds = self._seconds(timeout)
         options = MapOptions(seconds, on_error, progress, details, buffersize, echo=echo)
-        return self._results_of(self._new_map("imap", args, options))
+        return self._lazy_map("imap", args, options)
 
     def imap_unordered(
         self,
@@ -341,16 +343,16 @@ class ProcessPool:
         options = MapOptions(
             seconds, on_error, progress, details, buffersize, ordered=False, echo=echo
         )
-        return self._results_of(self._new_map("imap_unordered", args, options))
+        return self._lazy_map("imap_unordered", args, options)
 
-    def _new_map(self, method: str, args: tuple[Any, ...], options: MapOptions) -> MapRun:
+    def _lazy_map(self, method: str, args: tuple[Any, ...], options: MapOptions) -> Iterator[Any]:
         items = self._form.many(method, args)
         self._require_open()
-        return MapRun(self._engine, items, options)
+        return LazyMap(self._engine, items, options).results(bar=not self._is_on_show)
 
-    def _results_of(self, run: MapRun) -> Iterator[Any]:
-        on_show = self._display is not None and self._display.live
-        return run.results(bar=not on_show)
+    @property
+    def _is_on_show(self) -> bool:
+        return any(viewer.live for viewer in self._viewers)
 
     async def acall(self, /, *args: Any, **kwargs: Any) -> Any:
         """As `call`, under asyncio: awaits the answer, and never blocks the event loop.
@@ -416,7 +418,7 @@ class ProcessPool:
         self._shares.add(shared)
         return shared
 
-    def executor(self) -> PoolExecutor:
+    def executor(self) -> Executor:
         """A strict `concurrent.futures.Executor` over this open pool of functions.
 
         asyncio's `run_in_executor`, Dask's `scheduler=`, and code written for executors take it.
@@ -425,10 +427,21 @@ class ProcessPool:
         Raises:
             TypeError: the pool runs a command, or has a handler.
         """
-        from processpool.executors.executor import PoolExecutor
-
         self._require_open()
-        return PoolExecutor(self)
+        executor: Executor = leaf("executor").PoolExecutor(self)
+        return executor
+
+    def intake(self) -> Intake:
+        """Return where executors hand in their calls.
+
+        Raises:
+            TypeError: the pool runs a command, or has a handler.
+        """
+        if not isinstance(self._form, CallForm):
+            raise TypeError(
+                "an executor needs a pool of functions: `kind: python`, without a handler"
+            )
+        return Intake(self._engine, self._form, self._timeout)
 
     @uninterrupted
     def lease(self, timeout: float | str | None = None) -> Lease:
@@ -554,18 +567,28 @@ class ProcessPool:
         """
         return take_snapshot(self._engine, self.name, resources=resources)
 
-    def events(self, callback: Callable[[events.Event], None]) -> Callable[[], None]:
+    def events(
+        self, callback: Callable[[events.Event], None], *, quick: bool = False
+    ) -> Callable[[], None]:
         """Call `callback` with everything that happens from now on, mostly on a thread of its own.
 
         It may wait, and use the pool. If it returns at once, it has heard of an item before the
         item's caller has the answer.
 
+        Args:
+            callback: what to call.
+            quick: call it at once, on whatever thread it is; it must neither wait nor use the pool.
+
         Returns:
             A function that ends the subscription.
         """
-        return self._engine.news.listen(callback)
+        return self._engine.news.listen(callback, quick=quick)
 
-    def trace(self, path: str | os.PathLike[str] | None = None) -> Trace:
+    def attach(self, viewer: Viewer) -> None:
+        """Tell `viewer` when the pool is closed, and draw no progress bars while it is live."""
+        self._viewers.append(viewer)
+
+    def trace(self, path: str | os.PathLike[str] | None = None) -> Recording:
         """Record what happens from now on, until the pool is closed, or the trace stopped.
 
         Args:
@@ -575,16 +598,15 @@ class ProcessPool:
         Raises:
             OSError: the file cannot be written.
         """
-        from processpool.tracing import Trace
+        trace: Recording = leaf("trace").Trace(self, path)
+        self._trace = trace
+        return trace
 
-        self._trace = Trace(self, path)
-        return self._trace
-
-    def tracing(self, path: str | os.PathLike[str] | None = None) -> Trace:
+    def tracing(self, path: str | os.PathLike[str] | None = None) -> Recording:
         """The same for a block: `with pool.tracing("run.json"): ...`."""
         return self.trace(path)
 
-    def plot_timeline(self) -> Figure:
+    def plot_timeline(self) -> Picture:
         """A figure of what the last trace has recorded: who did what, and when.
 
         Raises:
@@ -606,7 +628,7 @@ class ProcessPool:
     def __repr__(self) -> str:
         now = self.snapshot(resources=False)
         workers = f"{len(now.workers)} workers" if now.workers else "no workers"
-        if now.state in (PoolState.NEW, PoolState.CLOSED):
+        if now.state in (PoolState.NEW, PoolState.CLOSED, PoolState.FORKED):
             return f"<ProcessPool {self.name!r}, {now.state}; {now.finished} done>"
         return (
             f"<ProcessPool {self.name!r}, {now.state}: {workers} ({self.num_running} running), "
@@ -614,17 +636,18 @@ class ProcessPool:
         )
 
     def _ipython_display_(self) -> None:
-        from processpool.widget import show
-
-        show(self)
+        leaf("display").show(self)
 
     def _repr_html_(self) -> str:
-        from processpool.widget import to_html
+        html: str = leaf("display").to_html(self)
+        return html
 
-        return to_html(self)
-
-    def _showing_the_end(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._display is None else self._display.closing()
+    @contextmanager
+    def _showing_the_end(self) -> Iterator[None]:
+        with ExitStack() as ends:
+            for viewer in self._viewers:
+                ends.enter_context(viewer.closing())
+            yield
 
     def _free_shares(self) -> None:
         for shared in list(self._shares):

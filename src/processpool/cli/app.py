@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from processpool import __version__
 from processpool.cli.report import FAILED, complain, say
 from processpool.cli.stopping import Stopped
 from processpool.errors import ConfigError, ProcessPoolError
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WRONG = 2
+"""Exit status: the command line or the file is wrong."""
 
 app = typer.Typer(
     help="Pools of long-lived worker processes, declared in YAML.",
@@ -48,7 +48,9 @@ Set = Annotated[
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        say(f"processpool {__version__}")
+        from importlib.metadata import version
+
+        say(f"processpool {version('processpool')}")
         raise typer.Exit
 
 
@@ -127,6 +129,19 @@ def schema() -> None:
     from processpool.config import json_schema
 
     say(json.dumps(json_schema(), indent=2))
+
+
+@app.command()
+def presets(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="The one to print as YAML.")
+    ] = None,
+) -> None:
+    """List the protocols that have a name, or print one as a YAML file to start from."""
+    from processpool.cli.presets import list_presets, show_preset
+
+    with _problems_told():
+        say("\n".join(list_presets() if name is None else show_preset(name)))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import sys
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from processpool.system.text import printable
+from processpool.system.text import escape_control
 from processpool.wire.python.remote_errors import in_words
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ ANSWERED, FAILED, NOBODY_READS = 0, 1, 141
 
 def complain(message: str) -> None:
     """Write a message to stderr, without a traceback and without its escape sequences."""
-    print(printable(message), file=sys.stderr, flush=True)
+    print(escape_control(message), file=sys.stderr, flush=True)
 
 
 def say(text: str) -> None:
@@ -39,7 +39,7 @@ def say(text: str) -> None:
         complain("cannot write stdout: it is closed")
         raise SystemExit(FAILED)
     try:
-        print(printable(text), flush=True)
+        print(escape_control(text), flush=True)
     except OSError as error:
         unread = isinstance(error, BrokenPipeError)
         if not unread:
@@ -52,11 +52,11 @@ def say(text: str) -> None:
 def failure_text(index: int, error: BaseException) -> str:
     """What is said of an item that failed; every line but the first is indented."""
     text = f"item {index}: {in_words(error)}"
-    return printable(text).replace("\n", "\n    ")
+    return escape_control(text).replace("\n", "\n    ")
 
 
 class Report:
-    """What is told of a run while it goes on, and at its end."""
+    """What a run reports while it goes on, and at its end."""
 
     def __init__(self, answers: Answers, total: int | None, *, bar: bool) -> None:
         self._answers = answers
@@ -75,7 +75,9 @@ class Report:
         """An item was answered; a terminal is shown it without its escape sequences."""
         if self._answers.is_terminal:
             with self._aside():
-                self._answers.write(printable(line.decode("utf-8", "backslashreplace")).encode())
+                self._answers.write(
+                    escape_control(line.decode("utf-8", "backslashreplace")).encode()
+                )
         else:
             self._answers.write(line)
         self._count()

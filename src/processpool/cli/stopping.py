@@ -1,6 +1,6 @@
 """Ctrl-C, SIGTERM and SIGHUP: the work stops, the workers are ended, the status says why.
 
-The first signal unwinds the program as an exception does, so that every `finally` is heard. A
+The first signal unwinds the program as an exception does, so that every `finally` runs. A
 second one ends the program on the spot; the pool's guard then ends the workers.
 """
 
@@ -40,10 +40,10 @@ def stoppable() -> Iterator[None]:
         stopping = True
         raise Stopped(signum)
 
-    heard = [signum for signum in _SIGNALS if signal.getsignal(signum) != signal.SIG_IGN]
-    before = [signal.signal(signum, stop) for signum in heard]
+    caught = [signum for signum in _SIGNALS if signal.getsignal(signum) != signal.SIG_IGN]
+    before = [signal.signal(signum, stop) for signum in caught]
     try:
         yield
     finally:
-        for signum, handler in zip(heard, before, strict=True):
+        for signum, handler in zip(caught, before, strict=True):
             signal.signal(signum, handler)

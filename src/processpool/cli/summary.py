@@ -8,13 +8,15 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
 from processpool.config import PoolConfig
-from processpool.system.units import MILLISECONDS, SIZES, in_units
+from processpool.system.units import MILLISECONDS, SIZES, format_units
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from processpool.config import CommandWorkerConfig, PythonWorkerConfig
+    from processpool.config import CommandWorkerConfig, ProtocolConfig, PythonWorkerConfig
 
 _ALWAYS = ("size", "timeouts")
 _IF_SET = ("queue", "retry", "recycle", "limits", "restart")
@@ -40,8 +42,30 @@ def describe(config: PoolConfig) -> Iterator[str]:
 
 def _command(worker: CommandWorkerConfig) -> Iterator[str]:
     yield _row("command", shlex.join(worker.command))
-    yield _row("protocol", _pairs(worker.protocol.model_dump()))
+    yield _row("protocol", ", ".join(_protocol(worker.protocol)))
     yield _row("codec", worker.codec)
+
+
+def _protocol(protocol: ProtocolConfig) -> Iterator[str]:
+    """Its name and numbers, and what is not as its preset has it."""
+    preset = type(protocol)(kind=protocol.kind)
+    keys = protocol.model_dump()
+    always = ("kind", "pipeline", "max_message")
+    yield _pairs({key: keys[key] for key in always})
+    for key in keys:
+        value = getattr(protocol, key)
+        if key not in always and value != getattr(preset, key):
+            yield f"{key} {_quoted(value)}"
+
+
+def _quoted(value: Any) -> str:
+    """A text, or what is made of texts, with its control characters spelt out."""
+    if isinstance(value, tuple):
+        return " ".join(map(_quoted, value))
+    if isinstance(value, BaseModel):
+        keys = value.model_dump(exclude_defaults=True)
+        return " ".join(f"{key} {_quoted(below)}" for key, below in keys.items())
+    return repr(value)
 
 
 def _python(worker: PythonWorkerConfig) -> Iterator[str]:
@@ -76,7 +100,7 @@ def _value(key: str, value: Any) -> str:
     if isinstance(value, tuple | list):
         return " ".join(_value(key, item) for item in value)
     if key in _DURATIONS:
-        return in_units(round(value * 1000), MILLISECONDS)
+        return format_units(round(value * 1000), MILLISECONDS)
     if key in _SIZES:
-        return in_units(value, SIZES)
+        return format_units(value, SIZES)
     return str(value)

@@ -18,9 +18,11 @@ from processpool.config.models import (
     SizeConfig,
     TimeoutsConfig,
 )
-from processpool.config.workers import CommandWorkerConfig, ProtocolConfig, PythonWorkerConfig
+from processpool.config.protocol import AnswerConfig, ProtocolConfig, StepConfig
+from processpool.config.workers import CommandWorkerConfig, PythonWorkerConfig
 
 __all__ = [
+    "AnswerConfig",
     "CommandWorkerConfig",
     "LimitsConfig",
     "PoolConfig",
@@ -31,6 +33,7 @@ __all__ = [
     "RestartConfig",
     "RetryConfig",
     "SizeConfig",
+    "StepConfig",
     "TimeoutsConfig",
     "json_schema",
     "load_pool",

@@ -13,15 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from processpool.config.problems import Problem, printable, quoted
+from processpool.config.problems import Problem, one_line, quoted
 
 if TYPE_CHECKING:
     from processpool.config.nodes import Path, Place
 
 SECRETS = "env"
 """The key under which no value is ever shown."""
-_DEEPEST = 3
-"""How deep mappings lie in each other: the pool, `worker`, `env`."""
+_DEEPEST = 4
+"""How deep mappings lie in each other: the pool, `worker`, `protocol`, `answer`."""
 
 
 @dataclass(slots=True)
@@ -116,7 +116,7 @@ def _words(value: object) -> str:
     if isinstance(value, str):
         return quoted(value)
     if value is None or isinstance(value, bool | int | float):
-        return printable(_number(value))
+        return one_line(_number(value))
     return kind_of(value)
 
 
@@ -139,4 +139,4 @@ def kind_of(value: object) -> str:
         (os.PathLike, "a path"),
     ]
     found = next((name for kind, name in kinds if isinstance(value, kind)), None)
-    return found or f"a {printable(type(value).__name__)}"
+    return found or f"a {one_line(type(value).__name__)}"

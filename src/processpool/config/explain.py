@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from processpool.config.known_keys import WORKER, known_keys, unknown_key, worker_models
-from processpool.config.problems import Problem, dotted, either, nearest, printable, quoted
+from processpool.config.problems import Problem, dotted, either, nearest, one_line, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,7 +81,7 @@ class _Explainer:
         return self._document.problem(path, unknown_key(str(path[-1]), known), at_key=True)
 
     def _no_text(self, path: Path) -> Problem:
-        shown = printable(str(path[-1]))
+        shown = one_line(str(path[-1]))
         return self._document.problem(path[:-1], f"a key must be text, got {shown}")
 
     def _key(self, path: Path, details: ErrorDetails, kind: str) -> Problem:
@@ -93,7 +93,7 @@ class _Explainer:
         """Explain a `kind` that is missing or wrong; the keys beside it are then looked at here."""
         if self._document.is_unknown(path):
             return
-        models = worker_models()
+        models = worker_models(self._root)
         if self._document.existing(path) == path:
             yield self._document.problem(path, self._choice(list(models), path))
         else:
@@ -109,6 +109,8 @@ class _Explainer:
             return
         if kind == "literal_error":
             sentence = self._choice(_words(details), path)
+        elif kind == "name":
+            sentence = self._name(details, path)
         elif kind == "bound":
             sentence = self._got(self._bound(details, path), path)
         else:
@@ -126,6 +128,13 @@ class _Explainer:
         meant = nearest(shown.strip('"'), words)
         hint = f"; did you mean {meant}?" if meant else ""
         return f"must be {either(words)}, got {shown}{hint}"
+
+    def _name(self, details: ErrorDetails, path: Path) -> str:
+        """Say that a name is none of many, and which was probably meant."""
+        context, shown = details["ctx"], self._document.shown(path)
+        meant = nearest(shown.strip('"'), context["known"])
+        hint = f"did you mean {meant}?" if meant else context["hint"]
+        return f"must be the name of {context['what']}, got {shown}; {hint}"
 
     def _bound(self, details: ErrorDetails, path: Path) -> str:
         """Name the other key with its value, as it is written if it is written."""

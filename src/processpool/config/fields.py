@@ -127,6 +127,15 @@ def _inherited(value: object) -> object:
     return tuple(value)
 
 
+def _values(value: object) -> object:
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError("must be a list of values, such as [0, 1], one for each worker in turn")
+    return tuple(
+        str(each) if isinstance(each, int) and not isinstance(each, bool) else each
+        for each in value
+    )
+
+
 class Environment(Mapping[str, SecretStr]):
     """Variables whose values never show, and which cannot be changed.
 
@@ -152,6 +161,13 @@ class Environment(Mapping[str, SecretStr]):
 
     def __repr__(self) -> str:
         return f"Environment({self._values!r})"
+
+
+class Variants(dict[str, tuple[str, ...]]):
+    """Variables with a value for each worker in turn; equal ones have the same hash."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
 
 
 def _as_dict(env: Mapping[str, SecretStr]) -> dict[str, SecretStr]:
@@ -223,3 +239,20 @@ Env = Annotated[
     WithJsonSchema({"type": "object", "additionalProperties": _TEXT}),
 ]
 Inherited = Annotated[bool | tuple[str, ...], BeforeValidator(_inherited), Interpolatable]
+Each = Annotated[
+    Mapping[
+        Annotated[str, AfterValidator(_variable)],
+        Annotated[
+            tuple[Annotated[str, AfterValidator(_no_nul)], ...],
+            BeforeValidator(_values),
+            WithJsonSchema(
+                {
+                    "type": "array",
+                    "items": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
+                    "minItems": 1,
+                }
+            ),
+        ],
+    ],
+    AfterValidator(Variants),
+]

@@ -39,11 +39,14 @@ ELSEWHERE = {
 
 
 @cache
-def worker_models() -> dict[str, type[BaseModel]]:
-    """Return the model of each kind of worker."""
-    from processpool.config.workers import CommandWorkerConfig, PythonWorkerConfig
+def worker_models(root: type[BaseModel]) -> dict[str, type[BaseModel]]:
+    """Return the model of each kind of worker that the `worker` of `root` may be."""
+    models = get_args(root.model_fields[WORKER].annotation)
+    return {kind: model for model in models for kind in _kinds_of(model)}
 
-    return {"command": CommandWorkerConfig, "python": PythonWorkerConfig}
+
+def _kinds_of(model: type[BaseModel]) -> tuple[str, ...]:
+    return get_args(model.model_fields["kind"].annotation)
 
 
 def known_keys(root: type[BaseModel], path: Path, document: Document) -> list[str]:
@@ -53,9 +56,9 @@ def known_keys(root: type[BaseModel], path: Path, document: Document) -> list[st
         if part == WORKER and WORKER in model.model_fields:
             worker = document.at(path[:length])
             kind = worker.get("kind") if isinstance(worker, dict) else None
-            model = worker_models().get(str(kind), root)
-        else:
-            model = _model_of(model, str(part)) or model
+            model = worker_models(model).get(str(kind), root)
+        elif isinstance(part, str):  # an index leads to what the list's own key says
+            model = _model_of(model, part) or model
     return list(model.model_fields)
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _SHORT_FORMS: dict[Path, str] = {("worker", "protocol"): "kind"}
 """Where a string may stand for a mapping, and the key that it then is."""
+_DEFAULTS: dict[Path, dict[str, str]] = {("worker", "protocol"): {"kind": "framed"}}
+"""What is changed where the file says nothing, if an empty mapping would mean something else."""
 
 
 def apply_overrides(document: Document, overrides: Mapping[str, object]) -> list[Problem]:
@@ -57,7 +59,7 @@ def _put(document: Document, path: tuple[str, ...], value: object) -> str | None
     for length, part in enumerate(path[:-1], start=1):
         if part not in data:
             document.overridden.add(path[:length])
-        below = data.get(part, {})
+        below = data.get(part, _DEFAULTS.get(path[:length], {}))
         if isinstance(below, str) and path[:length] in _SHORT_FORMS:
             below = {_SHORT_FORMS[path[:length]]: below}
         if not isinstance(below, Mapping):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from processpool.config.document import kind_of
 from processpool.config.nodes import Broken, Mapping, Node, Path, Place, Scalar
-from processpool.config.problems import Problem, nearest, printable
+from processpool.config.problems import Problem, nearest, one_line
 
 if TYPE_CHECKING:
     from processpool.config.yaml_source import Source
@@ -77,7 +77,7 @@ def choose(declared: list[Declared], pool: str | None) -> tuple[Declared | None,
     found = next((each for each in declared if each.name == pool), None)
     if found is not None:
         return found, []
-    names = ", ".join(printable(each.name) for each in declared)
+    names = ", ".join(one_line(each.name) for each in declared)
     return None, [Problem((), _which(pool, names, declared), declared[0].place)]
 
 
@@ -86,7 +86,7 @@ def _which(pool: str | None, names: str, declared: list[Declared]) -> str:
         return f"several pools are declared; say which with pool=: {names}"
     meant = nearest(pool, [each.name for each in declared])
     hint = f"; did you mean {meant}?" if meant else ""
-    return f"there is no pool {printable(pool)}{hint} (declared: {names})"
+    return f"there is no pool {one_line(pool)}{hint} (declared: {names})"
 
 
 def _own_name(tree: Mapping) -> str | None:

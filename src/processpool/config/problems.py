@@ -17,8 +17,10 @@ from processpool.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_LONGEST = 60
-_MOST = 100
+MAX_SHOWN = 60
+"""Characters of a value that a problem shows."""
+MAX_LINES = 100
+"""Problems that one error shows."""
 _NOWHERE = Place(0, 0)
 
 
@@ -53,32 +55,32 @@ def config_error(problems: Iterable[Problem], label: str | None = None) -> Confi
     """Return the one error that reports all `problems`, each of them once."""
     ordered = sorted(problems, key=lambda problem: (problem.overridden, problem.place or _NOWHERE))
     lines = tuple(dict.fromkeys(problem.line(label) for problem in ordered))
-    more = [f"... and {len(lines) - _MOST} more problems"] if len(lines) > _MOST else []
-    error = ConfigError("\n".join([*lines[:_MOST], *more]))
+    more = [f"... and {len(lines) - MAX_LINES} more problems"] if len(lines) > MAX_LINES else []
+    error = ConfigError("\n".join([*lines[:MAX_LINES], *more]))
     error.problems = lines
     return error
 
 
 def dotted(path: Path) -> str:
     """Return `path` as it is read aloud: `worker.command[1]`."""
-    parts = [f"[{part}]" if isinstance(part, int) else f".{printable(part)}" for part in path]
+    parts = [f"[{part}]" if isinstance(part, int) else f".{one_line(part)}" for part in path]
     return "".join(parts).removeprefix(".")
 
 
-def printable(text: str) -> str:
+def one_line(text: str) -> str:
     """Return `text` on one line, without control characters, and not longer than is useful."""
-    cut = text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
+    cut = text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
 
 
 def quoted(text: str) -> str:
     """Return `text` in the quotes that make it text in YAML."""
-    return '"' + printable(text).replace('"', '\\"') + '"'
+    return '"' + one_line(text).replace('"', '\\"') + '"'
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return what was probably meant by `word`, if anything known is near it."""
-    return next(iter(get_close_matches(word[:_LONGEST], list(known), n=1)), None)
+    return next(iter(get_close_matches(word[:MAX_SHOWN], list(known), n=1)), None)
 
 
 def either(words: Iterable[str]) -> str:

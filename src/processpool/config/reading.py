@@ -18,7 +18,7 @@ from processpool.config.interpolation import (
     interpolate,
 )
 from processpool.config.nodes import Items, Mapping, Node, Path, Scalar
-from processpool.config.problems import Problem, printable, quoted
+from processpool.config.problems import Problem, one_line, quoted
 from processpool.config.scalars import not_text, resolve
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class _Reader:
         return resolve(node.text) if node.plain and not is_env else node.text
 
     def _note(self, node: Scalar, path: Path) -> None:
-        text = printable(node.text) or "nothing" if node.plain else quoted(node.text)
+        text = one_line(node.text) or "nothing" if node.plain else quoted(node.text)
         self.document.written[path] = text
         if node.plain:
             self.document.unquoted.add(path)

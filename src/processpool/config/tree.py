@@ -19,11 +19,13 @@ from processpool.config.nodes import (
     Place,
     Scalar,
 )
-from processpool.config.problems import Problem, printable, quoted
+from processpool.config.problems import Problem, one_line, quoted
 from processpool.config.scalars import resolve
 
 MAX_DEPTH = 50
+"""Levels that values may be nested."""
 MAX_VALUES = 10_000
+"""Values in a file, those that its aliases repeat included."""
 
 BRACES = "\ue000", "\ue001"
 """What stands for the braces of `${NAME}` until YAML has been parsed: characters of no use else."""
@@ -177,7 +179,7 @@ class TreeBuilder:
         if event.tag is None:
             return False
         secret = any(frame.step() == "env" for frame in self._stack)
-        tag = "" if secret else f" ({printable(event.tag.replace(_TAG_PREFIX, '!!'))})"
+        tag = "" if secret else f" ({one_line(event.tag.replace(_TAG_PREFIX, '!!'))})"
         self._problem(f"a tag is not allowed{tag}: YAML is data only here", _place(event))
         return True
 

@@ -7,12 +7,13 @@ read: relative to the file's folder, or in Python to the current one.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, GetJsonSchemaHandler
+from pydantic import Field
 
 from processpool.config.fields import (
     Command,
+    Each,
     Env,
     Environment,
     Folder,
@@ -20,45 +21,13 @@ from processpool.config.fields import (
     Inherited,
     Modules,
     Positive,
-    PositiveSize,
     Target,
+    Variants,
 )
+from processpool.config.protocol import Protocol, ProtocolConfig
 from processpool.config.section import Section
 
-if TYPE_CHECKING:
-    from pydantic.json_schema import JsonSchemaValue
-    from pydantic_core import CoreSchema
-
 _HERE = Path(".")
-_GIB = 1 << 30
-
-
-class ProtocolConfig(Section):
-    """How a message ends, and how many may be under way to one worker."""
-
-    kind: Literal["framed", "lines"] = "framed"
-    """framed: each message carries its length. lines: each message is one line."""
-    pipeline: Positive = 1
-    """Requests that a worker may be sent before it has answered the first."""
-    max_message: PositiveSize = _GIB
-    """The longest answer that is accepted, in bytes."""
-
-
-def _long_form(value: object) -> object:
-    return {"kind": value} if isinstance(value, str) else value
-
-
-class _ShortForm:
-    """Lets editors accept `protocol: lines` beside the mapping."""
-
-    def __get_pydantic_json_schema__(
-        self, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        kinds = list(get_args(ProtocolConfig.model_fields["kind"].annotation))
-        return {"anyOf": [{"type": "string", "enum": kinds}, handler(core)]}
-
-
-Protocol = Annotated[ProtocolConfig, BeforeValidator(_long_form), _ShortForm()]
 
 
 class _WorkerConfig(Section):
@@ -70,6 +39,8 @@ class _WorkerConfig(Section):
     """Environment variables of a worker. Their values never show anywhere."""
     inherit_env: Inherited = True
     """Whether a worker also gets the pool's own environment: all, nothing, or these names."""
+    each: Each = Field(default_factory=Variants)
+    """Environment variables with a list of values, one for each worker, over and over."""
 
 
 class CommandWorkerConfig(_WorkerConfig):
@@ -79,8 +50,10 @@ class CommandWorkerConfig(_WorkerConfig):
     """command: any program, in any language."""
     command: Command
     """The program and its arguments: a list, or a string that is split as a shell would."""
-    protocol: Protocol = ProtocolConfig()
-    """How a message ends: framed or lines; or a mapping with kind, pipeline and max_message."""
+    protocol: Protocol = ProtocolConfig(kind="framed")
+    """How it talks: the name of a preset, or a mapping that starts from one, or from lines."""
+    stdout: Literal["pipe", "pty"] = "pipe"
+    """What its output is: a pipe, or a terminal for a program that would keep it back otherwise."""
     codec: Literal["text", "bytes", "json"] = "text"
     """What a message is in Python: str in UTF-8, bytes, or whatever JSON holds."""
 

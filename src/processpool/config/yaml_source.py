@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from processpool.config.folder import current_folder
 from processpool.config.nodes import Node, Place
-from processpool.config.problems import Problem, config_error, printable
+from processpool.config.problems import Problem, config_error, one_line
 from processpool.config.tree import BRACES, MAX_DEPTH, Refused, TreeBuilder
 
 MAX_BYTES = 1 << 20
@@ -141,7 +141,7 @@ def _syntax(error: Exception, text: str) -> Problem:
     if "nesting depth" in (getattr(error, "problem", None) or ""):  # libyaml has a limit of its own
         place = Place(mark.line + 1, mark.column + 1)
         return Problem((), f"is nested deeper than {MAX_DEPTH} levels", place)
-    what = _context(error) + printable(getattr(error, "problem", None) or "")
+    what = _context(error) + one_line(getattr(error, "problem", None) or "")
     place = Place(mark.line + 1, mark.column + 1)
     return Problem((), f"is not valid YAML: {what}", place)
 
@@ -152,4 +152,4 @@ def _context(error: Exception) -> str:
     mark = getattr(error, "context_mark", None)
     if not context or mark is None:
         return ""
-    return f"{printable(context)} that begins on line {mark.line + 1}, "
+    return f"{one_line(context)} that begins on line {mark.line + 1}, "

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 TARGET = 0.01
 """Seconds of work that a worker may have before it."""
-MOST = 8192
+MOST = 16 * 1024
 """Items that a worker may have, however fast they are."""
 GROWTH = 8
-FORGET = 0.8
+FORGET = 0.5
 """The factor by which an old, slow estimate fades with each new one."""
 
 
@@ -26,7 +26,7 @@ class Pace:
         self._seconds_each = 0.0
 
     def learn(self, items: int, seconds: float) -> None:
-        """So many items took so long, the way to the worker and back included."""
+        """So many items took so long, by the worker's clock or with the way there."""
         self._seconds_each = max(seconds / items, self._seconds_each * FORGET)
         wanted = 2 + int(TARGET / max(self._seconds_each, 1e-9))
         self.window = min(wanted, self.window * GROWTH, MOST)

@@ -5,8 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from processpool.core.exit_reason import ExitReason
     from processpool.core.jobs import Batch
     from processpool.core.states import PoolState
+
+
+class Spawn(NamedTuple):
+    """Start a process for this worker."""
+
+    worker: int
 
 
 class Send(NamedTuple):
@@ -54,18 +61,25 @@ class TakeBack(NamedTuple):
     read: bool = False
 
 
+class Done(NamedTuple):
+    """The worker has answered these items: hand the answers over."""
+
+    worker: int
+    batch: Batch
+
+
 class Lost(NamedTuple):
-    """The worker ended while it had this one item; `fate` says why, if the pool ended it."""
+    """The worker ended while it had this one item; `exit_reason` says why, if the pool ended it."""
 
     batch: Batch
-    fate: str | None
+    exit_reason: ExitReason | None
 
 
 class Retry(NamedTuple):
     """As `Lost`, but the item will be tried again."""
 
     batch: Batch
-    fate: str | None
+    exit_reason: ExitReason | None
 
 
 class Drop(NamedTuple):
@@ -75,7 +89,20 @@ class Drop(NamedTuple):
     state: PoolState
 
 
-Command = Send | Stop | DumpStacks | Terminate | Kill | Grant | TakeBack | Lost | Retry | Drop
+Command = (
+    Spawn
+    | Send
+    | Stop
+    | DumpStacks
+    | Terminate
+    | Kill
+    | Grant
+    | TakeBack
+    | Done
+    | Lost
+    | Retry
+    | Drop
+)
 
 
 class LeaseWaiter:

@@ -34,35 +34,71 @@ class Origin:
     stderr: str = ""
     plain: bool = True
     failed: int = 0
+    each: float = 0.0
+    """Seconds that an item took by the worker's own clock; 0 if it does not say so."""
 
 
 class Batch:
-    """Consecutive items of one job: `payloads[i]` is the item with the index `start + i`."""
+    """Consecutive items of one job: the range from `lo` to `hi` of a sequence shared with others.
 
-    __slots__ = ("attempts", "history", "job", "payloads", "queued_at", "sent_at", "start")
+    The item `items[i]` has the index `base + i` in its job. Splitting a batch copies nothing,
+    however many items it has; what the parts share is let go of part by part, as they end.
+    """
 
-    def __init__(self, job: Job, start: int, payloads: Sequence[Any], queued_at: float) -> None:
+    __slots__ = (
+        "attempts", "base", "hi", "history", "items", "job", "lo", "queued_at", "sent_at", "unsent",
+    )  # fmt: skip
+
+    def __init__(self, job: Job, start: int, items: Sequence[Any], queued_at: float) -> None:
+        """All of `items`, the first of which has the index `start`; a list is the batch's own."""
         self.job = job
-        self.start = start
-        self.payloads = payloads
+        self.items = items
+        self.base = start
+        self.lo = 0
+        self.hi = len(items)
         self.queued_at = queued_at
         self.sent_at = queued_at
+        self.unsent = False
+        """True while it is still to be written to its worker: its time does not run yet."""
         self.attempts = 0
         self.history: tuple[Attempt, ...] = ()
         """The earlier attempts, of a batch with one item."""
 
     def __len__(self) -> int:
-        return len(self.payloads)
+        return self.hi - self.lo
 
     def __repr__(self) -> str:
         return f"<Batch {self.start}+{len(self)}>"
 
+    @property
+    def start(self) -> int:
+        """The index of its first item."""
+        return self.base + self.lo
+
+    @property
+    def payloads(self) -> Sequence[Any]:
+        """What its items are, in order."""
+        return self.items[self.lo : self.hi]
+
     def split(self, count: int) -> tuple[Batch, Batch]:
         """The first `count` items, and the others."""
-        return self._part(0, count), self._part(count, len(self))
+        middle = min(self.lo + count, self.hi)
+        return self._part(self.lo, middle), self._part(middle, self.hi)
 
-    def _part(self, begin: int, end: int) -> Batch:
-        part = Batch(self.job, self.start + begin, self.payloads[begin:end], self.queued_at)
+    def advance(self, count: int) -> Batch:
+        """Take off the first `count` items, as a batch of their own; the others stay."""
+        first = self._part(self.lo, self.lo + count)
+        self.lo = first.hi
+        return first
+
+    def forget(self) -> None:
+        """Let go of its payloads: its items have ended, and none of them will be tried again."""
+        if type(self.items) is list:  # one item alone may come in a tuple, and goes with the batch
+            self.items[self.lo : self.hi] = [None] * (self.hi - self.lo)
+
+    def _part(self, lo: int, hi: int) -> Batch:
+        part = Batch(self.job, self.base, self.items, self.queued_at)
+        part.lo, part.hi = lo, hi
         part.sent_at = self.sent_at
         part.attempts = self.attempts
         part.history = self.history
@@ -91,7 +127,11 @@ class Batch:
 
     def attempt(self, offset: int, answer: Any, origin: Origin) -> Attempt:
         """What has become of the item at `offset` for now."""
-        return Attempt(self._part(offset, offset), answer, origin)
+        item = Batch(self.job, self.start + offset, (), self.queued_at)
+        item.sent_at = self.sent_at
+        item.attempts = self.attempts
+        item.history = self.history
+        return Attempt(item, answer, origin)
 
 
 class Attempt:
@@ -100,7 +140,7 @@ class Attempt:
     __slots__ = ("_answer", "_batch", "_origin", "_record")
 
     def __init__(self, batch: Batch, answer: Any, origin: Origin) -> None:
-        """`batch` begins with the item, and need not have its payload."""
+        """`batch` begins with the item, and does not have its payload."""
         self._batch = batch
         self._answer = answer
         self._origin = origin
@@ -134,9 +174,11 @@ def _stdout_of(reply: Reply) -> str:
 
 
 class Job(ABC):
-    """Where answers go. The pool calls `begin` under its lock, everything else outside of it."""
+    """Where answers go. The engine calls `begin` under its lock, everything else outside of it."""
 
-    __slots__ = ("cancelled", "killed", "number", "queued", "recalled", "task", "timeout", "window")
+    __slots__ = (
+        "begun", "cancelled", "killed", "number", "queued", "recalled", "task", "timeout", "window",
+    )  # fmt: skip
 
     def __init__(self, timeout: float | None, number: int = 0) -> None:
         self.number = number
@@ -147,6 +189,8 @@ class Job(ABC):
         """What workers are to do with its items, where they must be told."""
         self.window: int | None = None
         """Items of this job that a worker may have at a time; None for what the pool says."""
+        self.begun = False
+        """Set by the scheduler: an item of it has been handed over."""
         self.killed = False
         """Set by the scheduler: what comes first on a worker of it, ends the worker."""
         self.cancelled = False
@@ -156,9 +200,8 @@ class Job(ABC):
         self.queued = 0
         """Kept by the scheduler: how many items of this job wait in the queue."""
 
-    def begin(self) -> bool:
-        """An item is about to be handed over; False if it is not wanted any more."""
-        return True
+    def begin(self) -> None:  # noqa: B027 - most have no use for it
+        """An item of it has been handed over, perhaps once more."""
 
     def echo(self, number: int, printed: bytes) -> None:  # noqa: B027 - most have no use for it
         """A running item has printed this to 1 (stdout) or 2 (stderr), and it is to be shown."""

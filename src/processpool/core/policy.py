@@ -52,6 +52,11 @@ class Policy:
         """Whether workers are replaced after a number of items, or at an age."""
         return self.recycle_requests is not None or self.recycle_age is not None
 
+    @property
+    def renews(self) -> bool:
+        """Whether workers are replaced for what they have done, or for their size."""
+        return self.recycles or self.recycle_memory is not None
+
     def retries(self, reason: str, attempts: int) -> bool:
         """Whether an item that has been tried so often is tried again after this."""
         return attempts < self.attempts and reason in self.retry_on

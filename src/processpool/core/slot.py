@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from processpool.core.states import WorkerState
+from processpool.core.states import ExitStep, WorkerState
 
 if TYPE_CHECKING:
+    from processpool.core.exit_reason import ExitReason
     from processpool.core.jobs import Batch
     from processpool.core.policy import Policy
 
@@ -19,9 +20,8 @@ class Slot:
     """What the scheduler knows of one worker. Its one timer means what its state says."""
 
     __slots__ = (
-        "deadline", "expiring", "failed", "fate", "handled", "id", "inflight", "load",
-        "max_age", "max_requests", "retiring", "rung",
-        "since", "started_at", "state", "timer",
+        "deadline", "exit_reason", "exit_step", "expiring", "failed", "handled", "id", "inflight",
+        "load", "max_age", "max_requests", "retiring", "since", "started_at", "state", "timer",
     )  # fmt: skip
 
     def __init__(self, number: int, now: float, policy: Policy) -> None:
@@ -38,17 +38,27 @@ class Slot:
         """The earliest entry of this slot in the heap of timers."""
         self.handled = 0
         self.failed = 0
-        self.fate: str | None = None
+        self.exit_reason: ExitReason | None = None
         """Why the pool ended it; None while it lives, or if it ended by itself."""
-        self.retiring: str | None = None
+        self.retiring: ExitReason | None = None
         """Why it is to be stopped as soon as it has nothing to do."""
         self.expiring = False
         """True once it is to be recycled: its successor may be started."""
         factor = policy.recycle_jitter()
         self.max_requests = _scaled(policy.recycle_requests, factor)
         self.max_age = None if policy.recycle_age is None else policy.recycle_age * factor
-        self.rung = 0
-        """How far it is on the exit ladder."""
+        self.exit_step = ExitStep.NONE
+        """How far it is on its way out."""
+
+    @property
+    def takes_more(self) -> bool:
+        """True if it may be given another item behind what it has."""
+        return self.retiring is None and self.remaining != 0
+
+    @property
+    def costs_item(self) -> bool:
+        """True if its first item fails with it, begun or not."""
+        return self.exit_reason is not None and self.exit_reason.costs_item
 
     @property
     def remaining(self) -> int | None:

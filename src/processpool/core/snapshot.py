@@ -1,6 +1,6 @@
 """A pool at one moment, frozen: what the displays, the command line and a monitor read.
 
-Nothing else reads the pool's inside. Times are seconds, memory is bytes.
+None of them reads anything else of a pool. Times are seconds, memory is bytes.
 """
 
 from __future__ import annotations
@@ -47,11 +47,15 @@ class MapSnapshot:
     id: int
     label: str
     done: int
+    """Items that were answered, those that have failed included."""
     failed: int
+    """Items that were answered with an error."""
     total: int | None
     """Items in all; None while that is not known."""
     seconds: float
     """How long it runs."""
+    cancelled: int = 0
+    """Items that will never be answered, since the map has ended before; they are not `done`."""
 
     @property
     def complete(self) -> bool:

@@ -1,7 +1,7 @@
-"""The states of a worker and of a pool, and the one table of what may follow what.
+"""The states of a worker and of a pool, and a table each of what may follow what.
 
-Nothing else changes a state: whoever has news of a worker asks `after(state, event)`, and news that
-is impossible in that state raises and changes nothing.
+Whoever has news of a worker or of a pool asks `after(state, event)` for its next state; what is
+impossible in that state raises and changes nothing.
 """
 
 from __future__ import annotations
@@ -40,17 +40,71 @@ class PoolState(StrEnum):
 
     NEW = "new"
     """Declared and validated; no process runs."""
+    OPENING = "opening"
+    """About to run: its thread is being started."""
     OPEN = "open"
+    """Taking work, and handing it out."""
     PAUSED = "paused"
     """Open, and taking work, but handing none out."""
     CLOSING = "closing"
     """Finishing what it has; nothing new is taken."""
     CLOSED = "closed"
+    """Nothing of it is left."""
     BROKEN = "broken"
     """Workers failed to start too often; `reset()` tries again."""
+    FORKED = "forked"
+    """A copy in a child of the process that opened it: of no use there."""
+
+
+class PoolEvent(StrEnum):
+    """What can happen to a pool and changes its state."""
+
+    OPENING = "opening"
+    OPENED = "opened"
+    LEFT_UNOPENED = "left unopened"
+    """There was no thread to run it."""
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    BROKE = "broken"
+    MENDED = "mended"
+    CLOSING = "closing"
+    CLOSED = "closed"
+    FORKED = "forked"
+
+
+class ExitStep(StrEnum):
+    """How far a worker is on its way out."""
+
+    NONE = "none"
+    """Nobody has asked it to exit."""
+    ASKED = "asked"
+    DUMPING = "dumping"
+    """It was asked where its threads are."""
+    TERMINATED = "terminated"
+    KILLED = "killed"
+    GONE = "gone"
+    """Its process has ended."""
+
+
+class ExitEvent(StrEnum):
+    """What leads from one step to another."""
+
+    ASK = "ask"
+    """It is not needed any more."""
+    DUMP = "dump"
+    """It is out of time, and can say where it is."""
+    OVERDUE = "overdue"
+    """The time of its step is over."""
+    HURRY = "hurry"
+    """The time of the pool is over."""
+    END = "end"
+    """It is to be ended at once."""
+    LOST = "lost"
+    """Its process has ended."""
 
 
 _S, _E = WorkerState, WorkerEvent
+_P, _N = PoolState, PoolEvent
 
 TRANSITIONS: dict[tuple[WorkerState, WorkerEvent], WorkerState] = {
     (_S.STARTING, _E.READY): _S.IDLE,
@@ -65,13 +119,32 @@ TRANSITIONS: dict[tuple[WorkerState, WorkerEvent], WorkerState] = {
     (_S.LEASED, _E.STOPPED): _S.STOPPING,
 }
 
+POOL_TRANSITIONS: dict[tuple[PoolState, PoolEvent], PoolState] = {
+    (_P.NEW, _N.OPENING): _P.OPENING,
+    (_P.OPENING, _N.OPENED): _P.OPEN,
+    (_P.OPENING, _N.LEFT_UNOPENED): _P.NEW,
+    (_P.OPEN, _N.PAUSED): _P.PAUSED,
+    (_P.PAUSED, _N.RESUMED): _P.OPEN,
+    (_P.OPEN, _N.BROKE): _P.BROKEN,
+    (_P.PAUSED, _N.BROKE): _P.BROKEN,
+    (_P.BROKEN, _N.BROKE): _P.BROKEN,
+    (_P.BROKEN, _N.MENDED): _P.OPEN,
+    (_P.OPENING, _N.CLOSING): _P.CLOSING,
+    (_P.OPEN, _N.CLOSING): _P.CLOSING,
+    (_P.PAUSED, _N.CLOSING): _P.CLOSING,
+    (_P.BROKEN, _N.CLOSING): _P.CLOSING,
+    (_P.CLOSING, _N.CLOSING): _P.CLOSING,
+    (_P.CLOSING, _N.CLOSED): _P.CLOSED,
+    **{(state, _N.FORKED): _P.FORKED for state in _P},
+}
+
 
 class IllegalTransition(RuntimeError):
-    """A worker was told of what cannot happen in its state: a fault of the pool itself."""
+    """A worker or a pool is told of what cannot happen in its state: a fault of ours."""
 
 
 def after(state: WorkerState, event: WorkerEvent) -> WorkerState:
-    """The state that follows `event`.
+    """The state of a worker that follows `event`.
 
     Raises:
         IllegalTransition: the event is impossible in this state.
@@ -80,3 +153,15 @@ def after(state: WorkerState, event: WorkerEvent) -> WorkerState:
         return TRANSITIONS[state, event]
     except KeyError:
         raise IllegalTransition(f"a worker that is {state} cannot be {event}") from None
+
+
+def pool_after(state: PoolState, event: PoolEvent) -> PoolState:
+    """The state of a pool that follows `event`.
+
+    Raises:
+        IllegalTransition: the event is impossible in this state.
+    """
+    try:
+        return POOL_TRANSITIONS[state, event]
+    except KeyError:
+        raise IllegalTransition(f"a pool that is {state} cannot be {event}") from None

@@ -1,4 +1,9 @@
-"""The line of batches that wait for a worker, and of those that wait to be tried again."""
+"""The line of batches that wait for a worker, and of those that wait to be tried again.
+
+Jobs take turns: whoever comes after a map of a million items waits for one batch of it, not for
+all. So the line has one batch of each job, its first; the job's others wait behind that one. When a
+part of it is taken, the job goes to the end of the line. Priorities would be a line each.
+"""
 
 from __future__ import annotations
 
@@ -14,25 +19,32 @@ if TYPE_CHECKING:
 
 
 class WorkQueue:
-    """First in, first out; what comes back from a worker goes to the front."""
+    """First in, first out within a job, in turns between jobs; what comes back goes first."""
 
     def __init__(self) -> None:
         self.items = 0
         """Items that wait, the cancelled ones left out."""
-        self._line: deque[Batch] = deque()
+        self.line: deque[Batch] = deque()
+        """The first batch of each job, that whose turn it is in front."""
+        self._first: dict[Job, Batch] = {}
+        """The batch in the line, by its job."""
+        self._behind: dict[Job, deque[Batch]] = {}
+        """The other batches of those jobs that have any."""
         self._delayed: list[tuple[float, int, Batch]] = []
         self._order = count()
 
     def __bool__(self) -> bool:
-        return bool(self._line)
+        return bool(self.line)
 
     def __iter__(self) -> Iterator[Batch]:
-        return iter(self._line)
+        for batch in self.line:
+            yield batch
+            yield from self._behind.get(batch.job, ())
 
     @property
     def first(self) -> Batch:
         """The batch whose turn it is."""
-        return self._line[0]
+        return self.line[0]
 
     @property
     def next_due(self) -> float | None:
@@ -50,13 +62,22 @@ class WorkQueue:
 
     def append(self, batch: Batch) -> None:
         """New work has come in."""
-        self._line.append(batch)
+        if batch.job in self._first:
+            self._behind.setdefault(batch.job, deque()).append(batch)
+        else:
+            self._first[batch.job] = batch
+            self.line.append(batch)
         self._count(batch, len(batch))
 
     def put_back(self, batches: Iterable[Batch]) -> None:
         """These come first again, in their order."""
         for batch in reversed(list(batches)):
-            self._line.appendleft(batch)
+            earlier = self._first.get(batch.job)
+            if earlier is not None:
+                self.line.remove(earlier)
+                self._behind.setdefault(batch.job, deque()).appendleft(earlier)
+            self._first[batch.job] = batch
+            self.line.appendleft(batch)
             self._count(batch, len(batch))
 
     def take_back(self, batches: Iterable[Batch]) -> None:
@@ -76,13 +97,27 @@ class WorkQueue:
             self.put_back([heapq.heappop(self._delayed)[2]])
 
     def take(self, size: int) -> Batch:
-        """The first batch, or as much of it."""
-        batch = self._line.popleft()
-        if len(batch) > size:
-            batch, rest = batch.split(size)
-            self._line.appendleft(rest)
+        """The first batch, or as much of it; then it is another job's turn."""
+        line, first = self.line, self.line[0]
+        if len(first) > size:
+            batch = first.advance(size)
+            line.rotate(-1)
+        else:
+            batch = line.popleft()
+            self._move_up(batch.job)
         self._count(batch, -len(batch))
         return batch
+
+    def _move_up(self, job: Job) -> None:
+        """The first batch of a job has left the line: the next one takes its place, at the end."""
+        behind = self._behind.get(job)
+        if behind is None:
+            del self._first[job]
+            return
+        self._first[job] = behind.popleft()
+        self.line.append(self._first[job])
+        if not behind:
+            del self._behind[job]
 
     def forget(self, job: Job) -> list[Batch]:
         """The job is cancelled: its items count no more, and go when their turn comes.
@@ -101,10 +136,12 @@ class WorkQueue:
 
     def clear(self) -> list[Batch]:
         """Everything that waited."""
-        batches = [*self._line, *(batch for _, _, batch in sorted(self._delayed))]
+        batches = [*self, *(batch for _, _, batch in sorted(self._delayed))]
         for batch in batches:
             batch.job.queued = 0
-        self._line.clear()
+        self.line.clear()
+        self._first.clear()
+        self._behind.clear()
         self._delayed.clear()
         self.items = 0
         return batches

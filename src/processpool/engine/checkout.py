@@ -16,6 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from processpool.core.commands import LeaseWaiter
+from processpool.core.exit_reason import ExitReason
 from processpool.errors import PoolClosed
 from processpool.system.interrupts import uninterrupted
 
@@ -90,17 +91,17 @@ class Lending:
             self.reclaim()
 
     @uninterrupted
-    def end(self, loan: list[Worker], fate: str, handled: int = 0) -> None:
+    def end(self, loan: list[Worker], exit_reason: ExitReason, handled: int = 0) -> None:
         """A call's worker cannot be used again, if it has one."""
         if loan:
-            self.discard(loan.pop(), fate, handled)
+            self.discard(loan.pop(), exit_reason, handled)
 
     @uninterrupted
     def end_lost(self) -> None:
         """End the workers of calls that were interrupted."""
         while self.lost:
             with suppress(IndexError):
-                self.end(self.lost.pop(), "interrupted")
+                self.end(self.lost.pop(), ExitReason.INTERRUPTED)
 
     @uninterrupted
     def reclaim(self) -> None:
@@ -144,7 +145,7 @@ class Lending:
             )
         except BaseException:
             if self._give_up(waiter) and waiter.granted is not None:
-                self.discard(self._engine.workers[waiter.granted], "lease interrupted")
+                self.discard(self._engine.workers[waiter.granted], ExitReason.LEASE_INTERRUPTED)
             raise
         if waiter.pool_state is not None:
             raise self._engine.state_error() or PoolClosed("the pool was closed")
@@ -196,23 +197,23 @@ class Lending:
             self._engine.undertaker.bury_later(worker)
 
     @uninterrupted
-    def discard(self, worker: Worker, fate: str, handled: int = 0) -> None:
+    def discard(self, worker: Worker, exit_reason: ExitReason, handled: int = 0) -> None:
         """A borrowed or leased worker cannot be used again: it is replaced."""
-        if self._engine.postpones(partial(self.discard, worker, fate, handled)):
+        if self._engine.postpones(partial(self.discard, worker, exit_reason, handled)):
             return
         with self._engine.lock:
             worker.borrowed = worker.leased = False
             handled, failed = handled + worker.calls, worker.failed_calls
             worker.calls = worker.failed_calls = 0
-            commands = self._engine.scheduler.kill(worker.id, fate, handled, failed)
+            commands = self._engine.scheduler.kill(worker.id, exit_reason, handled, failed)
         self._engine.hands.carry_out(commands)
         self._engine.undertaker.bury_later(worker)
 
-    def fate_of(self, worker: Worker) -> str | None:
+    def exit_reason_of(self, worker: Worker) -> ExitReason | None:
         """Why the pool is ending this worker, if it is."""
         with self._engine.lock:
             slot = self._engine.scheduler.slots.get(worker.id)
-            return None if slot is None else slot.fate
+            return None if slot is None else slot.exit_reason
 
     def _is_fit(self, worker: Worker) -> bool:
         """False if a free worker wrote unasked or has ended; it is replaced then."""
@@ -223,5 +224,5 @@ class Lending:
             return True
         if stray:
             self._engine.news.report_stray(worker, stray)
-        self.discard(worker, "wrote unasked" if stray else "ended")
+        self.discard(worker, ExitReason.WROTE_UNASKED if stray else ExitReason.ENDED)
         return False

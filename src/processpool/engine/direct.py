@@ -7,10 +7,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool.core.events import ItemFailed, ItemsFinished
+from processpool.core.exit_reason import ExitReason
+from processpool.core.exits import DUMP_GRACE
 from processpool.core.jobs import attach
 from processpool.core.outcome import Outcome
 from processpool.core.replies import Reply, open_all
-from processpool.core.scheduler import DUMP_GRACE
 from processpool.engine.dispatcher import CLOSED_GRACE
 from processpool.engine.workers import failures
 from processpool.engine.workers.worker import SMALL_READ, UNUSUAL
@@ -19,10 +20,9 @@ from processpool.system.monitor import WAIT
 from processpool.wire.python.remote_errors import in_words
 
 if TYPE_CHECKING:
-    from processpool.api.call_forms import Request
     from processpool.engine.local import Engine
     from processpool.engine.workers.worker import Worker
-    from processpool.wire.python.functions import Task
+    from processpool.wire.python.functions import Request, Task
 
 
 SENT = object()
@@ -63,7 +63,7 @@ def _exchange(engine: Engine, loan: list[Worker], request: Request, timeout: flo
         value, *surplus = _ask_patiently(engine, worker, began, timeout)
         if surplus or not worker.is_clean:
             _report(engine, worker, surplus)
-            engine.lending.end(loan, "wrote unasked", handled=1)
+            engine.lending.end(loan, ExitReason.WROTE_UNASKED, handled=1)
             return _unwrap(engine, worker, value, began)
     worker.calls += 1
     if type(value) is Reply and value.error is not None:
@@ -159,23 +159,23 @@ def _await_answer(worker: Worker, deadline: float | None) -> list[Any]:
 
 def _failure(engine: Engine, worker: Worker, began: float) -> BaseException:
     """Why there is no answer."""
-    fate = engine.lending.fate_of(worker)
+    exit_reason = engine.lending.exit_reason_of(worker)
     if worker.fault() is not None:
-        fate = "protocol"
+        exit_reason = ExitReason.PROTOCOL
     elif not worker.ended and worker.is_deaf():
         worker.process.wait(CLOSED_GRACE)
         return NotBegun()
     elif not worker.ended:
-        fate = "timeout"
+        exit_reason = ExitReason.TIMEOUT
         if worker.dump_stacks():
             worker.process.wait(DUMP_GRACE)
     elif not worker.process.wait(CLOSED_GRACE):
-        fate = "closed stdout"
-    elif fate is None and not worker.has_begun() and not worker.died_loading():
+        exit_reason = ExitReason.CLOSED_STDOUT
+    elif exit_reason is None and not worker.has_begun() and not worker.died_loading():
         return NotBegun()
     reply = worker.unfinished()
     seconds = monotonic() - began
-    reply.error = failures.lost_item(worker, fate, engine.command, seconds, reply.stderr)
+    reply.error = failures.lost_item(worker, exit_reason, engine.command, seconds, reply.stderr)
     worker.failed_calls += 1
     error = _recorded(engine, worker, reply, began)
     now, text = monotonic(), in_words(error)

@@ -25,6 +25,7 @@ from processpool.core.commands import (
     TakeBack,
     Terminate,
 )
+from processpool.core.exit_reason import ExitReason
 from processpool.core.states import PoolState, WorkerState
 from processpool.errors import PoolBroken
 from processpool.system.interrupts import SHIELD
@@ -59,7 +60,9 @@ class Hands:
                 self._engine.workers[command.worker].leased = True
             elif type(command) is Send:
                 worker = self._engine.workers[command.worker]
+                command.batch.unsent = True
                 worker.outbox.append(command.batch)
+                command.batch.job.begin()
                 if worker.keeps_answers and len(command.batch) > 1 and not worker.watched_over:
                     worker.watched_over = True
                     self._engine.loop.post(partial(self._engine.reader.watch_over, worker))
@@ -88,7 +91,7 @@ class Hands:
                 case Grant():
                     with self._engine.lock:
                         self._engine.lock.notify_all()
-        self._wake_if_needed()
+        self.plan()
 
     def _flush(self, worker: Worker | None) -> None:
         if worker is None:
@@ -109,7 +112,7 @@ class Hands:
                 self._see_to_deaf(worker)
         if stray:
             engine.news.report_stray(worker, stray)
-            engine.decide(lambda _: engine.scheduler.kill(worker.id, "wrote unasked"))
+            engine.decide(lambda _: engine.scheduler.kill(worker.id, ExitReason.WROTE_UNASKED))
         elif not done:
             with engine.lock, suppress(OSError):
                 if not worker.closed:
@@ -197,6 +200,7 @@ class Hands:
         if error is None and state is PoolState.BROKEN:
             error = PoolBroken("the pool is broken")
         batch.job.drop(batch, error)
+        batch.forget()
 
     def _stop(self, worker: Worker | None) -> None:
         if worker is not None and worker.io.is_mine:
@@ -228,7 +232,7 @@ class Hands:
         """Under the lock: watch nothing of this worker any more."""
         self.unwatch(worker)
         process = worker.process
-        for fd in (process.stdin, process.stderr, process.pidfd, worker.ready_fd):
+        for fd in (process.stdin, process.stdout, process.stderr, process.pidfd, worker.ready_fd):
             self._engine.loop.forget(fd)
 
     def _on_writable(self, worker: Worker) -> None:
@@ -250,16 +254,19 @@ class Hands:
         with worker.io:
             deaf = not worker.closed and worker.is_deaf()
         if deaf:
-            self._engine.decide(lambda _: self._engine.scheduler.kill(worker.id, "closed stdin"))
+            self._engine.decide(
+                lambda _: self._engine.scheduler.kill(worker.id, ExitReason.CLOSED_STDIN)
+            )
         else:  # it may still answer what it had read before
             self._see_to_deaf(worker)
 
-    def _wake_if_needed(self) -> None:
-        """Other threads: have the engine thread look again if it would sleep for too long."""
-        if self._engine.is_current:
-            return
-        with self._engine.lock:
-            due = self._engine.scheduler.next_deadline
-            if self._engine.scheduler.state is PoolState.CLOSING:
-                due = 0.0
-            self._engine.loop.wake_by(due)
+    def plan(self) -> None:
+        """After a decision: see when the next one is due, and that nobody sleeps beyond that."""
+        engine = self._engine
+        scheduler = engine.scheduler
+        with engine.lock:
+            starts = scheduler.next_start is not None
+            closing = scheduler.state is PoolState.CLOSING
+            engine.lead.plan(scheduler.next_deadline)
+        if starts or closing:
+            engine.lead.wake_keeper()

@@ -100,6 +100,8 @@ class News:
 
     def report_stray(self, worker: Worker, output: bytes) -> None:
         """A worker wrote to its stdout though it had no request: tell whoever wants to know."""
+        if not output:  # it is replaced for another reason
+            return
         self.warn(
             "worker %d (pid %d) wrote %r to its standard output without a request, and is "
             "replaced; standard output is for answers: write everything else to standard error",

@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from processpool.errors import WorkerStartFailed
-from processpool.wire.python.pickling import WHOLE, pack_whole
+from processpool.wire.python.pickling import WHOLE, pack_whole, pack_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,8 +57,6 @@ def pack_setup(setup: Callable[[], object]) -> tuple[bytes, Inherited]:
     if "multiprocessing.context" not in sys.modules:
         return pack_whole(setup), inherited
     from multiprocessing import context
-
-    from processpool.wire.python.by_value import pack_with
 
     context.set_spawning_popen(_Heir(inherited))  # type: ignore[arg-type]
     try:

@@ -15,7 +15,6 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import processpool
 from processpool.engine.inheritance import Environ, flags, inheritance, resource_tracker
 from processpool.engine.inherited import Inherited
 from processpool.engine.workers.command import CommandWorker
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
     from processpool.engine.workers.worker import Worker
     from processpool.wire.codecs import Codec
-    from processpool.wire.framing.declared import Framing
+    from processpool.wire.framing.declaration import Declaration
 
 READY_VARIABLE = "PROCESSPOOL_READY_FD"
 """Tells a worker under `serve` where it can say that it is ready."""
@@ -44,7 +43,8 @@ _BOOT = (
     "from processpool.worker.bootstrap import main; main()"
 )
 _Start = TypeVar("_Start", bound="Callable[[Any, int, str], Worker]")
-_ROOT = str(Path(processpool.__file__).parent.parent)
+_ROOT = str(Path(__file__).parents[2])
+"""Where a worker finds this package."""
 
 
 def interpreter() -> str:
@@ -93,7 +93,7 @@ class CommandLauncher:
 
     command: Command
     env: Environ = field(repr=False)
-    make_framing: Callable[[], Framing]
+    protocol: Declaration
     codec: Codec
     limits: Limits = UNLIMITED
 
@@ -117,7 +117,7 @@ class CommandLauncher:
             finally:
                 os.close(theirs)
             undo.pop_all()
-        return CommandWorker(number, process, self.make_framing(), self.codec, ready)
+        return CommandWorker(number, process, self.protocol, self.codec, ready)
 
 
 @dataclass(frozen=True)

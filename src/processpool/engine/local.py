@@ -1,12 +1,13 @@
-"""The engine that runs workers on this machine: one thread, one epoll, no polling.
+"""The engine that runs workers on this machine: one epoll, driven by whoever waits.
 
     caller ──▶ scheduler (decides, under the lock) ──▶ commands (carried out, without it)
                    ▲                                        │ write
-    engine thread ─┴── epoll: answers, stderr, deaths, timers ◀── worker processes
+        leader ────┴── epoll: answers, stderr, deaths, timers ◀── worker processes
 
 The lock guards the scheduler, `workers` and what the epoll watches; nothing slow happens under it.
-Any thread may decide and write; only the engine thread reads answers of busy workers, starts
-processes and closes descriptors. A worker's stdout is watched exactly while it is busy.
+Any thread may decide and write; only the thread that leads reads answers of busy workers and
+closes descriptors. The keeper, a thread of the engine's own, starts all processes, since Linux ends
+a child with the *thread* that has started it; and it leads when nobody waits.
 """
 
 from __future__ import annotations
@@ -32,13 +33,16 @@ from processpool.core.commands import (
     Lost,
     Retry,
 )
+from processpool.core.exit_reason import ExitReason
+from processpool.core.exits import TERM_GRACE
 from processpool.core.policy import Policy, resized
-from processpool.core.scheduler import TERM_GRACE, Scheduler
-from processpool.core.states import PoolState, WorkerState
+from processpool.core.scheduler import Scheduler
+from processpool.core.states import PoolEvent, PoolState, WorkerState
 from processpool.engine.callback_threads import CallbackThreads
 from processpool.engine.checkout import Lending
 from processpool.engine.dispatcher import Hands
 from processpool.engine.event_hub import News
+from processpool.engine.lead import Lead
 from processpool.engine.lock import EngineLock
 from processpool.engine.reaper import Undertaker
 from processpool.engine.receiver import Reader
@@ -47,7 +51,7 @@ from processpool.errors import PoolBroken, PoolClosed, ProcessPoolError, QueueFu
 from processpool.system.epoll_loop import Loop
 from processpool.system.guard import Guard
 from processpool.system.interrupts import SHIELD, uninterrupted
-from processpool.system.monitor import must_not_wait
+from processpool.system.monitor import must_not_wait, sleep_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +59,7 @@ if TYPE_CHECKING:
     from processpool.core.jobs import Batch, Job
     from processpool.engine.workers.worker import Worker
     from processpool.errors import WorkerStartFailed
+    from processpool.system.monitor import Bell
 
 log = logging.getLogger("processpool")
 
@@ -78,14 +83,15 @@ class Engine:
         name: str,
     ) -> None:
         """`launch(number, mark)` starts a worker process; `command` and `name` are for errors."""
-        self.lock = EngineLock(self._room)
+        self.lock = EngineLock(self.wait, self._room)
         """Notified when room, a worker, or an end has come."""
-        self.scheduler = Scheduler(policy, self._is_unsent)
+        self.scheduler = Scheduler(policy)
         self.workers: dict[int, Worker] = {}
         self.start_error: WorkerStartFailed | OSError | None = None
         self.forgiven = 0.0
         """When the failed starts up to then were forgiven."""
         self.opened = False
+        self._breaks_told = 0
         self.announces_failures = False
         """False while whoever opens the pool is told of a failed start by an exception."""
         self.closed = False
@@ -102,7 +108,8 @@ class Engine:
         self.starter = Starter(self, launch)
         self.reader = Reader(self)
         self.undertaker = Undertaker(self)
-        self._forked = False
+        self._has_failed = False
+        """True once a turn has raised, which none should."""
 
     # -- opening and closing ---------------------------------------------------------------------
 
@@ -116,17 +123,21 @@ class Engine:
         with ExitStack() as undo:
             self.loop = self.callbacks.loop = Loop()
             undo.callback(self.loop.close)
+            self.lead = Lead(self.loop, self._turn, lambda: self.scheduler.queued > 0)
+            undo.callback(self.lead.close)
             self._guard = self.starter.guard = Guard()
             undo.callback(self._guard.close)
             self._thread = threading.Thread(
                 target=self._run, name="processpool-engine", daemon=True
             )
             self.opened = True
+            self.scheduler.change(PoolEvent.OPENING)
             _live.add(self)
             try:
                 self._thread.start()
             except RuntimeError as error:
                 self.opened = False
+                self.scheduler.change(PoolEvent.LEFT_UNOPENED)
                 _live.discard(self)
                 raise OSError(errno.EAGAIN, "no thread is left") from error
             undo.pop_all()
@@ -212,8 +223,24 @@ class Engine:
 
     @property
     def is_current(self) -> bool:
-        """True on the engine's own thread, which must not wait for itself."""
-        return threading.current_thread() is self._thread
+        """True on a thread that others wait for: the one that leads, and the keeper."""
+        return self.lead.is_mine or threading.current_thread() is self._thread
+
+    def attend(self) -> None:
+        """Somebody wants to be called, and does not wait: what happens is seen to at once."""
+        if self.opened and not self._forked:
+            self.lead.attend()
+
+    def wait(self, bell: Bell, deadline: float | None) -> bool:
+        """Wait until a bell has rung, or that time has come; and lead meanwhile."""
+        if not self.opened or self._forked:
+            return sleep_until(bell, deadline)
+        return self.lead.wait(bell, deadline)
+
+    @property
+    def _forked(self) -> bool:
+        """True if this is a fork of the process that has opened the pool."""
+        return self.scheduler.state is PoolState.FORKED
 
     @property
     def unfinished(self) -> int:
@@ -223,7 +250,7 @@ class Engine:
     @property
     def state(self) -> PoolState:
         """Where the pool is in its life."""
-        return self.scheduler.state if self.opened else PoolState.NEW
+        return self.scheduler.state
 
     def require_own_process(self) -> None:
         """See that this is no fork of the process that has opened the pool.
@@ -323,7 +350,7 @@ class Engine:
 
     @uninterrupted
     def recall(self, job: Job) -> bool:
-        """Take the one item of a job out of the queue, or back from the worker that was given it.
+        """Keep the one item of a job from being begun, wherever it is by now.
 
         Returns:
             False if the worker has begun it, or cannot give it back; True if it will never start.
@@ -331,9 +358,10 @@ class Engine:
         if self.lock.is_mine:
             return False
         with self.lock:
-            if self.scheduler.keeps(job):
+            if not job.begun or self.scheduler.keeps(job):
                 job.recalled = True
                 commands = self.scheduler.cancel(job, kill=False)
+                self.lock.notify_all()
                 number = None
             else:
                 commands = []
@@ -362,12 +390,7 @@ class Engine:
 
     def pause(self) -> None:
         """Hand out nothing until `resume`."""
-
-        def pause(_: float) -> list[Command]:
-            self.scheduler.pause()
-            return []
-
-        self.decide(pause)
+        self.decide(lambda _: self.scheduler.pause())
         self.lending.reclaim()
         self.news.emit(events.PoolPaused(monotonic()))
 
@@ -396,15 +419,15 @@ class Engine:
             known = ", ".join(map(str, self.scheduler.slots)) or "none"
             raise ValueError(f"there is no worker {number}; there are: {known}")
         if wait:
-            self.decide(lambda now: self.scheduler.retire(number, "restarted", now))
+            self.decide(lambda now: self.scheduler.retire(number, ExitReason.RESTARTED, now))
         else:
-            self.decide(lambda _: self.scheduler.kill(number, "restarted"))
+            self.decide(lambda _: self.scheduler.kill(number, ExitReason.RESTARTED))
 
     def renew(self) -> None:
         """Replace every worker, each when it has done what it has."""
         self.lending.reclaim()
         for number in list(self.scheduler.slots):
-            self.decide(partial(self.scheduler.retire, number, "renewed"))
+            self.decide(partial(self.scheduler.retire, number, ExitReason.RENEWED))
 
     @property
     def num_running(self) -> int:
@@ -458,23 +481,34 @@ class Engine:
             self.hands.enqueue(commands)
             self.lock.notify_all()
         self._guard.remove(worker.pid)
+        self.tell_if_broken()
         self.hands.carry_out(commands)
         return [command for command in commands if isinstance(command, Lost | Retry)]
 
-    def _is_unsent(self, number: int, batch: Batch) -> bool:
-        return batch in tuple(self.workers[number].outbox)
+    def tell_if_broken(self) -> None:
+        """Emit that the pool broke, once each time."""
+        with self.lock:
+            broke = self.scheduler.breaks > self._breaks_told
+            self._breaks_told = self.scheduler.breaks
+        if broke:
+            self.news.emit(events.PoolBroke(monotonic(), str(self.start_error)))
 
-    # -- the engine thread -----------------------------------------------------------------------
+    # -- turns -----------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        """What the keeper does: start workers, and lead when nobody else does."""
         must_not_wait.add(threading.get_ident())
         try:
-            while not self._is_finished():
-                if self._plan():
-                    self._tick()
+            self.decide(self.scheduler.opened)
+            while True:
+                with self.lock:
+                    if self._is_finished():
+                        return
+                    start_at = self.scheduler.next_start
+                if start_at is not None and start_at <= monotonic():
                     self.starter.start_wanted()
-                    self._plan()
-                self.loop.turn()
+                    start_at = 0.0
+                self.lead.keep(start_at)
         except BaseException:
             log.exception("the engine of a pool failed: its workers are killed")
             raise
@@ -482,12 +516,19 @@ class Engine:
             self._finish()
             must_not_wait.discard(threading.get_ident())
 
-    def _plan(self) -> bool:
-        """Plan how long to sleep; True if something is due already."""
-        with self.lock:
-            due = self.scheduler.next_deadline
-            self.loop.plan(due)
-        return due is not None and due <= monotonic()
+    def _turn(self, until: float | None) -> None:
+        """With the lead: sleep until something happens, that time at most, and see to it."""
+        try:
+            due = self.loop.planned
+            if due is not None and due <= monotonic():
+                self._tick()
+            self.loop.turn(until)
+        except BaseException:
+            if threading.current_thread() is self._thread:
+                raise
+            log.exception("the engine of a pool failed: its workers are killed")
+            self._has_failed = True
+            self.lead.wake_keeper()
 
     def _tick(self) -> None:
         with self.lock:
@@ -520,15 +561,16 @@ class Engine:
     def _is_finished(self) -> bool:
         scheduler = self.scheduler
         closing = scheduler.state is PoolState.CLOSING
-        return closing and not scheduler.slots and not scheduler.has_work
+        return self._has_failed or (closing and not scheduler.slots and not scheduler.has_work)
 
     def _finish(self) -> None:
         """Leave nothing behind: no process, no descriptor, no waiting thread."""
-        for worker in list(self.workers.values()):
+        self.lead.end()
+        for worker in [*self.workers.values(), *self.starter.launched]:
             worker.process.signal_group(signal.SIGKILL)
         with self.lock:
             commands = self.scheduler.kill_all()
-            self.scheduler.state = PoolState.CLOSED
+            self.scheduler.change(PoolEvent.CLOSED)
             self.lock.notify_all()
         for command in commands:
             if type(command) is Drop:
@@ -537,6 +579,7 @@ class Engine:
             for batch in slot.inflight:
                 self.hands.drop(batch, PoolState.CLOSED)
         self._guard.close()
+        self.lead.close()
         self.loop.close()
         _live.discard(self)
         self.news.emit(events.PoolClosedDown(monotonic()))
@@ -547,12 +590,12 @@ class Engine:
 
     def disown(self) -> None:
         """In a forked child: the pool is the parent's. Close this process's copies, quietly."""
-        self._forked = True
-        self.scheduler.state = PoolState.CLOSED
+        self.scheduler.change(PoolEvent.FORKED)
         self.lending.warm.clear()
-        self.lock = EngineLock(self._room)
+        self.lock = EngineLock(sleep_until, self._room)
         self.news.forget()
         self._guard.disown()
+        self.lead.close()
         self.loop.close()
         for worker in self.workers.values():
             worker.process.close()

@@ -8,20 +8,23 @@ from processpool.system.monitor import Monitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Self
+
+    from processpool.system.monitor import Wait
 
 
 class EngineLock(Monitor):  # type: ignore[misc]
     """A monitor that also calls those who wait for room, as many as there is room for."""
 
-    def __new__(cls, room: Callable[[], int]) -> Self:  # noqa: D102 - RLock takes no arguments
-        return super().__new__(cls)
-
-    def __init__(self, room: Callable[[], int]) -> None:
-        """`room`, called under the lock, says for how many there is room."""
-        super().__init__()
+    def __init__(self, wait: Wait, room: Callable[[], int]) -> None:
+        """`wait` as of a monitor; `room`, called with the lock, says for how many there is room."""
+        super().__init__(wait)
         self._room = room
         self._callbacks: dict[Callable[[], None], None] = {}
+
+    @property
+    def is_awaited(self) -> bool:
+        """True if somebody waits for a change, or to be called."""
+        return bool(self._bells or self._callbacks)
 
     def notify_all(self) -> None:
         """Wake every thread, and call who waits for room."""

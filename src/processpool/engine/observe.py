@@ -46,7 +46,7 @@ def take_snapshot(engine: Engine, name: str, *, resources: bool | Collection[int
         rows = _add_resources(rows, None if resources is True else resources)
     return PoolSnapshot(
         name=name,
-        state=engine.state if not engine.opened else state,
+        state=state,
         workers=tuple(rows),
         queued=queued,
         running=running,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from processpool.core import events
 from processpool.core.commands import Lost, Retry
+from processpool.core.exit_reason import ExitReason
 from processpool.core.jobs import Origin
 from processpool.core.states import WorkerState
 from processpool.engine.workers import failures
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from processpool.engine.local import Engine
     from processpool.engine.workers.worker import Worker
 
-_NEVER_READY = ("start timeout", "wrote unasked", "closed stdin", "garbled start")
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -62,12 +62,12 @@ class Undertaker:
             engine.hands.abandon_pipes(worker)
             slot = engine.scheduler.slots[worker.id]
             failed_start = _is_failed_start(slot, exitcode, begun or worker.died_loading())
-            killed = slot.fate is None and -exitcode in _FROM_OUTSIDE
+            killed = slot.exit_reason is None and -exitcode in _FROM_OUTSIDE
             chance = killed and engine.scheduler.forgives_kills
         if failed_start and not chance:
             limit = engine.scheduler.policy.start or 0.0
-            error = failures.start_failed(worker, slot.fate, engine.command, limit)
-            engine.starter.note_failure(worker.id, error)
+            error = failures.start_failed(worker, slot.exit_reason, engine.command, limit)
+            engine.starter.note_failure(worker, error)
         now = monotonic()
         lost = engine.release_slot(worker, failed_start=failed_start, killed=killed, begun=begun)
         for command in lost:
@@ -76,7 +76,7 @@ class Undertaker:
         with worker.io:
             worker.close()
         engine.news.emit(
-            events.WorkerExited(now, worker.id, worker.pid, exitcode, slot.fate, stderr)
+            events.WorkerExited(now, worker.id, worker.pid, exitcode, slot.exit_reason, stderr)
         )
 
     def _take_last_answers(self, worker: Worker) -> bool:
@@ -98,9 +98,9 @@ class Undertaker:
         batch = lost.batch
         reply = worker.unfinished()
         seconds = now - batch.sent_at
-        error = failures.lost_item(worker, lost.fate, engine.command, seconds, reply.stderr)
+        error = failures.lost_item(worker, lost.exit_reason, engine.command, seconds, reply.stderr)
         text = in_words(error)
-        if lost.fate != "cancelled":
+        if lost.exit_reason is not ExitReason.CANCELLED:
             engine.news.remember(text, worker.id, worker)
         reply.error = error
         stderr = worker.item_stderr()
@@ -109,6 +109,7 @@ class Undertaker:
             batch.history = (*batch.history, batch.attempt(0, reply, origin))
         else:
             batch.job.deliver(batch, [reply], origin)
+            batch.forget()
         engine.news.emit(events.ItemFailed(now, worker.id, worker.pid, batch.start, text))
 
 
@@ -120,6 +121,8 @@ def _is_failed_start(slot: Slot, exitcode: int, begun: bool) -> bool:
     """
     if slot.handled:
         return False
-    if slot.state is WorkerState.STARTING or slot.fate in _NEVER_READY:
+    if slot.state is WorkerState.STARTING:
         return True
-    return slot.fate is None and exitcode >= 0 and (not begun or not slot.load)
+    if slot.exit_reason is not None:
+        return slot.exit_reason.blames_start
+    return exitcode >= 0 and (not begun or not slot.load)

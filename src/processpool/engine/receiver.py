@@ -10,11 +10,13 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool.core import events
+from processpool.core.commands import Done
+from processpool.core.exit_reason import ExitReason
 from processpool.core.jobs import Origin
-from processpool.core.replies import error_in_words, has_failed
+from processpool.core.replies import Reply, error_in_words, has_failed
 from processpool.core.states import WorkerState
 from processpool.engine.dispatcher import CLOSED_GRACE
-from processpool.engine.workers.worker import ALWAYS, LATE_PAUSE, LINGER
+from processpool.engine.workers.worker import ALWAYS, LATE_PAUSE, LINGER, UNUSUAL
 from processpool.system.memory import tree_memory
 
 if TYPE_CHECKING:
@@ -40,12 +42,46 @@ class Reader:
         """Worker → its answers for which late stderr is awaited, and how much had come."""
 
     def on_answer(self, worker: Worker) -> None:
-        """Something can be read from the stdout of a busy worker."""
+        """Something can be read from the stdout of a busy worker: mostly one whole answer.
+
+        This is the short way, which nearly every item of a program goes: read its answer, give the
+        worker the next item, hand the answer over. It is all in here, as each step more costs each
+        item its share; what is not as usual goes the long way.
+        """
         engine = self._engine
+        following = None
         with worker.io:
             if worker.closed or worker.unasked:
                 return
-            answers = worker.receive()
+            answer = worker.receive_one()
+            if answer is not UNUSUAL and not (
+                worker.lingers or worker.stderr.pending or worker.outbox or self._held
+            ):
+                value = worker.value_of(answer)
+                now = monotonic()
+                with engine.lock:
+                    slot = engine.scheduler.slots[worker.id]
+                    since = slot.since
+                    ended = slot.inflight[0] if type(value) is not Reply else None
+                    if ended is not None:
+                        following = engine.scheduler.follow(slot, now)
+                    if following is not None and engine.lock.is_awaited:
+                        engine.lock.notify_all()
+                if following is not None and not worker.send_next(following):
+                    engine.loop.post(partial(engine.hands.write, worker))
+        if following is None or ended is None:
+            self._on_unusual(worker, answer)
+            return
+        origin = Origin(worker.id, worker.pid, since, now)
+        if engine.news.has_listeners:
+            engine.news.emit(_finished(ended, origin))
+        ended.job.deliver(ended, [value], origin)
+
+    def _on_unusual(self, worker: Worker, answer: Any) -> None:
+        """What has come is not one whole answer; or it is, and something else is not as usual."""
+        engine = self._engine
+        with worker.io:
+            answers = worker.early_answers() if answer is UNUSUAL else [answer]
             if worker.stderr.read():
                 engine.loop.post(partial(self.on_stderr, worker))
         if answers and worker.id in self._held:  # more than it was asked for
@@ -56,7 +92,7 @@ class Reader:
         elif answers:
             self.complete_all(worker, answers)
         if worker.fault() is not None:
-            engine.decide(lambda _: engine.scheduler.kill(worker.id, "protocol"))
+            engine.decide(lambda _: engine.scheduler.kill(worker.id, ExitReason.PROTOCOL))
         elif worker.ended:
             with engine.lock:
                 engine.hands.unwatch(worker)
@@ -154,21 +190,21 @@ class Reader:
             surplus = len(values) - slot.load
             commands: list[Command] = []
             if surplus > 0 or (not surplus and not worker.is_clean):
-                commands = engine.scheduler.kill(worker.id, "wrote unasked")
-            done, more = engine.scheduler.answered(worker.id, len(values), now, len(failed))
-            commands += more
+                commands = engine.scheduler.kill(worker.id, ExitReason.WROTE_UNASKED)
+            commands += engine.scheduler.answered(worker.id, len(values), now, len(failed))
             if not slot.load:
                 engine.hands.unwatch(worker)
             engine.hands.enqueue(commands)
             engine.lock.notify_all()
         origin = Origin(worker.id, worker.pid, since, now, worker.item_stderr(), plain, len(failed))
+        origin.each = worker.seconds_each
         engine.hands.carry_out(commands)
         if failed:
             engine.news.remember(error_in_words(failed[-1]), worker.id, worker)
         begin = 0
-        for batch in done:
+        for batch in [command.batch for command in commands if type(command) is Done]:
             end = begin + len(batch)
-            self._hand_out(batch, values[begin:end], origin)
+            self._hand_out(worker, batch, values[begin:end], origin)
             begin = end
         if begin < len(values):
             engine.news.report_stray(worker, repr(values[begin]).encode())
@@ -176,18 +212,18 @@ class Reader:
             engine.news.report_stray(worker, worker.unfinished().raw or b"")
         self.weigh(worker)
 
-    def _hand_out(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
+    def _hand_out(self, worker: Worker, batch: Batch, answers: list[Any], origin: Origin) -> None:
         """Give answers to their job, but for the errors that are to be tried again."""
         engine = self._engine
         if engine.news.has_listeners:
             engine.news.emit(_finished(batch, origin))
         if origin.plain or "error" not in engine.scheduler.policy.retry_on:
-            batch.job.deliver(batch, answers, origin)
+            _end(worker, batch, answers, origin)
             return
         for answer in answers:
             one, batch = batch.split(1)
             if not self._tried_again(one, answer, origin):
-                one.job.deliver(one, [answer], origin)
+                _end(worker, one, [answer], origin)
 
     def _tried_again(self, one: Batch, answer: Any, origin: Origin) -> bool:
         engine = self._engine
@@ -198,6 +234,8 @@ class Reader:
             again = engine.scheduler.retry(one, "error", origin.until)
             if again:
                 one.history = (*one.history, attempt)
+        if again:
+            engine.hands.plan()
         return again
 
     def weigh(self, worker: Worker) -> None:
@@ -214,7 +252,14 @@ class Reader:
         """It closed its stdout and did not exit: it can never answer again."""
         engine = self._engine
         if not worker.closed:
-            engine.decide(lambda _: engine.scheduler.kill(worker.id, "closed stdout"))
+            engine.decide(lambda _: engine.scheduler.kill(worker.id, ExitReason.CLOSED_STDOUT))
+
+
+def _end(worker: Worker, batch: Batch, answers: list[Any], origin: Origin) -> None:
+    """Deliver answers for good, and let go of what was asked."""
+    batch.job.deliver(batch, answers, origin)
+    if not worker.outbox:  # otherwise it may have answered what is still to be written
+        batch.forget()
 
 
 def _finished(batch: Batch, origin: Origin) -> events.ItemsFinished:

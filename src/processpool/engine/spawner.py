@@ -1,17 +1,20 @@
 """From a free slot to a worker that is ready: starting processes, and failing to.
 
-Runs on the engine thread only.
+Processes are started by the keeper alone; everything else is done by the thread that leads.
 """
 
 from __future__ import annotations
 
 import os
 import select
+from collections import deque
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from processpool.core import events
+from processpool.core.commands import Spawn
+from processpool.core.exit_reason import ExitReason
 from processpool.engine.workers.readiness import Probe
 from processpool.errors import WorkerStartFailed
 from processpool.wire.python.remote_errors import in_words
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from processpool.engine.local import Engine
     from processpool.engine.workers.worker import Worker
     from processpool.system.guard import Guard
+    from processpool.wire.framing.start import StartDialogue
 
 READY_MESSAGE = 64 * 1024
 """Bytes read at a time of what a worker says when it is ready."""
@@ -38,15 +42,20 @@ class Starter:
     def __init__(self, engine: Engine, launch: Callable[[int, str], Worker]) -> None:
         self._engine = engine
         self._launch = launch
+        self.launched: deque[Worker] = deque()
+        """Workers whose process runs, and which the engine is about to adopt."""
 
     def start_wanted(self) -> None:
         """Start workers that the scheduler wants, a few at a time."""
         for _ in range(STARTS_A_TURN):
             with self._engine.lock:
-                slot = self._engine.scheduler.spawn(monotonic())
-            if slot is None:
+                commands = self._engine.scheduler.spawn(monotonic())
+            if not commands:
                 return
-            self._start(slot.id)
+            self._engine.hands.plan()
+            for command in commands:
+                if type(command) is Spawn:
+                    self._start(command.worker)
 
     def _start(self, number: int) -> None:
         engine = self._engine
@@ -54,23 +63,69 @@ class Starter:
             with self.guard.starting() as mark:
                 worker = self._launch(number, mark)
         except (OSError, WorkerStartFailed) as error:
-            self.note_failure(number, error)
+            self._keep_error(number, error)
+            engine.loop.post(partial(self._tell_failure, number, None, error))
             engine.decide(lambda now: engine.scheduler.exited(number, now, failed_start=True))
+            engine.loop.post(engine.tell_if_broken)
             return
-        now = monotonic()
+        self.launched.append(worker)
+        engine.loop.post(self._adopt)
+
+    def _adopt(self) -> None:
+        """A worker's process runs: watch over it, until it is ready."""
+        engine, worker = self._engine, self.launched[0]
         engine.adopt(worker)
+        self.launched.popleft()
+        now = monotonic()
         if worker.ready_fd >= 0:
             engine.loop.watch(worker.ready_fd, select.EPOLLIN, partial(self._on_told, worker))
-        if worker.probed:
+        if worker.start is not None:
+            self._begin(worker, worker.start)
+        elif worker.probed:
             self._look_again(worker, Probe(worker.pid, now))
-        engine.news.emit(events.WorkerStarted(now, number, worker.pid))
+        engine.news.emit(events.WorkerStarted(now, worker.id, worker.pid))
 
-    def note_failure(self, number: int, error: WorkerStartFailed | OSError) -> None:
+    def _begin(self, worker: Worker, start: StartDialogue) -> None:
+        """Begin what is to be said and heard before a worker is ready."""
+        with worker.io:
+            worker.write_on(start.begin())
+        handler = partial(self._on_start, worker, start)
+        self._engine.loop.watch(worker.process.stdout, select.EPOLLIN, handler)
+        if start.is_over:
+            self._end_start(worker)
+
+    def _on_start(self, worker: Worker, start: StartDialogue) -> None:
+        """A worker that is not ready has written something."""
+        with worker.io:
+            data = b"" if worker.closed else worker.read_some()
+            worker.write_on(start.feed(data))
+        if not data or start.error is not None:
+            self._engine.loop.forget(worker.process.stdout)
+        if start.error is not None:
+            scheduler, reason = self._engine.scheduler, ExitReason.GARBLED_START
+            self._engine.decide(lambda _: scheduler.kill(worker.id, reason))
+        elif start.is_over:
+            self._end_start(worker)
+
+    def _end_start(self, worker: Worker) -> None:
+        """Everything was said: it is ready as soon as it awaits a request."""
+        self._engine.loop.forget(worker.process.stdout)
+        self._look_again(worker, Probe(worker.pid, monotonic()))
+
+    def note_failure(self, worker: Worker, error: WorkerStartFailed | OSError) -> None:
         """A worker is of no use: remember why, and tell."""
+        self._keep_error(worker.id, error)
+        self._tell_failure(worker.id, worker, error)
+
+    def _keep_error(self, number: int, error: WorkerStartFailed | OSError) -> None:
         slot = self._engine.scheduler.slots.get(number)
         if slot is None or slot.started_at >= self._engine.forgiven:
             self._engine.start_error = error
-        self._engine.news.remember(in_words(error), number, self._engine.workers.get(number))
+
+    def _tell_failure(
+        self, number: int, worker: Worker | None, error: WorkerStartFailed | OSError
+    ) -> None:
+        self._engine.news.remember(in_words(error), number, worker)
         if self._engine.announces_failures:
             self._engine.news.warn("worker %d did not start: %s", number, error)
         self._engine.news.emit(events.WorkerFailedToStart(monotonic(), number, str(error)))
@@ -83,7 +138,9 @@ class Starter:
                 return  # the rest of it will come
         except Exception:  # it was the user's code that wrote this
             self._engine.loop.forget(worker.ready_fd)
-            self._engine.decide(lambda _: self._engine.scheduler.kill(worker.id, "garbled start"))
+            self._engine.decide(
+                lambda _: self._engine.scheduler.kill(worker.id, ExitReason.GARBLED_START)
+            )
             return
         self._engine.loop.forget(worker.ready_fd)
         if not told or not worker.says_more:
@@ -112,9 +169,9 @@ class Starter:
         engine = self._engine
         with worker.io:
             stray = worker.stray_output()
-        if stray:
+        if stray and worker.start is None:  # what comes at the end of a start belongs to it
             engine.news.report_stray(worker, stray)
-            engine.decide(lambda _: engine.scheduler.kill(worker.id, "wrote unasked"))
+            engine.decide(lambda _: engine.scheduler.kill(worker.id, ExitReason.WROTE_UNASKED))
             return
         with engine.lock:
             started_at = engine.scheduler.slots[worker.id].started_at

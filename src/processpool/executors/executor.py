@@ -14,8 +14,6 @@ from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from processpool.api.call_forms import CallForm
-from processpool.core.jobs import Batch
 from processpool.core.states import PoolState
 from processpool.executors.mapping import ExecutorMap
 from processpool.executors.work import ExecutorFuture, Work, translated
@@ -30,12 +28,14 @@ if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
     from types import TracebackType
 
-    from processpool.api.call_forms import Request
+    from processpool.api.intake import Intake
     from processpool.api.pool import ProcessPool
+    from processpool.wire.python.functions import Request
 
 NEVER = 7 * 86400.0
 """Seconds that an initializer may take; the standard library sets it no limit."""
 UNLIMITED = (1 << 31) - 1
+"""Items that may wait in the queue: as many as the YAML can say."""
 
 
 class PoolExecutor(Executor):
@@ -51,22 +51,15 @@ class PoolExecutor(Executor):
         Raises:
             TypeError: the pool takes no functions.
         """
-        if not isinstance(pool._form, CallForm):
-            raise TypeError(
-                "an executor needs a pool of functions: `kind: python`, without a handler"
-            )
+        self._pool: ProcessPool | None = pool
+        self._intake: Intake | None = pool.intake()
         self._work = Work(echo=echo)
-        self._own_pool: ProcessPool | None = pool
-
-    @property
-    def _pool(self) -> ProcessPool:
-        assert self._own_pool is not None
-        return self._own_pool
 
     @property
     def _max_workers(self) -> int:
         """Dask asks the executors of the standard library for this."""
-        return self._pool._engine.scheduler.policy.max
+        assert self._pool is not None
+        return self._pool.snapshot(resources=False).max
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> ExecutorFuture:
         """Have `fn(*args, **kwargs)` called in a worker.
@@ -75,26 +68,24 @@ class PoolExecutor(Executor):
             RuntimeError: the executor was shut down.
             BrokenProcessPool: no worker can be started, or the initializer fails.
         """
-        pool = self._open_pool()
+        intake = self._open()
         try:
-            request = pool._form.single("submit", (_callable(fn), *args), kwargs)
+            request = intake.pack(_callable(fn), args, kwargs)
         except Exception as error:  # it cannot be pickled, or is no function
-            return self._admit().refuse(error)
-        return self._submit(request)
+            return self._admit(intake).refuse(error)
+        return self._submit(intake, request)
 
-    def _admit(self) -> ExecutorFuture:
+    def _admit(self, intake: Intake) -> ExecutorFuture:
         """The future of something new."""
-        pool = self._pool
-        future = ExecutorFuture(pool._engine, pool.config.timeouts.request, self._work)
+        future = ExecutorFuture(intake, self._work)
         self._work.admit(future)
         return future
 
     @uninterrupted
-    def _submit(self, request: Request) -> ExecutorFuture:
-        future = self._admit()
-        payload, future._job.task = request
+    def _submit(self, intake: Intake, request: Request) -> ExecutorFuture:
+        future = self._admit(intake)
         try:
-            self._pool._engine.submit(Batch(future._job, 0, [payload], monotonic()), limit=False)
+            intake.submit(future.job, request)
         except Exception as error:
             self._work.done(future)
             raise translated(error)  # noqa: B904 - it has a cause of its own
@@ -124,19 +115,14 @@ class PoolExecutor(Executor):
         deadline = None if timeout is None else monotonic() + timeout
         _check_sizes(chunksize, buffersize)
         items = zip(*iterables, strict=False)
-        pool = self._open_pool()
+        intake = self._open()
         try:
-            _, task = pool._form.single("map", (_callable(fn),), {})
+            _, task = intake.pack(_callable(fn), (), {})
         except Exception as error:
             return _failing(items, error)
         assert task is not None
-        run = ExecutorMap(
-            pool._engine,
-            self._work,
-            Task(task.function, STAR),
-            items,
-            pool.config.timeouts.request,
-        )
+        star = Task(task.function, STAR)
+        run = ExecutorMap(intake.engine, self._work, star, items, intake.timeout)
         run.submit(buffersize)
         return run.results(deadline)
 
@@ -163,16 +149,18 @@ class PoolExecutor(Executor):
             self._work.kill()
         self.shutdown(wait=True)
 
-    def _open_pool(self) -> ProcessPool:
-        return self._pool
+    def _open(self) -> Intake:
+        """The way into the pool."""
+        assert self._intake is not None
+        return self._intake
 
     @property
     def _workers_starting(self) -> int:
-        return self._pool._engine.num_starting
+        return 0 if self._intake is None else self._intake.workers_starting
 
     def _is_waiting_for_itself(self) -> bool:
         """True in a future's callback, on the thread that would have to be waited for."""
-        return self._own_pool is not None and self._own_pool._engine.is_current
+        return self._intake is not None and self._intake.is_delivering
 
 
 class ProcessPoolExecutor(PoolExecutor):
@@ -216,7 +204,7 @@ class ProcessPoolExecutor(PoolExecutor):
         self._setup = None if initializer is None else partial(initializer, *initargs)
         self._tasks_per_child = max_tasks_per_child
         self._work = Work(echo=True)
-        self._own_pool = None
+        self._pool = self._intake = None
         self._opening = Lock()
 
     @property
@@ -231,35 +219,32 @@ class ProcessPoolExecutor(PoolExecutor):
             cancel_futures: cancel what has not started.
         """
         super().shutdown(wait, cancel_futures=cancel_futures)
-        pool = self._own_pool
+        pool, intake = self._pool, self._intake
         if pool is not None and wait:
             pool.close(None)
-        elif pool is not None:
-            pool._engine.abandon()
+        elif intake is not None:
+            intake.abandon()
 
     def terminate_workers(self) -> None:
         """Shut down, and end the workers at once; as in Python 3.14."""
         self._work.close()
-        if self._own_pool is not None:
-            self._own_pool.kill()
+        if self._pool is not None:
+            self._pool.kill()
 
     kill_workers = terminate_workers
 
     @property
     def _broken(self) -> bool:
         """True if no worker can be started; there is code that looks here in the original."""
-        return self._own_pool is not None and self._own_pool.state == PoolState.BROKEN
+        return self._pool is not None and self._pool.state == PoolState.BROKEN
 
-    @property
-    def _workers_starting(self) -> int:
-        return 0 if self._own_pool is None else self._own_pool._engine.num_starting
-
-    def _open_pool(self) -> ProcessPool:
+    def _open(self) -> Intake:
         with self._opening:
-            if self._own_pool is None:
+            if self._intake is None:
                 self._work.check()
-                self._own_pool = self._make_pool().open()
-            return self._own_pool
+                self._pool = self._make_pool().open()
+                self._intake = self._pool.intake()
+            return self._intake
 
     def _make_pool(self) -> ProcessPool:
         from processpool.api.pool import ProcessPool

@@ -8,11 +8,13 @@ answer that is taken. Answers travel as those of any map do, many together.
 from __future__ import annotations
 
 from concurrent.futures import CancelledError
+from functools import partial
 from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool.api.map_job import MapJob
+from processpool.api.map_state import LazyState, Run
 from processpool.core.jobs import Batch, Origin
 from processpool.core.replies import Reply, opened
 from processpool.executors.work import echo, translate_all, translated
@@ -22,6 +24,7 @@ from processpool.system.monitor import Monitor
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from processpool.api.map_state import Chunk
     from processpool.engine.local import Engine
     from processpool.executors.work import Work
     from processpool.wire.python.functions import Task
@@ -33,16 +36,17 @@ CHUNK = 4096
 class ExecutorMap(MapJob):
     """One `map` of an executor."""
 
+    _state: LazyState
+
     def __init__(
         self, engine: Engine, work: Work, task: Task, items: Iterator[Any], timeout: float | None
     ) -> None:
         """`timeout` is that of each item."""
-        super().__init__(engine, task, timeout)
+        super().__init__(engine, LazyState(), task, timeout)
         self._work = work
         self._items = items
-        self._changed = Monitor()
-        self._arrived: dict[int, _Arrived] = {}
-        self._next = 0
+        self._lock = Monitor()
+        """Guards the state, which answers reach on other threads."""
         self._is_buffered = False
 
     def submit(self, most: int | None) -> None:
@@ -58,57 +62,75 @@ class ExecutorMap(MapJob):
             if items:
                 self._submit(items)
             if len(items) < size:
-                with self._changed:
-                    self._exhausted = True
-                    self._vanish_if_over()
+                self._end_input()
                 return
             most = None if most is None else most - size
 
     @uninterrupted
     def _submit(self, items: list[Any]) -> None:
-        with self._changed:
+        with self._lock:
             self._work.admit(self)
-            self._outstanding += len(items)
+            start = self._state.add(len(items))
         self._appear()
-        batch = Batch(self, self._read, items, monotonic())
-        self._read += len(items)
+        batch = Batch(self, start, items, monotonic())
         try:
             self._engine.submit(batch, limit=False)
         except Exception as error:
             self.drop(batch, error)
             raise translated(error)  # noqa: B904 - it has a cause of its own
 
+    @uninterrupted
+    def _end_input(self) -> None:
+        with self._lock:
+            self._state.end_input()
+            self._note_end()
+
     # -- the engine's side -----------------------------------------------------------------------
 
     def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
-        """Answers have come."""
-        if self._work.echo and not origin.plain:
-            echo(answers)
+        """Answers have come; what they have printed is shown before anybody gets them."""
         if not origin.plain:
             translate_all(answers)
         self._learn_pace(batch, origin)
+        if origin.plain or not self._work.echo:
+            self._put(batch, answers, origin)
+        elif self._engine.is_current:  # the streams may be the user's: they must not hold it up
+            self._engine.callbacks.run(partial(self._echo_and_put, batch, answers, origin))
+        else:
+            self._echo_and_put(batch, answers, origin)
+
+    def _echo_and_put(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
+        echo(answers)
         self._put(batch, answers, origin)
+
+    def _put(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
+        with self._lock:
+            if origin.plain:
+                wake = self._state.put_run(batch.start, answers)
+            else:
+                wake = self._record(batch, answers, origin)
+            self._note_end()
+            if wake:
+                self._lock.notify_all()
 
     def drop(self, batch: Batch, error: BaseException | None) -> None:
         """These items never start."""
-        now = monotonic()
         error = translated(error or CancelledError("it was cancelled before it started"))
-        answers: list[Any] = [Reply(error=error)] * len(batch)
-        self._put(batch, answers, Origin(0, 0, now, now, plain=False, failed=len(batch)))
+        with self._lock:
+            self._state.drop(batch.start, len(batch), error)
+            self._note_end()
+            self._lock.notify_all()
 
-    def _put(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
-        with self._changed:
-            self._arrived[batch.start] = _Arrived(batch, answers, origin)
-            self._count_ended(len(batch), origin.failed)
-            if not self._outstanding:
-                self._work.done(self)
-            self._vanish_if_over()
-            if self._next in self._arrived:
-                self._changed.notify_all()
+    def _note_end(self) -> None:
+        """Under the lock: if nothing is outstanding, the executor need not wait for this map."""
+        if not self._state.outstanding:
+            self._work.done(self)
+            if self._state.exhausted:
+                self._vanish()
 
-    def _vanish_if_over(self) -> None:
-        if self._exhausted and not self._outstanding:
-            self._vanish()
+    def _ahead(self) -> int:
+        """Nothing is read ahead: `submit` says when."""
+        return 0
 
     def cancel(self) -> bool:
         """What has not started never starts."""
@@ -134,15 +156,16 @@ class ExecutorMap(MapJob):
             Exception: what the item raised, in its place.
         """
         try:
-            while self._next < self._read:
-                arrived = self._take(deadline)
-                while arrived.answers:
-                    if self._is_buffered:
-                        self.submit(1)
-                    yield arrived.pop()
+            while (arrived := self._take(deadline)) is not None:
+                while arrived:
+                    answers = _Answers(arrived.pop(0))
+                    while answers.left:
+                        if self._is_buffered:
+                            self.submit(1)
+                        yield answers.pop()
         except GeneratorExit:  # perhaps by the garbage collector: take no lock
-            if self._outstanding:
-                self._engine.loop.post(self.cancel)
+            if self._state.outstanding:
+                self._cancel_soon()
             raise
         except BaseException as error:
             if isinstance(error, Exception):
@@ -153,36 +176,39 @@ class ExecutorMap(MapJob):
         finally:
             self._vanish()
 
-    def _take(self, deadline: float | None) -> _Arrived:
+    def _take(self, deadline: float | None) -> list[Chunk] | None:
+        """The next answers; None at the end."""
         self._engine.lock.require_calm()
         timeout = None if deadline is None else deadline - monotonic()
-        if not self._changed.wait_for(lambda: self._next in self._arrived, timeout):
+        found = self._lock.wait_for(self._state.look, timeout)
+        if isinstance(found, list):
+            return found
+        if found is None:
             raise TimeoutError
-        arrived = self._arrived.pop(self._next)
-        self._next += len(arrived.answers)
-        return arrived
+        if self._state.error is not None:
+            raise self._state.error
+        return None
 
 
-class _Arrived:
-    """The answers of a batch, of which each is given away once and not kept."""
+class _Answers:
+    """The answers of a chunk, of which each is given away once and not kept."""
 
-    __slots__ = ("_batch", "_offset", "_origin", "answers")
+    __slots__ = ("_offset", "_run", "left")
 
-    def __init__(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
-        answers.reverse()
-        self.answers = answers
-        self._batch = None if origin.plain else batch
-        self._origin = origin
+    def __init__(self, chunk: Chunk) -> None:
+        self._run = chunk if isinstance(chunk, Run) else None
+        self.left = chunk.answers if isinstance(chunk, Run) else chunk
+        self.left.reverse()
         self._offset = 0
 
     def pop(self) -> Any:
         """The next value; or its error is raised."""
-        if self._batch is None:
-            return self.answers.pop()
-        answer = opened(self.answers.pop())
+        if self._run is None:
+            return self.left.pop()
+        answer = opened(self.left.pop())
         self._offset += 1
         if type(answer) is not Reply:
             return answer
         if answer.error is not None:
-            raise self._batch.outcome(self._offset - 1, answer, self._origin).error or answer.error
+            raise self._run.outcome(self._offset - 1, answer).error or answer.error
         return answer.value

@@ -20,8 +20,8 @@ from processpool.system.monitor import Monitor
 if TYPE_CHECKING:
     from typing import Self
 
+    from processpool.api.intake import Intake
     from processpool.core.jobs import Batch, Origin
-    from processpool.engine.local import Engine
 
 SHUT_DOWN = "cannot schedule new futures after shutdown"
 EXIT = "cannot schedule new futures after interpreter shutdown"
@@ -107,10 +107,15 @@ class Work:
 class ExecutorFuture(PoolFuture):
     """The future of one item of an executor."""
 
-    def __init__(self, engine: Engine, timeout: float | None, work: Work) -> None:
-        super().__init__(engine, timeout)
-        self._job = _ExecutorJob(self, timeout, work)
+    def __init__(self, intake: Intake, work: Work) -> None:
+        super().__init__(intake.engine, intake.timeout)
+        self._job = _ExecutorJob(self, intake.timeout, work)
         self.add_done_callback(work.done)
+
+    @property
+    def job(self) -> SingleJob:
+        """The job of its one item."""
+        return self._job
 
     def refuse(self, error: BaseException) -> Self:
         """It cannot even be sent."""

@@ -1,7 +1,8 @@
 """The loop of an engine: one epoll, one eventfd to wake it, and a few timers. It never polls.
 
-Handlers, posted actions and timers run on the thread that calls `turn`. Any thread may watch,
-forget, post and wake; `post` and `wake` take no lock, so that a finaliser may call them.
+Handlers, posted actions and timers run on the thread that calls `turn`, one thread at a time. Any
+thread may watch, forget, post and wake; `post` and `wake` take no lock, so that a finaliser may
+call them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     Action = Callable[[], object]
 
+FOREVER = float("inf")
 _LONGEST = 1e6
 """Seconds that are slept at a time, at most: the system's calls overflow at some weeks."""
 
@@ -40,20 +42,37 @@ class Loop:
             self._epoll.close()
             raise
         self._handlers: dict[int, Action] = {}
+        self._last: set[int] = set()
+        """Descriptors whose handlers are called after all others of the same turn."""
         self._posted: deque[Action] = deque()
         self._timers: list[tuple[float, int, Action]] = []
         self._order = count()
-        self._sleeps_until: float | None = 0.0
+        self.planned: float | None = None
+        """When the engine is to look again, if nothing happens before."""
+        self.asleep_until = 0.0
+        """Until when a turn sleeps now; 0 while none does."""
         self.watch(self._waker, select.EPOLLIN, self._clear_waker)
 
-    def watch(self, fd: int, events: int, handler: Action) -> None:
-        """Call `handler` when one of these epoll events happens on the descriptor."""
+    @property
+    def fd(self) -> int:
+        """The descriptor of the epoll itself: readable when `turn` has something to do."""
+        return self._epoll.fileno()
+
+    def watch(self, fd: int, events: int, handler: Action, *, last: bool = False) -> None:
+        """Call `handler` when one of these epoll events happens on the descriptor.
+
+        With `last`, after the handlers of what else has happened: the kernel lists a pipe that was
+        watched longer before one that was written to earlier.
+        """
         self._handlers[fd] = handler
+        if last:
+            self._last.add(fd)
         self._epoll.register(fd, events)
 
     def forget(self, fd: int) -> None:
         """Watch a descriptor no more; it may be unknown."""
         if self._handlers.pop(fd, None) is not None:
+            self._last.discard(fd)
             with suppress(OSError):
                 self._epoll.unregister(fd)
 
@@ -72,30 +91,38 @@ class Loop:
             with suppress(OSError):
                 os.eventfd_write(self._waker, 1)
 
-    def wake_by(self, due: float | None) -> None:
-        """End the sleep of `turn`, if it would last beyond this time."""
-        asleep = self._sleeps_until
-        if due is not None and (asleep is None or due < asleep):
-            self.wake()
+    def turn(self, until: float | None = None) -> None:
+        """Sleep until something happens, and see to everything that has happened.
 
-    def plan(self, due: float | None) -> None:
-        """Sleep until this time at most, in the next `turn`.
-
-        To be called under the lock that guards what `due` was computed from, so that no later
-        change is missed.
+        Args:
+            until: sleep until this time at most, if that is sooner than planned.
         """
-        if self._timers and (due is None or self._timers[0][0] < due):
-            due = self._timers[0][0]
-        self._sleeps_until = due
-
-    def turn(self) -> None:
-        """Sleep until something happens, as planned, and see to everything that has happened."""
-        for fd, _ in self._epoll.poll(self._sleep_time()):
-            handler = self._handlers.get(fd)  # an earlier one may have forgotten it
+        events = self._epoll.poll(self._sleep_time(until))
+        self.asleep_until = 0.0
+        handlers = self._handlers
+        if len(events) > 1:
+            last = self._last
+            rare = [fd for fd, _ in events if fd not in last]
+            if rare:
+                for fd in rare:
+                    handler = handlers.get(fd)  # an earlier one may have forgotten it
+                    if handler is not None:
+                        handler()
+                events = [event for event in events if event[0] in last]
+        for fd, _ in events:
+            handler = handlers.get(fd)
             if handler is not None:
                 handler()
+        if self._posted:
+            self._run_posted()
+        if self._timers and self._timers[0][0] <= monotonic():
+            self._run_timers()
+
+    def _run_posted(self) -> None:
         for _ in range(len(self._posted)):
             self._posted.popleft()()
+
+    def _run_timers(self) -> None:
         while self._timers and self._timers[0][0] <= monotonic():
             heapq.heappop(self._timers)[2]()
 
@@ -106,12 +133,27 @@ class Loop:
             os.close(waker)
             self._epoll.close()
 
-    def _sleep_time(self) -> float | None:
+    @property
+    def sleeps_until(self) -> float | None:
+        """Until when the next turn sleeps at most; None for as long as nothing happens."""
         if self._posted:
-            return 0
-        if self._sleeps_until is None:
+            return 0.0
+        due = self.planned
+        if self._timers:
+            first = self._timers[0][0]
+            if due is None or first < due:
+                return first
+        return due
+
+    def _sleep_time(self, until: float | None) -> float | None:
+        self.asleep_until = FOREVER  # before it is looked at what is planned: it may be changed now
+        due = self.sleeps_until
+        if until is not None and (due is None or until < due):
+            due = until
+        if due is None:
             return None
-        return min(max(self._sleeps_until - monotonic(), 0), _LONGEST)
+        self.asleep_until = due
+        return min(max(due - monotonic(), 0), _LONGEST)
 
     def _clear_waker(self) -> None:
         with suppress(BlockingIOError):

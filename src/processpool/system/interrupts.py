@@ -70,12 +70,19 @@ class Shield:
         """Signal → what is in the place of its handler, or was when it was held back last."""
         self._raised: tuple[int, int, BaseException] | None = None
         """The last interrupt that was raised: the depth, the signal, and the error."""
+        self.wake: Callable[[], None] | None = None
+        """Ends the wait of a main thread that holds back what comes meanwhile."""
 
     @property
     def is_up(self) -> bool:
         """True on a thread that is in the middle of something, as a signal's handler may find."""
         up = get_ident() == self.main and self._depth > 0 and not self._is_open
         return up and self._is_held(sys._getframe(1))
+
+    @property
+    def has_held_back(self) -> bool:
+        """True if an interrupt has come, and waits until it may be raised; on the main thread."""
+        return bool(self._held)
 
     def enter(self) -> None:
         """From here on, an interrupt waits."""
@@ -187,6 +194,8 @@ class Shield:
             self._call(handler, number, frame)
         elif number not in self._held:
             self._held.append(number)
+            if self.wake is not None:
+                self.wake()
 
     def _is_held(self, frame: FrameType | None) -> bool:
         """True if somebody holds interrupts back; if nobody does, all is forgotten.

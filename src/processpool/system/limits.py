@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from processpool.errors import WorkerStartFailed
-from processpool.system.units import SECONDS, SIZES, in_units
+from processpool.system.units import SECONDS, SIZES, format_units
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,9 +94,9 @@ class Limits:
             cpu_seconds: what it had used by then, if that is known.
         """
         if self.memory is not None and exitcode == -signal.SIGSEGV:
-            return f"perhaps limits.memory {in_units(self.memory, SIZES)}"
+            return f"perhaps limits.memory {format_units(self.memory, SIZES)}"
         if self.cpu_time is not None and self._spent(exitcode, cpu_seconds):
-            return f"limits.cpu_time {in_units(self.cpu_time, SECONDS)}"
+            return f"limits.cpu_time {format_units(self.cpu_time, SECONDS)}"
         return None
 
     def _spent(self, exitcode: int, cpu_seconds: float | None) -> bool:

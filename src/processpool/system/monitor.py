@@ -2,13 +2,15 @@
 
 `threading.Condition` is written in Python: a Ctrl-C between its instructions leaves its lock held
 for ever, or has it released twice. Here taking and letting go of the lock are single steps, and
-nobody waits with the lock in hand: each who waits has a bell of their own, and looks anew when it
-has rung.
+nobody waits with the lock in hand: each who waits has a bell of their own, and looks again when it
+has rung. How the wait itself is spent is the owner's affair: the threads that wait for a pool drive
+it meanwhile.
 """
 
 from __future__ import annotations
 
 from _thread import RLock, allocate_lock, get_ident
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +18,10 @@ from processpool.system.interrupts import HOLDERS, INTERRUPTIBLE, SHIELD, uninte
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Self
+
+    Wait = Callable[["Bell", float | None], bool]
+    """Waits until a bell has rung, or until a monotonic time; True if it has rung."""
 
 T = TypeVar("T")
 
@@ -35,11 +41,65 @@ _MUST_NOT_WAIT = (
 )
 
 
+class Bell:
+    """What one thread waits for, and others ring. The lock is only there once it sleeps."""
+
+    __slots__ = ("_lock", "rung")
+
+    def __init__(self) -> None:
+        """Make one for this thread.
+
+        Raises:
+            RuntimeError: this thread must not wait.
+        """
+        if get_ident() in must_not_wait:
+            raise RuntimeError(_MUST_NOT_WAIT)
+        self.rung = False
+        self._lock: Any = None
+
+    def ring(self) -> None:
+        """What was waited for has come."""
+        self.rung = True
+        self.nudge()
+
+    def nudge(self) -> None:
+        """End the sleep of whoever waits, if they sleep; they look around, and may sleep again."""
+        lock = self._lock
+        if lock is not None:
+            with suppress(RuntimeError):  # somebody else was faster
+                lock.release()
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep until it rings, or somebody nudges, or so many seconds; see `INTERRUPTIBLE`."""
+        if self._lock is None:
+            lock = allocate_lock()
+            lock.acquire()
+            self._lock = lock
+        if not self.rung:  # looked at after the lock was put there, so that no ring is missed
+            self._lock.acquire(True, seconds)
+
+
+def sleep_until(bell: Bell, deadline: float | None) -> bool:
+    """Sleep until the bell has rung, or it is that time; True if it has rung."""
+    while not bell.rung:
+        left = WAIT if deadline is None else deadline - monotonic()
+        if left <= 0:
+            return False
+        with INTERRUPTIBLE:
+            bell.sleep(min(left, WAIT))
+    return True
+
+
 class Monitor(RLock):  # type: ignore[misc]
     """Use it in a `with` to hold the lock."""
 
-    def __init__(self) -> None:
-        self._bells: list[Any] = []
+    def __new__(cls, *_: object) -> Self:  # noqa: D102 - RLock takes no arguments
+        return super().__new__(cls)
+
+    def __init__(self, wait: Wait = sleep_until) -> None:
+        """`wait` is how those who wait for a change spend their time."""
+        self._bells: list[Bell] = []
+        self._wait = wait
 
     @property
     def is_mine(self) -> bool:
@@ -49,11 +109,16 @@ class Monitor(RLock):  # type: ignore[misc]
         """
         return bool(self._is_owned())  # type: ignore[attr-defined]
 
+    @property
+    def is_awaited(self) -> bool:
+        """True if somebody waits for a change."""
+        return bool(self._bells)
+
     def notify_all(self) -> None:
         """With the lock: let everybody who waits look again."""
         bells = self._bells
         while bells:
-            bells.pop().release()
+            bells.pop().ring()
 
     def require_free(self) -> None:
         """See that whoever waits for the next change does not keep it from coming.
@@ -95,12 +160,15 @@ class Monitor(RLock):  # type: ignore[misc]
                 found = look()
                 if found or (deadline is not None and deadline <= monotonic()):
                     return found
-                bell = _bell()
+                bell = Bell()
                 self._bells.append(bell)
-            if not _await(bell, deadline):
-                with self:
-                    if bell in self._bells:
-                        self._bells.remove(bell)
+            try:
+                self._wait(bell, deadline)
+            finally:
+                if not bell.rung:
+                    with self:
+                        if bell in self._bells:
+                            self._bells.remove(bell)
 
 
 class SlimCondition(RLock):  # type: ignore[misc]
@@ -109,10 +177,15 @@ class SlimCondition(RLock):  # type: ignore[misc]
     There is one for each future, and most of them are never waited for.
     """
 
-    __slots__ = ("_bells",)
+    __slots__ = ("_bells", "_wait")
 
-    def __init__(self) -> None:
-        self._bells: Any = ()
+    def __new__(cls, *_: object) -> Self:  # noqa: D102 - RLock takes no arguments
+        return super().__new__(cls)
+
+    def __init__(self, wait: Wait = sleep_until) -> None:
+        """As of a `Monitor`."""
+        self._bells: tuple[Bell, ...] = ()
+        self._wait = wait
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """As of a lock: so `concurrent.futures.wait` takes those of many futures, one by one.
@@ -132,39 +205,19 @@ class SlimCondition(RLock):  # type: ignore[misc]
 
     def wait(self, timeout: float | None = None) -> bool:
         """As of a condition; to be called uninterrupted, as the futures do."""
-        bell = _bell()
-        self._bells = [*self._bells, bell]
+        bell = Bell()
+        self._bells = (*self._bells, bell)
         held = self._release_save()  # type: ignore[attr-defined]
         try:
-            rung = _await(bell, None if timeout is None else monotonic() + timeout)
+            self._wait(bell, None if timeout is None else monotonic() + timeout)
         finally:
             self._acquire_restore(held)  # type: ignore[attr-defined]
-        if not rung:
-            self._bells = [other for other in self._bells if other is not bell]
-        return rung
+            if not bell.rung:
+                self._bells = tuple(other for other in self._bells if other is not bell)
+        return bell.rung
 
     def notify_all(self) -> None:
         """As of a condition."""
         bells, self._bells = self._bells, ()
         for bell in bells:
-            bell.release()
-
-
-def _bell() -> Any:
-    """A lock that somebody else will release."""
-    if get_ident() in must_not_wait:
-        raise RuntimeError(_MUST_NOT_WAIT)
-    bell = allocate_lock()
-    bell.acquire()
-    return bell
-
-
-def _await(bell: Any, deadline: float | None) -> bool:
-    """True if the bell has rung, False if the time is over."""
-    with INTERRUPTIBLE:
-        while True:
-            left = WAIT if deadline is None else max(deadline - monotonic(), 0.0)
-            if bell.acquire(True, min(left, WAIT)):
-                return True
-            if left < WAIT:
-                return False
+            bell.ring()

@@ -222,12 +222,12 @@ class Process:
                 if self._limits.cpu_time is not None:
                     self._cpu_seconds = cpu_seconds(self.pid)
                 known = self._has_status()
-                self._popen.wait()
+                code = self._popen.wait()
                 if not known:
-                    self._popen.returncode = UNKNOWN
+                    code = self._popen.returncode = UNKNOWN
                 _reap_orphans(self.pid)
-            code: int = self._popen.returncode
-            return code
+                return code
+            return self._popen.returncode
 
     def _has_status(self) -> bool:
         """False if its status was taken already: by the system, where SIGCHLD is ignored."""

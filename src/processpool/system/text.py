@@ -7,7 +7,7 @@ import re
 _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-def printable(text: str) -> str:
+def escape_control(text: str) -> str:
     r"""The text with every control character but newline and tab spelt out, as in `\x1b`."""
     return _UNSAFE.sub(_spell, text)
 

@@ -10,7 +10,7 @@ MILLISECONDS = (*((1000 * seconds, unit) for seconds, unit in SECONDS), (1, "ms"
 """The units of milliseconds."""
 
 
-def in_units(value: float, units: tuple[tuple[int, str], ...]) -> str:
+def format_units(value: float, units: tuple[tuple[int, str], ...]) -> str:
     """The value in the largest unit that it is a whole number of, or else in the smallest."""
     size, unit = next((pair for pair in units if value and value % pair[0] == 0), units[-1])
     return f"{value / size:g}{unit}" if value % size else f"{int(value // size)}{unit}"

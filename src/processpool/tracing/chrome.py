@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 TraceEvent = dict[str, Any]
 COLOURS = {"bad": "terrible", "start": "yellow"}
+"""Kind of mark or span → a colour by the name that the viewers know."""
 
 
 def opening(name: str, pid: int) -> Iterator[TraceEvent]:

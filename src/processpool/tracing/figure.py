@@ -18,13 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from processpool.tracing.recorder import Died, Mark
-    from processpool.tracing.trace import Trace
 
 WIDTH = 900
+"""Pixels of the whole picture."""
 LEFT, RIGHT, TOP, BOTTOM = 60, 16, 24, 30
-TALLEST = 600
+"""Pixels around the lanes."""
+MAX_HEIGHT = 600
+"""Pixels of all lanes together."""
 COLOURS = {"item": "#2f81d6", "start": "#d4a72c", "bad": "#cf222e", "note": "#8250df"}
+"""Kind of mark or span → its colour."""
 TEXT = 'font-family="sans-serif" font-size="11" fill="#6e7781"'
+"""How every text is drawn."""
 _STEPS = (1, 2, 5)
 
 
@@ -46,39 +50,40 @@ class Figure:
         return f"<Figure, {len(self.svg):,} bytes of SVG>"
 
 
-def draw(trace: Trace) -> Figure:
-    """The picture of what a trace has in memory."""
-    spans, marks = list(trace.spans), list(trace.marks)
-    seats = seats_of(list(trace.lives), spans)
+def draw(
+    name: str, spans: Sequence[Span], marks: Sequence[Mark], lives: Sequence[Born | Died]
+) -> Figure:
+    """The picture of what happened in the pool of this name."""
+    lane_of = assign_lanes(lives, spans)
     times = [time for span in spans for time in (span.begin, span.end)] + [m.at for m in marks]
     first, last = min(times, default=0.0), max(times, default=1.0)
-    page = _Page(first, max(last, first + 1e-3), 1 + max(seats.values(), default=0))
+    page = _Page(first, max(last, first + 1e-3), 1 + max(lane_of.values(), default=0))
     parts = [*page.axis(), *page.labels()]
-    for span in merged(spans, seats, page.second_per_pixel):
-        parts.append(page.bar(span, seats[span.worker]))
-    parts += [page.flag(mark, seats.get(mark.worker or 0)) for mark in marks]
-    return Figure(page.wrap(parts, trace._name))
+    for span in merged(spans, lane_of, page.second_per_pixel):
+        parts.append(page.bar(span, lane_of[span.worker]))
+    parts += [page.flag(mark, lane_of.get(mark.worker or 0)) for mark in marks]
+    return Figure(page.wrap(parts, name))
 
 
-def seats_of(lives: Sequence[Born | Died], spans: Iterable[Span]) -> dict[int, int]:
+def assign_lanes(lives: Sequence[Born | Died], spans: Iterable[Span]) -> dict[int, int]:
     """Worker → lane: a newcomer takes the first lane that is free."""
-    seats: dict[int, int] = {}
+    lane_of: dict[int, int] = {}
     taken: dict[int, int] = {}
     for life in lives:
         if isinstance(life, Born):
             lane = next(lane for lane in range(len(taken) + 1) if lane not in taken)
             taken[lane] = life.worker
-            seats[life.worker] = lane
+            lane_of[life.worker] = lane
         else:
             taken = {lane: worker for lane, worker in taken.items() if worker != life.worker}
     for span in spans:  # of workers whose beginning is not known any more
-        seats.setdefault(span.worker, max(seats.values(), default=-1) + 1)
-    return seats
+        lane_of.setdefault(span.worker, max(lane_of.values(), default=-1) + 1)
+    return lane_of
 
 
-def merged(spans: Iterable[Span], seats: dict[int, int], gap: float) -> list[Span]:
+def merged(spans: Iterable[Span], lane_of: dict[int, int], gap: float) -> list[Span]:
     """The spans, those joined that lie in one lane and that no eye could tell apart."""
-    ordered = sorted(spans, key=lambda span: (seats[span.worker], span.begin))
+    ordered = sorted(spans, key=lambda span: (lane_of[span.worker], span.begin))
     out: list[Span] = ordered[:1]
     for before, span in pairwise(ordered):
         last = out[-1]
@@ -99,7 +104,7 @@ class _Page:
 
     def __init__(self, first: float, last: float, lanes: int) -> None:
         self._first, self._last, self._lanes = first, last, lanes
-        self._lane = max(min(18.0, TALLEST / lanes), 1.0)
+        self._lane = max(min(18.0, MAX_HEIGHT / lanes), 1.0)
         self._height = TOP + self._lane * lanes + BOTTOM
 
     @property

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from processpool.core import events
-from processpool.system.text import printable
+from processpool.system.text import escape_control
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,7 +103,7 @@ class Recorder:
                 yield from self._items(event)
             case events.ItemFailed(at, worker, _, index, error):
                 yield from self._settle(worker)
-                yield Mark(worker, at, f"item {index} failed", "bad", printable(error))
+                yield Mark(worker, at, f"item {index} failed", "bad", escape_control(error))
             case events.WorkerStarted(at, worker, pid):
                 yield from self.meet(worker, pid, at)
             case events.WorkerBecameReady(at, worker, _, seconds):
@@ -159,7 +159,7 @@ class Recorder:
         asked = event.reason is not None
         kind: Literal["bad", "note"] = "note" if asked or event.exitcode == 0 else "bad"
         name = exit_name(event.exitcode) + (f" ({event.reason})" if asked else "")
-        yield Mark(event.worker_id, event.at, name, kind, printable(event.stderr[-500:]))
+        yield Mark(event.worker_id, event.at, name, kind, escape_control(event.stderr[-500:]))
         yield Died(event.worker_id, event.at, len(self._alive))
 
 
@@ -176,12 +176,12 @@ def exit_name(exitcode: int) -> str:
 def _mark(event: events.Event) -> Iterator[Mark]:
     match event:
         case events.WorkerFailedToStart(at, worker, reason):
-            yield Mark(worker, at, "failed to start", "bad", printable(reason))
+            yield Mark(worker, at, "failed to start", "bad", escape_control(reason))
         case events.WorkerWroteUnasked(at, worker, _, output):
-            text = printable(output.decode("utf-8", "replace"))[:200]
+            text = escape_control(output.decode("utf-8", "replace"))[:200]
             yield Mark(worker, at, "wrote unasked", "bad", text)
         case events.PoolBroke(at, reason):
-            yield Mark(None, at, "broken", "bad", printable(reason))
+            yield Mark(None, at, "broken", "bad", escape_control(reason))
         case events.PoolResized(at, least, most, spare):
             yield Mark(None, at, "resized", "note", f"min {least}, max {most}, spare {spare}")
         case events.PoolOpened(at):

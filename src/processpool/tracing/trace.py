@@ -1,7 +1,7 @@
 """A recording of a pool: events come in on the pool's threads, and are written down on another.
 
-The pool's threads only put an event into a line; the line is bounded, and what does not fit is
-counted. The recording ends with the pool, if not before.
+The pool's threads only put events into a queue; it is bounded, and what does not fit is counted.
+The recording ends with the pool, if not before.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from processpool.api.pool import ProcessPool
+    from processpool.api.view import PoolView
     from processpool.core import events
     from processpool.tracing.recorder import Fact
 
 log = logging.getLogger("processpool")
 
-MAX_WAITING = 200_000
+MAX_QUEUED_EVENTS = 200_000
 """Events that may wait to be written down."""
-KEPT = 20_000
+MAX_SPANS = 20_000
 """Spans, and as many marks, that a figure is drawn from."""
-MAX_PENDING = 10_000
+MAX_BUFFERED_TEXTS = 10_000
 """Pieces of text that are written at once."""
-EVERY = 0.1
+WRITE_INTERVAL = 0.1
 """Seconds between two looks at what waits."""
 
 
@@ -49,7 +49,7 @@ class Trace:
     trace.plot()
     """
 
-    def __init__(self, pool: ProcessPool, path: str | os.PathLike[str] | None) -> None:
+    def __init__(self, pool: PoolView, path: str | os.PathLike[str] | None) -> None:
         """Begin to record `pool`, into the file `path` if there is one.
 
         Raises:
@@ -59,17 +59,17 @@ class Trace:
         self.began = monotonic()
         self.dropped = 0
         """Events that were lost because too many came at a time."""
-        self.spans: deque[Span] = deque(maxlen=KEPT)
-        self.marks: deque[Mark] = deque(maxlen=KEPT)
-        self.lives: deque[Born | Died] = deque(maxlen=KEPT)
+        self.spans: deque[Span] = deque(maxlen=MAX_SPANS)
+        self.marks: deque[Mark] = deque(maxlen=MAX_SPANS)
+        self.lives: deque[Born | Died] = deque(maxlen=MAX_SPANS)
         self._name = pool.name
         self._recorder = Recorder()
-        self._waiting: deque[events.Event] = deque()
+        self._queued: deque[events.Event] = deque()
         self._file = None if path is None else _TraceFile(path)
         self._ended = Event()
         self._present(pool)
         # What returns at once needs no thread of its own, as a user's callback does.
-        self._unsubscribe = pool._engine.news.listen(self._on_event, quick=True)
+        self._unsubscribe = pool.events(self._on_event, quick=True)
         self._thread = Thread(target=self._run, name="processpool-trace", daemon=True)
         self._thread.start()
 
@@ -81,7 +81,7 @@ class Trace:
 
     def plot(self) -> Figure:
         """A figure of what was recorded last: a lane for each worker, over time."""
-        return draw(self)
+        return draw(self._name, list(self.spans), list(self.marks), list(self.lives))
 
     def __enter__(self) -> Self:
         return self
@@ -99,7 +99,7 @@ class Trace:
         state = "ended" if self._ended.is_set() else "recording"
         return f"<Trace of {self._name!r} {where}, {state}: {len(self.spans)} spans>"
 
-    def _present(self, pool: ProcessPool) -> None:
+    def _present(self, pool: PoolView) -> None:
         """Write down who is there at the beginning."""
         if self._file is not None:
             self._file.write(opening(self._name, os.getpid()))
@@ -108,19 +108,19 @@ class Trace:
                 self._keep(self._recorder.meet(worker.id, worker.pid, self.began))
 
     def _on_event(self, event: events.Event) -> None:
-        """Something happened; on any thread, so it only gets into the line.
+        """Something happened; on any thread, so it is only queued.
 
         The end is waited for: when a pool is closed, its trace is complete.
         """
-        if len(self._waiting) < MAX_WAITING:
-            self._waiting.append(event)
+        if len(self._queued) < MAX_QUEUED_EVENTS:
+            self._queued.append(event)
         else:
             self.dropped += 1
         if isinstance(event, PoolClosedDown):
             self.stop()
 
     def _run(self) -> None:
-        while not self._ended.wait(EVERY):
+        while not self._ended.wait(WRITE_INTERVAL):
             self._write_down()
         self._write_down()
         self._keep(self._recorder.settle())
@@ -128,8 +128,8 @@ class Trace:
             self._file.close()
 
     def _write_down(self) -> None:
-        while self._waiting:
-            self._keep(self._recorder.take(self._waiting.popleft()))
+        while self._queued:
+            self._keep(self._recorder.take(self._queued.popleft()))
         if self._file is not None:
             self._file.flush()
 
@@ -163,11 +163,11 @@ class _TraceFile:
             text = json.dumps(item, separators=(",", ":"), ensure_ascii=False)
             self._pending += self._before, text
             self._before = ",\n"
-        if len(self._pending) > MAX_PENDING:
+        if len(self._pending) > MAX_BUFFERED_TEXTS:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is pending at once. The first error is told, and ends the writing."""
+        """Write what is pending at once. The first error is logged, and ends the writing."""
         data = "".join(self._pending).encode("utf-8", "replace")
         self._pending.clear()
         try:

@@ -13,15 +13,22 @@ import os
 import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from processpool.core.states import PoolState
 
 if TYPE_CHECKING:
-    from processpool.api.pool import ProcessPool
+    from collections.abc import Callable
+
+    from processpool.api.view import PoolView
+    from processpool.widget.display import Bundle, Display
     from processpool.widget.view import State
 
 SWITCH = "PROCESSPOOL_WIDGET"
 """An environment variable; `off` turns the widget off."""
+
+_displays: WeakKeyDictionary[PoolView, Display] = WeakKeyDictionary()
+"""The display of each pool that was shown, as long as there is the pool."""
 
 
 def can_be_live(setting: str) -> bool:
@@ -33,7 +40,7 @@ def can_be_live(setting: str) -> bool:
     return getattr(shell, "kernel", None) is not None and find_spec("anywidget") is not None
 
 
-def state_of(pool: ProcessPool) -> State:
+def state_of(pool: PoolView) -> State:
     """What is shown of a pool at this moment, without a history."""
     from processpool.widget.view import Figures, render
 
@@ -42,7 +49,7 @@ def state_of(pool: ProcessPool) -> State:
     return render(snapshot, Figures(memory=memory))
 
 
-def show(pool: ProcessPool) -> None:
+def show(pool: PoolView) -> None:
     """Show a pool as the result of a cell.
 
     Raises:
@@ -51,11 +58,21 @@ def show(pool: ProcessPool) -> None:
     ended = pool.state is PoolState.CLOSED
     if ended or not can_be_live(pool.config.widget):
         raise NotImplementedError("there is nothing live to show")
-    if pool._display is None:
-        from processpool.widget.display import Display
+    display_of(pool, _publish).show()
 
-        pool._display = Display(pool, _publish)
-    pool._display.show()
+
+def display_of(pool: PoolView, publish: Callable[[Bundle], Any]) -> Display:
+    """The display of a pool, which is made when it is first asked for.
+
+    `publish` puts something into a cell's output; what it returns can `update` it.
+    """
+    from processpool.widget.display import Display
+
+    display = _displays.get(pool)
+    if display is None:
+        display = _displays[pool] = Display(pool, publish)
+        pool.attach(display)
+    return display
 
 
 def _publish(bundle: dict[str, Any]) -> Any:
@@ -65,9 +82,10 @@ def _publish(bundle: dict[str, Any]) -> Any:
     return display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
 
 
-def to_html(pool: ProcessPool) -> str:
+def to_html(pool: PoolView) -> str:
     """The static table of a pool, as it is now, or as it was at its end."""
     from processpool.widget import static
 
-    ended = None if pool._display is None else pool._display.final
+    display = _displays.get(pool)
+    ended = None if display is None else display.final
     return static.to_html(state_of(pool) if ended is None else ended)

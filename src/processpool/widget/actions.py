@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from processpool.api.pool import ProcessPool
+    from processpool.api.view import PoolView
 
 Message = dict[str, Any]
 
 
-def carry_out(pool: ProcessPool, message: Mapping[str, Any]) -> str:
+def carry_out(pool: PoolView, message: Mapping[str, Any]) -> str:
     """Do what a message asks for; returns what went wrong, and an empty text if nothing did."""
     action = ACTIONS.get(str(message.get("action")))
     if action is None:
@@ -35,18 +35,18 @@ def _number(message: Mapping[str, Any], key: str) -> int:
     return value
 
 
-def _resize(pool: ProcessPool, message: Mapping[str, Any]) -> None:
+def _resize(pool: PoolView, message: Mapping[str, Any]) -> None:
     """The most workers; what they need not be fewer than gives way."""
     most = _number(message, "max")
     least = min(pool.snapshot(resources=False).min, most)
     pool.resize(min=least, max=most)
 
 
-def _restart(pool: ProcessPool, message: Mapping[str, Any]) -> None:
+def _restart(pool: PoolView, message: Mapping[str, Any]) -> None:
     pool.restart_worker(_number(message, "worker"), wait=message.get("wait") is True)
 
 
-ACTIONS: dict[str, Callable[[ProcessPool, Mapping[str, Any]], None]] = {
+ACTIONS: dict[str, Callable[[PoolView, Mapping[str, Any]], None]] = {
     "pause": lambda pool, _: pool.pause(),
     "resume": lambda pool, _: pool.resume(),
     "reset": lambda pool, _: pool.reset(),
@@ -54,3 +54,4 @@ ACTIONS: dict[str, Callable[[ProcessPool, Mapping[str, Any]], None]] = {
     "restart": _restart,
     "stop_map": lambda pool, message: pool.stop_map(_number(message, "map")),
 }
+"""Name, as the front end sends it → what is done."""

@@ -21,7 +21,7 @@ from processpool.widget.updater import Updater
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from processpool.api.pool import ProcessPool
+    from processpool.api.view import PoolView
     from processpool.widget.view import State
     from processpool.widget.widget import PoolWidget
 
@@ -36,7 +36,7 @@ MAX_OUTPUTS = 100
 class Display:
     """The live display of one pool."""
 
-    def __init__(self, pool: ProcessPool, publish: Callable[[Bundle], Any]) -> None:
+    def __init__(self, pool: PoolView, publish: Callable[[Bundle], Any]) -> None:
         """`publish` puts something into a cell's output; what it returns can `update` it."""
         self._publish = publish
         self._pool = weakref.ref(pool)
@@ -60,7 +60,7 @@ class Display:
         from processpool.widget.widget import PoolWidget
 
         if self._widget is None:
-            self._widget = PoolWidget(self._feed.everything(heard=False), self._updater.post)
+            self._widget = PoolWidget(self._feed.everything(acknowledged=False), self._updater.post)
             self._updater.start()
         view = {"version_major": 2, "version_minor": 0, "model_id": self._widget.model_id}
         bundle: Bundle = {WIDGET_VIEW: view, **static_bundle(self._feed.state)}
@@ -95,7 +95,7 @@ class Display:
         return True
 
     def _answer(self, message: Any) -> None:
-        """The front end wants everything anew, or something done."""
+        """The front end wants a full frame, or something done."""
         if not isinstance(message, dict):
             return
         if message.get("kind") == "hello":
@@ -109,7 +109,7 @@ class Display:
         if self._widget is not None:
             self._widget.send(content)
 
-    def _end(self, pool: ProcessPool | None) -> None:
+    def _end(self, pool: PoolView | None) -> None:
         """Replace every output by a static table, and take the widget away; once."""
         with self._ending:
             widget, self._widget = self._widget, None

@@ -24,9 +24,9 @@ Frame = dict[str, Any]
 
 HEARTBEAT = 1.0
 """Seconds between two frames if nothing happens."""
-READS = 10
+RESOURCES_PER_LOOK = 10
 """Workers whose CPU time and memory are read at a time: the first one is by far the dearest."""
-READ_EVERY = 8
+RESOURCE_INTERVAL = 8
 """Looks from one such time to the next."""
 
 
@@ -41,7 +41,7 @@ class Feed:
         self._paces = Paces()
         self._log = Log()
         self._seq = 0
-        self._heard = False
+        self._acknowledged = False
         self._sent_at = float("-inf")
         self._unsent: list[Run] = []
         self._looks = 0
@@ -56,15 +56,15 @@ class Feed:
         if not shown:
             return frozenset()
         self._looks += 1
-        if self._looks % READ_EVERY != 1:
+        if self._looks % RESOURCE_INTERVAL != 1:
             return frozenset()
         unknown = [number for number in shown if number not in self._paces.memory]
-        if len(unknown) >= READS:
-            return frozenset(unknown[: 2 * READS])
+        if len(unknown) >= RESOURCES_PER_LOOK:
+            return frozenset(unknown[: 2 * RESOURCES_PER_LOOK])
         self._turn %= len(shown)
         turn = [*unknown, *shown[self._turn :], *shown[: self._turn]]
-        self._turn += READS - len(unknown)
-        return frozenset(turn[:READS])
+        self._turn += RESOURCES_PER_LOOK - len(unknown)
+        return frozenset(turn[:RESOURCES_PER_LOOK])
 
     def read_next(self) -> None:
         """Let CPU time and memory be read at the next look, whether it is its turn or not."""
@@ -78,12 +78,14 @@ class Feed:
         quiet = not changes and not lines
         if quiet and snapshot.at < self._sent_at + HEARTBEAT - 0.05:
             return None
-        content: Frame = {"delta": changes} if self._heard and before else {"full": self.state}
+        content: Frame = (
+            {"delta": changes} if self._acknowledged and before else {"full": self.state}
+        )
         return self._frame({**content, "columns": self._unsent, "log": lines})
 
-    def everything(self, *, heard: bool = True) -> Frame:
+    def everything(self, *, acknowledged: bool = True) -> Frame:
         """A frame for a front end that is new, or has missed one."""
-        self._heard = self._heard or heard
+        self._acknowledged = self._acknowledged or acknowledged
         columns, log = self._lanes.all(), list(self._log.lines)
         return self._frame({"full": self.state, "columns": columns, "log": log, "history": True})
 
@@ -102,7 +104,7 @@ class Feed:
             memory=paces.memory,
             late=paces.late(snapshot.workers),
             long=paces.long(snapshot.queued),
-            seats=self._lanes.seats,
+            lanes=self._lanes.workers,
         )
 
     def _frame(self, content: Frame) -> Frame:

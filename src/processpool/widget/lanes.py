@@ -1,8 +1,8 @@
 """The timeline: what every worker did in each quarter of a second of the last minute.
 
-Three rules hold here. A lane is a seat: a worker that replaces a dead one goes on in its lane, so
-that there are never more lanes than workers at a time. A column is one string, a letter for each
-lane. And the number of columns is bounded.
+Three rules hold here. A worker that replaces a dead one goes on in its lane, so that there are
+never more lanes than workers at a time. A column is one string, a letter for each lane. And the
+number of columns is bounded.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SECONDS = 60
 PER_SECOND = 4
 COLUMNS = SECONDS * PER_SECOND
+"""How far back the timeline goes, and how finely."""
 
 NOBODY, LOST, BEGAN, GOES_ON = ".", "x", "b", "c"
 """No worker; a worker or an item was lost; busy with something new, or with the same as before."""
@@ -29,6 +30,7 @@ LETTERS = {
     WorkerState.LEASED: "l",
     WorkerState.STOPPING: "e",
 }
+"""State of a worker → its letter in a column."""
 
 _BUSY = WorkerState.BUSY
 
@@ -37,10 +39,10 @@ Run = tuple[int, str]
 
 
 class Lanes:
-    """The columns of the last minute, and who sits in which lane."""
+    """The columns of the last minute, and the worker of each lane."""
 
     def __init__(self) -> None:
-        self.seats: list[int] = []
+        self.workers: list[int] = []
         """The worker of each lane; 0 where there is none."""
         self._columns: deque[str] = deque(maxlen=COLUMNS)
         self._slot: int | None = None
@@ -68,34 +70,34 @@ class Lanes:
     def _column(self, present: dict[int, WorkerSnapshot]) -> str:
         known, lost = self._before, list[int]()
         if present.keys() != known.keys():
-            lost = self._clear_seats(present)
-            self._seat([number for number in present if number not in known])
-        letters = [_letter(present.get(number), known.get(number)) for number in self.seats]
+            lost = self._clear_lanes(present)
+            self._place([number for number in present if number not in known])
+        letters = [_letter(present.get(number), known.get(number)) for number in self.workers]
         for lane in lost:
             letters[lane] = LOST
         self._before = present
-        while self.seats and not self.seats[-1]:
-            self.seats.pop()
+        while self.workers and not self.workers[-1]:
+            self.workers.pop()
         return "".join(letters)
 
-    def _clear_seats(self, present: dict[int, WorkerSnapshot]) -> list[int]:
-        """Free the seats of those who left; the lanes in which an item was lost with them."""
+    def _clear_lanes(self, present: dict[int, WorkerSnapshot]) -> list[int]:
+        """Free the lanes of workers that are gone; return those in which an item was lost."""
         lost = []
-        for lane, number in enumerate(self.seats):
+        for lane, number in enumerate(self.workers):
             if number and number not in present:
-                self.seats[lane] = 0
+                self.workers[lane] = 0
                 if self._before[number].pending:
                     lost.append(lane)
         return lost
 
-    def _seat(self, newcomers: list[int]) -> None:
-        """Newcomers take the free seats, and then new ones."""
-        free = (lane for lane, number in enumerate(self.seats) if not number)
+    def _place(self, newcomers: list[int]) -> None:
+        """Give new workers the free lanes, and then new ones."""
+        free = (lane for lane, number in enumerate(self.workers) if not number)
         for number, lane in zip_longest(newcomers, islice(free, len(newcomers))):
             if lane is None:
-                self.seats.append(number)
+                self.workers.append(number)
             else:
-                self.seats[lane] = number
+                self.workers[lane] = number
 
 
 def _letter(worker: WorkerSnapshot | None, before: WorkerSnapshot | None) -> str:

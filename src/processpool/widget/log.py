@@ -1,6 +1,7 @@
 """What the workers last wrote to their standard error, line by line, with who wrote it.
 
-It is text from programs, so it is made printable here, and its lines and their number are bounded.
+It is text from programs, so its control characters are escaped here, and its lines and their number
+are bounded.
 """
 
 from __future__ import annotations
@@ -8,16 +9,16 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from processpool.system.text import printable
+from processpool.system.text import escape_control
 
 if TYPE_CHECKING:
     from processpool.core.snapshot import Failure, PoolSnapshot, WorkerSnapshot
 
-KEPT = 200
-"""Lines that are remembered."""
-AT_ONCE = 20
+MAX_LINES = 200
+"""Lines that are kept."""
+MAX_NEW_LINES = 20
 """New lines that one look shows at most; of more, the last ones."""
-WIDTH = 300
+MAX_WIDTH = 300
 """Characters of a line that are shown."""
 
 Line = tuple[int, str]
@@ -28,7 +29,7 @@ class Log:
     """The last lines of all workers."""
 
     def __init__(self) -> None:
-        self.lines: deque[Line] = deque(maxlen=KEPT)
+        self.lines: deque[Line] = deque(maxlen=MAX_LINES)
         self._seen: dict[int, int] = {}
         """Worker → bytes of its stderr that were taken in."""
         self._failed_at = float("-inf")
@@ -44,9 +45,9 @@ class Log:
         if len(self._seen) > len(snapshot.workers):
             present = {worker.id for worker in snapshot.workers}
             self._seen = {key: seen for key, seen in self._seen.items() if key in present}
-        if len(fresh) > AT_ONCE:
-            skipped = len(fresh) - AT_ONCE
-            fresh = [(0, f"… {skipped:,} lines are not shown …"), *fresh[-AT_ONCE:]]
+        if len(fresh) > MAX_NEW_LINES:
+            skipped = len(fresh) - MAX_NEW_LINES
+            fresh = [(0, f"… {skipped:,} lines are not shown …"), *fresh[-MAX_NEW_LINES:]]
         self.lines.extend(fresh)
         return fresh
 
@@ -69,12 +70,12 @@ class Log:
 
 
 def lines_of(text: str, last: int | None = None) -> list[str]:
-    """The lines of a worker's text, printable and not too long; with `last`, the last ones."""
+    """The lines of a worker's text, escaped and not too long; with `last`, the last ones."""
     lines = text.splitlines()
     if last is not None:
         lines = lines[-last:]
-    return [_cut(printable(line)) for line in lines if line.strip()]
+    return [_cut(escape_control(line)) for line in lines if line.strip()]
 
 
 def _cut(line: str) -> str:
-    return line if len(line) <= WIDTH else line[: WIDTH - 1] + "…"
+    return line if len(line) <= MAX_WIDTH else line[: MAX_WIDTH - 1] + "…"

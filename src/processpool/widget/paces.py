@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 RATE_OVER = 2.0
 """Seconds over which the pace is taken."""
-REMEMBERED = 100
+MAX_DURATIONS = 100
 """Items whose duration is remembered."""
 LATE_FACTOR = 3.0
 """An item is late when it takes this many times as long as the median does,"""
@@ -38,7 +38,7 @@ class Paces:
         self.memory: dict[int, int] = {}
         """Worker → bytes."""
         self._finished: deque[tuple[float, int]] = deque()
-        self._durations: deque[float] = deque(maxlen=REMEMBERED)
+        self._durations: deque[float] = deque(maxlen=MAX_DURATIONS)
         self._before: dict[int, WorkerSnapshot] = {}
         self._at = 0.0
         self._cpu_read: dict[int, tuple[float, float]] = {}

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from processpool.core.snapshot import WorkerSnapshot
 
-ROWS = 40
+MAX_ROWS = 40
+"""Workers that have a row."""
+"""Workers that are shown."""
 
 Rank = tuple[bool, bool, float, bool, int]
 
@@ -35,7 +37,7 @@ def choose(
         shown: the numbers of those that have a row now, and keep it if all else is equal.
         long: the seconds from which on the age of an item decides who has a row.
     """
-    if len(workers) > ROWS:
+    if len(workers) > MAX_ROWS:
         workers = _most_wanted(workers, late, shown, long)
 
     def place(worker: WorkerSnapshot) -> tuple[int, float, int]:
@@ -61,14 +63,14 @@ def _most_wanted(
         for worker in workers
         if worker.failed or worker.id in known or (worker.item_age or 0.0) >= long
     ]
-    if len(special) <= ROWS:
+    if len(special) <= MAX_ROWS:
         numbers = {worker.id for worker in special}
         others = (worker for worker in workers if worker.id not in numbers)
-        return special + list(islice(others, ROWS - len(special)))
+        return special + list(islice(others, MAX_ROWS - len(special)))
 
     def rank(worker: WorkerSnapshot) -> Rank:
         age = worker.item_age or 0.0
         running = -age if age >= long else 0.0
         return not worker.failed, worker.id not in late, running, worker.id not in known, worker.id
 
-    return nsmallest(ROWS, special, key=rank)
+    return nsmallest(MAX_ROWS, special, key=rank)

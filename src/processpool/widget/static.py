@@ -41,9 +41,9 @@ def headline(state: State) -> str:
         counts = [f"{count} {word}" for word, count in state["workers"].items() if count]
         parts.append(f"{alive} worker{'s' * (alive != 1)} ({', '.join(counts)})")
     if state["queued"]:
-        parts.append(f"{words.amount(state['queued'])} queued")
-    parts.append(f"{words.amount(state['finished'])} done")
-    parts.append(f"{words.amount(state['failed'])} failed")
+        parts.append(f"{words.format_count(state['queued'])} queued")
+    parts.append(f"{words.format_count(state['finished'])} done")
+    parts.append(f"{words.format_count(state['failed'])} failed")
     return " · ".join(parts)
 
 
@@ -81,8 +81,8 @@ def _table(state: State) -> str:
 def _cells(state: State) -> list[list[str]]:
     """The table with its headings; columns in which there is nothing are left out."""
     rows = [_row(key, row) for key, row in _rows(state)]
-    told = [any(column) for column in zip(*rows, strict=True)]
-    return [list(compress(row, told)) for row in ([*COLUMNS], *rows)]
+    used = [any(column) for column in zip(*rows, strict=True)]
+    return [list(compress(row, used)) for row in ([*COLUMNS], *rows)]
 
 
 def _row(key: str, row: list[Any]) -> list[str]:
@@ -92,10 +92,10 @@ def _row(key: str, row: list[Any]) -> list[str]:
         _text(pid),
         f"{_glyph(word)} {word}",
         _text(item),
-        words.amount(handled),
-        words.amount(failed),
+        words.format_count(handled),
+        words.format_count(failed),
         "" if cpu is None else f"{cpu} %",
-        "" if memory is None else words.size(memory),
+        "" if memory is None else words.format_size(memory),
     ]
 
 
@@ -115,24 +115,24 @@ def _map_lines(state: State) -> list[str]:
     lines = []
     for _, label, done, failed, total, _, eta in state["maps"]:
         line = _how_far(label, done, failed, total)
-        lines.append(line + (f", about {words.duration(eta)} to go" if eta else ""))
+        lines.append(line + (f", about {words.format_duration(eta)} to go" if eta else ""))
     for _, label, done, failed, total, seconds, complete in reversed(state["ended"]):
         early = "" if complete or total is None else ", ended early"
         line = _how_far(label, done, failed, total)
-        lines.append(f"{line} in {words.duration(seconds)}{early}")
+        lines.append(f"{line} in {words.format_duration(seconds)}{early}")
     return lines
 
 
 def _how_far(label: str, done: int, failed: int, total: int | None) -> str:
-    of = f" of {words.amount(total)}" if total is not None else ""
-    line = f"{label}: {words.amount(done)}{of} done"
-    return line + (f", {words.amount(failed)} failed" if failed else "")
+    of = f" of {words.format_count(total)}" if total is not None else ""
+    line = f"{label}: {words.format_count(done)}{of} done"
+    return line + (f", {words.format_count(failed)} failed" if failed else "")
 
 
 def _notes(state: State) -> list[str]:
     notes = []
     if state["hidden"]:
-        notes.append(f"… and {words.amount(state['hidden'])} more workers")
+        notes.append(f"… and {words.format_count(state['hidden'])} more workers")
     error = state["error"]
     if error is not None:
         where = f"Last error, worker {error['worker']}: " if error["worker"] else "Last error: "

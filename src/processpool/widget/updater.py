@@ -18,7 +18,7 @@ log = logging.getLogger("processpool")
 
 PERIOD = 0.25
 """Seconds between two looks."""
-MAX_WAITING = 100
+MAX_MESSAGES = 100
 """Messages from the front end that may wait; more are dropped."""
 
 
@@ -29,7 +29,7 @@ class Updater:
         """`look` returns False when there is nothing more to look at."""
         self._look = look
         self._answer = answer
-        self._messages: deque[Any] = deque(maxlen=MAX_WAITING)
+        self._messages: deque[Any] = deque(maxlen=MAX_MESSAGES)
         self._wake = Event()
         self._stopped = False
         self._turn = Lock()

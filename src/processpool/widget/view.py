@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from processpool.core.states import WorkerState
-from processpool.system.text import printable
+from processpool.system.text import escape_control
 from processpool.widget.log import lines_of
 from processpool.widget.rows import choose
 
@@ -25,8 +25,10 @@ State = dict[str, Any]
 
 LABELLED_LANES = 24
 """With more lanes than this there is no room to say whose they are."""
-ERROR_LINES = 20
-ERROR_WIDTH = 2000
+MAX_ERROR_LINES = 20
+"""Lines of the log that are shown with an error."""
+MAX_ERROR_LENGTH = 2000
+"""Characters of an error that are shown."""
 _TENTHS = 1
 _WORDS = {str(state): state for state in WorkerState}
 
@@ -45,7 +47,7 @@ class Figures:
     """Workers whose item takes unusually long."""
     long: float = 1.0
     """Seconds from which on an item runs long."""
-    seats: Sequence[int] = ()
+    lanes: Sequence[int] = ()
     """Lane → worker."""
 
 
@@ -74,7 +76,7 @@ def render(snapshot: PoolSnapshot, figures: Figures, shown: Collection[int] = ()
         "order": [row.id for row in rows],
         "rows": {str(row.id): _row(row, figures, snapshot.at) for row in rows},
         "hidden": len(snapshot.workers) - len(rows),
-        "lanes": list(figures.seats) if len(figures.seats) <= LABELLED_LANES else [],
+        "lanes": list(figures.lanes) if len(figures.lanes) <= LABELLED_LANES else [],
         "error": None if snapshot.last_failure is None else _error(snapshot.last_failure),
     }
 
@@ -100,7 +102,7 @@ def _row(worker: WorkerSnapshot, figures: Figures, now: float) -> list[Any]:
 
 def _progress(progress: tuple[float, float | None, str]) -> list[Any]:
     done, total, note = progress
-    return [done, total, printable(note)[:80]]
+    return [done, total, escape_control(note)[:80]]
 
 
 def _map(run: MapSnapshot, now: float) -> list[Any]:
@@ -126,13 +128,13 @@ def _ended(run: MapSnapshot) -> list[Any]:
 
 
 def _label(text: str) -> str:
-    return printable(text)[:80]
+    return escape_control(text)[:80]
 
 
 @lru_cache(maxsize=4)
 def _error(failure: Failure) -> State:
-    text = printable(failure.error)[:ERROR_WIDTH]
-    log = lines_of(failure.stderr, last=ERROR_LINES)
+    text = escape_control(failure.error)[:MAX_ERROR_LENGTH]
+    log = lines_of(failure.stderr, last=MAX_ERROR_LINES)
     if all(line in text for line in log):  # errors of workers that died quote it
         log = []
     return {"at": round(failure.at, _TENTHS), "text": text, "worker": failure.worker_id, "log": log}

@@ -15,28 +15,27 @@ WORKER_GLYPHS = {
     WorkerState.LEASED: "◆",
     WorkerState.STOPPING: "◍",
 }
+"""State of a worker → its glyph."""
 POOL_GLYPHS = {
     PoolState.NEW: "○",
+    PoolState.OPENING: "◌",
     PoolState.OPEN: "●",
     PoolState.PAUSED: "‖",
     PoolState.CLOSING: "◍",
     PoolState.CLOSED: "■",
     PoolState.BROKEN: "✖",
+    PoolState.FORKED: "■",
 }
+"""State of a pool → its glyph."""
 _SIZES = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
 
-def amount(number: float) -> str:
+def format_count(number: float) -> str:
     """A count, with thousands set apart: `12,345`."""
     return f"{number:,.0f}"
 
 
-def rate(number: float) -> str:
-    """Items a second, with as many digits as say something."""
-    return f"{number:,.0f}" if number >= 10 else f"{number:.1f}"
-
-
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A time span: `0.3 s`, `12 s`, `3:05`, `1:02:03`."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
@@ -47,7 +46,7 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def size(number: int) -> str:
+def format_size(number: int) -> str:
     """Bytes in the unit that fits: `512 B`, `3.4 MiB`."""
     for unit, name in _SIZES:
         if number >= unit:

@@ -9,10 +9,11 @@ import os
 import sys
 
 from processpool.wire.python import layout
+from processpool.wire.python.journal import Journal
 from processpool.wire.python.pickling import dumps, loads
 from processpool.worker.descriptors import high
 from processpool.worker.inheritance import take
-from processpool.worker.loop import Journal, PythonWorker
+from processpool.worker.loop import PythonWorker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _start(worker: PythonWorker, stdout: int, stderr: int) -> None:
 
     sys.stdout.flush()
     sys.stderr.flush()
-    worker.output = Output(stdout, stderr, worker.journal.page)
+    worker.output = Output(stdout, stderr, worker.journal)
     progress.journal = worker.journal
     os.register_at_fork(after_in_child=progress.forget)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import logging
     from typing import Any
 
-    from processpool.worker.loop import Journal
+    from processpool.wire.python.journal import Journal
 
 
 class Forwarder:

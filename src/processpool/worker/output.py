@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from _typeshed import ReadableBuffer
 
+    from processpool.wire.python.journal import Journal
+
 SLOW = 50_000
 """Nanoseconds from which on an item is asked what C code has printed."""
 KEPT = 16 * 1024 * 1024
@@ -43,9 +45,10 @@ class Printed(io.FileIO):
     def write(self, data: ReadableBuffer, /) -> int:
         """Raise the flag, and write at once."""
         output = self._output
+        output.journal.cut_short()
         if not output.flags[0]:
             output.flags[0] = True
-            output.own(output.page[STARTED])
+            output.own(output.journal.page[STARTED])
         try:
             written = io.FileIO.write(self, data)
         except OSError:  # an item has closed the descriptor
@@ -76,7 +79,7 @@ class Text(io.TextIOWrapper):
 class Output:
     """Takes descriptors 1 and 2, and what Python calls stdout and stderr."""
 
-    def __init__(self, stdout: int, stderr: int, page: memoryview) -> None:
+    def __init__(self, stdout: int, stderr: int, journal: Journal) -> None:
         self.flags = [0, SLOW]
         """True once Python code has printed something; and from how many nanoseconds on an item
         is asked what C code has printed."""
@@ -86,7 +89,7 @@ class Output:
         """Set when something was printed though no flag was raised."""
         self.checked = 0
         """The last item that was asked what it had printed."""
-        self.page = page
+        self.journal = journal
         self._shown = {1: 0, 2: 0}
         self._dropped = {1: 0, 2: 0}
         self._log = high(os.dup(2))

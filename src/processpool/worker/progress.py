@@ -10,7 +10,7 @@ from _thread import RLock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from processpool.worker.loop import Journal
+    from processpool.wire.python.journal import Journal
 
 journal: Journal | None = None
 """Set in a worker."""
@@ -34,6 +34,7 @@ def progress(done: float, total: float | None = None, note: str = "") -> None:
 
     whole = float("nan") if total is None else float(total)
     words = str(note).encode("utf-8", "replace")
+    journal.cut_short()
     page = journal.page
     with _writing:
         begun = (page[SEQUENCE] + 1) | 1

@@ -12,15 +12,18 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from processpool.core.replies import Reply
-from processpool.engine.workers.worker import Worker
+from processpool.engine.workers.error_rules import ErrorRules
+from processpool.engine.workers.worker import SMALL_READ, UNUSUAL, Worker
 from processpool.errors import CodecError, ProtocolError
 from processpool.system.malloc import LARGE, keep_large_blocks
+from processpool.wire.framing.declared import make_framing
+from processpool.wire.framing.start import StartDialogue
 
 if TYPE_CHECKING:
     from processpool.core.jobs import Batch
     from processpool.system.process import Process
     from processpool.wire.codecs import Codec
-    from processpool.wire.framing.declared import Framing
+    from processpool.wire.framing.declaration import Declaration
     from processpool.wire.python.functions import Task
 
 _IOV_MAX = 512
@@ -31,10 +34,15 @@ class CommandWorker(Worker):
     """A process that reads requests from its stdin and writes answers to its stdout."""
 
     def __init__(
-        self, number: int, process: Process, framing: Framing, codec: Codec, ready: int
+        self, number: int, process: Process, protocol: Declaration, codec: Codec, ready: int
     ) -> None:
         super().__init__(number, process, ready)
-        self.framing = framing
+        self.framing = framing = make_framing(protocol)
+        self._expect = framing.expect if framing.expects else None
+        self._errors = ErrorRules(protocol, codec, self.stderr) if protocol.has_errors else None
+        if protocol.start:
+            self.start = StartDialogue(protocol)
+            self.probed = False  # until the dialogue is over
         self._received = 0
         self._last_answer: int | None = None
         if ready >= 0:
@@ -50,15 +58,29 @@ class CommandWorker(Worker):
     def _stage_batch(self, batch: Batch) -> None:
         self._forget_answered()
         self._open.append(batch)
-        self._stage(list(chain.from_iterable(batch.payloads)))
+        payloads = batch.payloads
+        if self._expect is not None or self._errors is not None:
+            self._begin(*payloads)
+        self._stage(list(chain.from_iterable(payloads)))
 
     def _stage_one(self, payload: tuple[bytes, ...], task: Task | None) -> None:
+        self._begin(payload)
         self._stage(payload)
+
+    def _begin(self, *payloads: tuple[bytes, ...]) -> None:
+        """Note requests that are about to be written."""
+        if self._expect is not None:
+            for payload in payloads:
+                self._expect(payload)
+        if self._errors is not None:
+            self._errors.begin()
 
     def small_request(self, payload: tuple[bytes, ...], task: Task | None) -> bytes | None:
         """The bytes of a request that takes no more than one write; None for others."""
         if len(payload) > 1 or self._unsent:
             return None
+        if self._expect is not None or self._errors is not None:
+            self._begin(payload)
         data = payload[0]
         self._last_request = len(data)
         return data
@@ -79,6 +101,51 @@ class CommandWorker(Worker):
             return os.write(self.process.stdin, self._unsent[0])
         return os.writev(self.process.stdin, list(islice(self._unsent, _IOV_MAX)))
 
+    def send_next(self, batch: Batch) -> bool:
+        """Write one item to a worker that has answered all others; False if the pipe is full."""
+        payload = batch.payloads[0]
+        if len(payload) > 1 or self._unsent or self.freed_shares:
+            return super().send_next(batch)
+        self._open.clear()
+        self._open.append(batch)
+        self._answered = 0
+        if self._expect is not None or self._errors is not None:
+            self._begin(payload)
+        data = payload[0]
+        self._last_request = size = len(data)
+        try:
+            written = os.write(self.stdin, data)
+        except BlockingIOError:
+            written = 0
+        except OSError:  # its end will be seen
+            self.nobody_reads = True
+            return False
+        if written != size:
+            self.not_written(data, written)
+            return False
+        return True
+
+    def receive_one(self) -> Any:
+        """The answer that can be read now, if it is exactly one and whole; else `UNUSUAL`."""
+        try:
+            data = os.read(self.stdout, SMALL_READ)
+        except BlockingIOError:
+            return UNUSUAL
+        answer = self._whole(data)
+        if answer is not None:
+            self._answered += 1
+            self._received += 1
+            if self._errors is not None:
+                self._errors.look()
+            return answer
+        if not data:
+            self.ended = True
+        else:
+            if len(data) == SMALL_READ:
+                self._widen()
+            self._early += self.feed(data)
+        return UNUSUAL
+
     def feed(self, data: bytes) -> list[bytes]:
         """The answers that these bytes complete."""
         answers = self.framing.feed(data)
@@ -92,6 +159,12 @@ class CommandWorker(Worker):
         if answer is None:
             return super().only_answer(data)
         self._received += 1
+        if self._errors is not None:
+            value = self.value_of(answer)
+            if not self._errors.spent:
+                return value
+            self._early = [answer]
+            return UNUSUAL
         try:
             return self._decode(answer)
         except CodecError:
@@ -99,17 +172,22 @@ class CommandWorker(Worker):
 
     def decode(self, answers: list[bytes]) -> tuple[list[Any], bool]:
         """The values of answers, and whether all are plain; bad ones become a `Reply`."""
-        try:
-            return list(map(self._decode, answers)), True
-        except CodecError:
-            return [self.value_of(answer) for answer in answers], False
+        if self._errors is None:
+            with suppress(CodecError):
+                return list(map(self._decode, answers)), True
+        values = [self.value_of(answer) for answer in answers]
+        return values, not any(type(value) is Reply for value in values)
 
     def value_of(self, answer: bytes) -> Any:
         """The value of one answer, or a `Reply`."""
+        if self._errors is not None:
+            error = self._errors.error_of(answer)
+            if error is not None:
+                return Reply(error=error, raw=answer)
         try:
             return self._decode(answer)
-        except CodecError as error:
-            return Reply(error=error, raw=answer)
+        except CodecError as problem:
+            return Reply(error=problem, raw=answer)
 
     def ask_to_exit(self) -> None:
         """Send the exit message, if there is one, and end the worker's input."""
@@ -120,7 +198,9 @@ class CommandWorker(Worker):
 
     @property
     def is_clean(self) -> bool:
-        """True if nothing of an unfinished answer has arrived."""
+        """True if nothing of an unfinished answer has arrived, nor an error that ends it."""
+        if self._errors is not None and self._errors.spent:
+            return False
         return self.framing.error is None and self.framing.is_clean
 
     says_more = True

@@ -6,6 +6,7 @@ import signal
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING
 
+from processpool.core.exit_reason import ExitReason
 from processpool.errors import (
     PoolClosed,
     ProtocolError,
@@ -16,7 +17,7 @@ from processpool.errors import (
 )
 from processpool.system.cgroups import oom_kills
 from processpool.system.process import UNKNOWN, describe_exit
-from processpool.system.text import printable
+from processpool.system.text import escape_control
 
 if TYPE_CHECKING:
     from processpool.engine.workers.worker import Worker
@@ -28,45 +29,45 @@ _START_LINES = 60
 
 
 def lost_item(
-    worker: Worker, fate: str | None, command: str, seconds: float, stderr: str | None = None
+    worker: Worker,
+    exit_reason: ExitReason | None,
+    command: str,
+    seconds: float,
+    stderr: str | None = None,
 ) -> BaseException:
     """Why a worker did not answer the item that it had, given why the pool ended the worker."""
     who = f"worker {worker.id} (pid {worker.pid})"
-    match fate:
-        case "timeout":
+    match exit_reason:
+        case ExitReason.TIMEOUT:
             half = worker.cut_off()
             where = f" ({half})".replace("ended", "had stopped", 1) if half else ""
-            return RequestTimeout(
-                f"{who} did not answer within {seconds:.3g} s{where}, and was replaced; "
-                "raise timeouts.request, or give the call its own timeout"
-            )
-        case "protocol":
-            return worker.fault() or ProtocolError(f"{who} broke the protocol")
-        case "closed":
+            how = exit_reason.sentence.format(limit=seconds, where=where)
+            return RequestTimeout(f"{who} {how}")
+        case ExitReason.PROTOCOL:
+            return worker.fault() or ProtocolError(f"{who} {exit_reason.sentence}")
+        case ExitReason.CLOSED:
             return PoolClosed(f"the pool was closed while {who} had the item")
-        case "cancelled":
-            return CancelledError(f"{who} was ended while it had the item")
-        case "closed stdout":
-            return worker.cut_off() or UnexpectedEOF(
-                f"{who} closed its standard output without an answer; one answer a request is due"
-            )
+        case ExitReason.CANCELLED:
+            return CancelledError(f"{who} {exit_reason.sentence}")
+        case ExitReason.CLOSED_STDOUT:
+            return worker.cut_off() or UnexpectedEOF(f"{who} {exit_reason.sentence}")
         case _:
-            return died(worker, fate, command, stderr)
+            return died(worker, exit_reason, command, stderr)
 
 
 def died(
-    worker: Worker, fate: str | None, command: str, stderr: str | None = None
+    worker: Worker, exit_reason: ExitReason | None, command: str, stderr: str | None = None
 ) -> BaseException:
     """The error of an item whose worker has ended; `stderr` is the item's, where it is known."""
     exitcode = worker.process.reap()
-    how = describe_exit(exitcode) if fate is None else f"was ended ({fate})"
+    how = describe_exit(exitcode) if exit_reason is None else f"was ended ({exit_reason})"
     cut_off = worker.fault() or worker.cut_off()
     if cut_off is not None and exitcode >= 0:
         return type(cut_off)(f"{cut_off}; worker {worker.id} (pid {worker.pid}) {how}")
     stderr = stderr or worker.stderr.tail
-    limit = worker.process.limit_reached if fate is None else None
+    limit = worker.process.limit_reached if exit_reason is None else None
     before = f": {limit}; it had not answered" if limit else " before it answered"
-    if fate is None and limit is None and exitcode == -signal.SIGKILL:
+    if exit_reason is None and limit is None and exitcode == -signal.SIGKILL:
         before += " (out of memory?)"
         kills = oom_kills()
         if kills is not None:
@@ -81,21 +82,20 @@ def died(
     return error
 
 
-def start_failed(worker: Worker, fate: str | None, command: str, limit: float) -> WorkerStartFailed:
+def start_failed(
+    worker: Worker, exit_reason: ExitReason | None, command: str, limit: float
+) -> WorkerStartFailed:
     """The error of a worker that ended before it was ready."""
     exitcode = worker.process.reap()
-    if fate == "start timeout":
-        how = f"was not ready within {limit:.3g} s (timeouts.start)"
-    elif fate == "wrote unasked":
-        how = "wrote to its standard output before it was asked anything"
-    elif fate == "garbled start":
-        how = "wrote something else where it should have said that it is ready"
-    elif fate == "closed stdin":
-        how = "closed its standard input before it had read a request"
+    if exit_reason is not None and exit_reason.blames_start:
+        how = exit_reason.sentence.format(limit=limit)
     else:
         limit_reached = worker.process.limit_reached
         reason = f" ({limit_reached})" if limit_reached else ""
         how = f"{describe_exit(exitcode)}{reason} before it was ready"
+    awaited = worker.start.awaited() if worker.start is not None else ""
+    if awaited:
+        how = f"{how} ({awaited})"
     return WorkerStartFailed(
         f"worker {worker.id} (pid {worker.pid}) {how}; its command: {command}"
         f"{quote_stderr(worker.stderr.tail, _START_LINES)}"
@@ -107,7 +107,7 @@ def quote_stderr(text: str, most: int = _STDERR_LINES) -> str:
 
     What faulthandler writes is quoted from its beginning, where it says what happened and where.
     """
-    lines = printable(text).strip().splitlines()
+    lines = escape_control(text).strip().splitlines()
     if not lines:
         return "; it wrote nothing to stderr"
     begin = max(len(lines) - most, 0)

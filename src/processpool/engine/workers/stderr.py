@@ -55,6 +55,11 @@ class StderrLog:
         self._dropped = 0
         return text
 
+    def since(self, received: int) -> bytes:
+        """What has come after so many bytes, of what was not taken yet."""
+        count = self.received - received
+        return bytes(self._request[-count:]) if count > 0 else b""
+
     @property
     def pending(self) -> bool:
         """True if `take` has something to give."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from processpool.core.jobs import Batch
     from processpool.errors import ProtocolError
     from processpool.system.process import Process
+    from processpool.wire.framing.start import StartDialogue
     from processpool.wire.python.functions import Task
 
 SMALL_READ = 64 * 1024
@@ -153,6 +154,15 @@ class Worker(ABC):
         early, self._early = self._early, []
         return early
 
+    def receive_one(self) -> Any:
+        """The answer that can be read now, not decoded, if it is exactly one and whole.
+
+        Returns:
+            `UNUSUAL` if it is not; what has come all the same is in `early_answers` then.
+        """
+        self._early += self.receive()
+        return UNUSUAL
+
     @abstractmethod
     def decode(self, answers: list[Any]) -> tuple[list[Any], bool]:
         """The values of answers, and whether all are; others are a `Reply`, or `Sealed`."""
@@ -194,8 +204,12 @@ class Worker(ABC):
         """What there is of the answer to an item that will never be answered."""
         return Reply()
 
+    start: StartDialogue | None = None
+    """What is to be said and heard before it is ready, where there is anything of that."""
     keeps_answers = False
     """True if it may have answers that it sends when its next item has ended; see `peek`."""
+    seconds_each = 0.0
+    """What an item took, if the answers that came last say so; else 0."""
     says_more = False
     """True if it has more to say, where it has said that it is ready."""
 
@@ -248,8 +262,13 @@ class Worker(ABC):
             self._stage_freed()
         while self.outbox:
             self._stage_batch(self.outbox[0])
-            self.outbox.popleft()
+            self.outbox.popleft().unsent = False
         return self._write()
+
+    def send_next(self, batch: Batch) -> bool:
+        """Write one item to a worker that has answered all others; False if the pipe is full."""
+        self.outbox.append(batch)
+        return self.flush()
 
     def send(self, payload: Any, task: Task | None = None) -> bool:
         """Write one request; False if the pipe is full."""
@@ -279,6 +298,12 @@ class Worker(ABC):
             if written:
                 unsent[0] = memoryview(unsent[0])[written:]
         return True
+
+    def write_on(self, data: bytes) -> None:
+        """Write a part of the start, as far as the pipe takes it; the rest goes with the next."""
+        if data:
+            self._unsent.append(data)
+        self._write()
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -311,6 +336,14 @@ class Worker(ABC):
         self.ended = True
         self.stderr.read()
         return answers
+
+    def read_some(self) -> bytes:
+        """What can be read now, before it is ready; nothing if its output has ended."""
+        with suppress(BlockingIOError):
+            data = os.read(self.process.stdout, SMALL_READ)
+            self.ended = self.ended or not data
+            return data
+        return b""
 
     def _widen(self) -> None:
         """Give the pipes the size that large messages need, where the system allows it."""

@@ -2,7 +2,7 @@
 
 const WORKER_GLYPHS = { starting: "◌", idle: "○", busy: "●", leased: "◆", stopping: "◍" };
 const POOL_GLYPHS = {
-  new: "○", open: "●", paused: "‖", closing: "◍", closed: "■", broken: "✖",
+  new: "○", opening: "◌", open: "●", paused: "‖", closing: "◍", closed: "■", broken: "✖", forked: "■",
 };
 const SIZES = [[2 ** 40, "TiB"], [2 ** 30, "GiB"], [2 ** 20, "MiB"], [2 ** 10, "KiB"]];
 

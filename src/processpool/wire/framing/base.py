@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from io import BytesIO
-from typing import ClassVar
 
 from processpool.errors import ProtocolError
 
@@ -31,8 +30,11 @@ class Framing(ABC):
         max_message: the most bytes that one request or answer may have.
     """
 
-    exit_message: ClassVar[bytes]
+    exit_message: bytes = b""
     """What asks a worker to exit; empty where closing its stdin is the only way."""
+
+    expects = False
+    """True if `expect` must be told of every request before it is written."""
 
     error: ProtocolError | None = None
     """Set once what arrived breaks the rules; from then on `feed` returns nothing."""
@@ -54,8 +56,15 @@ class Framing(ABC):
     def feed(self, data: bytes) -> list[bytes]:
         """Take what arrived; return the answers that it completes, in order."""
 
+    def expect(self, request: tuple[bytes, ...]) -> None:  # noqa: B027 - most have nothing to note
+        """Note a request that is about to be written: its mark ends the answer that is due."""
+
+    def take_skipped(self) -> list[bytes]:
+        """Hand out the messages that came and were no answers: the last few of them."""
+        return []
+
     def whole(self, data: bytes) -> bytes | None:
-        """The answer, if these bytes are exactly one and nothing had arrived before; else None.
+        """The answer, if these bytes are exactly one and nothing of one had arrived; else None.
 
         A short cut for the usual case, without which everything works: `feed` finds the same.
         """
@@ -84,9 +93,7 @@ class Framing(ABC):
 
     def _check_size(self, payload: bytes) -> None:
         if len(payload) > self._max:
-            raise ProtocolError(
-                f"the message has {len(payload)} bytes, more than max_message ({self._max})"
-            )
+            raise too_large(len(payload), self._max)
 
     def _collect(self, data: bytes | memoryview) -> None:
         self._body.write(data)
@@ -101,3 +108,8 @@ class Framing(ABC):
         self.error = ProtocolError(f"{problem}: {offending[:SHOWN]!r}")
         self._broken = offending[:KEPT]
         self._body = BytesIO()
+
+
+def too_large(length: int, most: int) -> ProtocolError:
+    """Return the error of a message over the limit."""
+    return ProtocolError(f"the message has {length} bytes, more than max_message ({most})")

@@ -1,4 +1,4 @@
-"""The framings by the name that a pool's YAML gives them.
+"""From a declaration to the framing that speaks it.
 
 One rule holds here: whoever needs a framing asks `make_framing` for it and knows only `Framing`.
 """
@@ -6,27 +6,34 @@ One rule holds here: whoever needs a framing asks `make_framing` for it and know
 from __future__ import annotations
 
 from processpool.wire.framing.base import Framing
+from processpool.wire.framing.counted_lines import CountedLinesFraming
+from processpool.wire.framing.declaration import FRAMED, LINES, Declaration
 from processpool.wire.framing.framed import FramedFraming
+from processpool.wire.framing.lengths import LengthFraming
 from processpool.wire.framing.lines import LinesFraming
+from processpool.wire.framing.until import UntilFraming
+from processpool.wire.framing.until_line import UntilLineFraming
 
 __all__ = ["Framing", "make_framing"]
 
-_FRAMINGS: dict[str, type[Framing]] = {"framed": FramedFraming, "lines": LinesFraming}
 
-
-def make_framing(kind: str, max_message: int) -> Framing:
+def make_framing(declaration: Declaration) -> Framing:
     """Return a new framing for one worker.
 
-    Args:
-        kind: `framed` or `lines`.
-        max_message: the most bytes that one request or answer may have.
-
     Raises:
-        ValueError: there is no such framing.
+        ValueError: something in the declaration is wrong, or contradicts the rest.
     """
-    try:
-        framing = _FRAMINGS[kind]
-    except KeyError:
-        known = ", ".join(_FRAMINGS)
-        raise ValueError(f"no framing is called {kind!r}; there are {known}") from None
-    return framing(max_message)
+    said = (declaration.request, declaration.refuse, declaration.answer)
+    for known, fast in ((LINES, LinesFraming), (FRAMED, FramedFraming)):
+        if said == (known.request, known.refuse, known.answer):
+            framing = fast(declaration.max_message)
+            framing.exit_message = declaration.exit.encode()
+            return framing
+    answer = declaration.answer
+    if answer.until is not None:
+        return UntilFraming(declaration)
+    if answer.until_line is not None:
+        return UntilLineFraming(declaration)
+    if answer.length is not None:
+        return LengthFraming(declaration)
+    return CountedLinesFraming(declaration)

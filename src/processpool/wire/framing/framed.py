@@ -55,6 +55,8 @@ class FramedFraming(Framing):
 
     def whole(self, data: bytes) -> bytes | None:
         """The answer, if these bytes are exactly one; see `Framing.whole`."""
+        if self._missing or self._header:
+            return None
         semicolon = data.find(b";", 0, _DIGITS + 1)
         digits = data[:semicolon]
         length = len(data) - semicolon - 1

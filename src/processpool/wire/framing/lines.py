@@ -7,25 +7,23 @@ before it is sent, for it would be two requests and every later answer would be 
 
 from __future__ import annotations
 
-from processpool.errors import ProtocolError, UnexpectedEOF
+from processpool.errors import CodecError, ProtocolError, UnexpectedEOF
 from processpool.wire.framing.base import SMALL, Framing
 
 
 class LinesFraming(Framing):
     """Lines out of bytes as they arrive."""
 
-    exit_message = b""
-
     def __init__(self, max_message: int) -> None:
         super().__init__(max_message)
         self._arrived = 0  # bytes of the line that is being collected
 
     def encode(self, payload: bytes) -> tuple[bytes, ...]:
-        """Return the line; raise `ProtocolError` over the limit or if it would be two lines."""
+        """Return the line; raise `CodecError` for two lines, `ProtocolError` over the limit."""
         self._check_size(payload)
         newline = payload.find(b"\n")
         if newline >= 0:
-            raise ProtocolError(
+            raise CodecError(
                 f"a message of the lines protocol must have no newline, this has one at byte "
                 f"{newline}"
             )
@@ -46,6 +44,13 @@ class LinesFraming(Framing):
         if self.error is None and rest:
             self._begin(rest)
         return lines
+
+    def whole(self, data: bytes) -> bytes | None:
+        """The line, if these bytes are exactly one; see `Framing.whole`."""
+        end = len(data) - 1
+        if self._arrived or data.find(b"\n") != end or not 0 <= end <= self._max:
+            return None
+        return data[:end]
 
     def eof(self) -> ProtocolError | None:
         """Tell what is wrong with stdout ending here: None between two lines."""

@@ -6,7 +6,6 @@ they consist of, if they cannot be imported; the cache itself does not travel.
 
 from __future__ import annotations
 
-import io
 import sys
 from functools import (
     _lru_cache_wrapper,
@@ -29,7 +28,6 @@ from cloudpickle.cloudpickle import (
 
 from processpool.wire.python import classes, declarations
 from processpool.wire.python.main_source import keep_source, source_to_send
-from processpool.wire.python.pickling import PROTOCOL, collector
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,28 +40,6 @@ _DISPATCHER = singledispatch(len).__code__  # type: ignore[attr-defined]
 
 if "__mp_main__" in sys.modules:  # a child of multiprocessing has its main module by this name
     cloudpickle.register_pickle_by_value(sys.modules["__mp_main__"])
-
-
-def pack_with(pickler: type[Pickler], value: Any, large: int) -> list[Any]:
-    """As `pickling.pack`, by this pickler.
-
-    If that fails, classes among it may have to be declared again: it is looked for such ones.
-    """
-    try:
-        return _pack_with(pickler, value, large, searching=False)
-    except RecursionError:
-        raise
-    except Exception:
-        return _pack_with(pickler, value, large, searching=True)
-
-
-def _pack_with(pickler: type[Pickler], value: Any, large: int, *, searching: bool) -> list[Any]:
-    buffers: list[memoryview] = []
-    stream = io.BytesIO()
-    writer = pickler(stream, PROTOCOL, buffer_callback=collector(buffers, large))
-    writer.searching = searching
-    writer.dump(value)
-    return [stream.getvalue(), *buffers]
 
 
 def _reduce_cached(function: Any) -> Any:

@@ -115,6 +115,9 @@ class Task(NamedTuple):
     style: int
 
 
+Request = tuple[Any, Task | None]
+"""One item, packed; and what is to be done with it, where workers must be told."""
+
 HANDLER = Function(0, [], "handler")
 """The function that the pool's YAML names; every worker has it from its start."""
 

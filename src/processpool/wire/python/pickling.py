@@ -7,6 +7,7 @@ would do by a name in `__main__` that the other side does not have, cloudpickle 
 from __future__ import annotations
 
 from _pickle import PickleError, dumps, loads
+from io import BytesIO
 
 from processpool.wire.python import unfindable
 from processpool.wire.python.layout import LARGE
@@ -55,7 +56,7 @@ def pack(
 
 def pack_by_value(value: Any, large: int = LARGE) -> list[Any]:
     """As `pack`, by cloudpickle: for what is defined in `__main__`, for lambdas and closures."""
-    from processpool.wire.python.by_value import Pickler, pack_with
+    from processpool.wire.python.by_value import Pickler
 
     return pack_with(Pickler, value, large)
 
@@ -72,10 +73,33 @@ def pack_answer(value: Any, large: int = LARGE) -> list[Any]:
 
 
 def _pack_home(value: Any, large: int) -> list[Any]:
-    from processpool.wire.python.by_value import pack_with
     from processpool.wire.python.reply_pickler import HomePickler
 
     return pack_with(HomePickler, value, large)
+
+
+def pack_with(pickler: Callable[..., Any], value: Any, large: int) -> list[Any]:
+    """As `pack`, by a pickler of this class.
+
+    If that fails, classes among it may have to be declared again: it is looked for such ones.
+    """
+    try:
+        return _pack_with(pickler, value, large, searching=False)
+    except RecursionError:
+        raise
+    except Exception:
+        return _pack_with(pickler, value, large, searching=True)
+
+
+def _pack_with(
+    pickler: Callable[..., Any], value: Any, large: int, *, searching: bool
+) -> list[Any]:
+    buffers: list[memoryview] = []
+    stream = BytesIO()
+    writer = pickler(stream, PROTOCOL, buffer_callback=collector(buffers, large))
+    writer.searching = searching
+    writer.dump(value)
+    return [stream.getvalue(), *buffers]
 
 
 def collector(buffers: list[memoryview], large: int) -> Callable[[Any], bool]:

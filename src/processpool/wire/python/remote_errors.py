@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from processpool.errors import RemoteError
 from processpool.system.interrupts import SHIELD
-from processpool.system.text import printable
+from processpool.system.text import escape_control
 
 if TYPE_CHECKING:
     from processpool.wire.python.raised import Raised
@@ -18,7 +18,7 @@ class RemoteTraceback(Exception):
     """The traceback of the worker, as the cause of an exception that came from there."""
 
     def __init__(self, text: str) -> None:
-        text = printable(text)
+        text = escape_control(text)
         super().__init__(text)
         self.tb = text
         """As the standard library's has it."""
@@ -54,7 +54,7 @@ def rebuild(raised: Raised) -> BaseException:
     pickled, name, message, text, cause = raised
     error = _load(pickled)
     if error is None:
-        error = RemoteError(printable(f"{name}: {message}"))
+        error = RemoteError(escape_control(f"{name}: {message}"))
     if isinstance(error, RemoteError):
         error.type_name = name
     try:

@@ -1,0 +1,57 @@
+"""`processpool presets`: the protocols that have a name, and each written out as YAML."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from processpool.config.problems import nearest
+from processpool.errors import ConfigError
+from processpool.wire.framing.presets import PRESETS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def list_presets() -> Iterator[str]:
+    """The lines that name every preset, with what speaks it and an example."""
+    width = max(map(len, PRESETS))
+    for name, preset in PRESETS.items():
+        yield f"{name:<{width}}  {preset.about}"
+        yield f"{'':<{width}}    {shlex.join(preset.command)}"
+
+
+def show_preset(name: str) -> Iterator[str]:
+    """The lines of a YAML file that declares a pool with this protocol, written out.
+
+    Raises:
+        ConfigError: there is no such preset.
+    """
+    preset = PRESETS.get(name)
+    if preset is None:
+        meant = nearest(name, PRESETS)
+        hint = f"did you mean {meant}?" if meant else "`processpool presets` lists them"
+        raise ConfigError(f"no protocol is called {name!r}; {hint}")
+    yield f"# {preset.about}"
+    if preset.note:
+        yield f"# {preset.note}"
+    yield "worker:"
+    yield "  kind: command"
+    yield f"  command: {_flow(list(preset.command))}"
+    if preset.env:
+        yield f"  env: {_flow(preset.env)}"
+    yield f"  protocol:  # the same as protocol: {name}"
+    for key, value in preset.protocol.items():
+        yield f"    {key}: {_flow(value)}"
+    if preset.codec != "text":
+        yield f"  codec: {preset.codec}"
+
+
+def _flow(value: Any) -> str:
+    """A value on one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_flow(below)}" for key, below in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_flow, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)  # in quotes: a text stays one

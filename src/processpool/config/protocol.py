@@ -1,0 +1,267 @@
+"""The `worker.protocol` section: how a program and the pool talk.
+
+Three rules hold here. A protocol starts from a preset, whose keys are those of the file; what is
+written beside `kind` takes their place. What is checked is the whole of both. And whatever the
+framing would refuse is refused here, at the key that says it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from processpool.config.fields import Listed, Positive, PositiveSize
+from processpool.config.section import Section
+from processpool.wire.framing.declaration import ENDINGS, LENGTHS, AnswerRule, Declaration, Step
+from processpool.wire.framing.presets import PRESETS, start_from
+from processpool.wire.framing.regex import header_ends, pattern
+from processpool.wire.framing.template import RequestTemplate, around_mark
+
+if TYPE_CHECKING:
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
+
+_GIB = 1 << 30
+_NAMES = tuple(PRESETS)
+_VERBS = ("expect", "send", "ask")
+
+
+_A_PROTOCOL = {
+    "what": "a protocol",
+    "known": list(_NAMES),
+    "hint": "`processpool presets` lists them",
+}
+_A_LENGTH = {
+    "what": "a length, or a regex for the header",
+    "known": list(LENGTHS),
+    "hint": f"known are {', '.join(LENGTHS)}",
+}
+
+
+def _known(name: str) -> str:
+    if name not in PRESETS:
+        raise PydanticCustomError("name", "", _A_PROTOCOL)
+    return name
+
+
+def _regex(text: str) -> str:
+    pattern(text)
+    return text
+
+
+def _template(text: str) -> str:
+    RequestTemplate(text, _GIB)
+    return text
+
+
+def _end(text: str) -> str:
+    if not text:
+        raise ValueError('must not be empty (an empty line is until_line: "^$")')
+    around_mark(text)
+    return text
+
+
+def _length(text: str) -> str:
+    if text not in LENGTHS:
+        if re.fullmatch(r"[\w-]*", text):
+            raise PydanticCustomError("name", "", _A_LENGTH)
+        header_ends(text)
+    return text
+
+
+Preset = Annotated[
+    str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": list(_NAMES)})
+]
+Regex = Annotated[str, AfterValidator(_regex)]
+_LENGTH_SCHEMA = {"anyOf": [{"enum": list(LENGTHS)}, {"type": "string"}]}
+
+
+class AnswerConfig(Section):
+    """Where an answer ends: exactly one of lines, until, until_line, length."""
+
+    lines: Positive | None = None
+    """It has so many lines."""
+    until: Annotated[str, AfterValidator(_end)] | None = None
+    """It ends with this text, wherever it comes; {mark} in it is the request's own."""
+    until_line: Regex | None = None
+    """It ends with the first complete line in which this regular expression is found."""
+    length: Annotated[str, AfterValidator(_length), WithJsonSchema(_LENGTH_SCHEMA)] | None = None
+    """A header says how many bytes follow: u32be, u32le, varint, hex4, content-length, or a regular
+    expression for the header, whose group 1 is the number; without it, the header is the answer."""
+    count: Positive = 1
+    """With until: the text comes so many times."""
+    after: str = ""
+    """With length: what follows the body."""
+    keep: bool = False
+    """Whether the text, the line or the header belongs to the answer."""
+    skip: Regex | None = None
+    """Complete messages in which this regular expression is found are no answers."""
+
+    @field_validator("until", "until_line", "length")
+    @classmethod
+    def _is_the_only_end(cls, value: str | None, info: ValidationInfo) -> str | None:
+        others = [name for name in ENDINGS if info.data.get(name) is not None]
+        if value is not None and others:
+            raise ValueError(f"must not stand beside {others[0]}: an answer ends in one way")
+        return value
+
+    @field_validator("count", "after", "keep")
+    @classmethod
+    def _belongs_to(cls, value: Any, info: ValidationInfo) -> Any:
+        if not value or (value == 1 and info.field_name == "count"):
+            return value
+        said = {key: info.data.get(key) is not None for key in ("lines", "until", "length")}
+        if info.field_name == "count" and not said["until"]:
+            raise ValueError("goes with until only")
+        if info.field_name == "after" and not said["length"]:
+            raise ValueError("goes with length only")
+        if info.field_name == "keep" and said["lines"]:
+            raise ValueError("does not go with lines, which have no end of their own")
+        return value
+
+    @model_validator(mode="after")
+    def _has_one_end(self) -> AnswerConfig:
+        rule = self.rule
+        if rule.has_mark and rule.skip is not None:
+            raise ValueError(
+                "must not have skip where until holds {mark}: what the mark ends is the answer"
+            )
+        return self
+
+    @property
+    def rule(self) -> AnswerRule:
+        """What the framing is told."""
+        return AnswerRule(**self.model_dump())
+
+
+class StepConfig(Section):
+    """One step before a worker is ready: exactly one of expect, send, ask."""
+
+    expect: Annotated[str, AfterValidator(_end)] | None = None
+    """Drop what comes on stdout, up to and with this text."""
+    send: str | None = None
+    """Write this."""
+    ask: str | None = None
+    """Send this as a request, and drop the answer."""
+
+    @model_validator(mode="after")
+    def _is_one(self) -> StepConfig:
+        if sum(getattr(self, verb) is not None for verb in _VERBS) != 1:
+            raise ValueError("must have exactly one of expect, send, ask")
+        return self
+
+    @property
+    def step(self) -> Step:
+        """What the start dialogue is told."""
+        if self.expect is not None:
+            return Step("expect", self.expect)
+        return Step("ask", self.ask) if self.ask is not None else Step("send", self.send or "")
+
+
+class ProtocolConfig(Section):
+    """How a request is written, where an answer ends, and how many may be under way."""
+
+    kind: Preset = "lines"
+    """The preset that this starts from; the keys beside it take the place of its own."""
+    request: Annotated[str, AfterValidator(_template)] = "{message}\n"
+    """The bytes of a request, in which {message}, {length}, {mark}, {u32be}, {u32le}, {varint} and
+    {hex4} are replaced."""
+    refuse: Regex | None = None
+    """Messages in which this regular expression is found are not sent; a newline, by default, where
+    a message is a line and an answer so many."""
+    answer: AnswerConfig = Field(default_factory=lambda: AnswerConfig(lines=1))
+    """Where an answer ends."""
+    error: Regex | None = None
+    """An answer in which this regular expression is found fails its item; the worker lives."""
+    error_stderr: Regex | None = None
+    """The same, for what was written to stderr during the item."""
+    after_error: Literal["keep", "replace"] = "keep"
+    """What becomes of the worker after such an error."""
+    start: Annotated[tuple[StepConfig, ...], Listed] = ()
+    """What happens before a worker counts as ready, in order."""
+    exit: str = ""
+    """Written before a worker's stdin is closed."""
+    pipeline: Positive = 1
+    """Requests that a worker may be sent before it has answered the first."""
+    max_message: PositiveSize = _GIB
+    """The longest answer that is accepted, in bytes."""
+
+    if TYPE_CHECKING:
+        # Answers may be given as mappings, which the signature made from the fields would refuse.
+        def __init__(self, /, **data: Any) -> None: ...
+
+    @model_validator(mode="before")
+    @classmethod
+    def _start_from_preset(cls, value: object) -> object:
+        if isinstance(value, dict):
+            name = value.get("kind", "lines")
+            if isinstance(name, str) and name in PRESETS:
+                return start_from(name, value)
+        return value
+
+    @field_validator("answer")
+    @classmethod
+    def _mark_is_said(cls, value: AnswerConfig, info: ValidationInfo) -> AnswerConfig:
+        request = info.data.get("request")
+        if value.rule.has_mark and request is not None:
+            RequestTemplate(request, _GIB).end_finder(b"", b"")
+        return value
+
+    @field_validator("after_error")
+    @classmethod
+    def _replaces_after_something(cls, value: str, info: ValidationInfo) -> str:
+        if value == "replace" and not (info.data.get("error") or info.data.get("error_stderr")):
+            raise ValueError("has no effect without error or error_stderr")
+        return value
+
+    @field_validator("pipeline")
+    @classmethod
+    def _goes_with_errors(cls, value: int, info: ValidationInfo) -> int:
+        if value > 1 and info.data.get("error_stderr") is not None:
+            raise ValueError("must be 1 with error_stderr, which cannot tell whose stderr it is")
+        if value > 1 and info.data.get("after_error") == "replace":
+            raise ValueError("must be 1 with after_error: replace, which would lose those behind")
+        return value
+
+    @property
+    def declaration(self) -> Declaration:
+        """What the framing is told."""
+        return Declaration(
+            request=self.request,
+            refuse=self.refuse,
+            answer=self.answer.rule,
+            error=self.error,
+            error_stderr=self.error_stderr,
+            after_error=self.after_error,
+            start=tuple(step.step for step in self.start),
+            exit=self.exit,
+            max_message=self.max_message,
+        )
+
+
+def _long_form(value: object) -> object:
+    return {"kind": value} if isinstance(value, str) else value
+
+
+class _ShortForm:
+    """Lets editors accept `protocol: lines` beside the mapping."""
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "string", "enum": list(_NAMES)}, handler(core)]}
+
+
+Protocol = Annotated[ProtocolConfig, BeforeValidator(_long_form), _ShortForm()]

@@ -1,0 +1,129 @@
+"""Who gets what: items and leases that wait on one side, workers that are free on the other."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from processpool.core.commands import Drop, Grant, Send, TakeBack
+from processpool.core.states import PoolState, WorkerEvent, WorkerState
+
+if TYPE_CHECKING:
+    from processpool.core.commands import Command, LeaseWaiter
+    from processpool.core.deadlines import Deadlines
+    from processpool.core.fleet import Fleet
+    from processpool.core.retirement import Retirement
+    from processpool.core.slot import Slot
+    from processpool.core.work_queue import WorkQueue
+
+HANDING_OUT = frozenset({PoolState.OPEN, PoolState.CLOSING})
+"""The states in which a pool gives work to its workers."""
+
+
+class Assignment:
+    """Gives workers to those who wait for one, and items to the other workers."""
+
+    def __init__(
+        self, fleet: Fleet, queue: WorkQueue, deadlines: Deadlines, retirement: Retirement
+    ) -> None:
+        self.waiters: deque[LeaseWaiter] = deque()
+        """Those who wait for a worker of their own; they come before the queue."""
+        self._fleet = fleet
+        self._queue = queue
+        self._deadlines = deadlines
+        self._retirement = retirement
+
+    def assign(self, state: PoolState, now: float) -> list[Command]:
+        """Give out what can be given out."""
+        out: list[Command] = []
+        if state not in HANDING_OUT:
+            return out
+        fleet, queue = self._fleet, self._queue
+        while self.waiters and fleet.has_free_worker:
+            out.append(self._grant(now))
+        while queue:
+            if queue.first.job.cancelled:
+                out.append(Drop(queue.take(len(queue.first)), state))
+                continue
+            slot = self._next_free()
+            if slot is None:
+                break
+            out.append(self._hand_over(slot, now))
+        if fleet.policy.takes_back and not queue and fleet.has_free_worker:
+            out += self._recall()
+        return out
+
+    def refuse_waiters(self, state: PoolState) -> None:
+        """Nobody will be given a worker any more."""
+        for waiter in self.waiters:
+            waiter.pool_state = state
+        self.waiters.clear()
+
+    def begin_item(self, slot: Slot, now: float) -> None:
+        """A worker is in another item from now on, whose time begins."""
+        slot.since = now
+        timeout = slot.inflight[0].job.timeout
+        if timeout is None:
+            slot.deadline = None
+        else:
+            self._deadlines.set(slot, now + timeout)
+
+    def note_capacity(self, slot: Slot) -> None:
+        """A worker has answered: once half of what it may have is done, it may be given more."""
+        window = self._fleet.window(slot.inflight[0].job.window)
+        if slot.load * 2 <= window and slot.takes_more:
+            self._fleet.has_capacity[slot.id] = slot
+
+    def _grant(self, now: float) -> Grant:
+        waiter = self.waiters.popleft()
+        waiter.granted = self._fleet.take_idle(now).id
+        return Grant(waiter.granted, waiter)
+
+    def _next_free(self) -> Slot | None:
+        """The worker that was busy last, as its caches are warm; else one with room."""
+        fleet = self._fleet
+        if fleet.has_free_worker:
+            return next(reversed(fleet.idle.values()))
+        return next(iter(fleet.has_capacity.values()), None)
+
+    def _hand_over(self, slot: Slot, now: float) -> Send:
+        """Give a worker as much of the first batch as it may have."""
+        fleet = self._fleet
+        window = fleet.window(self._queue.first.job.window)
+        size = max(1, min(window - slot.load, self._fair_share()))
+        if slot.remaining is not None:
+            size = max(1, min(size, slot.remaining))
+        batch = self._queue.take(size)
+        batch.job.begun = True
+        batch.sent_at = now
+        batch.unsent = False
+        batch.attempts += 1
+        slot.inflight.append(batch)
+        slot.load += len(batch)
+        fleet.running += len(batch)
+        if slot.load == len(batch):
+            self.begin_item(slot, now)
+        fleet.move(slot, WorkerEvent.ASSIGNED)
+        fleet.idle.pop(slot.id, None)
+        fleet.has_capacity.pop(slot.id, None)
+        self._retirement.note_expiry(slot, now)
+        if slot.load < window and slot.takes_more:
+            fleet.has_capacity[slot.id] = slot  # behind the others, who have less
+        if slot.load > 1:
+            fleet.prefetching[slot.id] = slot
+        return Send(slot.id, batch)
+
+    def _fair_share(self) -> int:
+        """How many items one worker gets now, so that the others get as many."""
+        fleet = self._fleet
+        takers = len(fleet.idle) or fleet.counts[WorkerState.BUSY]
+        return max(1, -(-self._queue.items // (takers + fleet.counts[WorkerState.STARTING])))
+
+    def _recall(self) -> list[Command]:
+        """A worker has nothing to do while another has more than it works on."""
+        prefetching = self._fleet.prefetching
+        for slot in list(prefetching.values()):
+            if slot.load < 2 or slot.state is not WorkerState.BUSY:
+                del prefetching[slot.id]
+        ahead = [slot for slot in prefetching.values() if len(slot.inflight) > 1]
+        return [TakeBack(max(ahead, key=lambda slot: slot.load).id)] if ahead else []

@@ -1,0 +1,103 @@
+"""The workers of a pool: how many are in which state, and which of them can take more."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING
+
+from processpool.core.slot import Slot
+from processpool.core.states import WorkerEvent, WorkerState, after
+
+if TYPE_CHECKING:
+    from processpool.core.exit_reason import ExitReason
+    from processpool.core.policy import Policy
+
+
+class Fleet:
+    """All workers of a pool, and indexes over them, which agree with their states at any time."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.slots: dict[int, Slot] = {}
+        """By number, in the order in which they were started."""
+        self.counts = dict.fromkeys(WorkerState, 0)
+        """How many workers are in each state."""
+        self.idle: dict[int, Slot] = {}
+        """Those that have nothing to do, the one that was busy last at the end."""
+        self.has_capacity: dict[int, Slot] = {}
+        """Busy ones that may be given more, the one that waits longest for more in front."""
+        self.prefetching: dict[int, Slot] = {}
+        """Those that were given more than they work on; some may have done it by now."""
+        self.running = 0
+        """Items that workers have."""
+        self.expiring = 0
+        """Workers that are to be recycled, and are not on their way out yet."""
+        self._numbers = count(1)
+
+    @property
+    def alive(self) -> int:
+        """Workers that count against `max`: all but those on their way out."""
+        return len(self.slots) - self.counts[WorkerState.STOPPING] - self.expiring
+
+    @property
+    def has_free_worker(self) -> bool:
+        """True if one is idle, and may begin: a successor waits until its predecessor is done."""
+        counts = self.counts
+        working = counts[WorkerState.BUSY] + counts[WorkerState.LEASED]
+        return bool(self.idle) and working < self.policy.max
+
+    def window(self, wanted: int | None) -> int:
+        """Items that a worker may have at a time, given what their job wants."""
+        return wanted or self.policy.window
+
+    def add(self, now: float) -> Slot:
+        """One more worker is being started."""
+        slot = Slot(next(self._numbers), now, self.policy)
+        self.slots[slot.id] = slot
+        self.counts[slot.state] += 1
+        return slot
+
+    def remove(self, worker: int) -> Slot:
+        """A worker is gone; what it had is still to be given up."""
+        slot = self.slots.pop(worker)
+        self.counts[slot.state] -= 1
+        self._forget(slot)
+        self.prefetching.pop(worker, None)
+        if slot.expiring and slot.state is not WorkerState.STOPPING:
+            self.expiring -= 1
+        self.running -= slot.load
+        return slot
+
+    def move(self, slot: Slot, event: WorkerEvent) -> None:
+        """Change a worker's state by the table of transitions."""
+        before = slot.state
+        slot.state = after(before, event)
+        self.counts[before] -= 1
+        self.counts[slot.state] += 1
+
+    def take_idle(self, now: float) -> Slot:
+        """Give the worker that was busy last to somebody who drives it by hand."""
+        slot = next(reversed(self.idle.values()))
+        self.move(slot, WorkerEvent.TAKEN)
+        del self.idle[slot.id]
+        slot.since = now
+        slot.deadline = None
+        return slot
+
+    def leave(self, slot: Slot, reason: ExitReason | None) -> None:
+        """A worker is on its way out, and is given nothing more."""
+        self.move(slot, WorkerEvent.STOPPED)
+        slot.exit_reason = reason
+        slot.deadline = None
+        if slot.expiring:
+            self.expiring -= 1
+        self._forget(slot)
+
+    def relieve(self, slot: Slot, items: int) -> None:
+        """A worker has so many items less."""
+        slot.load -= items
+        self.running -= items
+
+    def _forget(self, slot: Slot) -> None:
+        self.idle.pop(slot.id, None)
+        self.has_capacity.pop(slot.id, None)

@@ -1,0 +1,133 @@
+"""The items that workers have: how they end, and how they come back to the queue."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from processpool.core.commands import Done, Drop, Lost, Retry, TakeBack
+from processpool.core.exit_reason import ExitReason
+from processpool.core.states import WorkerState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from processpool.core.commands import Command
+    from processpool.core.exits import Exits
+    from processpool.core.fleet import Fleet
+    from processpool.core.jobs import Batch, Job
+    from processpool.core.slot import Slot
+    from processpool.core.states import PoolState
+    from processpool.core.work_queue import WorkQueue
+
+_RETRY_WORDS = {None: "crash", ExitReason.TIMEOUT: "timeout"}
+"""What `retry.on` calls the ways in which a worker ends."""
+
+
+class Flight:
+    """What was handed over and has not come back."""
+
+    def __init__(self, fleet: Fleet, queue: WorkQueue, exits: Exits) -> None:
+        self._fleet = fleet
+        self._queue = queue
+        self._exits = exits
+
+    def answered(self, slot: Slot, items: int) -> Iterator[Done]:
+        """The next `items` items of a worker are done; the batches that they make up."""
+        while items:
+            batch = slot.inflight.popleft()
+            if len(batch) > items:
+                batch, rest = batch.split(items)
+                slot.inflight.appendleft(rest)
+            items -= len(batch)
+            yield Done(slot.id, batch)
+
+    def give_back(self, slot: Slot, keep: int, *, singly: bool) -> None:
+        """A worker keeps so many items of its first batch; the others go back to the queue."""
+        kept, batch = slot.inflight.popleft().split(keep)
+        if keep:
+            slot.inflight.appendleft(kept)
+        self._queue.take_back(singles(batch) if singly else [batch])
+        self._fleet.relieve(slot, len(batch))
+
+    def take_back(self, slot: Slot, batches: list[Batch]) -> None:
+        """These batches, which a worker has not begun, go back to the queue."""
+        taken = [batch for batch in slot.inflight if batch in batches]
+        slot.inflight = deque(batch for batch in slot.inflight if batch not in batches)
+        self._queue.take_back(taken)
+        self._fleet.relieve(slot, sum(map(len, taken)))
+
+    def cancel(self, job: Job, state: PoolState, *, kill: bool) -> list[Command]:
+        """Nothing more of this job starts; with `kill`, the workers that run it are ended."""
+        out: list[Command] = [Drop(batch, state) for batch in self._queue.forget(job)]
+        job.killed = job.killed or kill
+        if kill:
+            for slot in self._fleet.slots.values():
+                if self._works_on(slot, job):
+                    out += self._exits.end(slot, ExitReason.CANCELLED)
+        elif self._fleet.policy.takes_back:
+            for slot in self._fleet.prefetching.values():
+                if slot.state is WorkerState.BUSY and any(b.job is job for b in slot.inflight):
+                    out.append(TakeBack(slot.id, read=True))
+        return out
+
+    def _works_on(self, slot: Slot, job: Job) -> bool:
+        """True if the worker is in an item of this job, as far as is known.
+
+        A single item that is not first, and could not be taken back, has begun all the same: what
+        was before it is answered, and the answers are on their way.
+        """
+        if not slot.inflight:
+            return False
+        if slot.inflight[0].job is job:
+            return True
+        single = self._fleet.policy.takes_back and not job.number
+        return single and any(batch.job is job for batch in slot.inflight)
+
+    def holder(self, job: Job) -> int | None:
+        """The worker that was given the one item of this job, behind what it works on."""
+        for slot in self._fleet.prefetching.values():
+            if any(batch.job is job for batch in slot.inflight):
+                return slot.id
+        return None
+
+    def give_up(self, slot: Slot, now: float, *, begun: bool, singly: bool) -> list[Lost | Retry]:
+        """A worker is gone: its items go to others, but for the one that it had begun.
+
+        With `singly`, its first batch killed it before any item of that began, so its items go one
+        by one, which shows whose fault it is.
+        """
+        if singly and slot.inflight and len(slot.inflight[0]) > 1:
+            slot.inflight.extendleft(reversed(singles(slot.inflight.popleft())))
+        elif slot.inflight and (begun or singly or slot.costs_item):
+            return [self._lose_first(slot, now)]
+        self._queue.take_back(slot.inflight)
+        return []
+
+    def _lose_first(self, slot: Slot, now: float) -> Lost | Retry:
+        running, rest = slot.inflight.popleft().split(1)
+        slot.failed += 1
+        if len(rest):
+            slot.inflight.appendleft(rest)
+        self._queue.take_back(slot.inflight)
+        reason = _RETRY_WORDS.get(slot.exit_reason)
+        if reason and self.retry(running, reason, now):
+            return Retry(running, slot.exit_reason)
+        return Lost(running, slot.exit_reason)
+
+    def retry(self, batch: Batch, reason: str, now: float) -> bool:
+        """An item failed, by crash, timeout or error; True if it will be tried again."""
+        policy = self._fleet.policy
+        if batch.job.cancelled or not policy.retries(reason, batch.attempts):
+            return False
+        self._queue.delay(batch, now + policy.delay(batch.attempts - 1))
+        return True
+
+
+def singles(batch: Batch) -> list[Batch]:
+    """The items of a batch, each in a batch of its own."""
+    found = []
+    while len(batch) > 1:
+        single, batch = batch.split(1)
+        found.append(single)
+    return [*found, batch]

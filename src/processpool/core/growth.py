@@ -1,0 +1,63 @@
+"""How many workers are wanted, and what it means that one could not be started."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from processpool.core.commands import Spawn
+from processpool.core.restarts import Restarts
+from processpool.core.states import PoolState, WorkerState
+
+if TYPE_CHECKING:
+    from processpool.core.assignment import Assignment
+    from processpool.core.deadlines import Deadlines
+    from processpool.core.fleet import Fleet
+    from processpool.core.work_queue import WorkQueue
+
+
+_WANTS_NONE = frozenset({PoolState.BROKEN, PoolState.CLOSED, PoolState.FORKED})
+
+
+class Growth:
+    """Decides when another worker is started."""
+
+    def __init__(
+        self, fleet: Fleet, queue: WorkQueue, deadlines: Deadlines, assignment: Assignment
+    ) -> None:
+        self.restarts = Restarts()
+        """The failed starts of late."""
+        self._fleet = fleet
+        self._queue = queue
+        self._deadlines = deadlines
+        self._assignment = assignment
+
+    def lacking(self, state: PoolState) -> int:
+        """How many more workers are wanted now; none, if that is less than one."""
+        if state in _WANTS_NONE:
+            return 0
+        fleet, policy = self._fleet, self._fleet.policy
+        alive = fleet.alive
+        waiting = self._queue.items + len(self._assignment.waiters)
+        if policy.takes_back:  # what lies behind another item could be run by a new worker
+            waiting += max(fleet.running - fleet.counts[WorkerState.BUSY], 0)
+        wanted = waiting - fleet.counts[WorkerState.STARTING] - len(fleet.idle)
+        if state is not PoolState.CLOSING:
+            wanted = max(wanted, policy.min - alive)
+        return min(wanted, policy.max - alive)
+
+    def spawn(self, state: PoolState, now: float) -> list[Spawn]:
+        """One more worker, if one is wanted and its time has come."""
+        if self.lacking(state) <= 0 or now < self.restarts.next_at:
+            return []
+        slot = self._fleet.add(now)
+        start = self._fleet.policy.start
+        if start is not None:
+            self._deadlines.set(slot, now + start)
+        return [Spawn(slot.id)]
+
+    def breaks(self, now: float, *, killed: bool) -> bool:
+        """A worker failed to start; True if that is once too often, and there is no other one."""
+        fleet = self._fleet
+        note = self.restarts.killed if killed else self.restarts.failed
+        too_often = note(fleet.policy, now)
+        return too_often and fleet.alive <= fleet.counts[WorkerState.STARTING]

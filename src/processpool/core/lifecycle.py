@@ -1,0 +1,81 @@
+"""What the owner of a pool does with it: open, pause, resize, mend and close it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from processpool.core.books import Books
+from processpool.core.exit_reason import ExitReason
+from processpool.core.states import PoolEvent, PoolState
+
+if TYPE_CHECKING:
+    from processpool.core.commands import Command
+    from processpool.core.policy import Policy
+
+
+class Lifecycle(Books):
+    """The decisions that concern the pool as a whole."""
+
+    def opened(self, now: float) -> list[Command]:
+        """The pool's thread runs; it may have been closed meanwhile."""
+        if self.state is PoolState.OPENING:
+            self.change(PoolEvent.OPENED)
+        return self._assign(now)
+
+    def resize(self, policy: Policy, now: float) -> list[Command]:
+        """Other numbers hold from now on."""
+        self.fleet.policy = policy
+        out: list[Command] = []
+        idle = self.fleet.idle
+        for slot in list(idle.values())[: max(self.alive - policy.max, 0)]:
+            out += self.exits.ask(slot, ExitReason.RESIZED, now)
+        for slot in idle.values():
+            self.retirement.set_idle_timer(slot, now)
+        return out + self._assign(now)
+
+    def pause(self) -> list[Command]:
+        """Hand out nothing until `resume`."""
+        if self.state is PoolState.OPEN:
+            self.change(PoolEvent.PAUSED)
+        return []
+
+    def resume(self, now: float) -> list[Command]:
+        """Hand out work again."""
+        if self.state is PoolState.PAUSED:
+            self.change(PoolEvent.RESUMED)
+        return self._assign(now)
+
+    def reset(self, now: float) -> list[Command]:
+        """Forget the failed starts of a broken pool, and try again."""
+        self.growth.restarts.reset()
+        if self.state is PoolState.BROKEN:
+            self.change(PoolEvent.MENDED)
+        return self._assign(now)
+
+    def close(self, deadline: float | None, now: float) -> list[Command]:
+        """Take nothing more, finish what there is until `deadline`, then end every worker."""
+        self.change(PoolEvent.CLOSING)
+        self.close_deadline = deadline
+        self.assignment.refuse_waiters(self.state)
+        return self._assign(now)
+
+    def kill_all(self) -> list[Command]:
+        """End everything at once."""
+        if self.state in (PoolState.CLOSED, PoolState.FORKED):
+            return []
+        self.change(PoolEvent.CLOSING)
+        self.close_deadline = None
+        self.overdue = True
+        self.assignment.refuse_waiters(self.state)
+        out = self._drop_queue()
+        for slot in self.slots.values():
+            out += self.exits.end(slot, ExitReason.CLOSED)
+        return out
+
+    def _break(self) -> list[Command]:
+        """No worker can be started: nothing that waits for one will ever have it."""
+        if self.state is not PoolState.CLOSING:
+            self.breaks += self.state is not PoolState.BROKEN
+            self.change(PoolEvent.BROKE)
+            self.assignment.refuse_waiters(self.state)
+        return self._drop_queue()

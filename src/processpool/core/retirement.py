@@ -1,0 +1,95 @@
+"""Which workers are not kept: the surplus, the idle, the old, and those that have done enough."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from processpool.core.exit_reason import ExitReason
+from processpool.core.states import WorkerState
+
+if TYPE_CHECKING:
+    from processpool.core.commands import Command
+    from processpool.core.deadlines import Deadlines
+    from processpool.core.exits import Exits
+    from processpool.core.fleet import Fleet
+    from processpool.core.slot import Slot
+
+SURPLUS_LINGER = 1.0
+"""Seconds that a worker beyond `spare` waits for the next burst before it is retired."""
+
+
+class Retirement:
+    """Decides whether a worker that has nothing to do is kept, and for how long."""
+
+    def __init__(self, fleet: Fleet, deadlines: Deadlines, exits: Exits) -> None:
+        self._fleet = fleet
+        self._deadlines = deadlines
+        self._exits = exits
+
+    def park(self, slot: Slot, now: float) -> list[Command]:
+        """The worker has nothing to do: it waits for more, or is one too many."""
+        fleet = self._fleet
+        slot.since = now
+        fleet.has_capacity.pop(slot.id, None)
+        fleet.idle[slot.id] = slot
+        self.note_expiry(slot, now)
+        if slot.remaining is not None and slot.remaining <= 0:
+            slot.retiring = ExitReason.RECYCLED
+        elif fleet.alive > fleet.policy.max and not slot.expiring:
+            slot.retiring = ExitReason.RESIZED
+        if slot.retiring is not None:
+            return self._exits.ask(slot, slot.retiring, now)
+        self.set_idle_timer(slot, now)
+        return []
+
+    def set_idle_timer(self, slot: Slot, now: float) -> None:
+        """Look at an idle worker again when it has been idle for too long, or is too old."""
+        fleet = self._fleet
+        idle = fleet.policy.idle
+        if len(fleet.idle) > fleet.policy.spare:
+            idle = SURPLUS_LINGER if idle is None else min(idle, SURPLUS_LINGER)
+        if len(fleet.slots) <= fleet.policy.min:
+            idle = None
+        times = [] if idle is None else [now + idle]
+        if slot.max_age is not None and not slot.expiring:
+            times.append(slot.started_at + slot.max_age)
+        if times:
+            self._deadlines.set(slot, min(times))
+        else:
+            slot.deadline = None
+
+    def idle_too_long(self, slot: Slot, now: float) -> list[Command]:
+        """The time of an idle worker is over: it goes, unless it is one of the `min`."""
+        self.note_expiry(slot, now)
+        if self._fleet.alive > self._fleet.policy.min and not slot.expiring:
+            return self._exits.ask(slot, ExitReason.IDLE, now)
+        return []
+
+    def retire(self, slot: Slot, reason: ExitReason, now: float) -> list[Command]:
+        """Let a worker finish what it has, then ask it to exit; nothing new goes to it."""
+        if slot.state is WorkerState.IDLE:
+            return self._exits.ask(slot, reason, now)
+        if slot.state is not WorkerState.STOPPING:
+            slot.retiring = reason
+            self._fleet.has_capacity.pop(slot.id, None)
+        return []
+
+    # -- recycling -------------------------------------------------------------------------------
+
+    def note_expiry(self, slot: Slot, now: float) -> None:
+        """See whether a worker is near its limit of items or age."""
+        if slot.expires(now):
+            self.mark_expiring(slot)
+
+    def mark_expiring(self, slot: Slot) -> None:
+        """A worker is to be recycled: a successor may be started, and takes its place."""
+        if not slot.expiring and slot.state is not WorkerState.STOPPING:
+            slot.expiring = True
+            self._fleet.expiring += 1
+
+    def replace_expiring(self, now: float) -> list[Command]:
+        """A successor is ready: the worker that expires longest goes, when it has done its work."""
+        for slot in self._fleet.slots.values():
+            if slot.expiring and slot.retiring is None and slot.state is not WorkerState.STOPPING:
+                return self.retire(slot, ExitReason.RECYCLED, now)
+        return []

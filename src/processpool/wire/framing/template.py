@@ -1,0 +1,264 @@
+r"""A request as it is declared: text in which names in braces stand for what a message decides.
+
+Three rules hold here. Only the names in `FIELDS` are replaced, every other brace is what it looks
+like, so that `{ready}` and JSON need no escapes; what nearly is one of the names is refused, since
+it would reach the program as it is. A message stands in its template exactly once. And a mark is
+random and new for each request, so that no answer can be taken for another one's.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from difflib import SequenceMatcher
+from struct import Struct
+from typing import TYPE_CHECKING
+
+from processpool.errors import CodecError
+from processpool.wire.framing.base import SMALL, too_large
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MARK_PREFIX = b"pp"
+"""A mark begins with a letter: in most languages it is a name, then."""
+MARK_SIZE = len(MARK_PREFIX) + 2 * 8
+
+_BRACES = re.compile(r"\{([^{}\n]{1,24})\}")
+_NEAR = 0.75
+"""Two names are as near as this to be taken for a slip: `{mesage}`, `{u32}`, `{Mark}`."""
+_REFILL = 512
+_BYTES = 8
+"""Random bytes in a mark."""
+_APART = b"\xff"
+"""Stands in no text: it is no UTF-8."""
+_VARINT_BYTE = 0x80
+_HEX4_MOST = 0xFFFF
+_U32_MOST = 0xFFFFFFFF
+
+
+class Marks:
+    """A stock of marks, each between the same two texts; making many at once costs least."""
+
+    def __init__(self, before: bytes = b"", after: bytes = b"") -> None:
+        self.stock: list[bytes] = []
+        """What is left; taking from its end is what `draw` does, too."""
+        self._before, self._after = before + MARK_PREFIX, after
+
+    def draw(self) -> bytes:
+        """Return one that nobody has had; from any thread."""
+        try:
+            return self.stock.pop()
+        except IndexError:
+            digits = os.urandom(_BYTES * _REFILL).hex(" ", _BYTES).encode()
+            between = self._after + _APART + self._before
+            marks = digits.replace(b" ", between).split(_APART)
+            self.stock.extend(marks[2:-1])  # the first and the last lack what stands around them
+            return marks[1]
+
+
+def varint(number: int) -> bytes:
+    """Return a number in groups of seven bits, the lowest first, as protocol buffers have it."""
+    groups = bytearray()
+    while number >= _VARINT_BYTE:
+        groups.append(number & 0x7F | _VARINT_BYTE)
+        number >>= 7
+    groups.append(number)
+    return bytes(groups)
+
+
+def _hex4(length: int) -> bytes:
+    if length + 4 > _HEX4_MOST:
+        raise CodecError(f"the message has {length} bytes; {{hex4}} can say {_HEX4_MOST - 4}")
+    return b"%04x" % (length + 4)
+
+
+def _u32(form: str) -> Callable[[int], bytes]:
+    pack = Struct(form).pack
+
+    def field(length: int) -> bytes:
+        if length > _U32_MOST:
+            raise CodecError(f"the message has {length} bytes; 32 bits can say {_U32_MOST}")
+        return pack(length)
+
+    return field
+
+
+_LENGTHS: dict[str, Callable[[int], bytes]] = {
+    "length": lambda length: b"%d" % length,
+    "u32be": _u32(">I"),
+    "u32le": _u32("<I"),
+    "varint": varint,
+    "hex4": _hex4,
+}
+_VARIABLE = ("length", "varint")
+"""The fields whose size depends on the message."""
+FIELDS = ("message", "mark", *_LENGTHS)
+"""The names that mean something in the braces of a request."""
+
+
+def split(text: str, names: tuple[str, ...] = FIELDS) -> list[tuple[str, bytes]]:
+    """Return the parts of a template: `("", text)` for text, `(name, b"")` for a name in braces.
+
+    Raises:
+        ValueError: something in braces nearly is one of the names.
+    """
+    parts: list[tuple[str, bytes]] = []
+    begin = 0
+    for found in _BRACES.finditer(text):
+        if found[1] in names:
+            parts += [("", text[begin : found.start()].encode()), (found[1], b"")]
+            begin = found.end()
+        else:
+            _refuse_near_miss(found[1], names)
+    parts.append(("", text[begin:].encode()))
+    return [part for part in parts if part != ("", b"")]
+
+
+def _refuse_near_miss(word: str, names: tuple[str, ...]) -> None:
+    bare = word.strip().lower()
+    for name in names:
+        if SequenceMatcher(None, bare, name).ratio() >= _NEAR:
+            raise ValueError(f"must not hold {{{word}}} (did you mean {{{name}}}?)")
+
+
+def around_mark(text: str) -> tuple[bytes, bytes] | bytes:
+    """Return a text that may hold `{mark}`: as bytes, or as what is before and after the mark.
+
+    Raises:
+        ValueError: it holds the mark more than once, or nearly `{mark}`.
+    """
+    parts = split(text, ("mark",))
+    names = [name for name, _ in parts]
+    if names.count("mark") > 1:
+        raise ValueError("must not hold {mark} more than once")
+    if "mark" not in names:
+        return _joined(parts, 0, b"")
+    at = names.index("mark")
+    return _joined(parts[:at], 0, b""), _joined(parts[at + 1 :], 0, b"")
+
+
+class RequestTemplate:
+    """Makes the bytes of requests.
+
+    Args:
+        text: the template.
+        most: the most bytes that a message may have.
+
+    Raises:
+        ValueError: it does not hold `{message}` exactly once, or nearly another name.
+    """
+
+    def __init__(self, text: str, most: int) -> None:
+        parts = split(text)
+        names = [name for name, _ in parts]
+        if names.count("message") != 1:
+            raise ValueError("must hold {message}, once: that is where the message goes")
+        at = names.index("message")
+        self._before, self._after = parts[:at], parts[at + 1 :]
+        self._most, self._most_small = most, min(most, SMALL)
+        self.has_mark = "mark" in names
+        self._marks = Marks()
+        self.encode = self._encoder()
+        """Return the buffers of one request, given a message; a large message is not copied.
+
+        Raises `ProtocolError` for one over the limit, and `CodecError` for one whose length the
+        template cannot say.
+        """
+
+    def end_finder(self, before: bytes, after: bytes) -> Callable[[tuple[bytes, ...]], bytes]:
+        """Return what makes, of the buffers of a request, its mark between two texts.
+
+        Raises:
+            ValueError: the request has no mark, or its place depends on the message.
+        """
+        if not self.has_mark:
+            raise ValueError("waits for {mark}, which the request has a program say nowhere")
+        names = [name for name, _ in self._after]
+        if "mark" in names:
+            behind = self._after[names.index("mark") + 1 :]
+            back = _size(behind) + MARK_SIZE
+            if not before and behind and behind[0][1].startswith(after):
+                cut = slice(-back, MARK_SIZE + len(after) - back or None)
+                return lambda buffers: buffers[-1][cut]
+            cut = slice(-back, MARK_SIZE - back or None)
+            return lambda buffers: before + buffers[-1][cut] + after
+        names = [name for name, _ in self._before]
+        start = _size(self._before[: names.index("mark")])
+        end = start + MARK_SIZE
+        return lambda buffers: before + buffers[0][start:end] + after
+
+    def _encoder(self) -> Callable[[bytes], tuple[bytes, ...]]:
+        fields = [name for name, _ in (*self._before, *self._after) if name]
+        if not fields:
+            return self._constant()
+        if fields == ["mark"] and ("mark", b"") in self._after:
+            return self._marked()
+        return self._general
+
+    def _constant(self) -> Callable[[bytes], tuple[bytes, ...]]:
+        before, after = _joined(self._before, 0, b""), _joined(self._after, 0, b"")
+        most_small = self._most_small
+
+        def encode(payload: bytes) -> tuple[bytes, ...]:
+            if len(payload) <= most_small:
+                return (payload + after,)
+            return self._general(payload)
+
+        def encode_behind(payload: bytes) -> tuple[bytes, ...]:
+            if len(payload) <= most_small:
+                return (before + payload + after,)
+            return self._general(payload)
+
+        return encode_behind if before else encode
+
+    def _marked(self) -> Callable[[bytes], tuple[bytes, ...]]:
+        """A mark behind the message and nothing else: what most programs are asked for."""
+        before, at = _joined(self._before, 0, b""), self._after.index(("mark", b""))
+        texts = (_joined(self._after[:at], 0, b""), _joined(self._after[at + 1 :], 0, b""))
+        marks, most_small = Marks(*texts), self._most_small
+        pop, draw = marks.stock.pop, marks.draw
+
+        def encode(payload: bytes) -> tuple[bytes, ...]:
+            if len(payload) > most_small:
+                return self._general(payload)
+            try:
+                return (before + payload + pop(),)
+            except IndexError:
+                return (before + payload + draw(),)
+
+        return encode
+
+    def _general(self, payload: bytes) -> tuple[bytes, ...]:
+        length = len(payload)
+        if length > self._most:
+            raise too_large(length, self._most)
+        mark = self._marks.draw() if self.has_mark else b""
+        before = _joined(self._before, length, mark)
+        after = _joined(self._after, length, mark)
+        if length <= self._most_small:
+            return (before + payload + after,)
+        return tuple(filter(None, (before, payload, after)))
+
+
+def _joined(parts: list[tuple[str, bytes]], length: int, mark: bytes) -> bytes:
+    texts = []
+    for name, literal in parts:
+        if not name:
+            texts.append(literal)
+        else:
+            texts.append(mark if name == "mark" else _LENGTHS[name](length))
+    return b"".join(texts)
+
+
+def _size(parts: list[tuple[str, bytes]]) -> int:
+    """Return how many bytes these parts have, whatever the message is."""
+    size = 0
+    for name, literal in parts:
+        if name in _VARIABLE:
+            raise ValueError(
+                f"{{mark}} must not have {{{name}}} between itself and the nearer end of the "
+                "request, for it could not be found there"
+            )
+        size += MARK_SIZE if name == "mark" else len(literal) if not name else 4
+    return size

@@ -1,0 +1,73 @@
+"""What comes up a Python worker's pipe, cut into frames: an object without I/O.
+
+Two rules hold here. Bytes may arrive cut anywhere, and come out as whole frames in order. And a
+frame of a kind that does not exist was not written by the worker's own code: from there on nothing
+that arrives can be trusted, so the reader keeps what broke the rules and returns no more frames.
+"""
+
+from __future__ import annotations
+
+from processpool.wire.python import layout
+from processpool.wire.python.layout import FRAME
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    Frame = tuple[int, int, bytes]
+
+SHOWN = 64
+"""Bytes that are kept of what is no frame."""
+
+
+class FrameReader:
+    """Turns bytes as they arrive into frames: kind, number, body."""
+
+    def __init__(self) -> None:
+        self.broken = b""
+        """The first bytes of what is no frame; empty as long as all is well."""
+        self.pace = 0
+        """Nanoseconds that an item took, by the slowest of the frames with answers that came last;
+        0 if one of them did not say so."""
+        self._buffer = bytearray()
+        self._wanted = 0
+        """Bytes until the frame that has begun is whole."""
+
+    @property
+    def is_clean(self) -> bool:
+        """True if nothing of an unfinished frame has arrived."""
+        return not self._buffer
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The frames that these bytes complete."""
+        if self.broken:
+            return []
+        if self._buffer:
+            self._buffer += data
+            if len(self._buffer) < self._wanted:
+                return []
+            data = bytes(self._buffer)
+            self._buffer.clear()
+        frames: list[Frame] = []
+        paces: list[int] = []
+        at, end = 0, len(data)
+        while end - at >= FRAME.size:
+            kind, number, size = FRAME.unpack_from(data, at)
+            pace = kind >> layout.PACE
+            kind &= (1 << layout.PACE) - 1
+            if not layout.PLAIN <= kind <= layout.BACK:
+                self.broken = data[at : at + SHOWN]
+                return frames
+            body = at + FRAME.size
+            self._wanted = FRAME.size + size
+            if end - body < size:
+                break
+            at = body + size
+            frames.append((kind, number, data[body:at]))
+            if kind <= layout.ANSWERS:
+                paces.append(pace)
+        if paces:
+            self.pace = max(paces) if all(paces) else 0
+        if at < end:
+            self._buffer += data[at:]
+            if end - at < FRAME.size:
+                self._wanted = FRAME.size
+        return frames

@@ -1,0 +1,229 @@
+"""What goes down to a Python worker, as packets: functions, items, and what it is to forget.
+
+Three rules hold here. A packet is written and read whole or not at all. What is too large for one
+lies in shared memory, and only its place travels. And an item that cannot be pickled takes its own
+place in the request, so that it fails alone; why is kept here, by number.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from processpool.system.interrupts import PICKLING, SHIELD
+from processpool.wire.python import layout
+from processpool.wire.python.arena import join
+from processpool.wire.python.functions import HANDLER
+from processpool.wire.python.layout import PACKET, PLACE
+from processpool.wire.python.pickling import PROTOCOL, dumps, pack
+from processpool.wire.python.remote_errors import add_note
+from processpool.wire.python.unpicklable import find
+
+if TYPE_CHECKING:
+    from processpool.wire.python.arena import Arena
+    from processpool.wire.python.functions import Function, Task
+
+log = logging.getLogger("processpool")
+
+EXIT = PACKET.pack(layout.EXIT, 0, 0, 0, 0, 0, 0)
+"""The exit message."""
+INLINE = layout.PACKET_LIMIT - PACKET.size
+"""Bytes that a packet has room for."""
+FUNCTIONS = 256
+FUNCTIONS_SIZE = 64 * 1024 * 1024
+"""Functions that a worker keeps, and bytes of their pickles: beyond that it forgets them all."""
+_SIMPLE = frozenset({int, float, bool, str, bytes, type(None)})
+
+
+class Requests:
+    """One worker's requests: packets that are to be written, and what the worker knows by then."""
+
+    def __init__(self, inbox: Arena, freed: list[tuple[int, int]]) -> None:
+        """Begin with a worker that knows its handler and nothing else.
+
+        Args:
+            inbox: where large requests are placed for it.
+            freed: places of its own that nobody here looks at any more; it is told, and they go.
+        """
+        self.unsent: deque[memoryview | bytes] = deque()
+        """Packets in the order in which they are to be written."""
+        self.refused: dict[int, BaseException] = {}
+        """Items that could not be sent, by number: why."""
+        self.sent_long = False
+        """True once a request had to go through the pipe in many packets: none is read back."""
+        self._inbox = inbox
+        self._freed = freed
+        self._known = {HANDLER.number}
+        self._functions_size = 0
+        self._path = {*sys.path}
+
+    # -- items -----------------------------------------------------------------------------------
+
+    def small(self, payload: Any, task: Task) -> bytes | None:
+        """The packet of an item whose arguments are simple and small; None for others."""
+        function, style = task
+        args, keywords = payload
+        if keywords or self.unsent or self._freed or function.number not in self._known:
+            return None
+        for argument in args:
+            if type(argument) not in _SIMPLE:
+                return None
+        stream = dumps([payload], PROTOCOL)
+        size = len(stream)
+        if size > INLINE:
+            return None
+        return PACKET.pack(layout.ITEMS, style, function.number, 0, 1, size, 0) + stream
+
+    def stage_items(self, items: list[Any], task: Task, batch: int, flags: int = 0) -> None:
+        """Put items down, after the function that they are for, if it is new to the worker."""
+        function = task.function
+        if function.number not in self._known:
+            self._stage_path()
+            self._remember(function)
+            self._stage(layout.DEFINE, 0, function.number, 0, 1, function.parts)
+        flags |= task.style
+        with PICKLING:
+            try:
+                parts = pack(items)
+            except BaseException as error:  # the code of an item runs here, and may raise anything
+                if SHIELD.has_raised(error):
+                    raise
+                flags |= layout.CHECKED
+                parts = self._pack_checked(items)
+        self._stage(layout.ITEMS, flags, function.number, batch, len(items), parts)
+
+    def _pack_checked(self, items: list[Any]) -> list[Any]:
+        """Those items that can be pickled, and places for those that cannot."""
+        checked = [self._checked(item) for item in items]
+        try:
+            return pack(checked)
+        except BaseException as error:  # it could be pickled just now
+            if SHIELD.has_raised(error):
+                raise
+            return pack([(False, self._refuse(error)) for _ in items])
+
+    def _checked(self, item: Any) -> tuple[bool, Any]:
+        """The item, if it can be pickled; otherwise the number under which its error is kept."""
+        try:
+            pack([item])
+        except BaseException as error:
+            if SHIELD.has_raised(error):
+                raise
+            return False, self._refuse(error, find(item))
+        return True, item
+
+    def _refuse(self, error: BaseException, place: str | None = None) -> int:
+        where = f": {place.strip()}" if place else ""
+        add_note(error, f"The item cannot be sent to a worker{where}.")
+        number = len(self.refused)
+        while number in self.refused:
+            number += 1
+        self.refused[number] = error
+        return number
+
+    # -- what the worker knows -------------------------------------------------------------------
+
+    def stage_freed(self, names: deque[str]) -> None:
+        """Put down that what is named was freed, and empty the names.
+
+        Functions may refer to it, so all are sent again when they are needed.
+        """
+        self._forget_functions()
+        while names:
+            name = names.popleft().encode()
+            self.unsent.append(PACKET.pack(layout.UNSHARE, 0, 0, 0, 0, len(name), 0) + name)
+
+    def _stage_path(self) -> None:
+        """A new function may come from where this process has begun to look for modules lately."""
+        known, path = self._path, [entry for entry in sys.path if isinstance(entry, str)]
+        first = next((at for at, entry in enumerate(path) if entry in known), 0)
+        before = [_absolute(entry) for entry in path[:first]]
+        behind = [_absolute(entry) for entry in path[first:] if entry not in known]
+        if before or behind:
+            known.update(path)
+            self._stage(layout.PATH, 0, 0, 0, 0, [dumps((before, behind), PROTOCOL)])
+
+    def _remember(self, function: Function) -> None:
+        """The worker is about to know this function, and may have to forget the others."""
+        self._functions_size += function.size
+        if len(self._known) > FUNCTIONS or self._functions_size > FUNCTIONS_SIZE:
+            self._forget_functions()
+            self._functions_size = function.size
+        self._known.add(function.number)
+
+    def _forget_functions(self) -> None:
+        self.unsent.append(PACKET.pack(layout.FORGET, 0, 0, 0, 0, 0, 0))
+        self._known = {HANDLER.number}
+        self._functions_size = 0
+
+    # -- packets ---------------------------------------------------------------------------------
+
+    def read_back(self, requests: int) -> set[int]:
+        """Read from the pipe what the worker has not read yet; the numbers of batches among it.
+
+        What is no batch is put down to be written again.
+        """
+        taken: set[int] = set()
+        kept: list[bytes] = []
+        while requests >= 0 and not self.sent_long:
+            try:
+                packet = os.read(requests, layout.PACKET_LIMIT)
+            except BlockingIOError:
+                break
+            kind, flags, _, batch, _, size, offset = PACKET.unpack_from(packet)
+            if kind != layout.ITEMS:
+                kept.append(packet)
+                continue
+            taken.add(batch)
+            if flags & layout.AWAY:
+                self._inbox.free(offset, size)
+        self.unsent.extendleft(reversed(kept))
+        return taken
+
+    def _stage(
+        self, kind: int, flags: int, function: int, batch: int, count: int, parts: list[Any]
+    ) -> None:
+        """Put one request down to be written: in a packet or, if it is large, beside it."""
+        if self._freed:
+            self._return_places()
+        size = len(parts[0])
+        if size <= INLINE and len(parts) == 1:
+            header = PACKET.pack(kind, flags, function, batch, count, size, 0)
+            self.unsent.append(header + parts[0])
+            return
+        try:
+            offset, size = self._inbox.place(parts)
+        except OSError as error:
+            self._stage_long(error, (kind, flags, function, batch, count), join(parts))
+        else:
+            flags |= layout.AWAY
+            self.unsent.append(PACKET.pack(kind, flags, function, batch, count, size, offset))
+
+    def _stage_long(self, error: OSError, head: tuple[int, ...], joined: list[Any]) -> None:
+        log.warning("no shared memory for a large message (%s): it goes through the pipe", error)
+        self.sent_long = True
+        kind, flags, function, batch, count = head
+        body = memoryview(b"".join(joined))
+        flags |= layout.LONG
+        self.unsent.append(PACKET.pack(kind, flags, function, batch, count, len(body), 0))
+        for begin in range(0, len(body), layout.PACKET_LIMIT):
+            self.unsent.append(body[begin : begin + layout.PACKET_LIMIT])
+
+    def _return_places(self) -> None:
+        """Tell the worker which places in its shared memory nobody looks at any more."""
+        places = self._freed
+        while places:
+            some = [places.pop() for _ in range(min(len(places), INLINE // PLACE.size))]
+            header = PACKET.pack(layout.FREED, 0, 0, 0, len(some), 0, 0)
+            self.unsent.append(header + b"".join(PLACE.pack(*place) for place in some))
+
+
+def _absolute(path: str) -> str:
+    """The path from the root; as it is, if the current folder is gone."""
+    try:
+        return os.path.abspath(path)
+    except OSError:
+        return path

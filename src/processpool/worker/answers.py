@@ -1,0 +1,103 @@
+"""The answers of a worker, each in its form: plain, pickled, or with what was printed.
+
+What is large goes to shared memory, and only its place into the journal.
+"""
+
+from __future__ import annotations
+
+import os
+from _pickle import PickleBuffer
+
+from processpool.wire.python import layout
+from processpool.wire.python.arena import Arena, join
+from processpool.wire.python.layout import ENTRY, LARGE, PLACE
+from processpool.wire.python.pickling import PROTOCOL, collector, dumps, pack_answer
+from processpool.wire.python.raised import describe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from processpool.wire.python.journal import Journal
+    from processpool.worker.output import Output
+
+
+class Answers:
+    """Puts answers down in the journal."""
+
+    def __init__(self, journal: Journal, outbox: int) -> None:
+        """`outbox` is the file in memory that large answers lie in."""
+        self.outbox = Arena(outbox, 0)
+        self.output: Output
+        self._journal = journal
+
+    def disown(self) -> None:
+        """In a fork that an item made: an answer ends it."""
+        self.reply = _leave  # type: ignore[method-assign]
+
+    def value(self, value: Any, body: bytes | None = None) -> None:
+        """Answer with a value; `body` is its pickle, without head and tail, if it is simple."""
+        if body is not None and len(body) <= len(self._journal.memory):
+            self._journal.append(layout.PLAIN, body)
+            return
+        try:
+            parts = pack_answer(value)
+        except BaseException as error:
+            self.reply(None, _unsendable(error, value))
+        else:
+            self._entry(0, parts)
+
+    def reply(self, value: Any, raised: Any) -> None:
+        """Answer with an error, or with a value and what was printed."""
+        self.output.own(self._journal.page[layout.STARTED])
+        stdout, stderr = self.output.take()
+        sealed = None
+        if raised is None:
+            try:
+                sealed = [PickleBuffer(part) for part in pack_answer(value)]
+            except BaseException as error:
+                raised = _unsendable(error, value)
+        large: list[Any] = []
+        reply = (sealed, raised, stdout, stderr)
+        stream = dumps(reply, PROTOCOL, buffer_callback=collector(large, LARGE))
+        self._entry(layout.REPLY, [stream, *large])
+
+    def _entry(self, flags: int, parts: list[Any]) -> None:
+        """Put one answer down among entries; in shared memory, if it is large."""
+        if len(parts) == 1 and len(parts[0]) < LARGE:
+            self._journal.append(layout.ENTRIES, ENTRY.pack(flags, len(parts[0])) + parts[0])
+            return
+        try:
+            place = self.outbox.place(parts)
+        except OSError:
+            self._send_long(flags | layout.LONG, parts)
+        else:
+            entry = ENTRY.pack(flags | layout.AWAY, PLACE.size) + PLACE.pack(*place)
+            self._journal.append(layout.ENTRIES, entry)
+
+    def _send_long(self, flags: int, parts: list[Any]) -> None:
+        """No shared memory is left: a large answer goes up the pipe as it is."""
+        self._journal.flush()
+        self._journal.send(layout.ENTRIES, 1, ENTRY.pack(flags, 0), *join(parts))
+        self._journal.page[layout.BASE] += 1
+
+
+def _unsendable(error: BaseException, value: Any) -> Any:
+    try:
+        from processpool.wire.python.unpicklable import find
+
+        place = find(value)
+        where = f": {place.strip()}" if place else ""
+        kind = type(value).__qualname__
+        error.add_note(f"The result, of type {kind}, cannot be sent back{where}.")
+    except Exception:
+        pass  # it is of a class of the user's, which need not take notes
+    return describe(error, globals())
+
+
+def _leave(value: Any, raised: Any) -> None:
+    """End a fork that has returned from the item which made it."""
+    if raised is None or (raised[1] == "SystemExit" and raised[2] in ("", "0", "None")):
+        os._exit(0)
+    os.write(2, raised[3].encode("utf-8", "replace"))
+    os._exit(1)

@@ -1,0 +1,200 @@
+"""Real programs, how they are declared, and what they answer: one case each.
+
+Whoever adds a program adds a case here, and nothing else.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+PORT = """
+import struct, sys
+stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
+while header := stdin.read(4):
+    stdout.write(header + stdin.read(struct.unpack(">I", header)[0]))
+    stdout.flush()
+"""
+NODE = 'require("repl").start({prompt:"",terminal:false,ignoreUndefined:true})'
+GIT = r"[^\n]* (?:missing|ambiguous)\n|\S+ \S+ (\d+)\n"
+
+
+@dataclass(frozen=True)
+class Program:
+    """One program.
+
+    Attributes:
+        command: how it is started.
+        protocol: the protocol, spelt out or by its name.
+        package: the Debian package that has it.
+        asked: messages, and what must be in their answers; None for an empty answer.
+        bad: messages that are answered with an error.
+        env: variables.
+        codec: the codec.
+    """
+
+    command: list[str]
+    protocol: Any
+    package: str
+    asked: list[tuple[Any, Any]]
+    bad: list[Any] = field(default_factory=list)
+    env: dict[str, str] = field(default_factory=dict)
+    codec: str = "text"
+
+
+MARKED = {"until": "{mark}\n"}
+
+PROGRAMS = {
+    "jq": Program(
+        ["jq", "-c", "--unbuffered", ".a"], "lines", "jq", [('{"a":1}', "1"), ('{"a":"x"}', '"x"')]
+    ),
+    "sed": Program(["sed", "-u", "s/a/b/"], "lines", "sed", [("cat", "cbt"), ("dog", "dog")]),
+    "sed -z": Program(["sed", "-z", "-u", "s/a/b/"], "nul", "sed", [("a\na", "b\na"), ("", None)]),
+    "gawk": Program(
+        ["gawk", "{print $1; fflush()}"], "lines", "gawk", [("one two", "one"), ("three", "three")]
+    ),
+    "bc": Program(
+        ["bc", "-lq"],
+        {
+            "request": '{message}\nprint "{mark}\\n"\n',
+            "answer": MARKED,
+            "error_stderr": "error|Divide",
+        },
+        "bc",
+        [("2^300", "2037"), ("x=4", None), ("6*7", "42")],
+        ["1/0", "2 +* 2"],
+        {"BC_LINE_LENGTH": "0"},
+    ),
+    "hunspell": Program(
+        ["hunspell", "-a", "-d", "en_US"],
+        {
+            "start": [{"expect": "\n"}],
+            "request": "^{message}\n",
+            "answer": {"until_line": "^$"},
+        },
+        "hunspell hunspell-en-us",
+        [("hello wrold", "& wrold"), ("", None), ("!x", "*")],
+    ),
+    "exiftool": Program(
+        ["exiftool", "-stay_open", "True", "-@", "-"],
+        {
+            "request": "{message}\n-execute\n",
+            "answer": {"until": "{ready}\n"},
+            "exit": "-stay_open\nFalse\n",
+            "error_stderr": "^Error",
+        },
+        "libimage-exiftool-perl",
+        [("-ver", "."), ("-listg1\n-ver", ".")],
+        ["/nonexist"],
+    ),
+    "git cat-file": Program(
+        ["git", "cat-file", "--batch"],
+        {
+            "answer": {"length": GIT, "after": "\n", "keep": True},
+            "error": r"\A[^\n]* (missing|ambiguous)$",
+        },
+        "git",
+        [("HEAD:a.txt", "first\nsecond\n"), ("HEAD:b.txt", " blob 0")],
+        ["HEAD:nope"],
+    ),
+    "stockfish": Program(
+        ["/usr/games/stockfish"],
+        {
+            "start": [{"send": "uci\n"}, {"expect": "uciok"}],
+            "answer": {"until_line": r"^bestmove\b", "keep": True},
+            "exit": "quit\n",
+        },
+        "stockfish",
+        [
+            ("position startpos\ngo depth 5", "bestmove"),
+            ("position fen 7k/5Q2/6K1/8/8/8/8/8 w - - 0 1\ngo depth 3", "mate 1"),
+        ],
+    ),
+    "z3": Program(
+        ["z3", "-in"],
+        {
+            "request": '(reset)\n{message}\n(echo "{mark}")\n',
+            "answer": MARKED,
+            "error": r"^\(error ",
+        },
+        "z3",
+        [
+            ("(declare-const x Int)(assert (> x 3))(check-sat)(get-value (x))", "sat\n((x "),
+            ("(assert false)(check-sat)", "unsat"),
+        ],
+        ["(assert x)"],
+    ),
+    "sqlite3": Program(
+        ["sqlite3", "-batch", "-json", ":memory:"],
+        {
+            "request": "{message};\n.print {mark}\n",
+            "answer": MARKED,
+            "error_stderr": "^(Parse|Runtime) error",
+        },
+        "sqlite3",
+        [("select 1 as a", '[{"a":1}]'), ("select 2 as b where 0", None)],
+        ["selec"],
+    ),
+    "R": Program(
+        ["R", "--slave", "--no-restore", "--no-save"],
+        {
+            "start": [{"ask": "options(error=expression(NULL))"}],
+            "request": '{message}\ncat("{mark}\\n")\n',
+            "answer": MARKED,
+            "error_stderr": "^Error",
+        },
+        "r-base-core",
+        [("print(1+1)", "[1] 2"), ("x <- 1", None)],
+        ['stop("boom")'],
+    ),
+    "node": Program(
+        ["node", "-e", NODE],
+        {"request": '{message}\nconsole.log("{mark}")\n', "answer": MARKED, "error": "^Uncaught"},
+        "nodejs",
+        [("1+1", "2"), ("undefined", None)],
+        ["nope()"],
+    ),
+    "gnuplot": Program(
+        ["gnuplot"],
+        {
+            "start": [{"send": 'set print "-"\nset terminal svg\n'}],
+            "request": '{message}\nprint "{mark}"\n',
+            "answer": MARKED,
+            "error_stderr": r"^\s+line \d+: ",
+        },
+        "gnuplot-nox",
+        [("plot sin(x)", "</svg>"), ("print 6*7", "42")],
+        ["plot no(x)"],
+    ),
+    "dot": Program(
+        ["dot", "-Tsvg"],
+        {"request": "{message}\n", "answer": {"until": "</svg>\n", "keep": True}},
+        "graphviz",
+        [("digraph { a -> b }", "</svg>"), ("graph { c }", "</svg>")],
+    ),
+    "gdb": Program(
+        ["gdb", "--interpreter=mi2", "--nx", "--quiet"],
+        "gdb-mi",
+        "gdb",
+        [("-data-evaluate-expression 6*7", '^done,value="42"'), ("-gdb-version", "GNU gdb")],
+        ["-no-such-command"],
+    ),
+    "tclsh": Program(
+        ["tclsh"], "tcl", "tcl", [("puts [expr 6*7]", "42"), ("set x 1", None)], ["error boom"]
+    ),
+    "python": Program(
+        ["python", "-i", "-q", "-c", "import sys; sys.ps1 = sys.ps2 = ''"],
+        "python",
+        "python3",
+        [("6*7", "42"), ("for i in range(3):\n    print(i)", "0\n1\n2\n")],
+        ["1/0", "1 +"],
+    ),
+    "four bytes of length": Program(
+        [sys.executable, "-c", PORT],
+        {"request": "{u32be}{message}", "answer": {"length": "u32be"}},
+        "python3",
+        [(b"two\nlines", b"two\nlines"), (b"", None), (b"x" * 70_000, b"x" * 70_000)],
+        codec="bytes",
+    ),
+}
