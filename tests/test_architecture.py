@@ -504,8 +504,11 @@ EFFECTS_IN_WIRE = {
     "wire.python.arena imports os",
     "wire.python.functions imports threading",
     "wire.python.functions imports time",
+    "wire.python.journal imports os",
     "wire.python.layout imports _signal",
     "wire.python.remote_errors imports threading",
+    "wire.python.requests imports logging",
+    "wire.python.requests imports os",
     "wire.python.source_files imports os",
     "wire.python.sources imports os",
 }
@@ -513,13 +516,14 @@ HEAVY_IN_WORKERS: set[str] = set()
 LONG_MODULES = {
     "api.pool",
     "engine.local",
-    "engine.workers.python",
     "engine.workers.worker",
 }
 LONG_CLASSES = {
     "api.pool.ProcessPool",
     "core.scheduler.Scheduler",
+    "engine.dispatcher.Hands",
     "engine.local.Engine",
+    "engine.receiver.Reader",
     "engine.workers.python.PythonWorker",
     "engine.workers.worker.Worker",
 }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from processpool.core.jobs import Attempt, Batch, Job, Origin, attach
 from processpool.core.outcome import Outcome
-from processpool.core.replies import Sealed, has_failed
+from processpool.core.replies import Reply, Sealed, has_failed
 from processpool.system.interrupts import USERS_CODE, uninterrupted
 from processpool.system.monitor import SlimCondition
 
@@ -36,12 +36,14 @@ class PoolFuture(Future[Any]):
         self._job.task = task
         self._record: Outcome | None = None
         self._attempt: Attempt | None = None
-        """How it has ended, as long as the answer is sealed."""
+        """How it has ended, as long as nobody has looked at the record."""
+        self._is_sealed = False
+        """True while its answer is to be unpickled before it is a result."""
 
     @property
     def record(self) -> Outcome | None:
         """The item's `Outcome`; None until it has ended."""
-        self._open()
+        self._keep_record()
         return self._record
 
     @property
@@ -95,6 +97,10 @@ class PoolFuture(Future[Any]):
 
     def _open(self) -> None:
         """Unpickle the answer, if nobody has yet: with no lock, as it may take long."""
+        if self._is_sealed:
+            self._keep_record()
+
+    def _keep_record(self) -> None:
         attempt = self._attempt
         if attempt is None or self._state != FINISHED:  # it is there a moment before the end
             return
@@ -102,6 +108,7 @@ class PoolFuture(Future[Any]):
         with self._condition:
             if self._attempt is not None:  # no other thread was faster
                 self._record, self._result, self._exception = record, record.value, record.error
+                self._is_sealed = False
                 self._attempt = None
 
     def _get_snapshot(self) -> Any:
@@ -111,7 +118,7 @@ class PoolFuture(Future[Any]):
 
     def __repr__(self) -> str:
         """As the standard library's; nothing is unpickled for it."""
-        if self._attempt is None:
+        if not self._is_sealed:
             return super().__repr__()
         return f"<{type(self).__name__} at {id(self):#x} state=finished>"
 
@@ -126,8 +133,10 @@ class PoolFuture(Future[Any]):
 
         Those of asyncio only tell their event loop, and are called at once.
         """
-        invoke: Callable[[], None] = super()._invoke_callbacks  # type: ignore[misc]
         callbacks = self._done_callbacks  # type: ignore[attr-defined]
+        if not callbacks:
+            return
+        invoke: Callable[[], None] = super()._invoke_callbacks  # type: ignore[misc]
         if self._engine.is_current and any(map(_may_wait, callbacks)):
             self._engine.callbacks.run(invoke)
         else:
@@ -200,11 +209,17 @@ class SingleJob(Job):
     def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
         """Set the future's result, or its exception."""
         answer = answers[0]
-        if type(answer) is not Sealed:
+        if type(answer) is Reply:
             self._settle(batch.outcome(0, answer, origin))
             return
-        self._future._attempt = batch.attempt(0, answer, origin)
-        self._end(None, _NOT_OPENED if has_failed(answer) else None)
+        future = self._future
+        future._attempt = Attempt(batch, answer, origin)
+        batch.items = ()  # the record needs no message
+        if type(answer) is Sealed:
+            future._is_sealed = True
+            self._end(None, _NOT_OPENED if has_failed(answer) else None)
+        else:
+            self._end(answer, None)
 
     def drop(self, batch: Batch, error: BaseException | None) -> None:
         """It never started."""

@@ -52,6 +52,52 @@ class Scheduler(Lifecycle):
         self.assignment.note_capacity(slot)
         return out + self._assign(now)
 
+    def begin(self, batch: Batch, now: float) -> Slot | None:
+        """One item has come in: give it to a worker that is free, as is usual if nothing waits.
+
+        Returns:
+            the worker, to which the item is to be written; None if it is to be submitted.
+        """
+        fleet = self.fleet
+        if self.queue or self.assignment.waiters or self.state is not PoolState.OPEN:
+            return None
+        if fleet.policy.renews or not fleet.has_free_worker:
+            return None
+        number, slot = fleet.idle.popitem()
+        batch.job.begun = True
+        batch.sent_at = now
+        batch.attempts += 1
+        slot.inflight.append(batch)
+        slot.load = 1
+        fleet.running += 1
+        fleet.move(slot, WorkerEvent.ASSIGNED)
+        self.assignment.begin_item(slot, now)
+        if slot.takes_more and fleet.window(batch.job.window) > 1:
+            fleet.has_capacity[number] = slot
+        return slot
+
+    def finish(self, slot: Slot, now: float) -> list[Command] | None:
+        """The worker has answered its only item, and nothing waits, as is usual of single items.
+
+        Returns:
+            what is to be done, mostly nothing; None if this is not that case: then nothing is
+            decided yet.
+        """
+        fleet = self.fleet
+        if slot.load != 1 or slot.state is not WorkerState.BUSY or slot.inflight[0].job.killed:
+            return None
+        if self.queue or self.assignment.waiters or self.state is not PoolState.OPEN:
+            return None
+        if fleet.policy.renews or fleet.prefetching or fleet.expiring:
+            return None
+        slot.inflight.clear()
+        slot.load = 0
+        fleet.running -= 1
+        slot.handled += 1
+        self.finished += 1
+        fleet.move(slot, WorkerEvent.FINISHED)
+        return self.retirement.park(slot, now)
+
     def follow(self, slot: Slot, now: float) -> Batch | None:
         """The worker has answered its only item: let the next one follow at once, as is usual.
 

@@ -79,6 +79,7 @@ class Lending:
                     return
                 worker = self._engine.workers[slot.id]
                 worker.borrowed = True
+                self._engine.hands.unwatch(worker)
             if self._is_fit(worker):
                 loan.append(worker)
                 return

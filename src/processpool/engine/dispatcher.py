@@ -57,7 +57,9 @@ class Hands:
         self._engine.lending.wants_idle = self._engine.scheduler.wants_idle
         for command in commands:
             if type(command) is Grant:
-                self._engine.workers[command.worker].leased = True
+                worker = self._engine.workers[command.worker]
+                worker.leased = True
+                self.unwatch(worker)
             elif type(command) is Send:
                 worker = self._engine.workers[command.worker]
                 command.batch.unsent = True
@@ -66,9 +68,7 @@ class Hands:
                 if worker.keeps_answers and len(command.batch) > 1 and not worker.watched_over:
                     worker.watched_over = True
                     self._engine.loop.post(partial(self._engine.reader.watch_over, worker))
-                if command.worker not in self._watched:
-                    worker.unasked = True
-                    self._watch(worker)
+                self.watch(worker)
 
     def carry_out(self, commands: list[Command]) -> None:
         """Do what was decided; without the lock."""
@@ -120,6 +120,24 @@ class Hands:
                     engine.loop.watch(worker.process.stdin, select.EPOLLOUT, handler)
         if first is not None and monotonic() - began > SLOW_PICKLING:
             engine.decide(partial(engine.scheduler.sent, worker.id, first))
+
+    def send_single(self, worker: Worker, batch: Batch) -> None:
+        """Write one item to a worker that has nothing else to do; see `Scheduler.begin`."""
+        done = True
+        with worker.io:
+            usual = not (worker.outbox or worker.held or worker.closed)
+            if usual and worker.unasked:
+                usual = worker.is_quiet()
+                worker.unasked = not usual
+            if usual and worker.sends_at_once(batch):
+                done = worker.send_next(batch)
+            else:
+                usual = False
+                worker.outbox.append(batch)
+        if not usual:
+            self._flush(worker)
+        elif not done:
+            self._engine.loop.post(partial(self.write, worker))
 
     def _write(self, worker: Worker) -> bool:
         """Write what is to be written, pickling it; False if the pipe is full."""
@@ -183,13 +201,13 @@ class Hands:
         return found
 
     def relieve(self, worker: Worker, decision: Callable[[float], list[Command]]) -> None:
-        """Let it be decided that a worker has fewer items; with none, its stdout is not watched."""
+        """Let it be decided that a worker has fewer items; with none, it was asked for nothing."""
 
         def decide(now: float) -> list[Command]:
             commands = decision(now)
             slot = self._engine.scheduler.slots.get(worker.id)
             if slot is not None and not slot.load:
-                self.unwatch(worker)
+                worker.unasked = True
             return commands
 
         self._engine.decide(decide)
@@ -217,13 +235,16 @@ class Hands:
 
     # -- what is watched -------------------------------------------------------------------------
 
-    def _watch(self, worker: Worker) -> None:
-        self._watched.add(worker.id)
-        handler = partial(self._engine.reader.on_answer, worker)
-        self._engine.loop.watch(worker.process.stdout, select.EPOLLIN, handler)
+    def watch(self, worker: Worker) -> None:
+        """Under the lock: the worker is given something to do."""
+        if worker.id not in self._watched:
+            worker.unasked = True
+            self._watched.add(worker.id)
+            handler = partial(self._engine.reader.on_answer, worker)
+            self._engine.loop.watch(worker.process.stdout, select.EPOLLIN, handler, last=True)
 
     def unwatch(self, worker: Worker) -> None:
-        """Under the lock: the worker is not busy any more, its stdout is nobody's business."""
+        """Under the lock: what the worker writes to its stdout is no business of the engine's."""
         if worker.id in self._watched:
             self._watched.discard(worker.id)
             self._engine.loop.forget(worker.process.stdout)
@@ -259,6 +280,13 @@ class Hands:
             )
         else:  # it may still answer what it had read before
             self._see_to_deaf(worker)
+
+    def plan_timer(self) -> None:
+        """Under the lock: an item has begun, or a worker is idle, and nothing else is new."""
+        due = self._engine.scheduler.deadlines.next_at
+        planned = self._engine.loop.planned
+        if due is not None and (planned is None or due < planned):
+            self._engine.lead.plan(due)
 
     def plan(self) -> None:
         """After a decision: see when the next one is due, and that nobody sleeps beyond that."""

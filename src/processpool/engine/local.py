@@ -318,17 +318,30 @@ class Engine:
     @uninterrupted
     def _submit_now(self, batch: Batch, *, limit: bool) -> bool:
         """Take items in; False if there is no room."""
+        worker = None
         with self.lock:
-            error = self.state_error()
-            if error is not None:
-                raise error
-            if limit and not self._has_room:
-                return False
-            commands = self.scheduler.submit(batch, monotonic())
-            self.hands.enqueue(commands)
-        self.hands.carry_out(commands)
-        if self.lending.warm or self.lending.lost:
-            self.lending.reclaim()
+            scheduler = self.scheduler
+            if scheduler.state is not PoolState.OPEN:
+                error = self.state_error()
+                if error is not None:
+                    raise error
+            now = monotonic()
+            slot = scheduler.begin(batch, now) if len(batch) == 1 else None
+            if slot is not None:
+                worker = self.workers[slot.id]
+                self.hands.watch(worker)
+                self.hands.plan_timer()
+            else:
+                if limit and not self._has_room:
+                    return False
+                commands = scheduler.submit(batch, now)
+                self.hands.enqueue(commands)
+        if worker is not None:
+            self.hands.send_single(worker, batch)
+        else:
+            self.hands.carry_out(commands)
+            if self.lending.warm or self.lending.lost:
+                self.lending.reclaim()
         return True
 
     def _submit_later(self, batch: Batch) -> None:

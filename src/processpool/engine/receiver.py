@@ -49,9 +49,13 @@ class Reader:
         item its share; what is not as usual goes the long way.
         """
         engine = self._engine
+        commands: list[Command] | None = None
         following = None
         with worker.io:
-            if worker.closed or worker.unasked:
+            if worker.closed:
+                return
+            if worker.unasked:
+                self._on_unasked(worker)
                 return
             answer = worker.receive_one()
             if answer is not UNUSUAL and not (
@@ -62,20 +66,55 @@ class Reader:
                 with engine.lock:
                     slot = engine.scheduler.slots[worker.id]
                     since = slot.since
-                    ended = slot.inflight[0] if type(value) is not Reply else None
-                    if ended is not None:
+                    if type(value) is not Reply and slot.inflight:
+                        ended = slot.inflight[0]
                         following = engine.scheduler.follow(slot, now)
-                    if following is not None and engine.lock.is_awaited:
-                        engine.lock.notify_all()
+                        if following is None:
+                            commands = engine.scheduler.finish(slot, now)
+                            worker.unasked = commands is not None
+                        engine.hands.plan_timer()
+                        if engine.lock.is_awaited:
+                            engine.lock.notify_all()
                 if following is not None and not worker.send_next(following):
                     engine.loop.post(partial(engine.hands.write, worker))
-        if following is None or ended is None:
+        if following is None and commands is None:
             self._on_unusual(worker, answer)
             return
+        if commands:
+            engine.hands.carry_out(commands)
         origin = Origin(worker.id, worker.pid, since, now)
         if engine.news.has_listeners:
             engine.news.emit(_finished(ended, origin))
         ended.job.deliver(ended, [value], origin)
+
+    def _on_unasked(self, worker: Worker) -> None:
+        """With its `io`: the worker has said something to the engine, which asked for nothing."""
+        engine = self._engine
+        with engine.lock:
+            slot = engine.scheduler.slots.get(worker.id)
+            state = None if slot is None else slot.state
+            if state is WorkerState.BUSY:
+                return  # whoever is about to write to it looks for this first
+            if state is not WorkerState.IDLE:
+                engine.hands.unwatch(worker)
+                return
+        stray = worker.stray_output()
+        if stray:
+            engine.loop.post(partial(self._end_stray, worker, stray))
+        elif worker.ended:
+            self._await_end(worker)
+
+    def _end_stray(self, worker: Worker, stray: bytes) -> None:
+        engine = self._engine
+        engine.news.report_stray(worker, stray)
+        engine.decide(lambda _: engine.scheduler.kill(worker.id, ExitReason.WROTE_UNASKED))
+
+    def _await_end(self, worker: Worker) -> None:
+        """It has closed its stdout: most likely it exits."""
+        engine = self._engine
+        with engine.lock:
+            engine.hands.unwatch(worker)
+        engine.loop.later(CLOSED_GRACE, partial(self._end_mute, worker))
 
     def _on_unusual(self, worker: Worker, answer: Any) -> None:
         """What has come is not one whole answer; or it is, and something else is not as usual."""
@@ -94,9 +133,7 @@ class Reader:
         if worker.fault() is not None:
             engine.decide(lambda _: engine.scheduler.kill(worker.id, ExitReason.PROTOCOL))
         elif worker.ended:
-            with engine.lock:
-                engine.hands.unwatch(worker)
-            engine.loop.later(CLOSED_GRACE, partial(self._end_mute, worker))
+            self._await_end(worker)
 
     def on_stderr(self, worker: Worker) -> None:
         """Something can be read from a worker's stderr."""
@@ -192,8 +229,7 @@ class Reader:
             if surplus > 0 or (not surplus and not worker.is_clean):
                 commands = engine.scheduler.kill(worker.id, ExitReason.WROTE_UNASKED)
             commands += engine.scheduler.answered(worker.id, len(values), now, len(failed))
-            if not slot.load:
-                engine.hands.unwatch(worker)
+            worker.unasked = not slot.load
             engine.hands.enqueue(commands)
             engine.lock.notify_all()
         origin = Origin(worker.id, worker.pid, since, now, worker.item_stderr(), plain, len(failed))

@@ -77,7 +77,7 @@ class Worker(ABC):
         self.calls = self.failed_calls = 0
         """Calls it has answered, and those that failed, since the scheduler was last told."""
         self.unasked = False
-        """True from its first batch until that is written: what it has said by then is stray."""
+        """True while nothing was written to it that it has not answered: what it says is stray."""
         self.unheard = False
         """True if it wrote to stderr while it was leased, and nobody may have read all of it."""
         self.borrowed = False
@@ -264,6 +264,10 @@ class Worker(ABC):
             self._stage_batch(self.outbox[0])
             self.outbox.popleft().unsent = False
         return self._write()
+
+    def sends_at_once(self, batch: Batch) -> bool:
+        """True if nothing of the user's runs when this batch is written; see `send_next`."""
+        return False
 
     def send_next(self, batch: Batch) -> bool:
         """Write one item to a worker that has answered all others; False if the pipe is full."""
