@@ -5,6 +5,7 @@ With the engine come the parts of the form in which its pool takes work.
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import sys
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from processpool.wire.codecs import Codec
     from processpool.wire.framing.declared import Framing
     from processpool.wire.python.sources import Sources
+
+log = logging.getLogger("processpool")
 
 INTERPRETERS = ("python", "python3")
 """As the first word of a command, these mean the interpreter that runs the pool."""
@@ -127,7 +130,7 @@ def _build_python_engine(
     if worker.handler is not None:
         renew_handler = partial(_renew_handler, engine, launcher.sources, worker.reload)
         return engine, HandlerParts(renew_handler), env
-    functions = Functions(launcher.sources)
+    functions = Functions(launcher.sources, log.warning)
 
     def renew(function: Function) -> None:
         if worker.reload == "auto" and functions.changed_source(function):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 HASH_SEED = "PYTHONHASHSEED"
+"""The variable with the seed of the hashes of str and bytes."""
 _LARGEST_SEED = 2**32 - 1
 
 

@@ -9,7 +9,6 @@ takes long, single calls have it done once in a while, and maps always.
 
 from __future__ import annotations
 
-import logging
 from functools import partial
 from itertools import count
 from pickle import PROTO
@@ -29,8 +28,6 @@ from processpool.wire.python.watching import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-log = logging.getLogger("processpool")
 
 QUICK = 0.02
 """Seconds that pickling a function may take before every call."""
@@ -125,7 +122,11 @@ HANDLER = Function(0, [], "handler")
 class Functions:
     """The functions that a pool was given so far."""
 
-    def __init__(self, sources: Sources | None = None) -> None:
+    def __init__(
+        self, sources: Sources | None = None, tell: Callable[[str], object] | None = None
+    ) -> None:
+        """`tell` takes what the user should know of them, in a sentence."""
+        self._tell = tell
         self._numbers = count(1)
         self._known: dict[int, _Known] = {}
         self._told: set[str] = set()
@@ -188,7 +189,8 @@ class Functions:
             kept.watch = Watch(function)
             if known.size >= LARGE and known.name not in self._told:
                 self._told.add(known.name)
-                _tell_size(known, kept.watch)
+                if self._tell is not None:
+                    self._tell(_size_in_words(known, kept.watch))
 
     def _make_room(self, size: int) -> None:
         """Let go of those whose last use was longest ago."""
@@ -228,8 +230,8 @@ def _key(parts: list[Any]) -> bytes:
     return digest.digest()
 
 
-def _tell_size(function: Function, watch: Watch) -> None:
-    """Say what makes a function so large."""
+def _size_in_words(function: Function, watch: Watch) -> str:
+    """What makes a function so large."""
     largest, what = 0, "something"
     for name, value in watch.named:
         try:
@@ -237,12 +239,11 @@ def _tell_size(function: Function, watch: Watch) -> None:
         except Exception:  # it is sent another way within the function
             continue
         largest, what = max((largest, what), (size, name))
-    log.warning(
-        "%s refers to %s, %.1f MiB when pickled: it travels to each worker, and again when it has "
-        "changed, which takes time; pass pool.share(...) of it to the items, or load it in "
-        "worker.setup",
-        function.name, what, (largest or function.size) / LARGE,
-    )  # fmt: skip
+    return (
+        f"{function.name} refers to {what}, {(largest or function.size) / LARGE:.1f} MiB when "
+        "pickled: it travels to each worker, and again when it has changed, which takes time; pass "
+        "pool.share(...) of it to the items, or load it in worker.setup"
+    )
 
 
 def _travels_by_value(stream: bytes) -> bool:
