@@ -227,7 +227,9 @@ class Lease:
     def _end(self) -> UnexpectedEOF:
         self._worker.process.wait(CLOSED_GRACE)
         exit_reason = self._engine.lending.exit_reason_of(self._worker)
-        error = failures.died(self._worker, exit_reason, self._engine.command)
+        error = failures.died(
+            self._worker, exit_reason, self._engine.command, self._worker.stderr.tail
+        )
         text = f"worker {self._worker.id} (pid {self._worker.pid}) ended without an answer: {error}"
         return UnexpectedEOF(text)
 

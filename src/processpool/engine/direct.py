@@ -61,6 +61,8 @@ def _exchange(engine: Engine, loan: list[Worker], request: Request, timeout: flo
         value, began = UNUSUAL, monotonic()
     if value is UNUSUAL:
         value, *surplus = _ask_patiently(engine, worker, began, timeout)
+        if type(value) is not Reply:
+            worker.stderr.take()  # it is this request's, and nobody asks for it
         if surplus or not worker.is_clean:
             _report(engine, worker, surplus)
             engine.lending.end(loan, ExitReason.WROTE_UNASKED, handled=1)
