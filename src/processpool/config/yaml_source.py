@@ -27,7 +27,7 @@ _NO_FILES = {
     stat.S_IFBLK: "a device",
 }
 """What is not opened: it may be without end, or wait for somebody who writes."""
-_VARIABLE = re.compile(r"\$\{([^{}\n\r]*)\}")
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*(?::-[^{}'\"\n\r]*)?)\}")
 _FORBIDDEN = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 

@@ -33,7 +33,7 @@ def look_around() -> None:
     new = set(sys.modules) - _looked_at
     if new:
         _looked_at.update(new)
-        path = {os.path.abspath(entry) for entry in sys.path if isinstance(entry, str)}
+        path = {_absolute(entry) for entry in sys.path if isinstance(entry, str)}
         for name in new:
             file = _names(sys.modules.get(name)).get("__file__")
             if type(file) is str and file.endswith(".py") and not _is_on(path, name, file):
@@ -42,7 +42,7 @@ def look_around() -> None:
 
 def _is_on(path: set[str], name: str, file: str) -> bool:
     """True if the file surely is what an import of this name leads to, without looking at disks."""
-    place = os.path.abspath(file).removesuffix(".py").removesuffix("/__init__")
+    place = _absolute(file).removesuffix(".py").removesuffix("/__init__")
     tail = os.sep + name.replace(".", os.sep)
     return place.endswith(tail) and place.removesuffix(tail) in path
 
@@ -75,7 +75,15 @@ def _is_found(name: str) -> bool:
     file = _names(sys.modules[name]).get("__file__")
     if spec is None or type(file) is not str or not spec.has_location:
         return spec is not None
-    return os.path.abspath(str(spec.origin)) == os.path.abspath(file)
+    return _absolute(str(spec.origin)) == _absolute(file)
+
+
+def _absolute(path: str) -> str:
+    """The path from the root; as it is, if the current folder is gone."""
+    try:
+        return os.path.abspath(path)
+    except OSError:
+        return path
 
 
 def _names(module: Any) -> dict[str, Any]:
