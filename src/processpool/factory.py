@@ -17,6 +17,7 @@ from processpool.engine.inheritance import Environ, with_hash_seed
 from processpool.engine.inherited import Inherited, pack_setup
 from processpool.engine.launcher import CommandLauncher, Orders, PythonLauncher
 from processpool.engine.local import Engine
+from processpool.errors import ConfigError
 from processpool.system.limits import Limits
 from processpool.system.process import Command
 from processpool.wire.codecs import make_codec
@@ -94,6 +95,8 @@ def build_engine(
             f"a pool is made from a PoolConfig, got {type(config).__qualname__}; for a dictionary "
             "there is ProcessPool.from_dict(data), for a file ProcessPool.from_yaml(path)"
         )
+    if config.worker.each:
+        raise ConfigError("worker.each: workers cannot be told apart yet; leave it out")
     if config.worker.kind == "command":
         return _build_command_engine(config, config.worker)
     return _build_python_engine(config, config.worker, setup)
@@ -105,9 +108,13 @@ def _build_command_engine(
     command = build_command(worker)
     codec = make_codec(worker.codec)
     protocol = worker.protocol.declaration
+    if protocol.rpc is not None:
+        codec = make_codec("jsonrpc")
     policy = build_policy(config, window=worker.protocol.pipeline)
     env = Environ(partial(_command_environment, worker))
-    launcher = CommandLauncher(command, env, protocol, codec, build_limits(config))
+    launcher = CommandLauncher(
+        command, env, protocol, codec, build_limits(config), terminal=worker.stdout == "pty"
+    )
     engine = Engine(policy, launcher, str(command), config.queue.max_pending, config.name)
     return engine, MessageParts(make_framing(protocol), codec), env
 
@@ -134,7 +141,7 @@ def _build_python_engine(
 
     def renew(function: Function) -> None:
         if worker.reload == "auto" and functions.changed_source(function):
-            engine.renew()
+            engine.steering.renew()
 
     return engine, CallParts(functions, renew), env
 
@@ -142,7 +149,7 @@ def _build_python_engine(
 def _renew_handler(engine: Engine, sources: Sources, reload: str) -> None:
     """Before the handler is used: have workers take over its file, if it was edited."""
     if reload == "auto" and sources.changed(sources.told):
-        engine.renew()
+        engine.steering.renew()
 
 
 def build_policy(config: PoolConfig, window: int, *, takes_back: bool = False) -> Policy:

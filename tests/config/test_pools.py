@@ -47,6 +47,9 @@ FRAMED = {
     "after_error": "keep",
     "start": (),
     "exit": "0;\n",
+    "over": None,
+    "initialize": None,
+    "initialized": "initialized",
     "pipeline": 1,
     "max_message": 1 << 30,
 }

@@ -73,9 +73,9 @@ def test_a_newline_is_refused_where_messages_and_answers_are_lines(
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_can_be_used(name: str) -> None:
     framing = make_framing(declared(name))
-    request = framing.encode(b"x")
+    request = framing.encode(b'{"method":"x"}')
     framing.expect(request)
-    assert b"x" in b"".join(request)
+    assert b'"method":"x"' in b"".join(request)
     preset = PRESETS[name]
     assert preset.command
     assert preset.about
@@ -105,6 +105,17 @@ def test_a_preset_that_does_not_exist() -> None:
 
 
 FAULTY = [
+    (
+        "{kind: mcp, answer: {lines: 2}}",
+        "answer",
+        "does not go with JSON-RPC, which has requests and answers of its own, got a mapping",
+    ),
+    ("{over: lines}", "over", "goes with the kinds jsonrpc, lsp and mcp only, got lines"),
+    (
+        "{kind: lsp, over: pipes}",
+        "over",
+        "must be lines or content-length, got pipes; did you mean lines?",
+    ),
     ("exiftol", "", "must be the name of a protocol, got exiftol; did you mean exiftool?"),
     ("xml", "", "must be the name of a protocol, got xml; `processpool presets` lists them"),
     ("{kind: uzi}", "kind", "must be the name of a protocol, got uzi; did you mean uci?"),
@@ -206,6 +217,16 @@ def test_what_is_wrong_is_said_at_its_key(
     assert place.startswith(f"{path}:4:")
     assert found == f"worker.protocol.{key}".rstrip(".")
     assert sentence == words
+
+
+def test_json_rpc_speaks_json() -> None:
+    worker = {"kind": "command", "command": ["x"], "protocol": "mcp"}
+    config = pool_from_dict({"worker": worker}).worker
+    assert isinstance(config, CommandWorkerConfig)
+    assert config.codec == "json"
+    assert config.protocol.declaration.rpc is not None
+    with pytest.raises(ConfigError, match=r'worker\.codec: must be json with mcp, got "text"'):
+        pool_from_dict({"worker": {**worker, "codec": "text"}})
 
 
 def test_each_gives_values_in_turn(tmp_path: Path) -> None:

@@ -132,6 +132,12 @@ def _check_no_work_is_forgotten(scheduler: Scheduler, waiting: list[Batch]) -> N
         assert not lends, "a lease waits, though a worker is free"
 
 
+def policy(**numbers: Any) -> Policy:
+    """A policy with these numbers, the others being round."""
+    usual: dict[str, Any] = {"min": 1, "max": 4, "spare": 4, "backoff": (1.0, 8.0)}
+    return Policy(**(usual | numbers))
+
+
 def opened(policy: Policy) -> Scheduler:
     """The scheduler of a pool that has just been opened."""
     scheduler = Scheduler(policy)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from processpool.core.jobs import Batch, Origin
+from processpool.core.replies import Reply
 from processpool.core.work_queue import WorkQueue
 from tests.core.scheduling import NotedJob
 
@@ -87,3 +88,58 @@ class TestQueue:
         assert described(queue.take(6)) == (104, [4, 5, 6, 7, 8, 9], 6)
         assert not queue
         assert queue.items == JOB.queued == 0
+
+
+class TestRecords:
+    WHERE = Origin(5, 6, 8.0, 9.5, "late")
+
+    @pytest.mark.parametrize(
+        ("answer", "stdout", "stderr"),
+        [
+            ("said", "said", "late"),
+            (7, "", "late"),
+            (Reply("value", stdout="printed"), "printed", "late"),
+            (Reply(7, stderr="mine"), "", "mine"),
+            (Reply(7, stdout="", stderr=""), "", ""),
+        ],
+    )
+    def test_what_was_printed(self, answer: object, stdout: str, stderr: str) -> None:
+        record = ten().outcome(2, answer, self.WHERE)
+        assert (record.stdout, record.stderr) == (stdout, stderr)
+        assert (record.index, record.queued, record.running) == (102, 1.0, 1.5)
+        assert record.attempts == 2
+
+    def test_one_that_was_never_handed_over_counts_as_one_attempt_of_no_time(self) -> None:
+        batch = Batch(JOB, 0, ["a0"], 9.0)
+        batch.sent_at = 8.0
+        record = batch.outcome(0, 1, Origin(5, 6, 9.0, 8.0))
+        assert (record.attempts, record.queued, record.running) == (1, 0.0, 0.0)
+
+    def test_an_error_carries_its_record(self) -> None:
+        error = ValueError("no")
+        record = ten().outcome(0, Reply(error=error), self.WHERE)
+        assert error.record is record  # type: ignore[attr-defined]
+
+    def test_earlier_attempts_are_in_the_record(self) -> None:
+        batch = ten().split(1)[0]
+        batch.history = (batch.attempt(0, Reply(error=ValueError("no")), self.WHERE),)
+        record = batch.attempt(0, 1, self.WHERE).record
+        assert [str(earlier.error) for earlier in record.history] == ["no"]
+
+    def test_a_record_is_made_once(self) -> None:
+        attempt = ten().attempt(0, 1, self.WHERE)
+        assert attempt.record is attempt.record
+
+    def test_a_job_begins_with_nothing(self) -> None:
+        job = NotedJob("x", 3.0)
+        assert (job.timeout, job.number, job.queued, job.window, job.task) == (
+            3.0,
+            0,
+            0,
+            None,
+            None,
+        )
+        assert not (job.begun)
+        assert not (job.killed)
+        assert not (job.cancelled)
+        assert not (job.recalled)

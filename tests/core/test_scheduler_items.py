@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from processpool.core.commands import Send
+from processpool.core.commands import LeaseWaiter, Send
 from processpool.core.exit_reason import ExitReason
 from processpool.core.exits import TERM_GRACE
 from processpool.core.jobs import Batch
 from processpool.core.policy import resized
 from processpool.core.states import PoolEvent, PoolState, WorkerState
-from tests.core.scheduling import Bench, NotedJob, opened, words
+from tests.core.scheduling import Bench, NotedJob, check, items, opened, words
+
+if TYPE_CHECKING:
+    from processpool.core.slot import Slot
 
 
 def busy(items: int = 1, **numbers: Any) -> tuple[Bench, NotedJob]:
@@ -456,3 +459,227 @@ class TestTheLife:
         bench.close(grace=1)
         bench.after(1)
         assert bench.exited(1, begun=False) == ["drop a0 a1 a2: closing"]
+
+
+class TestFollowing:
+    """The short way does what `answered` does, or nothing."""
+
+    def twins(self) -> tuple[Bench, Bench, list[NotedJob]]:
+        (one, job), (other, twin) = busy(3, window=1), busy(3, window=1)
+        return one, other, [job, twin]
+
+    @pytest.mark.parametrize("timeout", [None, 7.0])
+    def test_the_next_item_as_after_an_answer(self, timeout: float | None) -> None:
+        short, long, jobs = self.twins()
+        for bench, job in zip((short, long), jobs, strict=True):
+            job.timeout = timeout
+            bench.now += 2.0
+        slot = short.scheduler.slots[1]
+        batch = short.scheduler.follow(slot, short.now)
+        assert batch is not None
+        assert long.answered(1) == ["done a0", "send 1 a1"]
+        check(short.scheduler)
+        twin = long.scheduler.slots[1]
+        assert slot.inflight[0] is batch
+        assert items(batch) == items(twin.inflight[0]) == ["a1"]
+        assert (slot.handled, slot.since, slot.deadline) == (
+            twin.handled,
+            twin.since,
+            twin.deadline,
+        )
+        assert (batch.attempts, batch.sent_at, batch.unsent) == (1, short.now, False)
+        assert short.scheduler.finished == long.scheduler.finished == 1
+        assert short.scheduler.running == long.scheduler.running == 1
+        assert short.scheduler.queued == long.scheduler.queued == 1
+
+    def test_another_job_whose_turn_it_is(self) -> None:
+        bench, _ = busy(3, window=1)
+        second = bench.job()
+        bench.submit(second)
+        slot = bench.scheduler.slots[1]
+        bench.scheduler.follow(slot, bench.now)
+        assert bench.scheduler.queue.first.job is second
+        assert not second.begun
+        followed = bench.scheduler.follow(slot, bench.now)
+        assert followed is not None
+        assert items(followed) == ["b0"]
+        assert second.begun
+
+    def prevent(self, bench: Bench, job: NotedJob, what: str) -> None:
+        scheduler = bench.scheduler
+        match what:
+            case "nothing waits":
+                scheduler.queue.take(9)
+            case "it has two items":
+                scheduler.slots[1].load = 2
+            case "it is retiring":
+                scheduler.slots[1].retiring = ExitReason.RESTARTED
+            case "it is on its way out":
+                bench.kill(1)
+            case "somebody waits for a lease":
+                bench.lease()
+            case "the pool is paused":
+                scheduler.pause()
+            case "the next is cancelled":
+                job.cancelled = True
+            case "its item was killed":
+                job.killed = True
+            case "it may have more":
+                job.window = 2
+
+    @pytest.mark.parametrize(
+        "what",
+        [
+            "nothing waits",
+            "it has two items",
+            "it is retiring",
+            "it is on its way out",
+            "somebody waits for a lease",
+            "the pool is paused",
+            "the next is cancelled",
+            "its item was killed",
+            "it may have more",
+        ],
+    )
+    def test_whatever_is_not_as_usual_decides_nothing(self, what: str) -> None:
+        bench, job = busy(3, window=1)
+        self.prevent(bench, job, what)
+        slot = bench.scheduler.slots[1]
+        before = slot.inflight[0]
+        assert bench.scheduler.follow(slot, bench.now) is None
+        assert slot.inflight[0] is before
+        assert (slot.handled, bench.scheduler.finished) == (0, 0)
+
+    @pytest.mark.parametrize(
+        "numbers", [{"recycle_requests": 9}, {"recycle_age": 9.0}, {"recycle_memory": 9}]
+    )
+    def test_nor_where_workers_are_recycled(self, numbers: dict[str, Any]) -> None:
+        bench, _ = busy(3, window=1, **numbers)
+        assert bench.scheduler.follow(bench.scheduler.slots[1], bench.now) is None
+
+    def test_what_was_requeued_unsent_is_sent(self) -> None:
+        bench, _ = busy(2, window=1)
+        slot = bench.scheduler.slots[1]
+        bench.scheduler.queue.first.unsent = True
+        batch = bench.scheduler.follow(slot, bench.now)
+        assert batch is not None
+        assert not batch.unsent
+
+
+class TestEnds:
+    def test_a_call_takes_no_worker_that_somebody_waits_for(self) -> None:
+        bench = Bench(min=2, max=2)
+        bench.ready_all()
+        bench.scheduler.assignment.waiters.append(LeaseWaiter())
+        assert bench.scheduler.take(bench.now) is None
+
+    def test_a_single_item_that_could_not_even_be_read_is_lost(self) -> None:
+        bench, _ = busy(1)
+        out = words(bench.scheduler.exited(1, bench.now, begun=False, singly=True))
+        assert out == ["lost a0: None"]
+
+    def test_a_worker_that_retires_with_room_left_is_given_nothing(self) -> None:
+        bench, job = busy(1)
+        assert 1 in bench.scheduler.fleet.has_capacity
+        bench.retire(1)
+        assert bench.submit(job, start=1) == []
+        assert bench.answered(1) == ["done a0", "stop 1"]
+
+    def test_by_default_nothing_was_handled(self) -> None:
+        bench, _ = busy(1)
+        bench.kill(1)
+        slot = bench.scheduler.slots[1]
+        assert (slot.handled, slot.failed) == (0, 0)
+        assert (bench.scheduler.finished, bench.scheduler.failures) == (0, 0)
+
+    def test_nor_failed(self) -> None:
+        bench, _ = busy(1)
+        bench.scheduler.answered(1, 1, bench.now)
+        bench.take()
+        bench.scheduler.release(1, 1, bench.now)
+        assert bench.scheduler.failures == 0
+
+
+class TestBeginningAndFinishing:
+    """The short way of single items does what the long way would, or nothing."""
+
+    def begin(self, bench: Bench, job: NotedJob) -> Slot | None:
+        batch = Batch(job, 0, [f"{job.name}0"], bench.now)
+        slot = bench.scheduler.begin(batch, bench.now)
+        check(bench.scheduler)
+        return slot
+
+    @pytest.mark.parametrize("window", [1, 4])
+    @pytest.mark.parametrize("timeout", [None, 7.0])
+    def test_one_begins_as_if_it_were_submitted(self, window: int, timeout: float | None) -> None:
+        short, long = (Bench(min=1, max=1, window=window) for _ in range(2))
+        for bench in (short, long):
+            bench.ready_all()
+        job, twin = short.job(timeout), long.job(timeout)
+        slot = self.begin(short, job)
+        long.submit(twin)
+        other = long.scheduler.slots[1]
+        assert slot is short.scheduler.slots[1]
+        assert slot is not None
+        assert (slot.load, slot.since, slot.deadline) == (1, other.since, other.deadline)
+        assert (slot.state, job.begun) == (other.state, True)
+        assert slot.inflight[0].attempts == 1
+        assert slot.inflight[0].sent_at == short.now
+        assert short.scheduler.running == 1
+        assert short.scheduler.fleet.has_capacity.keys() == long.scheduler.fleet.has_capacity.keys()
+
+    def test_one_finishes_as_if_it_were_answered(self) -> None:
+        bench = Bench(min=1, max=1)
+        bench.ready_all()
+        slot = self.begin(bench, bench.job(7.0))
+        assert slot is not None
+        assert bench.scheduler.finish(slot, bench.now) == []
+        check(bench.scheduler)
+        assert (slot.handled, bench.scheduler.finished, bench.scheduler.running) == (1, 1, 0)
+        assert (slot.state, slot.deadline) == (WorkerState.IDLE, None)
+        assert bench.scheduler.finish(slot, bench.now) is None
+
+    def test_a_retired_worker_stops_when_it_has_finished(self) -> None:
+        bench, _ = busy(1)
+        bench.retire(1)
+        done = bench.scheduler.finish(bench.scheduler.slots[1], bench.now)
+        assert done is not None
+        assert words(done) == ["stop 1"]
+
+    @pytest.mark.parametrize("what", ["cancelled", "paused", "lease", "busy", "recycled", "queue"])
+    def test_what_is_not_as_usual_begins_nothing(self, what: str) -> None:
+        bench = Bench(min=1, max=1, recycle_requests=9 if what == "recycled" else None)
+        bench.ready_all()
+        job = bench.job()
+        match what:
+            case "cancelled":
+                bench.cancel(job)
+            case "paused":
+                bench.scheduler.pause()
+            case "lease":
+                bench.scheduler.assignment.waiters.append(LeaseWaiter())
+            case "busy":
+                bench.take()
+            case "queue":
+                bench.scheduler.queue.append(Batch(bench.job(), 0, ["b0"], 0.0))
+        assert bench.scheduler.begin(Batch(job, 0, ["a0"], 0.0), bench.now) is None
+        assert not job.begun
+        assert bench.scheduler.running == 0
+
+    @pytest.mark.parametrize("what", ["two", "killed", "queue", "lease", "closing", "recycled"])
+    def test_nor_finishes(self, what: str) -> None:
+        bench, job = busy(
+            2 if what == "two" else 1, recycle_age=9.0 if what == "recycled" else None
+        )
+        match what:
+            case "killed":
+                job.killed = True
+            case "queue":
+                bench.scheduler.queue.append(Batch(bench.job(), 0, ["b0"], 0.0))
+            case "lease":
+                bench.lease()
+            case "closing":
+                bench.close()
+        slot = bench.scheduler.slots[1]
+        assert bench.scheduler.finish(slot, bench.now) is None
+        assert (slot.handled, len(slot.inflight)) == (0, 1)

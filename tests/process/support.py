@@ -172,7 +172,7 @@ def open_fds() -> dict[int, str]:
 
 def has_input(pool: ProcessPool, pid: int, stream: str = "stdout") -> bool:
     """True if something that the worker wrote to this stream lies in its pipe, unread."""
-    for worker in list(pool._engine.workers.values()):
+    for worker in list(pool._engine._core.workers.values()):
         if worker.pid == pid:
             poller = select.poll()
             poller.register(getattr(worker.process, stream), select.POLLIN)

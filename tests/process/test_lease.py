@@ -142,7 +142,7 @@ class TestGetting:
 
         thread = threading.Thread(target=take)
         thread.start()
-        eventually(lambda: pool._engine.scheduler.assignment.waiters)
+        eventually(lambda: pool._engine._core.scheduler.assignment.waiters)
         assert not second.done()
         first.release()
         assert second.result(30) == first.pid
@@ -163,7 +163,7 @@ class TestGetting:
 
         thread = threading.Thread(target=take)
         thread.start()
-        eventually(lambda: pool._engine.scheduler.assignment.waiters)
+        eventually(lambda: pool._engine._core.scheduler.assignment.waiters)
         pool.kill()
         assert "the pool is closed" in told.result(30)
         thread.join()

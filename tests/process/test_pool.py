@@ -787,3 +787,22 @@ def _is_steady(count: Callable[[], int]) -> bool:
     before = count()
     threading.Event().wait(0.2)
     return count() == before
+
+
+def test_a_future_runs_from_when_its_worker_is_given_it(
+    make_pool: Callable[..., ProcessPool], gate: Gate, tmp_path: Path
+) -> None:
+    pool = make_pool()
+    pool.map(["answer()"] * 50)  # by then it is known to write nothing late
+    second_gate = Gate(tmp_path, "second")
+    first = pool.submit(f"wait({str(gate.path)!r}); answer(1)")
+    second = pool.submit(f"wait({str(second_gate.path)!r}); answer(2)")
+    gate.await_arrival()
+    assert (first.running(), second.running()) == (True, False)
+    gate.open()
+    assert first.result() == "1"
+    second_gate.await_arrival()
+    assert second.running()
+    assert not second.cancel()
+    second_gate.open()
+    assert second.result() == "2"

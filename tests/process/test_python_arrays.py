@@ -43,7 +43,7 @@ ARRAYS = {
 
 def shared_memory(pool: ProcessPool) -> int:
     """Bytes of shared memory that the workers of a pool share with it."""
-    workers = list(pool._engine.workers.values())
+    workers = list(pool._engine._core.workers.values())
     return sum(os.fstat(fd).st_blocks * 512 for worker in workers for fd in worker._shared)  # type: ignore[attr-defined, misc]
 
 

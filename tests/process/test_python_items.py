@@ -113,7 +113,9 @@ class TestStopping:
                 gate.await_arrival()
                 break
         heard = threading.Event()
-        pool._engine.loop.post(heard.set)  # a loop that is left tells it to the engine's thread
+        pool._engine._core.loop.post(
+            heard.set
+        )  # a loop that is left tells it to the engine's thread
         assert heard.wait(30)
         gate.open()
 

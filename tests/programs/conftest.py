@@ -54,6 +54,7 @@ def make(program: Program, folder: Path) -> Iterator[Callable[..., ProcessPool]]
                 "command": program.command,
                 "protocol": program.protocol,
                 "codec": program.codec,
+                "stdout": program.stdout,
                 "env": program.env,
                 "cwd": str(folder),
             }

@@ -16,6 +16,23 @@ while header := stdin.read(4):
     stdout.write(header + stdin.read(struct.unpack(">I", header)[0]))
     stdout.flush()
 """
+SERVER = """
+import json, sys
+def say(**keys):
+    body = json.dumps({"jsonrpc": "2.0", **keys})
+    print(f"Content-Length: {len(body)}\\r\\n\\r\\n{body}", end="", flush=True)
+while header := sys.stdin.readline():
+    sys.stdin.readline()
+    said = json.loads(sys.stdin.read(int(header.split(": ")[1])))
+    if said.get("method") == "initialize":
+        say(id="roots", method="workspace/workspaceFolders")
+        say(id=said["id"], result={"capabilities": {}})
+    elif said.get("method") == "hover":
+        say(method="window/logMessage", params={"message": "hi"})
+        say(id=said["id"], result=said["params"])
+    elif "method" in said and "id" in said:
+        say(id=said["id"], error={"code": -32601, "message": "no such method"})
+"""
 NODE = 'require("repl").start({prompt:"",terminal:false,ignoreUndefined:true})'
 GIT = r"[^\n]* (?:missing|ambiguous)\n|\S+ \S+ (\d+)\n"
 
@@ -32,6 +49,7 @@ class Program:
         bad: messages that are answered with an error.
         env: variables.
         codec: the codec.
+        stdout: pipe, or pty for a program that would hold its output back.
     """
 
     command: list[str]
@@ -41,6 +59,7 @@ class Program:
     bad: list[Any] = field(default_factory=list)
     env: dict[str, str] = field(default_factory=dict)
     codec: str = "text"
+    stdout: str = "pipe"
 
 
 MARKED = {"until": "{mark}\n"}
@@ -53,6 +72,9 @@ PROGRAMS = {
     "sed -z": Program(["sed", "-z", "-u", "s/a/b/"], "nul", "sed", [("a\na", "b\na"), ("", None)]),
     "gawk": Program(
         ["gawk", "{print $1; fflush()}"], "lines", "gawk", [("one two", "one"), ("three", "three")]
+    ),
+    "perl": Program(
+        ["perl", "-pe", "s/a/b/"], "lines", "perl", [("cat", "cbt"), ("dog", "dog")], stdout="pty"
     ),
     "bc": Program(
         ["bc", "-lq"],
@@ -196,5 +218,13 @@ PROGRAMS = {
         "python3",
         [(b"two\nlines", b"two\nlines"), (b"", None), (b"x" * 70_000, b"x" * 70_000)],
         codec="bytes",
+    ),
+    "a language server": Program(
+        ["python", "-c", SERVER],
+        "lsp",
+        "python3",
+        [({"method": "hover", "params": {"line": 1}}, "line")],
+        [{"method": "nope"}],
+        codec="json",
     ),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import marshal
 import os
 import struct
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -212,6 +213,20 @@ class TestCutShort:
         assert both.view.page[layout.STARTED] == 3
         both.journal.tell(layout.LOG, b"")
         assert both.sent() == [(layout.LOG, 3, b"")]
+
+    def test_by_another_thread_it_is_only_told(self, both: Both) -> None:
+        """The items go on meanwhile, and their thread alone says which has begun."""
+        cells: Any
+        cells, _ = both.journal.begin_run(INTS, 9)
+        cells[0] = 5
+        numbers: list[int] = []
+        thread = Thread(target=lambda: numbers.append(both.journal.cut_short()))
+        thread.start()
+        thread.join()
+        assert numbers == [2]
+        assert both.view.page[layout.STARTED] == 0
+        assert both.view.begun() == 2
+        assert both.journal.is_cut_short
 
 
 def test_marks_are_taken_away_behind_the_number_of_the_batch(both: Both) -> None:

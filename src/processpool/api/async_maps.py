@@ -93,7 +93,7 @@ def _deliver_opened(
     if origin.plain or not engine.is_current:
         deliver(batch, answers, origin)
     else:
-        engine.callbacks.run(lambda: deliver(batch, open_all(answers), origin))
+        engine.run_callback(lambda: deliver(batch, open_all(answers), origin))
 
 
 async def _submit(engine: Engine, batch: Batch, *, wait: bool) -> None:
@@ -114,14 +114,14 @@ async def _submit_when_there_is_room(engine: Engine, batch: Batch) -> None:
 
     try:
         while True:
-            engine.lock.call_when_room(tell)
+            engine.call_when_room(tell)
             await event.wait()
             event.clear()
             with suppress(QueueFull):  # another one was faster
                 engine.submit(batch, wait=False)
                 return
     finally:
-        engine.lock.forget(tell)
+        engine.forget_room(tell)
 
 
 def _tell(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:

@@ -86,7 +86,7 @@ class PoolFuture(Future[Any]):
         """Wait until it has ended, or the time is over."""
         if self._state in (PENDING, RUNNING):
             self._engine.require_own_process()
-            self._engine.lock.require_calm()
+            self._engine.require_calm()
             self._wait_for_end(timeout)
 
     @uninterrupted
@@ -138,7 +138,7 @@ class PoolFuture(Future[Any]):
             return
         invoke: Callable[[], None] = super()._invoke_callbacks  # type: ignore[misc]
         if self._engine.is_current and any(map(_may_wait, callbacks)):
-            self._engine.callbacks.run(invoke)
+            self._engine.run_callback(invoke)
         else:
             with USERS_CODE:
                 invoke()

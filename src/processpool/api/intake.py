@@ -48,7 +48,7 @@ class Intake(NamedTuple):
     @property
     def workers_starting(self) -> int:
         """Workers that are not ready yet."""
-        return self.engine.num_starting
+        return self.engine.steering.num_starting
 
     @property
     def is_delivering(self) -> bool:

@@ -174,16 +174,16 @@ class Lease:
         try:
             self._read_off()
         except BaseException:
-            self._engine.lending.discard(self._worker, ExitReason.LEASE_INTERRUPTED)
+            self._engine.discard(self._worker, ExitReason.LEASE_INTERRUPTED)
             raise
         with self._worker.io:
             stray = self._worker.stray_output()
             self._worker.stderr.take()
         ended = self.failed or self._worker.ended
         if ended or stray or self._owed or not self._worker.is_clean:
-            self._engine.lending.discard(self._worker, ExitReason.LEASE_FAILED)
+            self._engine.discard(self._worker, ExitReason.LEASE_FAILED)
         else:
-            self._engine.lending.give_back(self._worker, self._handled)
+            self._engine.give_back(self._worker, self._handled)
 
     def __enter__(self) -> Self:
         return self
@@ -203,7 +203,7 @@ class Lease:
     def __del__(self) -> None:
         if not self._released:
             engine, worker = self._engine, self._worker
-            engine.loop.post(lambda: engine.lending.discard(worker, ExitReason.LEASE_DROPPED))
+            engine.post(lambda: engine.discard(worker, ExitReason.LEASE_DROPPED))
 
     def _read_off(self) -> None:
         """Read what is owed, for `timeouts.exit` at most; with more to come it has failed."""
@@ -226,10 +226,9 @@ class Lease:
 
     def _end(self) -> UnexpectedEOF:
         self._worker.process.wait(CLOSED_GRACE)
-        exit_reason = self._engine.lending.exit_reason_of(self._worker)
-        error = failures.died(
-            self._worker, exit_reason, self._engine.command, self._worker.stderr.tail
-        )
+        exit_reason = self._engine.exit_reason_of(self._worker)
+        stderr = self._worker.stderr.tail
+        error = failures.died(self._worker, exit_reason, self._engine.command, stderr)
         text = f"worker {self._worker.id} (pid {self._worker.pid}) ended without an answer: {error}"
         return UnexpectedEOF(text)
 

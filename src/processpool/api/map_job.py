@@ -8,7 +8,6 @@ its consumer; the state knows where the map stands.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections import deque
 from functools import partial
 from itertools import count
 from time import monotonic
@@ -28,22 +27,10 @@ if TYPE_CHECKING:
 
 OnError = Literal["raise", "return", "skip"]
 
-KEPT = 3
-"""Maps that are remembered when they have ended."""
 WORTH_KEEPING = 0.25
 """Seconds that one must have taken for that, unless it was cut off or its progress asked for."""
 
 _numbers = count(1)
-
-
-class Maps:
-    """The maps of one pool."""
-
-    def __init__(self) -> None:
-        self.running: dict[int, MapJob] = {}
-        """Those in progress, by number."""
-        self.ended: deque[MapSnapshot] = deque(maxlen=KEPT)
-        """The last few that have ended, the newest last."""
 
 
 class MapJob(Job):
@@ -104,7 +91,7 @@ class MapJob(Job):
 
     def _capacity(self) -> int:
         """Items that the workers may have, all of them together."""
-        policy = self._engine.scheduler.policy
+        policy = self._engine.policy
         return policy.max * (self.window or policy.window)
 
     def _learn_pace(self, batch: Batch, origin: Origin) -> None:
@@ -128,7 +115,7 @@ class MapJob(Job):
 
     def _cancel_soon(self) -> None:
         """Have nothing more of it started; takes no lock, so it may be called under any."""
-        self._engine.loop.post(partial(self._engine.cancel, self, kill=False))
+        self._engine.post(partial(self._engine.cancel, self, kill=False))
 
     def _appear(self) -> None:
         """It is in progress."""

@@ -118,7 +118,7 @@ class MapRun(MapJob):
     # -- the consumer's side ---------------------------------------------------------------------
 
     def __enter__(self) -> None:
-        self._engine.lock.require_calm()
+        self._engine.require_calm()
         self._appear()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

@@ -20,12 +20,9 @@ from processpool.api.intake import Intake
 from processpool.api.lease import Lease
 from processpool.api.leaves import leaf
 from processpool.api.maps import EagerMap, LazyMap, MapOptions
-from processpool.core import events
 from processpool.core.jobs import Batch
 from processpool.core.states import PoolState
-from processpool.engine import at_exit
-from processpool.engine.direct import NotBegun, exchange
-from processpool.engine.observe import take_snapshot
+from processpool.engine.direct import NotBegun
 from processpool.errors import PoolClosed, PoolExhausted, ProcessPoolError, WorkerStartFailed
 from processpool.factory import build_engine
 from processpool.system import platform
@@ -42,6 +39,7 @@ if TYPE_CHECKING:
     from processpool.api.shared import Shared
     from processpool.api.view import Picture, Recording, Viewer
     from processpool.config import PoolConfig
+    from processpool.core import events
     from processpool.core.snapshot import PoolSnapshot
     from processpool.wire.python.functions import Request
 
@@ -128,7 +126,7 @@ class ProcessPool:
             WorkerStartFailed: no worker could be started; it says why.
             PoolClosed: the pool was closed before.
         """
-        if self._engine.opened:
+        if self._engine.is_open:
             self._require_open()
             return self
         try:
@@ -136,7 +134,7 @@ class ProcessPool:
         except BaseException:
             self._engine.kill()
             raise
-        self._engine.news.emit(events.PoolOpened(monotonic()))
+        self._engine.announce()
         return self
 
     @uninterrupted
@@ -146,11 +144,10 @@ class ProcessPool:
             raise WorkerStartFailed(trouble)
         self._environ.freeze()
         self._engine.open()
-        at_exit.close(self._engine, self.name, self.config.timeouts.exit)
+        self._engine.close_at_exit(self.config.timeouts.exit)
         self._finalizer = weakref.finalize(self, self._engine.abandon)
         self._finalizer.atexit = False
         self._engine.wait_ready(min(1, self.config.size.min), None)
-        self._engine.announces_failures = True
 
     def close(self, grace: float | str | EllipsisType | None = ...) -> None:
         """Take nothing more, finish what was submitted, end every worker, and wait for it.
@@ -161,7 +158,7 @@ class ProcessPool:
         """
         seconds = self.config.timeouts.exit if grace is ... else _bounded(grace, "grace")
         if SHIELD.is_up:  # a signal's handler, in the middle of something that must end first
-            self._engine.loop.post(partial(self._engine.begin_close, seconds))
+            self._engine.post(partial(self._engine.begin_close, seconds))
         else:
             self._close(seconds)
 
@@ -174,7 +171,7 @@ class ProcessPool:
     def kill(self) -> None:
         """End every worker at once; what they had, and what waits, fails with `PoolClosed`."""
         if SHIELD.is_up:
-            self._engine.loop.post(self._engine.kill)
+            self._engine.post(self._engine.kill)
             return
         with self._showing_the_end():
             self._engine.kill()
@@ -211,9 +208,9 @@ class ProcessPool:
         """
         request = self._form.single("call", args, kwargs)
         engine = self._engine
-        if engine.opened and not self._retries:
+        if engine.is_open and not self._retries:
             try:
-                return exchange(engine, request, self._timeout)
+                return engine.exchange(request, self._timeout)
             except NotBegun:
                 pass  # no worker is free, or it had ended: the request gets in line
         self._require_open()
@@ -457,9 +454,9 @@ class ProcessPool:
         """
         self._require_open()
         seconds = _bounded(timeout, "timeout")
-        worker = self._engine.lending.lease(seconds)
+        worker = self._engine.lease(seconds)
         if worker is None:
-            size = self._engine.scheduler.policy.max
+            size = self._engine.policy.max
             raise PoolExhausted(
                 f"no worker of pool {self.name!r} came free within {seconds:g} s, and it has "
                 f"size.max ({size}) workers; release a lease, wait longer, or raise size.max"
@@ -479,7 +476,7 @@ class ProcessPool:
         """
         self._require_open()
         seconds = _bounded(timeout, "timeout")
-        return self._engine.wait_ready(self._engine.scheduler.policy.min, seconds)
+        return self._engine.wait_ready(self._engine.policy.min, seconds)
 
     def drain(self, timeout: float | str | None = None) -> bool:
         """Wait until everything that was submitted has ended; False after `timeout` seconds."""
@@ -488,12 +485,12 @@ class ProcessPool:
     def pause(self) -> None:
         """Hand out no more work; what runs goes on, and new work waits in the queue."""
         self._require_open()
-        self._engine.pause()
+        self._engine.steering.pause()
 
     def resume(self) -> None:
         """Hand out work again."""
         self._require_open()
-        self._engine.resume()
+        self._engine.steering.resume()
 
     def resize(
         self, *, min: int | None = None, max: int | None = None, spare: int | None = None
@@ -504,7 +501,7 @@ class ProcessPool:
             ValueError: the sizes contradict each other.
         """
         self._require_open()
-        self._engine.resize(min, max, spare)
+        self._engine.steering.resize(min, max, spare)
 
     def restart_worker(self, worker_id: int, *, wait: bool = False) -> None:
         """Replace a worker by a new one.
@@ -518,7 +515,7 @@ class ProcessPool:
             ValueError: the pool has no such worker.
         """
         self._require_open()
-        self._engine.restart(worker_id, wait=wait)
+        self._engine.steering.restart(worker_id, wait=wait)
 
     def stop_map(self, map_id: int) -> None:
         """End a map in progress: its caller gets `CancelledError`, its busy workers are replaced.
@@ -534,7 +531,7 @@ class ProcessPool:
 
     def reset(self) -> None:
         """Have a broken pool try again to start workers."""
-        self._engine.reset()
+        self._engine.steering.reset()
 
     # -- looking ---------------------------------------------------------------------------------
 
@@ -551,12 +548,12 @@ class ProcessPool:
     @property
     def num_running(self) -> int:
         """Workers that have a request, or are leased."""
-        return self._engine.num_running
+        return self._engine.steering.num_running
 
     @property
     def num_unassigned(self) -> int:
         """Workers that wait for a request, those that are still starting included."""
-        return self._engine.num_unassigned
+        return self._engine.steering.num_unassigned
 
     def snapshot(self, *, resources: bool | Collection[int] = True) -> PoolSnapshot:
         """The pool at this moment.
@@ -565,7 +562,7 @@ class ProcessPool:
             resources: whether to look at the CPU time and memory of all workers, of none, or of
                 those with these numbers; it is by far the dearest part.
         """
-        return take_snapshot(self._engine, self.name, resources=resources)
+        return self._engine.snapshot(self.name, resources=resources)
 
     def events(
         self, callback: Callable[[events.Event], None], *, quick: bool = False
@@ -582,7 +579,7 @@ class ProcessPool:
         Returns:
             A function that ends the subscription.
         """
-        return self._engine.news.listen(callback, quick=quick)
+        return self._engine.listen(callback, quick=quick)
 
     def attach(self, viewer: Viewer) -> None:
         """Tell `viewer` when the pool is closed, and draw no progress bars while it is live."""
@@ -654,7 +651,7 @@ class ProcessPool:
             shared.close()
 
     def _require_open(self) -> None:
-        if not self._engine.opened:
+        if not self._engine.is_open:
             raise PoolClosed(
                 "the pool is not open: write `with pool:`, or call pool.open() and, when done, "
                 "pool.close()"

@@ -7,6 +7,7 @@ framing would refuse is refused here, at the key that says it.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -24,7 +25,14 @@ from pydantic_core import PydanticCustomError
 
 from processpool.config.fields import Listed, Positive, PositiveSize
 from processpool.config.section import Section
-from processpool.wire.framing.declaration import ENDINGS, LENGTHS, AnswerRule, Declaration, Step
+from processpool.wire.framing.declaration import (
+    ENDINGS,
+    LENGTHS,
+    AnswerRule,
+    Declaration,
+    Rpc,
+    Step,
+)
 from processpool.wire.framing.presets import PRESETS, start_from
 from processpool.wire.framing.regex import header_ends, pattern
 from processpool.wire.framing.template import RequestTemplate, around_mark
@@ -193,6 +201,12 @@ class ProtocolConfig(Section):
     """What happens before a worker counts as ready, in order."""
     exit: str = ""
     """Written before a worker's stdin is closed."""
+    over: Literal["lines", "content-length"] | None = None
+    """With jsonrpc, lsp and mcp: how messages are delimited."""
+    initialize: dict[str, Any] | None = None
+    """With these: the params of the request that begins the handshake."""
+    initialized: str = "initialized"
+    """With these: the notification that ends it."""
     pipeline: Positive = 1
     """Requests that a worker may be sent before it has answered the first."""
     max_message: PositiveSize = _GIB
@@ -217,6 +231,20 @@ class ProtocolConfig(Section):
         request = info.data.get("request")
         if value.rule.has_mark and request is not None:
             RequestTemplate(request, _GIB).end_finder(b"", b"")
+        return value
+
+    @field_validator("request", "refuse", "answer", "error")
+    @classmethod
+    def _is_not_rpc(cls, value: Any, info: ValidationInfo) -> Any:
+        if is_rpc(info.data.get("kind")):
+            raise ValueError("does not go with JSON-RPC, which has requests and answers of its own")
+        return value
+
+    @field_validator("over", "initialize")
+    @classmethod
+    def _is_rpc(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is not None and "kind" in info.data and not is_rpc(info.data["kind"]):
+            raise ValueError("goes with the kinds jsonrpc, lsp and mcp only")
         return value
 
     @field_validator("after_error")
@@ -248,7 +276,20 @@ class ProtocolConfig(Section):
             start=tuple(step.step for step in self.start),
             exit=self.exit,
             max_message=self.max_message,
+            rpc=self._rpc,
         )
+
+    @property
+    def _rpc(self) -> Rpc | None:
+        if self.over is None:
+            return None
+        initialize = None if self.initialize is None else json.dumps(self.initialize)
+        return Rpc(self.over, initialize, self.initialized)
+
+
+def is_rpc(kind: str | None) -> bool:
+    """True for the names of protocols that are JSON-RPC."""
+    return kind is not None and "over" in PRESETS[kind].protocol
 
 
 def _long_form(value: object) -> object:

@@ -7,9 +7,9 @@ read: relative to the file's folder, or in Python to the current one.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from processpool.config.fields import (
     Command,
@@ -24,10 +24,12 @@ from processpool.config.fields import (
     Target,
     Variants,
 )
-from processpool.config.protocol import Protocol, ProtocolConfig
+from processpool.config.protocol import Protocol, ProtocolConfig, is_rpc
 from processpool.config.section import Section
 
 _HERE = Path(".")
+_DERIVED = object()
+"""Stands for a default that depends on other keys."""
 
 
 class _WorkerConfig(Section):
@@ -54,8 +56,27 @@ class CommandWorkerConfig(_WorkerConfig):
     """How it talks: the name of a preset, or a mapping that starts from one, or from lines."""
     stdout: Literal["pipe", "pty"] = "pipe"
     """What its output is: a pipe, or a terminal for a program that would keep it back otherwise."""
-    codec: Literal["text", "bytes", "json"] = "text"
-    """What a message is in Python: str in UTF-8, bytes, or whatever JSON holds."""
+    codec: Literal["text", "bytes", "json"] = Field(
+        default_factory=lambda: _DERIVED,
+        validate_default=True,
+        json_schema_extra={"default": "text"},
+    )
+    """What a message is in Python: str in UTF-8, bytes, or what JSON holds; json for JSON-RPC."""
+
+    if TYPE_CHECKING:
+        # A protocol may be given as a name or a mapping, which the signature would refuse.
+        def __init__(self, /, **data: Any) -> None: ...
+
+    @field_validator("codec", mode="before")
+    @classmethod
+    def _fits_protocol(cls, value: object, info: ValidationInfo) -> object:
+        protocol: ProtocolConfig | None = info.data.get("protocol")
+        kind = None if protocol is None else protocol.kind
+        if value is _DERIVED:
+            return "json" if is_rpc(kind) else "text"
+        if is_rpc(kind) and value != "json":
+            raise ValueError(f"must be json with {kind}")
+        return value
 
 
 class PythonWorkerConfig(_WorkerConfig):

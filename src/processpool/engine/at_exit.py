@@ -14,10 +14,7 @@ import threading
 import weakref
 from contextlib import suppress
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from processpool.engine.local import Engine
+from typing import Protocol
 
 log = logging.getLogger("processpool")
 
@@ -29,8 +26,28 @@ class Waiting(Protocol):
         """Wait until it is done."""
 
 
+class Closable(Protocol):
+    """A pool's engine, as far as its end goes."""
+
+    @property
+    def unfinished(self) -> int:
+        """Items that wait or run."""
+
+    def begin_close(self, grace: float | None = None) -> bool:
+        """Take nothing more; False if it is another process's, or was never opened."""
+
+    def drain(self, timeout: float | None) -> bool:
+        """Wait until nothing waits or runs."""
+
+    def close(self, grace: float | None) -> None:
+        """End every worker, and wait for it."""
+
+    def kill(self) -> None:
+        """End everything at once, and wait for it."""
+
+
 _works: weakref.WeakSet[Waiting] = weakref.WeakSet()
-_pools: weakref.WeakKeyDictionary[Engine, tuple[str, float]] = weakref.WeakKeyDictionary()
+_pools: weakref.WeakKeyDictionary[Closable, tuple[str, float]] = weakref.WeakKeyDictionary()
 _over = False
 
 
@@ -44,7 +61,7 @@ def wait_for(work: Waiting) -> None:
     _works.add(work)
 
 
-def close(engine: Engine, name: str, grace: float) -> None:
+def close(engine: Closable, name: str, grace: float) -> None:
     """Close this pool when the interpreter ends; its work may still take `grace` seconds."""
     _pools[engine] = name, grace
 
@@ -63,7 +80,7 @@ def _end_all() -> None:
         raise
 
 
-def _close_all(pools: list[tuple[str, float, Engine]]) -> None:
+def _close_all(pools: list[tuple[str, float, Closable]]) -> None:
     began = monotonic()
     for name, grace, engine in pools:
         end = began + grace

@@ -17,11 +17,16 @@ from typing import TYPE_CHECKING
 
 from processpool.core.commands import LeaseWaiter
 from processpool.core.exit_reason import ExitReason
+from processpool.core.states import PoolState
 from processpool.errors import PoolClosed
 from processpool.system.interrupts import uninterrupted
 
 if TYPE_CHECKING:
-    from processpool.engine.local import Engine
+    from processpool.engine.core import Core
+    from processpool.engine.dispatcher import Dispatcher
+    from processpool.engine.event_hub import EventHub
+    from processpool.engine.reaper import Reaper
+    from processpool.engine.receiver import Receiver
     from processpool.engine.workers.worker import Worker
 
 WARM = 1.0
@@ -29,17 +34,22 @@ WARM = 1.0
 again: so they are retired when they are idle, like others."""
 
 
-class Lending:
+class Checkout:
     """Lends the workers of one engine, and takes them back."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(
+        self, core: Core, dispatcher: Dispatcher, receiver: Receiver, reaper: Reaper, hub: EventHub
+    ) -> None:
         self.warm: deque[Worker] = deque()
         """Workers that a call has done with, and the next one takes."""
         self.lost: deque[list[Worker]] = deque()
         """Loans of calls that were interrupted: their workers are to be ended."""
-        self.wants_idle = False
-        """True if a call must not keep its worker for the next one."""
-        self._engine = engine
+        self._core = core
+        self._dispatcher = dispatcher
+        self._receiver = receiver
+        self._reaper = reaper
+        self._hub = hub
+        reaper.reclaim = self.reclaim
         self._reclaim_planned = False
         self._pop_warm = iter(self.warm.pop, None)
 
@@ -67,19 +77,19 @@ class Lending:
 
     @uninterrupted
     def _borrow_from_scheduler(self, loan: list[Worker]) -> None:
-        if self._engine.lock.is_mine:
+        if self._core.lock.is_mine:
             return
         if not self._reclaim_planned:
             self._reclaim_planned = True
-            self._engine.loop.post(partial(self._engine.loop.later, WARM, self._reclaim_in_turn))
+            self._core.loop.post(partial(self._core.loop.later, WARM, self._reclaim_in_turn))
         while True:
-            with self._engine.lock:
-                slot = self._engine.scheduler.take(monotonic())
+            with self._core.lock:
+                slot = self._core.scheduler.take(monotonic())
                 if slot is None:
                     return
-                worker = self._engine.workers[slot.id]
+                worker = self._core.workers[slot.id]
                 worker.borrowed = True
-                self._engine.hands.unwatch(worker)
+                self._dispatcher.unwatch(worker)
             if self._is_fit(worker):
                 loan.append(worker)
                 return
@@ -88,7 +98,7 @@ class Lending:
         """A call has done with its worker: the next one takes it, unless others have need of it."""
         worker = loan[0]
         self.warm.extend(islice(iter(loan.pop, None), 1))
-        if self.wants_idle or worker.process.exitcode is not None:
+        if self._core.wants_idle or worker.process.exitcode is not None:
             self.reclaim()
 
     @uninterrupted
@@ -104,11 +114,27 @@ class Lending:
             with suppress(IndexError):
                 self.end(self.lost.pop(), ExitReason.INTERRUPTED)
 
+    @property
+    def is_all_that_is_left(self) -> bool:
+        """True if no process is left, but threads that had one for a call have not seen it yet.
+
+        One of them may be this thread, in a signal's handler: it is not to wait for itself.
+        """
+        scheduler, workers = self._core.scheduler, self._core.workers
+        lent = {n for n, w in workers.items() if w.borrowed and w.process.exitcode is not None}
+        ending = scheduler.state is PoolState.CLOSING and not scheduler.has_work
+        return ending and bool(lent) and lent >= scheduler.slots.keys()
+
+    def yield_to_others(self) -> None:
+        """Others wait for a worker: calls keep none."""
+        if self.warm or self.lost:
+            self.reclaim()
+
     @uninterrupted
     def reclaim(self) -> None:
         """Give the workers that are kept for calls back to the scheduler."""
         self.end_lost()
-        if self._engine.lock.is_mine:
+        if self._core.lock.is_mine:
             return
         while self.warm:
             with suppress(IndexError):
@@ -128,7 +154,7 @@ class Lending:
         Raises:
             PoolClosed, PoolBroken: the pool takes no work.
         """
-        self._engine.lock.require_free()
+        self._core.lock.require_free()
         deadline = None if timeout is None else monotonic() + timeout
         while True:
             worker = self._lease_once(None if deadline is None else deadline - monotonic())
@@ -140,80 +166,80 @@ class Lending:
         try:
             can_grow = self._line_up(waiter)
             if timeout is not None and timeout <= 0 and can_grow:  # to start one is no waiting
-                timeout = self._engine.scheduler.policy.start
-            self._engine.lock.wait_for(
+                timeout = self._core.scheduler.policy.start
+            self._core.lock.wait_for(
                 lambda: waiter.granted is not None or waiter.pool_state is not None, timeout
             )
         except BaseException:
             if self._give_up(waiter) and waiter.granted is not None:
-                self.discard(self._engine.workers[waiter.granted], ExitReason.LEASE_INTERRUPTED)
+                self.discard(self._core.workers[waiter.granted], ExitReason.LEASE_INTERRUPTED)
             raise
         if waiter.pool_state is not None:
-            raise self._engine.state_error() or PoolClosed("the pool was closed")
+            raise self._core.state_error() or PoolClosed("the pool was closed")
         if waiter.granted is None and not self._give_up(waiter):
             return None
         assert waiter.granted is not None
-        return self._engine.workers[waiter.granted]
+        return self._core.workers[waiter.granted]
 
     def _line_up(self, waiter: LeaseWaiter) -> bool:
         """Join the line for a worker; True if the pool may start another one."""
-        with self._engine.lock:
-            error = self._engine.state_error()
+        with self._core.lock:
+            error = self._core.state_error()
             if error is not None:
                 raise error
-            commands = self._engine.scheduler.lease(waiter, monotonic())
-            can_grow = self._engine.scheduler.alive < self._engine.scheduler.policy.max
-            self._engine.hands.enqueue(commands)
-        self._engine.hands.carry_out(commands)
+            commands = self._core.scheduler.lease(waiter, monotonic())
+            can_grow = self._core.scheduler.alive < self._core.scheduler.policy.max
+            self._dispatcher.stage(commands)
+        self._dispatcher.execute(commands)
         self.reclaim()
         return can_grow
 
     def _give_up(self, waiter: LeaseWaiter) -> bool:
         """Leave the line; True if a worker was granted in the last moment."""
-        with self._engine.lock:
-            if self._engine.scheduler.abandon(waiter):
+        with self._core.lock:
+            if self._core.scheduler.abandon(waiter):
                 return False
         return True
 
     @uninterrupted
     def give_back(self, worker: Worker, handled: int = 0) -> None:
         """A borrowed or leased worker is free again."""
-        if self._engine.postpones(partial(self.give_back, worker, handled)):
+        if self._core.postpones(partial(self.give_back, worker, handled)):
             return
-        with self._engine.lock:
+        with self._core.lock:
             worker.borrowed = worker.leased = False
             handled, failed = handled + worker.calls, worker.failed_calls
             worker.calls = worker.failed_calls = 0
-            commands = self._engine.scheduler.release(worker.id, handled, monotonic(), failed)
-            self._engine.hands.enqueue(commands)
+            commands = self._core.scheduler.release(worker.id, handled, monotonic(), failed)
+            self._dispatcher.stage(commands)
             unheard, worker.unheard = worker.unheard, False
-        self._engine.hands.carry_out(commands)
-        if self._engine.scheduler.policy.recycle_memory is not None:
-            self._engine.loop.post(partial(self._engine.reader.weigh, worker))
+        self._dispatcher.execute(commands)
+        if self._core.scheduler.policy.recycle_memory is not None:
+            self._core.loop.post(partial(self._receiver.weigh, worker))
         if worker.freed_shares:
-            self._engine.loop.post(partial(self._engine.hands.write, worker))
+            self._core.loop.post(partial(self._dispatcher.write, worker))
         if unheard:
-            self._engine.loop.post(partial(self._engine.reader.on_stderr, worker))
+            self._core.loop.post(partial(self._receiver.on_stderr, worker))
         if worker.process.exitcode is not None:
-            self._engine.undertaker.bury_later(worker)
+            self._reaper.reap_later(worker)
 
     @uninterrupted
     def discard(self, worker: Worker, exit_reason: ExitReason, handled: int = 0) -> None:
         """A borrowed or leased worker cannot be used again: it is replaced."""
-        if self._engine.postpones(partial(self.discard, worker, exit_reason, handled)):
+        if self._core.postpones(partial(self.discard, worker, exit_reason, handled)):
             return
-        with self._engine.lock:
+        with self._core.lock:
             worker.borrowed = worker.leased = False
             handled, failed = handled + worker.calls, worker.failed_calls
             worker.calls = worker.failed_calls = 0
-            commands = self._engine.scheduler.kill(worker.id, exit_reason, handled, failed)
-        self._engine.hands.carry_out(commands)
-        self._engine.undertaker.bury_later(worker)
+            commands = self._core.scheduler.kill(worker.id, exit_reason, handled, failed)
+        self._dispatcher.execute(commands)
+        self._reaper.reap_later(worker)
 
     def exit_reason_of(self, worker: Worker) -> ExitReason | None:
         """Why the pool is ending this worker, if it is."""
-        with self._engine.lock:
-            slot = self._engine.scheduler.slots.get(worker.id)
+        with self._core.lock:
+            slot = self._core.scheduler.slots.get(worker.id)
             return None if slot is None else slot.exit_reason
 
     def _is_fit(self, worker: Worker) -> bool:
@@ -224,6 +250,6 @@ class Lending:
         if not (stray or leaving or worker.ended) and worker.process.exitcode is None:
             return True
         if stray:
-            self._engine.news.report_stray(worker, stray)
+            self._hub.report_stray(worker, stray)
         self.discard(worker, ExitReason.WROTE_UNASKED if stray else ExitReason.ENDED)
         return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from os import read, write
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from processpool.core.events import ItemFailed, ItemsFinished
 from processpool.core.exit_reason import ExitReason
@@ -20,7 +20,9 @@ from processpool.system.monitor import WAIT
 from processpool.wire.python.remote_errors import in_words
 
 if TYPE_CHECKING:
-    from processpool.engine.local import Engine
+    from processpool.engine.checkout import Checkout
+    from processpool.engine.core import Core
+    from processpool.engine.event_hub import EventHub
     from processpool.engine.workers.worker import Worker
     from processpool.wire.python.functions import Request, Task
 
@@ -28,11 +30,19 @@ if TYPE_CHECKING:
 SENT = object()
 
 
+class Caller(NamedTuple):
+    """What calls need of an engine."""
+
+    core: Core
+    checkout: Checkout
+    hub: EventHub
+
+
 class NotBegun(Exception):
     """Nothing has been done about the request: there was no worker, or it had ended before."""
 
 
-def exchange(engine: Engine, request: Request, timeout: float | None) -> Any:
+def exchange(caller: Caller, request: Request, timeout: float | None) -> Any:
     """Send one request to an idle worker, and wait for its answer.
 
     Raises:
@@ -41,18 +51,18 @@ def exchange(engine: Engine, request: Request, timeout: float | None) -> Any:
     """
     loan: list[Worker] = []
     try:
-        return _exchange(engine, loan, request, timeout)
+        return _exchange(caller, loan, request, timeout)
     except BaseException:
         if loan:
-            engine.lending.lost.append(loan)  # a single step: no further interrupt comes before it
-            engine.lending.end_lost()
+            caller.checkout.lost.append(loan)  # a single step: no further interrupt comes before it
+            caller.checkout.end_lost()
         raise
 
 
-def _exchange(engine: Engine, loan: list[Worker], request: Request, timeout: float | None) -> Any:
+def _exchange(caller: Caller, loan: list[Worker], request: Request, timeout: float | None) -> Any:
     payload, task = request
     began = monotonic()
-    engine.lending.borrow(loan)
+    caller.checkout.borrow(loan)
     if not loan:
         raise NotBegun
     worker = loan[0]
@@ -60,33 +70,33 @@ def _exchange(engine: Engine, loan: list[Worker], request: Request, timeout: flo
     if value is SENT:
         value, began = UNUSUAL, monotonic()
     if value is UNUSUAL:
-        value, *surplus = _ask_patiently(engine, worker, began, timeout)
+        value, *surplus = _ask_patiently(caller, worker, began, timeout)
         if type(value) is not Reply:
             worker.stderr.take()  # it is this request's, and nobody asks for it
         if surplus or not worker.is_clean:
-            _report(engine, worker, surplus)
-            engine.lending.end(loan, ExitReason.WROTE_UNASKED, handled=1)
-            return _unwrap(engine, worker, value, began)
+            _report(caller, worker, surplus)
+            caller.checkout.end(loan, ExitReason.WROTE_UNASKED, handled=1)
+            return _unwrap(caller, worker, value, began)
     worker.calls += 1
     if type(value) is Reply and value.error is not None:
         worker.failed_calls += 1
-    if engine.news.has_listeners:
-        _tell(engine, worker, began)
-    engine.lending.keep(loan)
+    if caller.hub.has_listeners:
+        _tell(caller, worker, began)
+    caller.checkout.keep(loan)
     if type(value) is Reply:
-        return _unwrap(engine, worker, value, began)
+        return _unwrap(caller, worker, value, began)
     return value
 
 
-def _report(engine: Engine, worker: Worker, surplus: list[Any]) -> None:
+def _report(caller: Caller, worker: Worker, surplus: list[Any]) -> None:
     """The worker has answered, and then wrote more."""
     stray = repr(surplus[0]).encode() if surplus else worker.unfinished().raw or b""
-    engine.news.report_stray(worker, stray)
+    caller.hub.report_stray(worker, stray)
 
 
-def _tell(engine: Engine, worker: Worker, began: float) -> None:
+def _tell(caller: Caller, worker: Worker, began: float) -> None:
     now = monotonic()
-    engine.news.emit(
+    caller.hub.publish(
         ItemsFinished(now, worker.id, worker.pid, index=0, count=1, since=began, job=0)
     )
 
@@ -124,23 +134,23 @@ def _send(worker: Worker, payload: Any, task: Task | None) -> None:
 
 @uninterrupted
 def _ask_patiently(
-    engine: Engine, worker: Worker, began: float, timeout: float | None
+    caller: Caller, worker: Worker, began: float, timeout: float | None
 ) -> list[Any]:
     """Wait for the answer to what was sent, whatever else happens; with what came after it."""
     answers = worker.early_answers()
     if not answers:
         answers = _await_answer(worker, None if timeout is None else began + timeout)
     if not answers:
-        raise _failure(engine, worker, began)
+        raise _failure(caller, worker, began)
     return open_all(worker.decode(answers)[0])
 
 
-def _unwrap(engine: Engine, worker: Worker, reply: Any, began: float) -> Any:
+def _unwrap(caller: Caller, worker: Worker, reply: Any, began: float) -> Any:
     """The value of an answer that is more than one; or its error is raised."""
     if type(reply) is not Reply:
         return reply
     if reply.error is not None:
-        raise _recorded(engine, worker, reply, began)
+        raise _recorded(caller, worker, reply, began)
     return reply.value
 
 
@@ -159,9 +169,9 @@ def _await_answer(worker: Worker, deadline: float | None) -> list[Any]:
     return answers
 
 
-def _failure(engine: Engine, worker: Worker, began: float) -> BaseException:
+def _failure(caller: Caller, worker: Worker, began: float) -> BaseException:
     """Why there is no answer."""
-    exit_reason = engine.lending.exit_reason_of(worker)
+    exit_reason = caller.checkout.exit_reason_of(worker)
     if worker.fault() is not None:
         exit_reason = ExitReason.PROTOCOL
     elif not worker.ended and worker.is_deaf():
@@ -177,18 +187,20 @@ def _failure(engine: Engine, worker: Worker, began: float) -> BaseException:
         return NotBegun()
     reply = worker.unfinished()
     seconds = monotonic() - began
-    reply.error = failures.lost_item(worker, exit_reason, engine.command, seconds, reply.stderr)
+    reply.error = failures.lost_item(
+        worker, exit_reason, caller.core.command, seconds, reply.stderr
+    )
     worker.failed_calls += 1
-    error = _recorded(engine, worker, reply, began)
+    error = _recorded(caller, worker, reply, began)
     now, text = monotonic(), in_words(error)
-    engine.news.emit(ItemFailed(now, worker.id, worker.pid, index=0, error=text))
+    caller.hub.publish(ItemFailed(now, worker.id, worker.pid, index=0, error=text))
     return error
 
 
-def _recorded(engine: Engine, worker: Worker, reply: Reply, began: float) -> BaseException:
+def _recorded(caller: Caller, worker: Worker, reply: Reply, began: float) -> BaseException:
     """The error of a reply, with the record of its item; the displays show it as the last one."""
     assert reply.error is not None
-    engine.news.remember(in_words(reply.error), worker.id, worker)
+    caller.hub.remember(in_words(reply.error), worker.id, worker)
     record = Outcome(
         index=0,
         error=reply.error,

@@ -32,10 +32,11 @@ from processpool.system.interrupts import SHIELD
 from processpool.system.monitor import must_not_wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from processpool.core.jobs import Batch, Job
-    from processpool.engine.local import Engine
+    from processpool.engine.core import Core
+    from processpool.engine.event_hub import EventHub
     from processpool.engine.workers.worker import Worker
 
 
@@ -45,60 +46,67 @@ CLOSED_GRACE = 0.5
 """Seconds that a worker may live on after it has closed its stdin or stdout."""
 
 
-class Hands:
-    """Carries out the decisions about the workers of one engine."""
+class Dispatcher:
+    """Does what was decided about the workers of one engine."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    on_answer: Callable[[Worker], None]
+    """What is called when a worker has written something; the receiver's."""
+    watch_over: Callable[[Worker], None]
+    """What is called when a worker has got several items; the receiver's."""
+
+    def __init__(self, core: Core, hub: EventHub) -> None:
+        self._core = core
+        self._hub = hub
+        core.stage, core.execute = self.stage, self.execute
         self._watched: set[int] = set()
 
-    def enqueue(self, commands: list[Command]) -> None:
+    def stage(self, commands: Sequence[Command]) -> None:
         """Under the lock: put batches into outboxes in the order of the decisions."""
-        self._engine.lending.wants_idle = self._engine.scheduler.wants_idle
+        self._core.wants_idle = self._core.scheduler.wants_idle
         for command in commands:
             if type(command) is Grant:
-                worker = self._engine.workers[command.worker]
+                worker = self._core.workers[command.worker]
                 worker.leased = True
                 self.unwatch(worker)
             elif type(command) is Send:
-                worker = self._engine.workers[command.worker]
+                worker = self._core.workers[command.worker]
                 command.batch.unsent = True
                 worker.outbox.append(command.batch)
                 command.batch.job.begin()
                 if worker.keeps_answers and len(command.batch) > 1 and not worker.watched_over:
                     worker.watched_over = True
-                    self._engine.loop.post(partial(self._engine.reader.watch_over, worker))
+                    self._core.loop.post(partial(self.watch_over, worker))
                 self.watch(worker)
 
-    def carry_out(self, commands: list[Command]) -> None:
+    def execute(self, commands: Sequence[Command]) -> None:
         """Do what was decided; without the lock."""
         for command in commands:
             match command:
                 case Send(number):
-                    self._flush(self._engine.workers.get(number))
+                    self._flush(self._core.workers.get(number))
                 case Drop(batch, state):
                     self.drop(batch, state)
                 case Stop(number):
-                    self._stop(self._engine.workers.get(number))
+                    self._stop(self._core.workers.get(number))
                 case DumpStacks(number):
-                    self._dump_stacks(self._engine.workers.get(number))
+                    self._dump_stacks(self._core.workers.get(number))
                 case Terminate(number):
                     self._signal(number, signal.SIGTERM)
                 case Kill(number):
                     self._signal(number, signal.SIGKILL)
                 case TakeBack(number, read):
-                    self.take_back(number, read=read)
+                    self.recall(number, read=read)
                 case Grant():
-                    with self._engine.lock:
-                        self._engine.lock.notify_all()
+                    with self._core.lock:
+                        self._core.lock.notify_all()
         self.plan()
 
     def _flush(self, worker: Worker | None) -> None:
         if worker is None:
             return
-        engine = self._engine
+        core = self._core
         if worker.io.is_mine:  # an argument uses the pool while it is pickled
-            engine.loop.post(partial(self.write, worker))
+            core.loop.post(partial(self.write, worker))
             return
         began = monotonic()
         with worker.io:
@@ -111,15 +119,15 @@ class Hands:
             if done:
                 self._see_to_deaf(worker)
         if stray:
-            engine.news.report_stray(worker, stray)
-            engine.decide(lambda _: engine.scheduler.kill(worker.id, ExitReason.WROTE_UNASKED))
+            self._hub.report_stray(worker, stray)
+            core.decide(lambda _: core.scheduler.kill(worker.id, ExitReason.WROTE_UNASKED))
         elif not done:
-            with engine.lock, suppress(OSError):
+            with core.lock, suppress(OSError):
                 if not worker.closed:
                     handler = partial(self._on_writable, worker)
-                    engine.loop.watch(worker.process.stdin, select.EPOLLOUT, handler)
+                    core.loop.watch(worker.process.stdin, select.EPOLLOUT, handler)
         if first is not None and monotonic() - began > SLOW_PICKLING:
-            engine.decide(partial(engine.scheduler.sent, worker.id, first))
+            core.decide(partial(core.scheduler.sent, worker.id, first))
 
     def send_single(self, worker: Worker, batch: Batch) -> None:
         """Write one item to a worker that has nothing else to do; see `Scheduler.begin`."""
@@ -137,7 +145,7 @@ class Hands:
         if not usual:
             self._flush(worker)
         elif not done:
-            self._engine.loop.post(partial(self.write, worker))
+            self._core.loop.post(partial(self.write, worker))
 
     def _write(self, worker: Worker) -> bool:
         """Write what is to be written, pickling it; False if the pipe is full."""
@@ -149,8 +157,8 @@ class Hands:
         except BaseException as error:
             if not SHIELD.has_raised(error):
                 raise
-            SHIELD.hold_back()  # it came while an argument was pickled: the engine's thread goes on
-            self._engine.loop.post(partial(self.write, worker))
+            SHIELD.hold_back()  # it came while an argument was pickled: whoever leads goes on
+            self._core.loop.post(partial(self.write, worker))
             return True
         finally:
             if not others:
@@ -162,27 +170,27 @@ class Hands:
 
     def unshare(self, name: str) -> None:
         """Tell every worker that something shared was freed; those that are lent, on return."""
-        for worker in list(self._engine.workers.values()):
+        for worker in list(self._core.workers.values()):
             worker.freed_shares.append(name)
             self.write(worker)
 
     def write(self, worker: Worker) -> None:
         """Write what is to be written to a worker that nobody has."""
-        with self._engine.lock:
-            slot = self._engine.scheduler.slots.get(worker.id)
+        with self._core.lock:
+            slot = self._core.scheduler.slots.get(worker.id)
         if slot is not None and slot.state is not WorkerState.LEASED:
             self._flush(worker)
 
-    def take_back(self, number: int, cancelled: Job | None = None, *, read: bool = False) -> bool:
+    def recall(self, number: int, cancelled: Job | None = None, *, read: bool = False) -> bool:
         """Take from a worker what it has not begun; True if the item of `cancelled` is among it.
 
         With `read`, it is asked to give back what it has read, too.
         """
-        worker = self._engine.workers.get(number)
+        worker = self._core.workers.get(number)
         if worker is None:
             return False
         if worker.io.is_mine:  # it is just being written to, on this thread
-            self._engine.loop.post(partial(self.take_back, number, read=read))
+            self._core.loop.post(partial(self.recall, number, read=read))
             return False
         with worker.io:
             gone = worker.closed or worker.borrowed or worker.leased
@@ -194,7 +202,7 @@ class Hands:
         if found and cancelled is not None:
             cancelled.cancelled = cancelled.recalled = True
         if batches:
-            self.relieve(worker, partial(self._engine.scheduler.taken_back, number, batches))
+            self.relieve(worker, partial(self._core.scheduler.taken_back, number, batches))
             with worker.io:
                 worker.held -= 1
             self._flush(worker)
@@ -205,16 +213,16 @@ class Hands:
 
         def decide(now: float) -> list[Command]:
             commands = decision(now)
-            slot = self._engine.scheduler.slots.get(worker.id)
+            slot = self._core.scheduler.slots.get(worker.id)
             if slot is not None and not slot.load:
                 worker.unasked = True
             return commands
 
-        self._engine.decide(decide)
+        self._core.decide(decide)
 
     def drop(self, batch: Batch, state: PoolState) -> None:
         """These items will never start: tell their job why."""
-        error = None if batch.job.cancelled else self._engine.state_error()
+        error = None if batch.job.cancelled else self._core.state_error()
         if error is None and state is PoolState.BROKEN:
             error = PoolBroken("the pool is broken")
         batch.job.drop(batch, error)
@@ -222,14 +230,14 @@ class Hands:
 
     def _stop(self, worker: Worker | None) -> None:
         if worker is not None and worker.io.is_mine:
-            self._engine.loop.post(partial(self._stop, worker))
+            self._core.loop.post(partial(self._stop, worker))
         elif worker is not None:
             with worker.io:
                 if not worker.closed:
                     worker.ask_to_exit()
 
     def _signal(self, number: int, signum: signal.Signals) -> None:
-        worker = self._engine.workers.get(number)
+        worker = self._core.workers.get(number)
         if worker is not None:
             worker.process.signal_group(signum)
 
@@ -240,34 +248,34 @@ class Hands:
         if worker.id not in self._watched:
             worker.unasked = True
             self._watched.add(worker.id)
-            handler = partial(self._engine.reader.on_answer, worker)
-            self._engine.loop.watch(worker.process.stdout, select.EPOLLIN, handler, last=True)
+            handler = partial(self.on_answer, worker)
+            self._core.loop.watch(worker.process.stdout, select.EPOLLIN, handler, last=True)
 
     def unwatch(self, worker: Worker) -> None:
         """Under the lock: what the worker writes to its stdout is no business of the engine's."""
         if worker.id in self._watched:
             self._watched.discard(worker.id)
-            self._engine.loop.forget(worker.process.stdout)
+            self._core.loop.forget(worker.process.stdout)
 
     def abandon_pipes(self, worker: Worker) -> None:
         """Under the lock: watch nothing of this worker any more."""
         self.unwatch(worker)
         process = worker.process
         for fd in (process.stdin, process.stdout, process.stderr, process.pidfd, worker.ready_fd):
-            self._engine.loop.forget(fd)
+            self._core.loop.forget(fd)
 
     def _on_writable(self, worker: Worker) -> None:
         with worker.io:
             done = worker.closed or (not worker.held and worker.flush())
             self._see_to_deaf(worker)
         if done:
-            with self._engine.lock:
-                self._engine.loop.forget(worker.process.stdin)
+            with self._core.lock:
+                self._core.loop.forget(worker.process.stdin)
 
     def _see_to_deaf(self, worker: Worker) -> None:
         """If it has closed its stdin: most likely it exits, so wait a moment."""
         if worker.nobody_reads and not worker.closed:
-            loop = self._engine.loop
+            loop = self._core.loop
             loop.post(partial(loop.later, CLOSED_GRACE, partial(self._end_deaf, worker)))
 
     def _end_deaf(self, worker: Worker) -> None:
@@ -275,26 +283,26 @@ class Hands:
         with worker.io:
             deaf = not worker.closed and worker.is_deaf()
         if deaf:
-            self._engine.decide(
-                lambda _: self._engine.scheduler.kill(worker.id, ExitReason.CLOSED_STDIN)
+            self._core.decide(
+                lambda _: self._core.scheduler.kill(worker.id, ExitReason.CLOSED_STDIN)
             )
         else:  # it may still answer what it had read before
             self._see_to_deaf(worker)
 
     def plan_timer(self) -> None:
         """Under the lock: an item has begun, or a worker is idle, and nothing else is new."""
-        due = self._engine.scheduler.deadlines.next_at
-        planned = self._engine.loop.planned
+        due = self._core.scheduler.deadlines.next_at
+        planned = self._core.loop.planned
         if due is not None and (planned is None or due < planned):
-            self._engine.lead.plan(due)
+            self._core.lead.plan(due)
 
     def plan(self) -> None:
         """After a decision: see when the next one is due, and that nobody sleeps beyond that."""
-        engine = self._engine
-        scheduler = engine.scheduler
-        with engine.lock:
+        core = self._core
+        scheduler = core.scheduler
+        with core.lock:
             starts = scheduler.next_start is not None
             closing = scheduler.state is PoolState.CLOSING
-            engine.lead.plan(scheduler.next_deadline)
+            core.lead.plan(scheduler.next_deadline)
         if starts or closing:
-            engine.lead.wake_keeper()
+            core.lead.wake_keeper()

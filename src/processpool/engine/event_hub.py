@@ -1,6 +1,6 @@
 """What an engine tells: events to whoever listens, and the last failure to the displays.
 
-Listeners and log handlers are the user's code. On the engine's own thread they are not run: a
+Listeners and log handlers are the user's code. The thread that leads does not run them: a
 thread of their own does it, and is waited for a moment. So what happens to an item is told before
 its caller has its answer, and yet nobody who waits there stops the pool.
 """
@@ -20,7 +20,8 @@ from processpool.wire.python.remote_errors import ends_the_program
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from processpool.engine.local import Engine
+    from processpool.engine.callback_threads import CallbackThreads
+    from processpool.engine.core import Core
     from processpool.engine.workers.worker import Worker
 
 log = logging.getLogger("processpool")
@@ -41,20 +42,21 @@ class _Listener:
             log.exception("an event callback raised")
 
 
-class News:
+class EventHub:
     """The listeners of one pool."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, core: Core, callbacks: CallbackThreads) -> None:
         self.last_failure: Failure | None = None
         self._listeners: tuple[_Listener, ...] = ()
-        self._engine = engine
+        self._core = core
+        self._callbacks = callbacks
 
     def listen(
         self, callback: Callable[[events.Event], None], *, quick: bool = False
     ) -> Callable[[], None]:
         """Call `callback` with every event from now on; the result ends that.
 
-        A `quick` one may run on the engine's thread: it must not wait, nor use the pool.
+        A `quick` one may run on the thread that leads: it must not wait, nor use the pool.
         """
         listener = _Listener(callback, quick)
         self._listeners = (*self._listeners, listener)
@@ -79,7 +81,7 @@ class News:
             "" if worker is None else worker.stderr.tail,
         )
 
-    def emit(self, event: events.Event) -> None:
+    def publish(self, event: events.Event) -> None:
         """Tell the listeners; a listener that raises harms nobody."""
         for listener in self._listeners:
             if listener.quick:
@@ -88,9 +90,9 @@ class News:
                 self.run(partial(listener.hear, event))
 
     def run(self, action: Callable[[], object]) -> None:
-        """Run code of the user's: here, unless this is the engine's thread."""
-        if self._engine.is_current:
-            self._engine.callbacks.tell(action)
+        """Run code of the user's: here, unless this is the thread that leads."""
+        if self._core.is_current:
+            self._callbacks.tell(action)
         else:
             action()
 
@@ -107,7 +109,7 @@ class News:
             "replaced; standard output is for answers: write everything else to standard error",
             worker.id, worker.pid, output[:64],
         )  # fmt: skip
-        self.emit(events.WorkerWroteUnasked(monotonic(), worker.id, worker.pid, output[:1024]))
+        self.publish(events.WorkerWroteUnasked(monotonic(), worker.id, worker.pid, output[:1024]))
 
     def forget(self) -> None:
         """Tell nobody any more."""

@@ -96,6 +96,8 @@ class CommandLauncher:
     protocol: Declaration
     codec: Codec
     limits: Limits = UNLIMITED
+    terminal: bool = False
+    """Whether a worker's stdout is a terminal."""
 
     @_refused_in_words
     def __call__(self, number: int, mark: str) -> CommandWorker:
@@ -113,7 +115,7 @@ class CommandLauncher:
             try:
                 told = {READY_VARIABLE: str(theirs), MARK_VARIABLE: mark}
                 command = replace(self.command, env={**self.env(), **told})
-                process = Process(command, (theirs,), limits=self.limits)
+                process = Process(command, (theirs,), terminal=self.terminal, limits=self.limits)
             finally:
                 os.close(theirs)
             undo.pop_all()

@@ -1,69 +1,57 @@
 """The engine that runs workers on this machine: one epoll, driven by whoever waits.
 
-    caller ──▶ scheduler (decides, under the lock) ──▶ commands (carried out, without it)
+    caller ──▶ scheduler (decides, under the lock) ──▶ commands (executed, without it)
                    ▲                                        │ write
         leader ────┴── epoll: answers, stderr, deaths, timers ◀── worker processes
 
-The lock guards the scheduler, `workers` and what the epoll watches; nothing slow happens under it.
 Any thread may decide and write; only the thread that leads reads answers of busy workers and
-closes descriptors. The keeper, a thread of the engine's own, starts all processes, since Linux ends
-a child with the *thread* that has started it; and it leads when nobody waits.
+closes descriptors; only the keeper starts processes. The parts, from the bottom up: `core`,
+`event_hub`, `dispatcher`, `receiver`, `spawner`, `reaper`, `checkout`, `intake`, `steering`.
 """
 
 from __future__ import annotations
 
 import errno
-import logging
 import os
-import select
 import signal
-import sys
-import threading
 import weakref
 from contextlib import ExitStack
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from processpool.api.map_job import Maps
 from processpool.core import events
-from processpool.core.commands import (
-    Command,
-    Drop,
-    Lost,
-    Retry,
-)
-from processpool.core.exit_reason import ExitReason
+from processpool.core.commands import Command, Drop
 from processpool.core.exits import TERM_GRACE
-from processpool.core.policy import Policy, resized
-from processpool.core.scheduler import Scheduler
+from processpool.core.map_registry import Maps
 from processpool.core.states import PoolEvent, PoolState, WorkerState
+from processpool.engine import at_exit, direct
 from processpool.engine.callback_threads import CallbackThreads
-from processpool.engine.checkout import Lending
-from processpool.engine.dispatcher import Hands
-from processpool.engine.event_hub import News
+from processpool.engine.checkout import Checkout
+from processpool.engine.core import Core
+from processpool.engine.dispatcher import Dispatcher
+from processpool.engine.event_hub import EventHub
+from processpool.engine.intake import Intake
+from processpool.engine.keeper import Keeper
 from processpool.engine.lead import Lead
 from processpool.engine.lock import EngineLock
-from processpool.engine.reaper import Undertaker
-from processpool.engine.receiver import Reader
-from processpool.engine.spawner import Starter
-from processpool.errors import PoolBroken, PoolClosed, ProcessPoolError, QueueFull
+from processpool.engine.observe import take_snapshot
+from processpool.engine.reaper import Reaper
+from processpool.engine.receiver import Receiver
+from processpool.engine.spawner import Spawner
+from processpool.engine.steering import Steering
 from processpool.system.epoll_loop import Loop
 from processpool.system.guard import Guard
-from processpool.system.interrupts import SHIELD, uninterrupted
-from processpool.system.monitor import must_not_wait, sleep_until
+from processpool.system.interrupts import uninterrupted
+from processpool.system.monitor import sleep_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
-    from processpool.core.jobs import Batch, Job
+    from processpool.core.policy import Policy
+    from processpool.core.snapshot import PoolSnapshot
     from processpool.engine.workers.worker import Worker
-    from processpool.errors import WorkerStartFailed
-    from processpool.system.monitor import Bell
-
-log = logging.getLogger("processpool")
-
-_OF_THE_PARENT = "this pool belongs to the parent process; open a pool of its own after fork()"
+    from processpool.wire.python.functions import Request
 
 LENT_GRACE = 0.2
 """Seconds for threads to see that the worker that they have for a call is gone."""
@@ -72,7 +60,7 @@ _live: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
 class Engine:
-    """Runs, feeds and supervises the worker processes of one pool."""
+    """Runs, feeds and supervises the worker processes of one pool; the local `Backend`."""
 
     def __init__(
         self,
@@ -83,64 +71,71 @@ class Engine:
         name: str,
     ) -> None:
         """`launch(number, mark)` starts a worker process; `command` and `name` are for errors."""
-        self.lock = EngineLock(self.wait, self._room)
-        """Notified when room, a worker, or an end has come."""
-        self.scheduler = Scheduler(policy)
-        self.workers: dict[int, Worker] = {}
-        self.start_error: WorkerStartFailed | OSError | None = None
-        self.forgiven = 0.0
-        """When the failed starts up to then were forgiven."""
-        self.opened = False
-        self._breaks_told = 0
-        self.announces_failures = False
-        """False while whoever opens the pool is told of a failed start by an exception."""
-        self.closed = False
+        self._core = core = Core(policy, command, max_pending, name)
+        self._callbacks = CallbackThreads()
+        self._hub = hub = EventHub(core, self._callbacks)
+        self._dispatcher = dispatcher = Dispatcher(core, hub)
+        receiver = Receiver(core, dispatcher, hub)
+        self._spawner = spawner = Spawner(core, dispatcher, hub, launch)
+        reaper = Reaper(core, dispatcher, receiver, spawner, hub)
+        spawner.on_exit, spawner.on_stderr = reaper.on_exit, receiver.on_stderr
+        self._checkout = Checkout(core, dispatcher, receiver, reaper, hub)
+        self._intake = Intake(core, dispatcher, self._checkout)
+        self.steering = Steering(core, self._checkout, hub)
+        self._closed = False
         """True once nothing of it is left."""
-        self.max_pending = max_pending
         self.maps = Maps()
-        """The maps in progress."""
-        self.command = command
-        self.name = name
-        self.callbacks = CallbackThreads()
-        self.news = News(self)
-        self.hands = Hands(self)
-        self.lending = Lending(self)
-        self.starter = Starter(self, launch)
-        self.reader = Reader(self)
-        self.undertaker = Undertaker(self)
-        self._has_failed = False
-        """True once a turn has raised, which none should."""
+        """The maps of the pool, for the displays."""
+        self._caller = direct.Caller(core, self._checkout, hub)
+        self.submit = self._intake.submit
+        self.cancel = self._intake.cancel
+        self.recall = self._intake.recall
+        self.give_back = self._checkout.give_back
+        self.discard = self._checkout.discard
+        self.exit_reason_of = self._checkout.exit_reason_of
+        self.listen = hub.listen
+        self.wait = core.wait
+        self.require_own_process = core.require_own_process
+        self.state_error = core.state_error
 
     # -- opening and closing ---------------------------------------------------------------------
 
     @uninterrupted
     def open(self) -> None:
-        """Start the thread and the first workers.
+        """Start the keeper, which starts the first workers.
 
         Raises:
             OSError: the system has no descriptor, process or thread left.
         """
+        core = self._core
+        core.keeper = keeper = Keeper(core, self._spawner, self._finish)
         with ExitStack() as undo:
-            self.loop = self.callbacks.loop = Loop()
-            undo.callback(self.loop.close)
-            self.lead = Lead(self.loop, self._turn, lambda: self.scheduler.queued > 0)
-            undo.callback(self.lead.close)
-            self._guard = self.starter.guard = Guard()
-            undo.callback(self._guard.close)
-            self._thread = threading.Thread(
-                target=self._run, name="processpool-engine", daemon=True
-            )
-            self.opened = True
-            self.scheduler.change(PoolEvent.OPENING)
+            core.loop = self._callbacks.loop = Loop()
+            undo.callback(core.loop.close)
+            core.lead = Lead(core.loop, keeper.turn, lambda: core.scheduler.queued > 0)
+            undo.callback(core.lead.close)
+            self._spawner.guard = Guard()
+            undo.callback(self._spawner.guard.close)
+            core.is_open = True
+            core.scheduler.change(PoolEvent.OPENING)
             _live.add(self)
             try:
-                self._thread.start()
+                keeper.start()
             except RuntimeError as error:
-                self.opened = False
-                self.scheduler.change(PoolEvent.LEFT_UNOPENED)
+                core.is_open = False
+                core.scheduler.change(PoolEvent.LEFT_UNOPENED)
                 _live.discard(self)
                 raise OSError(errno.EAGAIN, "no thread is left") from error
             undo.pop_all()
+
+    def close_at_exit(self, grace: float) -> None:
+        """Close it when the interpreter ends; its work may still take `grace` seconds."""
+        at_exit.close(self, self._core.name, grace)
+
+    def announce(self) -> None:
+        """Whoever opens the pool goes on: failed starts are logged from now on."""
+        self._core.announces_failures = True
+        self._hub.publish(events.PoolOpened(monotonic()))
 
     def wait_ready(self, wanted: int, timeout: float | None) -> bool:
         """Wait until `wanted` workers have become ready; False if they did not in time.
@@ -148,469 +143,211 @@ class Engine:
         Raises:
             WorkerStartFailed: none is ready, and none is being started any more.
         """
+        core, scheduler = self._core, self._core.scheduler
 
         def settled() -> bool:
-            starting = self.scheduler.counts[WorkerState.STARTING]
-            ready = self.scheduler.alive - starting
+            starting = scheduler.counts[WorkerState.STARTING]
+            ready = scheduler.alive - starting
             if ready >= wanted:
                 return True
-            error = self.state_error()
+            error = core.state_error()
             if error is None and not ready and not starting:
-                error = self.start_error
+                error = core.start_error
             if error is not None:
-                raise self.start_error or error
+                raise core.start_error or error
             return False
 
-        return self.lock.wait_for(settled, timeout)
-
-    @uninterrupted
-    def close(self, grace: float | None) -> None:
-        """Finish what there is within `grace` seconds, end every worker, and wait for it."""
-        if self.postpones(partial(self.begin_close, grace)):
-            return
-        if self.begin_close(grace) and not self.is_current:
-            try:
-                self.lock.wait_for(lambda: self.closed or self._only_lent_are_left)
-            except BaseException:  # interrupted: no more patience
-                self._kill_all()
-                self.lock.wait_for(lambda: self.closed, TERM_GRACE)
-                raise
-            if self.lock.wait_for(lambda: self.closed, LENT_GRACE):
-                self._thread.join()
-                self.callbacks.join()
-
-    @property
-    def _only_lent_are_left(self) -> bool:
-        """True if no process is left, but threads that had one for a call have not seen it yet.
-
-        One of them may be this thread, in a signal's handler: it is not to wait for itself.
-        """
-        scheduler = self.scheduler
-        lent = {n for n, w in self.workers.items() if w.borrowed and w.process.exitcode is not None}
-        ending = scheduler.state is PoolState.CLOSING and not scheduler.has_work
-        return ending and bool(lent) and lent >= scheduler.slots.keys()
-
-    @uninterrupted
-    def kill(self) -> None:
-        """End everything at once, and wait for it."""
-        if not self.opened or self._forked:
-            return
-        if self.postpones(self.kill):
-            return
-        self._kill_all()
-        self.close(0)
-
-    def _kill_all(self) -> None:
-        with self.lock:
-            commands = self.scheduler.kill_all()
-        self.hands.carry_out(commands)
-
-    def postpones(self, action: Callable[[], object]) -> bool:
-        """If it came in between a decision on this thread, have it done a little later.
-
-        Returns:
-            True if that is so: then nothing is to be done now.
-        """
-        if self.lock.is_mine:
-            self.loop.post(action)
-            return True
-        return False
-
-    def abandon(self) -> None:
-        """Nobody will use the pool again: finish what there is, then close. Takes no lock."""
-        if self.opened and not self._forked:
-            self.loop.post(partial(self.begin_close, None))
-
-    @property
-    def is_current(self) -> bool:
-        """True on a thread that others wait for: the one that leads, and the keeper."""
-        return self.lead.is_mine or threading.current_thread() is self._thread
-
-    def attend(self) -> None:
-        """Somebody wants to be called, and does not wait: what happens is seen to at once."""
-        if self.opened and not self._forked:
-            self.lead.attend()
-
-    def wait(self, bell: Bell, deadline: float | None) -> bool:
-        """Wait until a bell has rung, or that time has come; and lead meanwhile."""
-        if not self.opened or self._forked:
-            return sleep_until(bell, deadline)
-        return self.lead.wait(bell, deadline)
-
-    @property
-    def _forked(self) -> bool:
-        """True if this is a fork of the process that has opened the pool."""
-        return self.scheduler.state is PoolState.FORKED
-
-    @property
-    def unfinished(self) -> int:
-        """Items that wait or run."""
-        return self.scheduler.queued + self.scheduler.running
-
-    @property
-    def state(self) -> PoolState:
-        """Where the pool is in its life."""
-        return self.scheduler.state
-
-    def require_own_process(self) -> None:
-        """See that this is no fork of the process that has opened the pool.
-
-        Raises:
-            PoolClosed: it is.
-        """
-        if self._forked:
-            raise PoolClosed(_OF_THE_PARENT)
-
-    def state_error(self) -> Exception | None:
-        """Why the pool takes no work now, if it does not."""
-        if self._forked:
-            return PoolClosed(_OF_THE_PARENT)
-        match self.scheduler.state:
-            case PoolState.BROKEN:
-                error = PoolBroken(
-                    "the pool is broken: workers failed to start more often than "
-                    f"restart.max_failures allows; mend the cause, then pool.reset(). "
-                    f"The last failure: {self.start_error}"
-                )
-                error.__cause__ = self.start_error
-                return error
-            case PoolState.CLOSING | PoolState.CLOSED:
-                return PoolClosed(
-                    "the pool is closed; open a new one: with ProcessPool.from_yaml(...) as pool"
-                )
-            case _:
-                return None
-
-    # -- work ------------------------------------------------------------------------------------
-
-    def submit(self, batch: Batch, *, wait: bool = True, limit: bool = True) -> None:
-        """Take items in, waiting for room in the queue, if `wait`.
-
-        What comes in between something else on the same thread, from a signal's handler or a
-        finaliser, is taken in a little later.
-
-        Raises:
-            QueueFull: there is no room, and `wait` is False.
-            PoolClosed, PoolBroken: the pool takes no work.
-        """
-        if self.lock.is_mine or (limit and SHIELD.is_up):
-            self.loop.post(partial(self._submit_later, batch))
-            return
-        while not self._submit_now(batch, limit=limit):
-            if not wait:
-                raise QueueFull(
-                    f"the queue of pool {self.name!r} is full: {self.scheduler.queued} items wait, "
-                    f"and queue.max_pending is {self.max_pending}; collect answers first, or let "
-                    "it wait with queue.when_full: wait"
-                )
-            self.lock.wait_for(lambda: self._has_room or self.state_error() is not None)
-
-    @property
-    def _has_room(self) -> bool:
-        return self.scheduler.queued < self.max_pending
-
-    def _room(self) -> int:
-        """Items that the queue has room for; any number, once there is no use in waiting."""
-        if self.state_error() is not None:
-            return sys.maxsize
-        return max(self.max_pending - self.scheduler.queued, 0)
-
-    @uninterrupted
-    def _submit_now(self, batch: Batch, *, limit: bool) -> bool:
-        """Take items in; False if there is no room."""
-        worker = None
-        with self.lock:
-            scheduler = self.scheduler
-            if scheduler.state is not PoolState.OPEN:
-                error = self.state_error()
-                if error is not None:
-                    raise error
-            now = monotonic()
-            slot = scheduler.begin(batch, now) if len(batch) == 1 else None
-            if slot is not None:
-                worker = self.workers[slot.id]
-                self.hands.watch(worker)
-                self.hands.plan_timer()
-            else:
-                if limit and not self._has_room:
-                    return False
-                commands = scheduler.submit(batch, now)
-                self.hands.enqueue(commands)
-        if worker is not None:
-            self.hands.send_single(worker, batch)
-        else:
-            self.hands.carry_out(commands)
-            if self.lending.warm or self.lending.lost:
-                self.lending.reclaim()
-        return True
-
-    def _submit_later(self, batch: Batch) -> None:
-        """Take in what came in between."""
-        try:
-            self._submit_now(batch, limit=False)
-        except ProcessPoolError as error:
-            batch.job.drop(batch, error)
-
-    @uninterrupted
-    def cancel(self, job: Job, *, kill: bool) -> None:
-        """Nothing more of the job starts; with `kill`, the workers that run it are replaced."""
-        if self.postpones(partial(self.cancel, job, kill=kill)):
-            return
-        with self.lock:
-            commands = self.scheduler.cancel(job, kill=kill)
-            self.lock.notify_all()
-        self.hands.carry_out(commands)
-
-    @uninterrupted
-    def recall(self, job: Job) -> bool:
-        """Keep the one item of a job from being begun, wherever it is by now.
-
-        Returns:
-            False if the worker has begun it, or cannot give it back; True if it will never start.
-        """
-        if self.lock.is_mine:
-            return False
-        with self.lock:
-            if not job.begun or self.scheduler.keeps(job):
-                job.recalled = True
-                commands = self.scheduler.cancel(job, kill=False)
-                self.lock.notify_all()
-                number = None
-            else:
-                commands = []
-                number = self.scheduler.holder(job)
-        self.hands.carry_out(commands)
-        return job.recalled or (number is not None and self.hands.take_back(number, job))
-
-    @uninterrupted
-    def decide(self, decision: Callable[[float], list[Command]]) -> None:
-        """Let the scheduler decide something, and carry it out."""
-        if self.postpones(partial(self.decide, decision)):
-            return
-        with self.lock:
-            commands = decision(monotonic())
-            self.hands.enqueue(commands)
-            self.lock.notify_all()
-        self.hands.carry_out(commands)
-
-    def drain(self, timeout: float | None) -> bool:
-        """Wait until nothing waits or runs; False if that did not happen in time."""
-        return self.lock.wait_for(
-            lambda: self._forked or self.closed or not self.scheduler.has_work, timeout
-        )
-
-    # -- steering --------------------------------------------------------------------------------
-
-    def pause(self) -> None:
-        """Hand out nothing until `resume`."""
-        self.decide(lambda _: self.scheduler.pause())
-        self.lending.reclaim()
-        self.news.emit(events.PoolPaused(monotonic()))
-
-    def resume(self) -> None:
-        """Hand out work again."""
-        self.decide(self.scheduler.resume)
-        self.news.emit(events.PoolResumed(monotonic()))
-
-    def reset(self) -> None:
-        """Try again to start workers."""
-        self.start_error = None
-        self.forgiven = monotonic()
-        self.decide(self.scheduler.reset)
-
-    def resize(self, least: int | None, most: int | None, spare: int | None) -> None:
-        """Change the sizes; None leaves one as it is."""
-        policy = resized(self.scheduler.policy, least, most, spare)
-        self.lending.reclaim()
-        self.decide(lambda now: self.scheduler.resize(policy, now))
-        self.news.emit(events.PoolResized(monotonic(), policy.min, policy.max, policy.spare))
-
-    def restart(self, number: int, *, wait: bool) -> None:
-        """Replace a worker."""
-        self.lending.reclaim()
-        if number not in self.scheduler.slots:
-            known = ", ".join(map(str, self.scheduler.slots)) or "none"
-            raise ValueError(f"there is no worker {number}; there are: {known}")
-        if wait:
-            self.decide(lambda now: self.scheduler.retire(number, ExitReason.RESTARTED, now))
-        else:
-            self.decide(lambda _: self.scheduler.kill(number, ExitReason.RESTARTED))
-
-    def renew(self) -> None:
-        """Replace every worker, each when it has done what it has."""
-        self.lending.reclaim()
-        for number in list(self.scheduler.slots):
-            self.decide(partial(self.scheduler.retire, number, ExitReason.RENEWED))
-
-    @property
-    def num_running(self) -> int:
-        """Workers that have a request, or are leased."""
-        counts = self.scheduler.counts
-        return counts[WorkerState.BUSY] + counts[WorkerState.LEASED] - len(self.lending.warm)
-
-    @property
-    def num_starting(self) -> int:
-        """Workers that are not ready yet, those included that are about to be started."""
-        with self.lock:
-            return self.scheduler.starting
-
-    @property
-    def num_unassigned(self) -> int:
-        """Workers that wait for a request, or are starting."""
-        counts = self.scheduler.counts
-        return counts[WorkerState.STARTING] + counts[WorkerState.IDLE] + len(self.lending.warm)
-
-    # -- what the engine thread watches ----------------------------------------------------------
-
-    def adopt(self, worker: Worker) -> None:
-        """A worker's process runs: watch over it."""
-        self._guard.add(worker.pid)
-        process, loop = worker.process, self.loop
-        with self.lock:
-            self.workers[worker.id] = worker
-            worker.run_user_code = self.news.run
-            exit_handler = partial(self.undertaker.on_exit, worker)
-            loop.watch(process.pidfd, select.EPOLLIN | select.EPOLLONESHOT, exit_handler)
-            stderr_handler = partial(self.reader.on_stderr, worker)
-            loop.watch(process.stderr, select.EPOLLIN | select.EPOLLET, stderr_handler)
-            unwanted = self.scheduler.slots[worker.id].state is not WorkerState.STARTING
-        if unwanted:  # it was to be ended while there was no process yet to be told
-            process.signal_group(signal.SIGKILL)
-
-    def release_slot(
-        self, worker: Worker, *, failed_start: bool, killed: bool, begun: bool
-    ) -> list[Lost | Retry]:
-        """The worker is gone: let others have its place and what it had not begun."""
-        with self.lock:
-            commands = self.scheduler.exited(
-                worker.id,
-                monotonic(),
-                failed_start=failed_start,
-                killed=killed,
-                begun=begun,
-                singly=worker.died_loading(),
-            )
-            del self.workers[worker.id]
-            self.hands.enqueue(commands)
-            self.lock.notify_all()
-        self._guard.remove(worker.pid)
-        self.tell_if_broken()
-        self.hands.carry_out(commands)
-        return [command for command in commands if isinstance(command, Lost | Retry)]
-
-    def tell_if_broken(self) -> None:
-        """Emit that the pool broke, once each time."""
-        with self.lock:
-            broke = self.scheduler.breaks > self._breaks_told
-            self._breaks_told = self.scheduler.breaks
-        if broke:
-            self.news.emit(events.PoolBroke(monotonic(), str(self.start_error)))
-
-    # -- turns -----------------------------------------------------------------------------------
-
-    def _run(self) -> None:
-        """What the keeper does: start workers, and lead when nobody else does."""
-        must_not_wait.add(threading.get_ident())
-        try:
-            self.decide(self.scheduler.opened)
-            while True:
-                with self.lock:
-                    if self._is_finished():
-                        return
-                    start_at = self.scheduler.next_start
-                if start_at is not None and start_at <= monotonic():
-                    self.starter.start_wanted()
-                    start_at = 0.0
-                self.lead.keep(start_at)
-        except BaseException:
-            log.exception("the engine of a pool failed: its workers are killed")
-            raise
-        finally:
-            self._finish()
-            must_not_wait.discard(threading.get_ident())
-
-    def _turn(self, until: float | None) -> None:
-        """With the lead: sleep until something happens, that time at most, and see to it."""
-        try:
-            due = self.loop.planned
-            if due is not None and due <= monotonic():
-                self._tick()
-            self.loop.turn(until)
-        except BaseException:
-            if threading.current_thread() is self._thread:
-                raise
-            log.exception("the engine of a pool failed: its workers are killed")
-            self._has_failed = True
-            self.lead.wake_keeper()
-
-    def _tick(self) -> None:
-        with self.lock:
-            commands = self.scheduler.tick(monotonic())
-            self.hands.enqueue(commands)
-        self.hands.carry_out(commands)
-
-    def unshare(self, name: str) -> None:
-        """Have every worker let go of something shared. Takes no lock."""
-        if self.opened and not self._forked:
-            self.loop.post(partial(self.hands.unshare, name))
-
-    # -- the end ---------------------------------------------------------------------------------
+        return core.lock.wait_for(settled, timeout)
 
     def begin_close(self, grace: float | None = None) -> bool:
         """Take nothing more; False if it is another process's, or was never opened."""
-        if not self.opened or self._forked:
+        core = self._core
+        if not core.is_alive:
             return False
         deadline = None if grace is None else monotonic() + grace
 
         def close(now: float) -> list[Command]:
-            ended = self.scheduler.state is PoolState.CLOSED
-            return [] if ended else self.scheduler.close(deadline, now)
+            ended = core.scheduler.state is PoolState.CLOSED
+            return [] if ended else core.scheduler.close(deadline, now)
 
-        self.decide(close)
-        self.lending.reclaim()
-        self.loop.wake()
+        core.decide(close)
+        self._checkout.reclaim()
+        core.loop.wake()
         return True
 
-    def _is_finished(self) -> bool:
-        scheduler = self.scheduler
-        closing = scheduler.state is PoolState.CLOSING
-        return self._has_failed or (closing and not scheduler.slots and not scheduler.has_work)
+    @uninterrupted
+    def close(self, grace: float | None) -> None:
+        """Finish what there is within `grace` seconds, end every worker, and wait for it."""
+        core = self._core
+        if core.postpones(partial(self.begin_close, grace)):
+            return
+        if self.begin_close(grace) and not core.is_current:
+            try:
+                core.lock.wait_for(lambda: self._closed or self._checkout.is_all_that_is_left)
+            except BaseException:  # interrupted: no more patience
+                core.decide(lambda _: core.scheduler.kill_all())
+                core.lock.wait_for(lambda: self._closed, TERM_GRACE)
+                raise
+            if core.lock.wait_for(lambda: self._closed, LENT_GRACE):
+                core.keeper.join()
+                self._callbacks.join()
+
+    @uninterrupted
+    def kill(self) -> None:
+        """End everything at once, and wait for it."""
+        core = self._core
+        if core.is_alive and not core.postpones(self.kill):
+            core.decide(lambda _: core.scheduler.kill_all())
+            self.close(0)
+
+    def abandon(self) -> None:
+        """Nobody will use the pool again: finish what there is, then close. Takes no lock."""
+        if self._core.is_alive:
+            self.post(partial(self.begin_close, None))
+
+    def drain(self, timeout: float | None) -> bool:
+        """Wait until nothing waits or runs; False if that did not happen in time."""
+        core = self._core
+        return core.lock.wait_for(
+            lambda: core.is_forked or self._closed or not core.scheduler.has_work, timeout
+        )
+
+    # -- work that does not go through the queue -------------------------------------------------
+
+    def exchange(self, request: Request, timeout: float | None) -> Any:
+        """Send one request to an idle worker, and wait for its answer, on this thread.
+
+        Raises:
+            ProcessPoolError: the item has no value; the error says why, and carries the record.
+            NotBegun: nothing has happened: no worker is idle, or it had ended.
+        """
+        return direct.exchange(self._caller, request, timeout)
+
+    def lease(self, timeout: float | None) -> Worker | None:
+        """A worker for the calling thread, waiting up to `timeout` seconds for one; None if none.
+
+        Raises:
+            PoolClosed, PoolBroken: the pool takes no work.
+        """
+        return self._checkout.lease(timeout)
+
+    def unshare(self, name: str) -> None:
+        """Have every worker let go of something shared. Takes no lock."""
+        if self._core.is_alive:
+            self.post(partial(self._dispatcher.unshare, name))
+
+    # -- looking ---------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> PoolState:
+        """Where the pool is in its life."""
+        return self._core.scheduler.state
+
+    @property
+    def is_open(self) -> bool:
+        """True once it was opened, also when it is closed by now."""
+        return self._core.is_open
+
+    @property
+    def command(self) -> str:
+        """What its workers run, for errors."""
+        return self._core.command
+
+    @property
+    def policy(self) -> Policy:
+        """The numbers that hold now."""
+        return self._core.scheduler.policy
+
+    @property
+    def max_pending(self) -> int:
+        """Items that may wait."""
+        return self._core.max_pending
+
+    @property
+    def unfinished(self) -> int:
+        """Items that wait or run."""
+        return self._core.scheduler.queued + self._core.scheduler.running
+
+    def snapshot(self, name: str, *, resources: bool | Collection[int]) -> PoolSnapshot:
+        """The pool at this moment; see `take_snapshot`."""
+        self._checkout.reclaim()
+        return take_snapshot(self._core, self._hub, self.maps, name, resources=resources)
+
+    # -- threads ---------------------------------------------------------------------------------
+
+    @property
+    def is_current(self) -> bool:
+        """True on a thread that others wait for, which so must not wait for the pool."""
+        return self._core.is_current
+
+    def require_calm(self) -> None:
+        """See that this thread may wait for the pool.
+
+        Raises:
+            RuntimeError: it is in the middle of something that the pool waits for.
+        """
+        self._core.lock.require_calm()
+
+    def post(self, action: Callable[[], object]) -> None:
+        """Call `action` soon, on the thread that leads then. Takes no lock."""
+        self._core.loop.post(action)
+
+    def run_callback(self, action: Callable[[], object]) -> None:
+        """Run code of the user's soon, where it may wait; on the thread that leads only."""
+        self._callbacks.run(action)
+
+    def attend(self) -> None:
+        """Somebody wants to be called, and does not wait: what happens is seen to at once."""
+        if self._core.is_alive:
+            self._core.lead.attend()
+
+    def call_when_room(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once the queue has room; it must only tell somebody."""
+        self._core.lock.call_when_room(callback)
+
+    def forget_room(self, callback: Callable[[], None]) -> None:
+        """Who asked for a call waits no more, or has used the room."""
+        self._core.lock.forget(callback)
+
+    # -- the end ---------------------------------------------------------------------------------
 
     def _finish(self) -> None:
         """Leave nothing behind: no process, no descriptor, no waiting thread."""
-        self.lead.end()
-        for worker in [*self.workers.values(), *self.starter.launched]:
+        core = self._core
+        core.lead.end()
+        for worker in [*core.workers.values(), *self._spawner.launched]:
             worker.process.signal_group(signal.SIGKILL)
-        with self.lock:
-            commands = self.scheduler.kill_all()
-            self.scheduler.change(PoolEvent.CLOSED)
-            self.lock.notify_all()
+        with core.lock:
+            commands = core.scheduler.kill_all()
+            core.scheduler.change(PoolEvent.CLOSED)
+            core.lock.notify_all()
         for command in commands:
             if type(command) is Drop:
-                self.hands.drop(command.batch, PoolState.CLOSED)
-        for slot in self.scheduler.slots.values():  # there are none, unless this thread failed
+                self._dispatcher.drop(command.batch, PoolState.CLOSED)
+        for slot in core.scheduler.slots.values():  # there are none, unless a turn failed
             for batch in slot.inflight:
-                self.hands.drop(batch, PoolState.CLOSED)
-        self._guard.close()
-        self.lead.close()
-        self.loop.close()
+                self._dispatcher.drop(batch, PoolState.CLOSED)
+        self._spawner.guard.close()
+        core.lead.close()
+        core.loop.close()
         _live.discard(self)
-        self.news.emit(events.PoolClosedDown(monotonic()))
-        self.callbacks.finish()
-        with self.lock:
-            self.closed = True
-            self.lock.notify_all()
+        self._hub.publish(events.PoolClosedDown(monotonic()))
+        self._callbacks.finish()
+        with core.lock:
+            self._closed = True
+            core.lock.notify_all()
 
     def disown(self) -> None:
         """In a forked child: the pool is the parent's. Close this process's copies, quietly."""
-        self.scheduler.change(PoolEvent.FORKED)
-        self.lending.warm.clear()
-        self.lock = EngineLock(sleep_until, self._room)
-        self.news.forget()
-        self._guard.disown()
-        self.lead.close()
-        self.loop.close()
-        for worker in self.workers.values():
+        core = self._core
+        core.scheduler.change(PoolEvent.FORKED)
+        self._checkout.warm.clear()
+        core.lock = EngineLock(sleep_until, core.room)
+        self._hub.forget()
+        self._spawner.guard.disown()
+        core.lead.close()
+        core.loop.close()
+        for worker in core.workers.values():
             worker.process.close()
 
 

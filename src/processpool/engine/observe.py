@@ -17,8 +17,10 @@ from processpool.system.interrupts import uninterrupted
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from processpool.core.map_registry import Maps
     from processpool.core.slot import Slot
-    from processpool.engine.local import Engine
+    from processpool.engine.core import Core
+    from processpool.engine.event_hub import EventHub
     from processpool.engine.workers.worker import Worker
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -27,18 +29,17 @@ _NO_LOG = StderrLog(-1)
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
-def take_snapshot(engine: Engine, name: str, *, resources: bool | Collection[int]) -> PoolSnapshot:
-    """Look at the engine; with `resources`, at the CPU time and memory of its workers too.
+def take_snapshot(
+    core: Core, hub: EventHub, maps: Maps, name: str, *, resources: bool | Collection[int]
+) -> PoolSnapshot:
+    """Look at an engine; with `resources`, at the CPU time and memory of its workers too.
 
     `resources` may name the workers that are looked at; each takes some 10 µs.
     """
     now = monotonic()
-    engine.lending.reclaim()
-    scheduler = engine.scheduler
-    with engine.lock:
-        rows = [
-            _freeze(slot, engine.workers.get(slot.id), now) for slot in scheduler.slots.values()
-        ]
+    scheduler = core.scheduler
+    with core.lock:
+        rows = [_freeze(slot, core.workers.get(slot.id), now) for slot in scheduler.slots.values()]
         policy = scheduler.policy
         queued, running = scheduler.queued, scheduler.running
         finished, failed, state = scheduler.finished, scheduler.failures, scheduler.state
@@ -55,10 +56,10 @@ def take_snapshot(engine: Engine, name: str, *, resources: bool | Collection[int
         min=policy.min,
         max=policy.max,
         spare=policy.spare,
-        maps=tuple(run.snapshot() for run in list(engine.maps.running.values())),
-        ended_maps=tuple(engine.maps.ended),
+        maps=tuple(run.snapshot() for run in list(maps.running.values())),
+        ended_maps=tuple(maps.ended),
         at=now,
-        last_failure=engine.news.last_failure,
+        last_failure=hub.last_failure,
     )
 
 

@@ -1,6 +1,6 @@
 """The end of a worker: its last answers, its unanswered items, and tidying up.
 
-Runs on the engine thread only; nobody else closes a worker's descriptors.
+Runs on the thread that leads; nobody else closes a worker's descriptors.
 """
 
 from __future__ import annotations
@@ -19,89 +19,132 @@ from processpool.engine.workers import failures
 from processpool.wire.python.remote_errors import in_words
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from processpool.core.commands import Command
     from processpool.core.slot import Slot
-    from processpool.engine.local import Engine
+    from processpool.engine.core import Core
+    from processpool.engine.dispatcher import Dispatcher
+    from processpool.engine.event_hub import EventHub
+    from processpool.engine.receiver import Receiver
+    from processpool.engine.spawner import Spawner
     from processpool.engine.workers.worker import Worker
 
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-class Undertaker:
+class Reaper:
     """Sees to workers whose process has ended."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    reclaim: Callable[[], None]
+    """Takes back the workers that are kept for calls; the checkout's."""
+
+    def __init__(
+        self,
+        core: Core,
+        dispatcher: Dispatcher,
+        receiver: Receiver,
+        spawner: Spawner,
+        hub: EventHub,
+    ) -> None:
+        self._core = core
+        self._dispatcher = dispatcher
+        self._receiver = receiver
+        self._spawner = spawner
+        self._hub = hub
 
     def on_exit(self, worker: Worker) -> None:
         """A worker's process has ended."""
-        engine = self._engine
+        core = self._core
         worker.process.reap()
-        engine.lending.reclaim()  # it may be one of those that are kept for calls
-        with engine.lock:
-            engine.loop.forget(worker.process.pidfd)
-            leased = engine.scheduler.slots[worker.id].state is WorkerState.LEASED
+        self.reclaim()  # it may be one of those that are kept for calls
+        with core.lock:
+            core.loop.forget(worker.process.pidfd)
+            leased = core.scheduler.slots[worker.id].state is WorkerState.LEASED
             in_use = leased or worker.borrowed
-            engine.lock.notify_all()
+            core.lock.notify_all()
         if not in_use:  # otherwise the thread that has it will see, and discard it
-            self.bury(worker)
+            self.reap(worker)
 
-    def bury_later(self, worker: Worker) -> None:
+    def reap_later(self, worker: Worker) -> None:
         """A leased worker was discarded: if its process has ended already, nothing will tell."""
-        self._engine.loop.post(partial(self._bury_if_dead, worker))
+        self._core.loop.post(partial(self._reap_if_dead, worker))
 
-    def _bury_if_dead(self, worker: Worker) -> None:
+    def _reap_if_dead(self, worker: Worker) -> None:
         if worker.process.exitcode is not None and not worker.closed:
-            self.bury(worker)
+            self.reap(worker)
 
-    def bury(self, worker: Worker) -> None:
+    def reap(self, worker: Worker) -> None:
         """Take its last answers, see what its end means for its items, and tidy up."""
-        engine = self._engine
+        core = self._core
         exitcode = worker.process.reap()
         begun = self._take_last_answers(worker)
-        with engine.lock:
-            engine.hands.abandon_pipes(worker)
-            slot = engine.scheduler.slots[worker.id]
+        with core.lock:
+            self._dispatcher.abandon_pipes(worker)
+            slot = core.scheduler.slots[worker.id]
             failed_start = _is_failed_start(slot, exitcode, begun or worker.died_loading())
             killed = slot.exit_reason is None and -exitcode in _FROM_OUTSIDE
-            chance = killed and engine.scheduler.forgives_kills
+            chance = killed and core.scheduler.forgives_kills
         if failed_start and not chance:
-            limit = engine.scheduler.policy.start or 0.0
-            error = failures.start_failed(worker, slot.exit_reason, engine.command, limit)
-            engine.starter.note_failure(worker, error)
+            limit = core.scheduler.policy.start or 0.0
+            error = failures.start_failed(worker, slot.exit_reason, core.command, limit)
+            self._spawner.note_failure(worker, error)
         now = monotonic()
-        lost = engine.release_slot(worker, failed_start=failed_start, killed=killed, begun=begun)
+        lost = self._release_slot(worker, failed_start=failed_start, killed=killed, begun=begun)
         for command in lost:
             self._lose(worker, command, now)
         stderr = worker.stderr.tail
         with worker.io:
             worker.close()
-        engine.news.emit(
+        self._hub.publish(
             events.WorkerExited(now, worker.id, worker.pid, exitcode, slot.exit_reason, stderr)
         )
 
+    def _release_slot(
+        self, worker: Worker, *, failed_start: bool, killed: bool, begun: bool
+    ) -> list[Lost | Retry]:
+        """The worker is gone: let others have its place and what it had not begun."""
+        core = self._core
+
+        def release(now: float) -> list[Command]:
+            del core.workers[worker.id]
+            return core.scheduler.exited(
+                worker.id,
+                now,
+                failed_start=failed_start,
+                killed=killed,
+                begun=begun,
+                singly=worker.died_loading(),
+            )
+
+        commands = core.decide(release)
+        self._spawner.guard.remove(worker.pid)
+        self._spawner.tell_if_broken()
+        return [command for command in commands if isinstance(command, Lost | Retry)]
+
     def _take_last_answers(self, worker: Worker) -> bool:
         """Deliver what it had still written; False if it had not begun its next item."""
-        engine = self._engine
-        with engine.lock:
-            engine.scheduler.ended(worker.id)
+        core = self._core
+        with core.lock:
+            core.scheduler.ended(worker.id)
         with worker.io:
             answers = worker.drain()
             begun = worker.has_begun()
-        engine.reader.release_held(worker)
-        if answers and engine.scheduler.slots[worker.id].load:
-            engine.reader.complete_all(worker, answers)
+        self._receiver.release_held(worker)
+        if answers and core.scheduler.slots[worker.id].load:
+            self._receiver.complete_all(worker, answers)
         return begun
 
     def _lose(self, worker: Worker, lost: Lost | Retry, now: float) -> None:
         """The item that the worker had fails; or, if it is tried again, that is noted."""
-        engine = self._engine
+        core = self._core
         batch = lost.batch
         reply = worker.unfinished()
         seconds = now - batch.sent_at if batch.job.timeout is None else batch.job.timeout
-        error = failures.lost_item(worker, lost.exit_reason, engine.command, seconds, reply.stderr)
+        error = failures.lost_item(worker, lost.exit_reason, core.command, seconds, reply.stderr)
         text = in_words(error)
         if lost.exit_reason is not ExitReason.CANCELLED:
-            engine.news.remember(text, worker.id, worker)
+            self._hub.remember(text, worker.id, worker)
         reply.error = error
         stderr = worker.item_stderr()
         origin = Origin(worker.id, worker.pid, batch.sent_at, now, stderr, plain=False, failed=1)
@@ -110,7 +153,7 @@ class Undertaker:
         else:
             batch.job.deliver(batch, [reply], origin)
             batch.forget()
-        engine.news.emit(events.ItemFailed(now, worker.id, worker.pid, batch.start, text))
+        self._hub.publish(events.ItemFailed(now, worker.id, worker.pid, batch.start, text))
 
 
 def _is_failed_start(slot: Slot, exitcode: int, begun: bool) -> bool:

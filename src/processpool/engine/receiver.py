@@ -1,6 +1,6 @@
 """From bytes on a worker's pipes to delivered answers.
 
-Runs on the engine thread only, for workers that are not leased.
+Runs on the thread that leads, for workers that are not leased.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from processpool.system.memory import tree_memory
 if TYPE_CHECKING:
     from processpool.core.commands import Command
     from processpool.core.jobs import Batch
-    from processpool.engine.local import Engine
+    from processpool.engine.core import Core
+    from processpool.engine.dispatcher import Dispatcher
+    from processpool.engine.event_hub import EventHub
     from processpool.engine.workers.worker import Worker
 
 WEIGH_EVERY = 1.0
@@ -33,11 +35,14 @@ SETTLED = 0.002
 """Seconds after which a word in shared memory has surely been seen, or what it was to prevent."""
 
 
-class Reader:
+class Receiver:
     """Reads what workers say, and hands it to those who wait for it."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, core: Core, dispatcher: Dispatcher, hub: EventHub) -> None:
+        self._core = core
+        self._dispatcher = dispatcher
+        self._hub = hub
+        dispatcher.on_answer, dispatcher.watch_over = self.on_answer, self.watch_over
         self._held: dict[int, tuple[list[Any], int]] = {}
         """Worker → its answers for which late stderr is awaited, and how much had come."""
 
@@ -48,7 +53,7 @@ class Reader:
         worker the next item, hand the answer over. It is all in here, as each step more costs each
         item its share; what is not as usual goes the long way.
         """
-        engine = self._engine
+        core = self._core
         commands: list[Command] | None = None
         following = None
         with worker.io:
@@ -63,83 +68,86 @@ class Reader:
             ):
                 value = worker.value_of(answer)
                 now = monotonic()
-                with engine.lock:
-                    slot = engine.scheduler.slots[worker.id]
+                with core.lock:
+                    slot = core.scheduler.slots[worker.id]
                     since = slot.since
                     if type(value) is not Reply and slot.inflight:
                         ended = slot.inflight[0]
-                        following = engine.scheduler.follow(slot, now)
+                        following = core.scheduler.follow(slot, now)
                         if following is None:
-                            commands = engine.scheduler.finish(slot, now)
+                            commands = core.scheduler.finish(slot, now)
                             worker.unasked = commands is not None
-                        engine.hands.plan_timer()
-                        if engine.lock.is_awaited:
-                            engine.lock.notify_all()
+                        else:
+                            following.job.begin()
+                        self._dispatcher.plan_timer()
+                        if core.lock.is_awaited:
+                            core.lock.notify_all()
                 if following is not None and not worker.send_next(following):
-                    engine.loop.post(partial(engine.hands.write, worker))
+                    core.loop.post(partial(self._dispatcher.write, worker))
         if following is None and commands is None:
             self._on_unusual(worker, answer)
             return
         if commands:
-            engine.hands.carry_out(commands)
+            self._dispatcher.execute(commands)
         origin = Origin(worker.id, worker.pid, since, now)
-        if engine.news.has_listeners:
-            engine.news.emit(_finished(ended, origin))
+        if self._hub.has_listeners:
+            self._hub.publish(_finished(ended, origin))
         ended.job.deliver(ended, [value], origin)
+        ended.forget()
 
     def _on_unasked(self, worker: Worker) -> None:
         """With its `io`: the worker has said something to the engine, which asked for nothing."""
-        engine = self._engine
-        with engine.lock:
-            slot = engine.scheduler.slots.get(worker.id)
+        core = self._core
+        with core.lock:
+            slot = core.scheduler.slots.get(worker.id)
             state = None if slot is None else slot.state
             if state is WorkerState.BUSY:
                 return  # whoever is about to write to it looks for this first
             if state is not WorkerState.IDLE:
-                engine.hands.unwatch(worker)
+                self._dispatcher.unwatch(worker)
                 return
         stray = worker.stray_output()
         if stray:
-            engine.loop.post(partial(self._end_stray, worker, stray))
+            core.loop.post(partial(self._end_stray, worker, stray))
         elif worker.ended:
             self._await_end(worker)
 
     def _end_stray(self, worker: Worker, stray: bytes) -> None:
-        engine = self._engine
-        engine.news.report_stray(worker, stray)
-        engine.decide(lambda _: engine.scheduler.kill(worker.id, ExitReason.WROTE_UNASKED))
+        core = self._core
+        self._hub.report_stray(worker, stray)
+        core.decide(lambda _: core.scheduler.kill(worker.id, ExitReason.WROTE_UNASKED))
 
     def _await_end(self, worker: Worker) -> None:
         """It has closed its stdout: most likely it exits."""
-        engine = self._engine
-        with engine.lock:
-            engine.hands.unwatch(worker)
-        engine.loop.later(CLOSED_GRACE, partial(self._end_mute, worker))
+        core = self._core
+        with core.lock:
+            self._dispatcher.unwatch(worker)
+        core.loop.later(CLOSED_GRACE, partial(self._end_mute, worker))
 
     def _on_unusual(self, worker: Worker, answer: Any) -> None:
         """What has come is not one whole answer; or it is, and something else is not as usual."""
-        engine = self._engine
+        core = self._core
         with worker.io:
             answers = worker.early_answers() if answer is UNUSUAL else [answer]
             if worker.stderr.read():
-                engine.loop.post(partial(self.on_stderr, worker))
+                core.loop.post(partial(self.on_stderr, worker))
         if answers and worker.id in self._held:  # more than it was asked for
             self.complete(worker, self._held.pop(worker.id)[0] + answers)
-        elif answers and worker.lingers and engine.scheduler.policy.window == 1:
+        elif answers and worker.lingers and core.scheduler.policy.window == 1:
             self._held[worker.id] = answers, worker.stderr.received
-            engine.loop.later(LINGER, partial(self.release_held, worker))
+            core.loop.later(LINGER, partial(self.release_held, worker))
         elif answers:
             self.complete_all(worker, answers)
         if worker.fault() is not None:
-            engine.decide(lambda _: engine.scheduler.kill(worker.id, ExitReason.PROTOCOL))
+            core.decide(lambda _: core.scheduler.kill(worker.id, ExitReason.PROTOCOL))
         elif worker.ended:
             self._await_end(worker)
 
     def on_stderr(self, worker: Worker) -> None:
         """Something can be read from a worker's stderr."""
-        engine = self._engine
-        with engine.lock:
-            slot = engine.scheduler.slots.get(worker.id)
+        core = self._core
+        with core.lock:
+            slot = core.scheduler.slots.get(worker.id)
             state = None if slot is None else slot.state
             if state is WorkerState.LEASED:  # it belongs to the thread that has the worker
                 worker.unheard = True
@@ -149,9 +157,9 @@ class Reader:
             if state is WorkerState.IDLE and worker.stderr.take() and worker.lingers:
                 worker.lingers = ALWAYS
         if more:
-            engine.loop.post(partial(self.on_stderr, worker))
+            core.loop.post(partial(self.on_stderr, worker))
         if worker.id in self._held:
-            engine.loop.later(LATE_PAUSE, partial(self.release_held, worker))
+            core.loop.later(LATE_PAUSE, partial(self.release_held, worker))
 
     def release_held(self, worker: Worker) -> None:
         """Late stderr was awaited long enough, or has come."""
@@ -167,18 +175,18 @@ class Reader:
     def watch_over(self, worker: Worker) -> None:
         """While it has several items: see whether a slow one keeps answers, or others, waiting."""
         worker.watched_over = True
-        self._engine.loop.later(PEEK_EVERY, partial(self._peek, worker))
+        self._core.loop.later(PEEK_EVERY, partial(self._peek, worker))
 
     def _peek(self, worker: Worker) -> None:
         """Take the answers before a slow item; and what is behind it, if somebody else is free."""
         if not self._take_waiting(worker):
             return
-        with self._engine.lock:
-            shares = self._engine.scheduler.can_share(worker.id)
-            worker.watched_over = self._engine.scheduler.slots[worker.id].load > 1
+        with self._core.lock:
+            shares = self._core.scheduler.can_share(worker.id)
+            worker.watched_over = self._core.scheduler.slots[worker.id].load > 1
         if shares:
-            self._engine.hands.take_back(worker.id, read=True)
-            self._engine.loop.later(SETTLED, partial(self._share_out, worker))
+            self._dispatcher.recall(worker.id, read=True)
+            self._core.loop.later(SETTLED, partial(self._share_out, worker))
         if worker.watched_over:
             self.watch_over(worker)
 
@@ -189,13 +197,13 @@ class Reader:
         with worker.io:
             kept = None if worker.closed else worker.revoke()
         if kept is not None:
-            decision = partial(self._engine.scheduler.given_back, worker.id, keep=kept)
-            self._engine.hands.relieve(worker, decision)
+            decision = partial(self._core.scheduler.given_back, worker.id, keep=kept)
+            self._dispatcher.relieve(worker, decision)
 
     def _take_waiting(self, worker: Worker) -> bool:
         """Deliver what it has answered and not sent; False if it has nothing to do any more."""
-        with self._engine.lock:
-            slot = self._engine.scheduler.slots.get(worker.id)
+        with self._core.lock:
+            slot = self._core.scheduler.slots.get(worker.id)
             busy = slot is not None and slot.state is WorkerState.BUSY
             worker.watched_over = busy
         if not busy:
@@ -207,53 +215,53 @@ class Reader:
 
     def complete_all(self, worker: Worker, answers: list[Any]) -> None:
         """As `complete`; between two runs of answers the worker has given the rest of one back."""
-        scheduler = self._engine.scheduler
+        scheduler = self._core.scheduler
         for run, returned in worker.runs(answers):
             if run:
                 self.complete(worker, run)
             if returned:
                 decision = partial(scheduler.given_back, worker.id, singly=returned.singly)
-                self._engine.hands.relieve(worker, decision)
+                self._dispatcher.relieve(worker, decision)
 
     def complete(self, worker: Worker, answers: list[Any]) -> None:
         """Answers have come: see whose they are, let the worker go on, and hand them over."""
-        engine = self._engine
+        core = self._core
         values, plain = worker.decode(answers)
         failed = [] if plain else list(filter(has_failed, values))
         now = monotonic()
-        with engine.lock:
-            slot = engine.scheduler.slots[worker.id]
+        with core.lock:
+            slot = core.scheduler.slots[worker.id]
             since = slot.since
             surplus = len(values) - slot.load
             commands: list[Command] = []
             if surplus > 0 or (not surplus and not worker.is_clean):
-                commands = engine.scheduler.kill(worker.id, ExitReason.WROTE_UNASKED)
-            commands += engine.scheduler.answered(worker.id, len(values), now, len(failed))
+                commands = core.scheduler.kill(worker.id, ExitReason.WROTE_UNASKED)
+            commands += core.scheduler.answered(worker.id, len(values), now, len(failed))
             worker.unasked = not slot.load
-            engine.hands.enqueue(commands)
-            engine.lock.notify_all()
+            self._dispatcher.stage(commands)
+            core.lock.notify_all()
         origin = Origin(worker.id, worker.pid, since, now, worker.item_stderr(), plain, len(failed))
         origin.each = worker.seconds_each
-        engine.hands.carry_out(commands)
+        self._dispatcher.execute(commands)
         if failed:
-            engine.news.remember(error_in_words(failed[-1]), worker.id, worker)
+            self._hub.remember(error_in_words(failed[-1]), worker.id, worker)
         begin = 0
         for batch in [command.batch for command in commands if type(command) is Done]:
             end = begin + len(batch)
             self._hand_out(worker, batch, values[begin:end], origin)
             begin = end
         if begin < len(values):
-            engine.news.report_stray(worker, repr(values[begin]).encode())
+            self._hub.report_stray(worker, repr(values[begin]).encode())
         elif not slot.load and not worker.is_clean:
-            engine.news.report_stray(worker, worker.unfinished().raw or b"")
+            self._hub.report_stray(worker, worker.unfinished().raw or b"")
         self.weigh(worker)
 
     def _hand_out(self, worker: Worker, batch: Batch, answers: list[Any], origin: Origin) -> None:
         """Give answers to their job, but for the errors that are to be tried again."""
-        engine = self._engine
-        if engine.news.has_listeners:
-            engine.news.emit(_finished(batch, origin))
-        if origin.plain or "error" not in engine.scheduler.policy.retry_on:
+        core = self._core
+        if self._hub.has_listeners:
+            self._hub.publish(_finished(batch, origin))
+        if origin.plain or "error" not in core.scheduler.policy.retry_on:
             _end(worker, batch, answers, origin)
             return
         for answer in answers:
@@ -262,33 +270,33 @@ class Reader:
                 _end(worker, one, [answer], origin)
 
     def _tried_again(self, one: Batch, answer: Any, origin: Origin) -> bool:
-        engine = self._engine
+        core = self._core
         if not has_failed(answer):
             return False
         attempt = one.attempt(0, answer, origin)
-        with engine.lock:
-            again = engine.scheduler.retry(one, "error", origin.until)
+        with core.lock:
+            again = core.scheduler.retry(one, "error", origin.until)
             if again:
                 one.history = (*one.history, attempt)
         if again:
-            engine.hands.plan()
+            self._dispatcher.plan()
         return again
 
     def weigh(self, worker: Worker) -> None:
         """Now and then: is the worker too large to be kept?"""
-        engine = self._engine
-        limit, now = engine.scheduler.policy.recycle_memory, monotonic()
+        core = self._core
+        limit, now = core.scheduler.policy.recycle_memory, monotonic()
         if limit is None or now - worker.weighed_at < WEIGH_EVERY:
             return
         worker.weighed_at = now
         if tree_memory(worker.pid) > limit:
-            engine.decide(lambda now: engine.scheduler.expire(worker.id, now))
+            core.decide(lambda now: core.scheduler.expire(worker.id, now))
 
     def _end_mute(self, worker: Worker) -> None:
         """It closed its stdout and did not exit: it can never answer again."""
-        engine = self._engine
+        core = self._core
         if not worker.closed:
-            engine.decide(lambda _: engine.scheduler.kill(worker.id, ExitReason.CLOSED_STDOUT))
+            core.decide(lambda _: core.scheduler.kill(worker.id, ExitReason.CLOSED_STDOUT))
 
 
 def _end(worker: Worker, batch: Batch, answers: list[Any], origin: Origin) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 from collections import deque
 from functools import partial
 from time import monotonic
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from processpool.core import events
 from processpool.core.commands import Spawn
 from processpool.core.exit_reason import ExitReason
+from processpool.core.states import WorkerState
 from processpool.engine.workers.readiness import Probe
 from processpool.errors import WorkerStartFailed
 from processpool.wire.python.remote_errors import in_words
@@ -22,7 +24,9 @@ from processpool.wire.python.remote_errors import in_words
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from processpool.engine.local import Engine
+    from processpool.engine.core import Core
+    from processpool.engine.dispatcher import Dispatcher
+    from processpool.engine.event_hub import EventHub
     from processpool.engine.workers.worker import Worker
     from processpool.system.guard import Guard
     from processpool.wire.framing.start import StartDialogue
@@ -33,14 +37,29 @@ STARTS_A_TURN = 4
 """Processes started between two looks at the answers."""
 
 
-class Starter:
+class Spawner:
     """Starts the workers of an engine, and finds out when they are ready."""
 
     guard: Guard
     """Knows of a process before it runs; there once the engine is open."""
 
-    def __init__(self, engine: Engine, launch: Callable[[int, str], Worker]) -> None:
-        self._engine = engine
+    on_exit: Callable[[Worker], None]
+    """What is called when a worker's process has ended; the reaper's."""
+    on_stderr: Callable[[Worker], None]
+    """What is called when a worker has written to its stderr; the receiver's."""
+
+    def __init__(
+        self,
+        core: Core,
+        dispatcher: Dispatcher,
+        hub: EventHub,
+        launch: Callable[[int, str], Worker],
+    ) -> None:
+        """`launch(number, mark)` starts a worker process."""
+        self._core = core
+        self._dispatcher = dispatcher
+        self._hub = hub
+        self._breaks_told = 0
         self._launch = launch
         self.launched: deque[Worker] = deque()
         """Workers whose process runs, and which the engine is about to adopt."""
@@ -48,49 +67,63 @@ class Starter:
     def start_wanted(self) -> None:
         """Start workers that the scheduler wants, a few at a time."""
         for _ in range(STARTS_A_TURN):
-            with self._engine.lock:
-                commands = self._engine.scheduler.spawn(monotonic())
+            with self._core.lock:
+                commands = self._core.scheduler.spawn(monotonic())
             if not commands:
                 return
-            self._engine.hands.plan()
+            self._dispatcher.plan()
             for command in commands:
                 if type(command) is Spawn:
                     self._start(command.worker)
 
     def _start(self, number: int) -> None:
-        engine = self._engine
+        core = self._core
         try:
             with self.guard.starting() as mark:
                 worker = self._launch(number, mark)
         except (OSError, WorkerStartFailed) as error:
             self._keep_error(number, error)
-            engine.loop.post(partial(self._tell_failure, number, None, error))
-            engine.decide(lambda now: engine.scheduler.exited(number, now, failed_start=True))
-            engine.loop.post(engine.tell_if_broken)
+            core.loop.post(partial(self._tell_failure, number, None, error))
+            core.decide(lambda now: core.scheduler.exited(number, now, failed_start=True))
+            core.loop.post(self.tell_if_broken)
             return
         self.launched.append(worker)
-        engine.loop.post(self._adopt)
+        core.loop.post(self._adopt)
 
     def _adopt(self) -> None:
         """A worker's process runs: watch over it, until it is ready."""
-        engine, worker = self._engine, self.launched[0]
-        engine.adopt(worker)
+        worker = self.launched[0]
+        self._watch_over(worker)
         self.launched.popleft()
         now = monotonic()
         if worker.ready_fd >= 0:
-            engine.loop.watch(worker.ready_fd, select.EPOLLIN, partial(self._on_told, worker))
+            self._core.loop.watch(worker.ready_fd, select.EPOLLIN, partial(self._on_told, worker))
         if worker.start is not None:
             self._begin(worker, worker.start)
         elif worker.probed:
             self._look_again(worker, Probe(worker.pid, now))
-        engine.news.emit(events.WorkerStarted(now, worker.id, worker.pid))
+        self._hub.publish(events.WorkerStarted(now, worker.id, worker.pid))
+
+    def _watch_over(self, worker: Worker) -> None:
+        core, process = self._core, worker.process
+        self.guard.add(worker.pid)
+        with core.lock:
+            core.workers[worker.id] = worker
+            worker.run_user_code = self._hub.run
+            exit_handler = partial(self.on_exit, worker)
+            core.loop.watch(process.pidfd, select.EPOLLIN | select.EPOLLONESHOT, exit_handler)
+            stderr_handler = partial(self.on_stderr, worker)
+            core.loop.watch(process.stderr, select.EPOLLIN | select.EPOLLET, stderr_handler)
+            unwanted = core.scheduler.slots[worker.id].state is not WorkerState.STARTING
+        if unwanted:  # it was to be ended while there was no process yet to be told
+            process.signal_group(signal.SIGKILL)
 
     def _begin(self, worker: Worker, start: StartDialogue) -> None:
         """Begin what is to be said and heard before a worker is ready."""
         with worker.io:
             worker.write_on(start.begin())
         handler = partial(self._on_start, worker, start)
-        self._engine.loop.watch(worker.process.stdout, select.EPOLLIN, handler)
+        self._core.loop.watch(worker.process.stdout, select.EPOLLIN, handler)
         if start.is_over:
             self._end_start(worker)
 
@@ -100,16 +133,16 @@ class Starter:
             data = b"" if worker.closed else worker.read_some()
             worker.write_on(start.feed(data))
         if not data or start.error is not None:
-            self._engine.loop.forget(worker.process.stdout)
+            self._core.loop.forget(worker.process.stdout)
         if start.error is not None:
-            scheduler, reason = self._engine.scheduler, ExitReason.GARBLED_START
-            self._engine.decide(lambda _: scheduler.kill(worker.id, reason))
+            scheduler, reason = self._core.scheduler, ExitReason.GARBLED_START
+            self._core.decide(lambda _: scheduler.kill(worker.id, reason))
         elif start.is_over:
             self._end_start(worker)
 
     def _end_start(self, worker: Worker) -> None:
         """Everything was said: it is ready as soon as it awaits a request."""
-        self._engine.loop.forget(worker.process.stdout)
+        self._core.loop.forget(worker.process.stdout)
         self._look_again(worker, Probe(worker.pid, monotonic()))
 
     def note_failure(self, worker: Worker, error: WorkerStartFailed | OSError) -> None:
@@ -118,17 +151,26 @@ class Starter:
         self._tell_failure(worker.id, worker, error)
 
     def _keep_error(self, number: int, error: WorkerStartFailed | OSError) -> None:
-        slot = self._engine.scheduler.slots.get(number)
-        if slot is None or slot.started_at >= self._engine.forgiven:
-            self._engine.start_error = error
+        slot = self._core.scheduler.slots.get(number)
+        if slot is None or slot.started_at >= self._core.forgiven:
+            self._core.start_error = error
 
     def _tell_failure(
         self, number: int, worker: Worker | None, error: WorkerStartFailed | OSError
     ) -> None:
-        self._engine.news.remember(in_words(error), number, worker)
-        if self._engine.announces_failures:
-            self._engine.news.warn("worker %d did not start: %s", number, error)
-        self._engine.news.emit(events.WorkerFailedToStart(monotonic(), number, str(error)))
+        self._hub.remember(in_words(error), number, worker)
+        if self._core.announces_failures:
+            self._hub.warn("worker %d did not start: %s", number, error)
+        self._hub.publish(events.WorkerFailedToStart(monotonic(), number, str(error)))
+
+    def tell_if_broken(self) -> None:
+        """Tell that the pool broke, once each time."""
+        core = self._core
+        with core.lock:
+            broke = core.scheduler.breaks > self._breaks_told
+            self._breaks_told = core.scheduler.breaks
+        if broke:
+            self._hub.publish(events.PoolBroke(monotonic(), str(core.start_error)))
 
     def _on_told(self, worker: Worker) -> None:
         """The worker says that it is ready; or it has closed the pipe without a word."""
@@ -137,12 +179,12 @@ class Starter:
             if told and not worker.told(told):
                 return  # the rest of it will come
         except Exception:  # it was the user's code that wrote this
-            self._engine.loop.forget(worker.ready_fd)
-            self._engine.decide(
-                lambda _: self._engine.scheduler.kill(worker.id, ExitReason.GARBLED_START)
+            self._core.loop.forget(worker.ready_fd)
+            self._core.decide(
+                lambda _: self._core.scheduler.kill(worker.id, ExitReason.GARBLED_START)
             )
             return
-        self._engine.loop.forget(worker.ready_fd)
+        self._core.loop.forget(worker.ready_fd)
         if not told or not worker.says_more:
             os.close(worker.ready_fd)
             worker.ready_fd = -1
@@ -152,7 +194,7 @@ class Starter:
 
     def _look_again(self, worker: Worker, probe: Probe) -> None:
         now = monotonic()
-        self._engine.loop.later(max(probe.next_at - now, 0), partial(self._look, worker, probe))
+        self._core.loop.later(max(probe.next_at - now, 0), partial(self._look, worker, probe))
 
     def _look(self, worker: Worker, probe: Probe) -> None:
         if worker.ready or worker.closed:
@@ -166,15 +208,15 @@ class Starter:
         if worker.ready:
             return
         worker.ready = True
-        engine = self._engine
+        core = self._core
         with worker.io:
             stray = worker.stray_output()
         if stray and worker.start is None:  # what comes at the end of a start belongs to it
-            engine.news.report_stray(worker, stray)
-            engine.decide(lambda _: engine.scheduler.kill(worker.id, ExitReason.WROTE_UNASKED))
+            self._hub.report_stray(worker, stray)
+            core.decide(lambda _: core.scheduler.kill(worker.id, ExitReason.WROTE_UNASKED))
             return
-        with engine.lock:
-            started_at = engine.scheduler.slots[worker.id].started_at
+        with core.lock:
+            started_at = core.scheduler.slots[worker.id].started_at
         now = monotonic()
-        engine.news.emit(events.WorkerBecameReady(now, worker.id, worker.pid, now - started_at))
-        engine.decide(lambda now: engine.scheduler.ready(worker.id, now))
+        self._hub.publish(events.WorkerBecameReady(now, worker.id, worker.pid, now - started_at))
+        core.decide(lambda now: core.scheduler.ready(worker.id, now))

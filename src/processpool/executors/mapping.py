@@ -95,7 +95,7 @@ class ExecutorMap(MapJob):
         if origin.plain or not self._work.echo:
             self._put(batch, answers, origin)
         elif self._engine.is_current:  # the streams may be the user's: they must not hold it up
-            self._engine.callbacks.run(partial(self._echo_and_put, batch, answers, origin))
+            self._engine.run_callback(partial(self._echo_and_put, batch, answers, origin))
         else:
             self._echo_and_put(batch, answers, origin)
 
@@ -178,7 +178,7 @@ class ExecutorMap(MapJob):
 
     def _take(self, deadline: float | None) -> list[Chunk] | None:
         """The next answers; None at the end."""
-        self._engine.lock.require_calm()
+        self._engine.require_calm()
         timeout = None if deadline is None else deadline - monotonic()
         found = self._lock.wait_for(self._state.look, timeout)
         if isinstance(found, list):

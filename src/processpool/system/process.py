@@ -16,6 +16,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import tty
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from time import monotonic, sleep
@@ -124,6 +125,7 @@ class Process:
         pass_fds: tuple[int, ...] = (),
         *,
         packets: bool = False,
+        terminal: bool = False,
         limits: Limits = UNLIMITED,
     ) -> None:
         """Start it.
@@ -133,6 +135,7 @@ class Process:
             pass_fds: descriptors that it inherits under the same numbers.
             packets: what is written to its stdin at a time is read at a time, and `requests`
                 reads back what it has not read yet.
+            terminal: its stdout is a terminal, so that it does not hold its output back.
             limits: what the system allows it.
 
         Raises:
@@ -143,7 +146,8 @@ class Process:
         limiter = limits.prefix(executable)
         with ExitStack() as undo, ExitStack() as theirs:
             child_in, self.stdin = _pipe(theirs, undo, os.O_DIRECT if packets else 0)
-            self.stdout, child_out = _pipe(undo, theirs)
+            self.stdout, child_out = _terminal(undo) if terminal else _pipe(undo, theirs)
+            self._terminal = child_out if terminal else -1
             self.stderr, child_err = _pipe(undo, theirs)
             if packets:
                 flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
@@ -251,6 +255,8 @@ class Process:
         self.close_stdin()
         for fd in (self.stdout, self.stderr, self.pidfd):
             os.close(fd)
+        if self._terminal >= 0:
+            os.close(self._terminal)
 
 
 _orphaned: set[int] = set()
@@ -335,6 +341,19 @@ def _pipe(reader: ExitStack, writer: ExitStack, flags: int = 0) -> tuple[int, in
     reader.callback(os.close, read)
     writer.callback(os.close, write)
     return read, write
+
+
+def _terminal(undo: ExitStack) -> tuple[int, int]:
+    """The two ends of a terminal that passes bytes as they are, closed by this stack.
+
+    The parent keeps the process's end too: without it, reading what a dead process has left would
+    fail with an error, which pipes do not do.
+    """
+    ours, theirs = os.openpty()
+    undo.callback(os.close, ours)
+    undo.callback(os.close, theirs)
+    tty.setraw(theirs)
+    return ours, theirs
 
 
 def _end(popen: subprocess.Popen[bytes]) -> None:

@@ -12,7 +12,7 @@ import json
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from processpool.errors import CodecError
+from processpool.errors import AnswerError, CodecError
 
 
 class Codec(ABC):
@@ -102,8 +102,38 @@ class JsonCodec(Codec):
             raise CodecError(f"codec json: {error}") from error
 
 
+class JsonRpcCodec(JsonCodec):
+    """A message is `{"method": …, "params": …}`; an answer is its result, or an `AnswerError`."""
+
+    name = "jsonrpc"
+
+    def encode(self, message: Any) -> bytes:
+        """Return the JSON of a message; raise `CodecError` for what is no request."""
+        if not isinstance(message, dict) or not isinstance(message.get("method"), str):
+            raise CodecError('a message of jsonrpc is {"method": ..., "params": ...}')
+        others = [key for key in message if key not in ("method", "params")]
+        if others:
+            raise CodecError(f"a message of jsonrpc has method and params, not {others[0]!r}")
+        if not isinstance(message.get("params", {}), dict | list):
+            raise CodecError("the params of a message of jsonrpc are an object or an array")
+        return super().encode(message)
+
+    def decode(self, payload: bytes) -> Any:
+        """Return the result; raise `AnswerError` with the code and data of an error."""
+        answer = super().decode(payload)
+        if "error" not in answer:
+            return answer["result"]
+        error = answer["error"]
+        told = error if isinstance(error, dict) else {"message": error}
+        problem = AnswerError(f"the program answered with an error: {told.get('message', '')}")
+        problem.value, problem.data = error, told.get("data")
+        if isinstance(told.get("code"), int):
+            problem.code = told["code"]
+        raise problem
+
+
 _CODECS: dict[str, type[Codec]] = {
-    codec.name: codec for codec in (TextCodec, BytesCodec, JsonCodec)
+    codec.name: codec for codec in (TextCodec, BytesCodec, JsonCodec, JsonRpcCodec)
 }
 
 

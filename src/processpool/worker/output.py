@@ -3,7 +3,8 @@
 The pool holds the same files, so that what an item has printed is known even if it kills its
 worker. Python code that prints raises a flag. What C code or a child process prints is noticed by
 the size of the file, which is looked at after items that took a while, after the first items of
-each function, and after every item of a function that was seen to print so.
+each function, and after every item of a function that was seen to print so. In a run of fast items
+it is looked at when the run has ended: what is there by then is nobody's, and goes to the log.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import io
 import os
 import sys
 
-from processpool.wire.python.layout import STARTED
 from processpool.worker.descriptors import high
 
 TYPE_CHECKING = False
@@ -45,10 +45,10 @@ class Printed(io.FileIO):
     def write(self, data: ReadableBuffer, /) -> int:
         """Raise the flag, and write at once."""
         output = self._output
-        output.journal.cut_short()
+        item = output.journal.cut_short()
         if not output.flags[0]:
             output.flags[0] = True
-            output.own(output.journal.page[STARTED])
+            output.own(item)
         try:
             written = io.FileIO.write(self, data)
         except OSError:  # an item has closed the descriptor

@@ -30,16 +30,16 @@ def progress(done: float, total: float | None = None, note: str = "") -> None:
     """
     if journal is None:
         return
-    from processpool.wire.python.layout import REPORT, REPORT_AT, SEQUENCE, STARTED
+    from processpool.wire.python.layout import REPORT, REPORT_AT, SEQUENCE
 
     whole = float("nan") if total is None else float(total)
     words = str(note).encode("utf-8", "replace")
-    journal.cut_short()
+    number = journal.cut_short()
     page = journal.page
     with _writing:
         begun = (page[SEQUENCE] + 1) | 1
         page[SEQUENCE] = begun
-        REPORT.pack_into(page, REPORT_AT, page[STARTED], float(done), whole, words)
+        REPORT.pack_into(page, REPORT_AT, number, float(done), whole, words)
         page[SEQUENCE] = begun + 1
 
 

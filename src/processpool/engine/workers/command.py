@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from processpool.core.replies import Reply
 from processpool.engine.workers.error_rules import ErrorRules
 from processpool.engine.workers.worker import SMALL_READ, UNUSUAL, Worker
-from processpool.errors import CodecError, ProtocolError
+from processpool.errors import AnswerError, CodecError, ProtocolError
 from processpool.system.malloc import LARGE, keep_large_blocks
 from processpool.wire.framing.declared import make_framing
 from processpool.wire.framing.start import StartDialogue
@@ -40,7 +40,7 @@ class CommandWorker(Worker):
         self.framing = framing = make_framing(protocol)
         self._expect = framing.expect if framing.expects else None
         self._errors = ErrorRules(protocol, codec, self.stderr) if protocol.has_errors else None
-        if protocol.start:
+        if protocol.has_start:
             self.start = StartDialogue(protocol)
             self.probed = False  # until the dialogue is over
         self._received = 0
@@ -153,6 +153,8 @@ class CommandWorker(Worker):
     def feed(self, data: bytes) -> list[bytes]:
         """The answers that these bytes complete."""
         answers = self.framing.feed(data)
+        if self.framing.asks_back:
+            self.write_on(self.framing.take_replies())
         self._answered += len(answers)
         self._received += len(answers)
         return answers
@@ -171,13 +173,13 @@ class CommandWorker(Worker):
             return UNUSUAL
         try:
             return self._decode(answer)
-        except CodecError:
+        except (AnswerError, CodecError):
             return self.value_of(answer)
 
     def decode(self, answers: list[bytes]) -> tuple[list[Any], bool]:
         """The values of answers, and whether all are plain; bad ones become a `Reply`."""
         if self._errors is None:
-            with suppress(CodecError):
+            with suppress(AnswerError, CodecError):
                 return list(map(self._decode, answers)), True
         values = [self.value_of(answer) for answer in answers]
         return values, not any(type(value) is Reply for value in values)
@@ -190,7 +192,7 @@ class CommandWorker(Worker):
                 return Reply(error=error, raw=answer)
         try:
             return self._decode(answer)
-        except CodecError as problem:
+        except (AnswerError, CodecError) as problem:
             return Reply(error=problem, raw=answer)
 
     def ask_to_exit(self) -> None:

@@ -30,6 +30,8 @@ from processpool.wire.python.remote_errors import RemoteTraceback, ends_the_prog
 from processpool.wire.python.requests import EXIT, Requests
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from processpool.core.jobs import Batch
     from processpool.system.process import Process
     from processpool.wire.python.frames import Frame
@@ -95,13 +97,9 @@ class PythonWorker(Worker):
             Exception: that is not what it says.
         """
         self._said += what
-        if len(self._said) < READY.size:
+        said = _whole(self._said)
+        if said is None:
             return False
-        end = READY.size + READY.unpack_from(self._said)[0]
-        if len(self._said) < end:
-            return False
-        said = self._said[READY.size : end]
-        self._said.clear()
         for path, *mark, named in loads(said):
             self._sources.read_at(path, tuple(mark), named=named)
         return True
@@ -111,7 +109,7 @@ class PythonWorker(Worker):
     def _stage_batch(self, batch: Batch) -> None:
         timeout = batch.job.timeout
         flags = layout.RUN if timeout is None or timeout > SHORT_TIMEOUT else 0
-        self._stage_items(list(batch.payloads), batch.job.task, self._ledger.next_number, flags)
+        self._stage_items(batch.payloads, batch.job.task, self._ledger.next_number, flags)
         self._ledger.sent(batch)
 
     def _stage_freed(self) -> None:
@@ -121,7 +119,7 @@ class PythonWorker(Worker):
         assert task is not None
         self._stage_items([payload], task, 0, 0)
 
-    def _stage_items(self, items: list[Any], task: Task, batch: int, flags: int) -> None:
+    def _stage_items(self, items: Sequence[Any], task: Task, batch: int, flags: int) -> None:
         self._journal.page[layout.LEVEL] = min(max(logging.root.level, 0), layout.WORD)
         self._requests.stage_items(items, task, batch, flags)
 
@@ -188,45 +186,20 @@ class PythonWorker(Worker):
                 self._inbox.free(*PLACE.unpack_from(body, at))
         elif kind == layout.LOG:
             index, _ = self._ledger.locate(item)
-            self.run_user_code(partial(self._log, body, index))
+            self.run_user_code(partial(_handle, body, self.id, index))
         elif kind == layout.ECHO:
             _, batch = self._ledger.locate(item)
             if batch is not None:
                 batch.job.echo(int(body[:1]), body[1:])
 
-    def _log(self, body: bytes, index: int | None) -> None:
-        """Let the loggers of this process handle a record of the worker's, made harmless."""
-        try:
-            fields = {
-                name: escape_control(value) if type(value) is str else value
-                for name, value in loads(body).items()
-            }
-            record = logging.makeLogRecord({**fields, "worker_id": self.id, "item": index})
-            if record.exc_text:  # for handlers that look at this alone
-                trouble = RemoteTraceback(record.exc_text)
-                record.exc_info = type(trouble), trouble, None
-            logger = logging.getLogger(record.name)
-            if logger.isEnabledFor(record.levelno):
-                logger.handle(record)
-        except BaseException as error:  # a filter of the user's
-            if ends_the_program(error):
-                raise
-            log.exception("a log record of worker %d could not be handled", self.id)
-
     @property
     def progress(self) -> tuple[float, float | None, str] | None:
         """What the running item says of itself: done, total, note."""
-        page = self._journal.page
-        for _ in range(LOOKS):
-            sequence = page[SEQUENCE]
-            item, done, total, note = REPORT.unpack_from(page, layout.REPORT_AT)
-            if sequence & 1 or page[SEQUENCE] != sequence:
-                continue  # it is just being written
-            if item != page[layout.STARTED] or not self.has_begun():
-                return None  # it is of an earlier item
-            words = note.rstrip(b"\0").decode("utf-8", "ignore")
-            return done, None if isnan(total) else total, words
-        return None
+        item, done, total, note = _last_report(self._journal.page)
+        if item != self._journal.begun() or not self.has_begun():
+            return None  # it is of an earlier item
+        words = note.rstrip(b"\0").decode("utf-8", "ignore")
+        return done, None if isnan(total) else total, words
 
     def peek(self) -> list[Frame]:
         """What it has answered before the item that it is in, and not sent yet.
@@ -294,15 +267,7 @@ class PythonWorker(Worker):
 
     def runs(self, answers: list[Frame]) -> list[tuple[list[Frame], Returned | None]]:
         """The frames, cut where it gives a batch back; it may be one that it could not read."""
-        runs: list[tuple[list[Frame], Returned | None]] = []
-        run: list[Frame] = []
-        for frame in answers:
-            if frame[0] in (layout.SPLIT, layout.BACK):
-                runs.append((run, Returned(singly=frame[0] == layout.SPLIT)))
-                run = []
-            else:
-                run.append(frame)
-        return [*runs, (run, None)]
+        return _runs(answers)
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -330,12 +295,8 @@ class PythonWorker(Worker):
 
     def unfinished(self) -> Reply:
         """What the item that it had has printed so far."""
-        stdout, stderr = (self._printed(fd) for fd in (self._shared.stdout, self._shared.stderr))
+        stdout, stderr = (_printed(fd) for fd in (self._shared.stdout, self._shared.stderr))
         return Reply(stdout=stdout, stderr=stderr)
-
-    def _printed(self, fd: int) -> str:
-        size = os.fstat(fd).st_size
-        return os.pread(fd, PRINTED_KEPT, max(size - PRINTED_KEPT, 0)).decode("utf-8", "replace")
 
     def item_stderr(self) -> str:
         """Nothing: what an item writes comes with its answer, everything else is for the log."""
@@ -349,3 +310,59 @@ class PythonWorker(Worker):
         self._inbox.close()
         for fd in self._shared:
             os.close(fd)
+
+
+def _handle(body: bytes, worker: int, index: int | None) -> None:
+    """Let the loggers of this process handle a record of the worker's, made harmless."""
+    try:
+        fields = {
+            name: escape_control(value) if type(value) is str else value
+            for name, value in loads(body).items()
+        }
+        record = logging.makeLogRecord({**fields, "worker_id": worker, "item": index})
+        if record.exc_text:  # for handlers that look at this alone
+            trouble = RemoteTraceback(record.exc_text)
+            record.exc_info = type(trouble), trouble, None
+        logger = logging.getLogger(record.name)
+        if logger.isEnabledFor(record.levelno):
+            logger.handle(record)
+    except BaseException as error:  # a filter of the user's
+        if ends_the_program(error):
+            raise
+        log.exception("a log record of worker %d could not be handled", worker)
+
+
+def _last_report(page: memoryview) -> tuple[int, float, float, bytes]:
+    """The last report of progress: its item, done, total, note; item 0 if it cannot be read."""
+    for _ in range(LOOKS):
+        sequence = page[SEQUENCE]
+        item, done, total, note = REPORT.unpack_from(page, layout.REPORT_AT)
+        if not sequence & 1 and page[SEQUENCE] == sequence:  # else it is just being written
+            return item, done, total, note
+    return 0, 0.0, 0.0, b""
+
+
+def _printed(fd: int) -> str:
+    """The end of what is in a file."""
+    size = os.fstat(fd).st_size
+    return os.pread(fd, PRINTED_KEPT, max(size - PRINTED_KEPT, 0)).decode("utf-8", "replace")
+
+
+def _runs(answers: list[Frame]) -> list[tuple[list[Frame], Returned | None]]:
+    runs: list[tuple[list[Frame], Returned | None]] = []
+    run: list[Frame] = []
+    for frame in answers:
+        if frame[0] in (layout.SPLIT, layout.BACK):
+            runs.append((run, Returned(singly=frame[0] == layout.SPLIT)))
+            run = []
+        else:
+            run.append(frame)
+    return [*runs, (run, None)]
+
+
+def _whole(said: bytearray) -> bytes | None:
+    """What a worker says where it is ready; None as long as not all of it has come."""
+    if len(said) < READY.size:
+        return None
+    end = READY.size + READY.unpack_from(said)[0]
+    return bytes(said[READY.size : end]) if len(said) >= end else None

@@ -63,6 +63,13 @@ class Framing(ABC):
         """Hand out the messages that came and were no answers: the last few of them."""
         return []
 
+    asks_back = False
+    """True if a program may ask something itself: `take_replies` has what to write then."""
+
+    def take_replies(self) -> bytes:
+        """Hand out what is to be written to a program that asked something itself."""
+        return b""
+
     def whole(self, data: bytes) -> bytes | None:
         """The answer, if these bytes are exactly one and nothing of one had arrived; else None.
 

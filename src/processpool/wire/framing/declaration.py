@@ -72,6 +72,21 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Rpc:
+    """What makes a protocol JSON-RPC: how messages are delimited, and the handshake.
+
+    Attributes:
+        over: lines, or content-length.
+        initialize: the params of `initialize`, as JSON; None for no handshake.
+        initialized: the notification that ends the handshake.
+    """
+
+    over: Literal["lines", "content-length"]
+    initialize: str | None = None
+    initialized: str = "initialized"
+
+
+@dataclass(frozen=True)
 class Declaration:
     """A protocol: how a request is written, where an answer ends, and what else there is to it.
 
@@ -85,6 +100,7 @@ class Declaration:
         start: what happens before a worker is ready, in order.
         exit: what asks a worker to exit, before its stdin is closed.
         max_message: the most bytes that a request or an answer may have.
+        rpc: set for JSON-RPC, which has requests and answers of its own.
     """
 
     request: str = LINE
@@ -96,6 +112,7 @@ class Declaration:
     start: tuple[Step, ...] = ()
     exit: str = ""
     max_message: int = GIB
+    rpc: Rpc | None = None
 
     @cached_property
     def template(self) -> RequestTemplate:
@@ -116,6 +133,11 @@ class Declaration:
     def error_stderr_pattern(self) -> re.Pattern[bytes] | None:
         """What on stderr makes an answer an error."""
         return None if self.error_stderr is None else pattern(self.error_stderr)
+
+    @property
+    def has_start(self) -> bool:
+        """True if something is to be said or heard before a worker is ready."""
+        return bool(self.start) or (self.rpc is not None and self.rpc.initialize is not None)
 
     @property
     def has_errors(self) -> bool:

@@ -9,6 +9,7 @@ from processpool.wire.framing.base import Framing
 from processpool.wire.framing.counted_lines import CountedLinesFraming
 from processpool.wire.framing.declaration import FRAMED, LINES, Declaration
 from processpool.wire.framing.framed import FramedFraming
+from processpool.wire.framing.jsonrpc import JsonRpcFraming
 from processpool.wire.framing.lengths import LengthFraming
 from processpool.wire.framing.lines import LinesFraming
 from processpool.wire.framing.until import UntilFraming
@@ -23,6 +24,8 @@ def make_framing(declaration: Declaration) -> Framing:
     Raises:
         ValueError: something in the declaration is wrong, or contradicts the rest.
     """
+    if declaration.rpc is not None:
+        return JsonRpcFraming(declaration.rpc.over, declaration.max_message)
     said = (declaration.request, declaration.refuse, declaration.answer)
     for known, fast in ((LINES, LinesFraming), (FRAMED, FramedFraming)):
         if said == (known.request, known.refuse, known.answer):

@@ -8,40 +8,15 @@ allows; what it cannot see to, `note` says.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from processpool.wire.framing.declaration import ENDINGS, LINE, NEWLINE
+from processpool.wire.framing.preset import Preset
+from processpool.wire.framing.prompts import PROMPTS
 
+__all__ = ["PRESETS", "Preset", "start_from"]
 
-@dataclass(frozen=True)
-class Preset:
-    """One program's protocol.
-
-    Attributes:
-        protocol: the keys of `worker.protocol`.
-        command: an example of a program that speaks it.
-        about: what speaks it, in a few words.
-        programs: the names of programs, by which it can be found.
-        env: variables that the program needs to behave.
-        codec: the codec that its messages need, where that is not text.
-        note: what whoever uses it should know.
-    """
-
-    protocol: dict[str, Any]
-    command: tuple[str, ...]
-    about: str
-    programs: tuple[str, ...] = ()
-    env: dict[str, str] = field(default_factory=dict)
-    codec: str = "text"
-    note: str = ""
-
-
-_ERROR_LINE = r"^(?:\w+ )*[Ee]rror\b"
-_NODE = 'require("repl").start({prompt:"",terminal:false,ignoreUndefined:true})'
-_PYTHON = "import sys; sys.ps1 = sys.ps2 = ''"
 _GIT = r"[^\n]* (?:missing|ambiguous)\n|\S+ \S+ (\d+)\n"
-_MARKED = {"until": "{mark}\n"}
 
 PRESETS: dict[str, Preset] = {
     "framed": Preset(
@@ -112,172 +87,6 @@ PRESETS: dict[str, Preset] = {
         ("gnugo", "--mode", "gtp"),
         "Go engines; a message is one command",
         ("gnugo",),
-    ),
-    "smtlib": Preset(
-        {
-            "request": '(reset)\n{message}\n(echo "{mark}")\n',
-            "answer": _MARKED,
-            "error": r"^\(error ",
-            "exit": "(exit)\n",
-        },
-        ("z3", "-in"),
-        "SMT solvers; each message starts from nothing",
-        ("z3",),
-        note="an open parenthesis swallows the mark: set timeouts.request; cvc5 and others print "
-        'the quotes of an echo, so that the end is answer: {until: "\\"{mark}\\"\\n"}',
-    ),
-    "sql-shell": Preset(
-        {
-            "request": "{message};\n.print {mark}\n",
-            "answer": _MARKED,
-            "error_stderr": _ERROR_LINE,
-        },
-        ("sqlite3", "-batch", "-json", ":memory:"),
-        "shells of databases in a file: sqlite3, duckdb",
-        ("sqlite3", "duckdb"),
-        note="a quote that is not closed swallows the mark: set timeouts.request",
-    ),
-    "r": Preset(
-        {
-            "start": [{"ask": "options(error=expression(NULL))"}],
-            "request": '{message}\ncat("{mark}\\n")\n',
-            "answer": _MARKED,
-            "error_stderr": "^Error",
-        },
-        ("R", "--slave", "--no-restore", "--no-save"),
-        "R; variables stay from message to message",
-        ("R",),
-    ),
-    "octave": Preset(
-        {
-            "request": '{message}\nputs("{mark}\\n");fflush(stdout);\n',
-            "answer": _MARKED,
-            "error_stderr": "^error:",
-        },
-        ("octave-cli", "--quiet", "--no-history", "--interactive", "--eval", "PS1('');PS2('')"),
-        "GNU Octave; variables stay from message to message",
-        ("octave", "octave-cli"),
-    ),
-    "maxima": Preset(
-        {
-            "request": '{message}\nprintf(true, "{mark}~%")$\n',
-            "answer": _MARKED,
-            "error": "^(?:incorrect syntax|.*-- an error)",
-        },
-        ("maxima", "--very-quiet"),
-        "Maxima; a message ends with ; or $",
-        ("maxima",),
-    ),
-    "gap": Preset(
-        {
-            "request": '{message}\nPrint("{mark}\\n");\n',
-            "answer": _MARKED,
-            "error_stderr": "^(?:Error|Syntax error)",
-        },
-        ("gap", "-q", "-T"),
-        "GAP; a message ends with ;",
-        ("gap",),
-    ),
-    "gp": Preset(
-        {
-            "request": '{message}\nprint("{mark}")\n',
-            "answer": _MARKED,
-            "error_stderr": r"^  \*\*\*",
-            "exit": "quit\n",
-        },
-        ("gp", "-q", "-f", "-D", "breakloop=0"),
-        "PARI/GP",
-        ("gp",),
-    ),
-    "gnuplot": Preset(
-        {
-            "start": [{"send": 'set print "-"\nset terminal svg\n'}],
-            "request": '{message}\nprint "{mark}"\n',
-            "answer": _MARKED,
-            "error_stderr": r"^\s+line \d+: ",
-        },
-        ("gnuplot",),
-        "gnuplot; an answer is a picture in SVG",
-        ("gnuplot",),
-    ),
-    "bc": Preset(
-        {
-            "request": '{message}\nprint "{mark}\\n"\n',
-            "answer": _MARKED,
-            "error_stderr": "error|Divide",
-        },
-        ("bc", "-lq"),
-        "bc; variables stay from message to message",
-        ("bc",),
-        {"BC_LINE_LENGTH": "0"},
-    ),
-    "dc": Preset(
-        {"request": "{message}\n[{mark}\n]P\n", "answer": _MARKED, "error_stderr": "^dc: "},
-        ("dc",),
-        "dc; the stack stays from message to message",
-        ("dc",),
-    ),
-    "tcl": Preset(
-        {
-            "request": "{message}\nputs {mark}; flush stdout\n",
-            "answer": _MARKED,
-            "error_stderr": r"\S",
-        },
-        ("tclsh",),
-        "Tcl; an answer is what is put",
-        ("tclsh", "jimsh"),
-    ),
-    "python": Preset(
-        {
-            "request": '{message}\n\nprint("{mark}", flush=True)\n',
-            "answer": _MARKED,
-            "error_stderr": r"^(?:Traceback \(|  File \"<stdin>\")",
-        },
-        ("python", "-i", "-q", "-c", _PYTHON),
-        "a Python prompt; for functions, kind: python is far better",
-    ),
-    "node": Preset(
-        {
-            "request": '{message}\nconsole.log("{mark}")\n',
-            "answer": _MARKED,
-            "error": "^Uncaught",
-        },
-        ("node", "-e", _NODE),
-        "a Node prompt",
-        ("node", "nodejs"),
-    ),
-    "ocaml": Preset(
-        {
-            "start": [{"ask": "()"}],
-            "request": '{message};;\nprint_endline "{mark}";;\n',
-            "answer": {"until": "{mark}\n- : unit = ()\n"},
-            "error": "^(?:Error|Exception)",
-        },
-        ("ocaml", "-noprompt"),
-        "an OCaml prompt",
-        ("ocaml",),
-    ),
-    "prolog": Preset(
-        {
-            "request": "{message}\nwriteln('{mark}').\n",
-            "answer": {"until": "{mark}\ntrue.\n\n"},
-            "error_stderr": r"^(?:ERROR|Warning)",
-            "exit": "halt.\n",
-        },
-        ("swipl", "-q"),
-        "SWI-Prolog; a message is a query and ends with a full stop",
-        ("swipl",),
-    ),
-    "ghostscript": Preset(
-        {
-            "request": "{message}\n({mark}) = flush\n",
-            "answer": _MARKED,
-            "error": "^Error: ",
-            "exit": "quit\n",
-        },
-        ("gs", "-q", "-dNODISPLAY", "-dNOPROMPT"),
-        "Ghostscript; a message is PostScript",
-        ("gs",),
     ),
     "gdb-mi": Preset(
         {
@@ -353,6 +162,37 @@ PRESETS: dict[str, Preset] = {
         "persistent workers of Bazel that speak JSON",
         codec="json",
     ),
+    "jsonrpc": Preset(
+        {"over": "lines"},
+        ("./server",),
+        "JSON-RPC 2.0; a message has method and params, an answer is the result",
+        codec="json",
+    ),
+    "lsp": Preset(
+        {
+            "over": "content-length",
+            "initialize": {"processId": None, "rootUri": None, "capabilities": {}},
+        },
+        ("clangd",),
+        "language servers",
+        ("clangd", "pylsp", "pyright-langserver", "gopls", "rust-analyzer"),
+        codec="json",
+    ),
+    "mcp": Preset(
+        {
+            "over": "lines",
+            "initialize": {
+                "protocolVersion": "2024-11-05",
+                "capabilities": {},
+                "clientInfo": {"name": "processpool", "version": "0"},
+            },
+            "initialized": "notifications/initialized",
+        },
+        ("mcp-server-time",),
+        "servers of the Model Context Protocol; tools/call calls a tool",
+        codec="json",
+    ),
+    **PROMPTS,
 }
 """Name → the protocol."""
 
@@ -364,6 +204,8 @@ def start_from(name: str, keys: dict[str, Any]) -> dict[str, Any]:
     """
     protocol = PRESETS[name].protocol
     merged = {**protocol, **keys}
+    if "answer" not in protocol:  # JSON-RPC has answers of its own
+        return merged
     answer, own = protocol["answer"], keys.get("answer")
     if own is None:
         merged["answer"] = dict(answer)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from processpool.wire.framing.declaration import Step
 from processpool.wire.framing.declared import make_framing
+from processpool.wire.framing.jsonrpc import JsonRpcFraming
 
 if TYPE_CHECKING:
     from processpool.errors import ProtocolError
     from processpool.wire.framing.base import Framing
-    from processpool.wire.framing.declaration import Declaration, Step
+    from processpool.wire.framing.declaration import Declaration
 
 _SHOWN = 200
 """At most so many bytes of what a program has written are shown in an error."""
@@ -24,11 +26,13 @@ class StartDialogue:
 
     def __init__(self, declaration: Declaration) -> None:
         self._declaration = declaration
-        self._steps = list(declaration.start)
+        self._steps = [*_handshake(declaration), *declaration.start]
         self._taken = 0
         self._asked: Framing | None = None
         self._seen = b""
         """What came since the last step was taken; of more, the end, where its text may begin."""
+        self._replies = b""
+        """What is to be written to a program that asked something itself."""
         self._last = b""
         """The last that came, to be shown."""
         self.error: ProtocolError | None = None
@@ -49,6 +53,8 @@ class StartDialogue:
         written = b""
         while data and not self.is_over and self.error is None:
             rest = self._take(data)
+            written += self._replies
+            self._replies = b""
             if rest is None:
                 break
             self._taken += 1
@@ -83,6 +89,7 @@ class StartDialogue:
     def _answer(self, data: bytes) -> bytes | None:
         assert self._asked is not None
         answers = self._asked.feed(data)
+        self._replies += self._asked.take_replies()
         self.error = self._asked.error
         return self._asked.partial if answers else None
 
@@ -104,3 +111,15 @@ class StartDialogue:
         request = self._asked.encode(text.encode())
         self._asked.expect(request)
         return b"".join(request)
+
+
+def _handshake(declaration: Declaration) -> list[Step]:
+    """The steps by which JSON-RPC begins, where it begins with any."""
+    rpc = declaration.rpc
+    if rpc is None or rpc.initialize is None:
+        return []
+    framing = JsonRpcFraming(rpc.over, declaration.max_message)
+    return [
+        Step("ask", f'{{"method":"initialize","params":{rpc.initialize}}}'),
+        Step("send", framing.notification(rpc.initialized, {}).decode()),
+    ]

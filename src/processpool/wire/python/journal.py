@@ -136,16 +136,20 @@ class Journal:
         """True if no run is on, or if the one that is on is to end."""
         return self._run is None
 
-    def cut_short(self) -> None:
+    def cut_short(self) -> int:
         """The item that runs is out of the ordinary: a run ends with it, before it is answered.
 
-        From then on STARTED holds the number of that item. Only if another thread than that of the
-        items says so, it does not: the items go on meanwhile.
+        Returns:
+            its number, which from then on is STARTED. Only if another thread than that of the items
+            says so, it is not: the items go on meanwhile.
         """
+        number: int = self.page[layout.STARTED]
         if self._run is not None:
+            number = _begun(self.page, self.memory)
             if get_ident() == self._thread:
-                self.page[layout.STARTED] = _begun(self.page, self.memory)
+                self.page[layout.STARTED] = number
             self._release_run()
+        return number
 
     def _release_run(self) -> None:
         run, self._run = self._run, None
@@ -164,8 +168,7 @@ class Journal:
 
     def tell(self, kind: int, body: bytes) -> None:
         """Write a frame that is no answer, but comes from the item that runs."""
-        self.cut_short()
-        self.send(kind, self.page[layout.STARTED] & 0xFFFFFFFF, body)
+        self.send(kind, self.cut_short() & 0xFFFFFFFF, body)
 
     def disown(self) -> None:
         """In a fork: what is put down here goes nowhere."""

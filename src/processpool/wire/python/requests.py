@@ -23,6 +23,8 @@ from processpool.wire.python.remote_errors import add_note
 from processpool.wire.python.unpicklable import find
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from processpool.wire.python.arena import Arena
     from processpool.wire.python.functions import Function, Task
 
@@ -77,7 +79,7 @@ class Requests:
             return None
         return PACKET.pack(layout.ITEMS, style, function.number, 0, 1, size, 0) + stream
 
-    def stage_items(self, items: list[Any], task: Task, batch: int, flags: int = 0) -> None:
+    def stage_items(self, items: Sequence[Any], task: Task, batch: int, flags: int = 0) -> None:
         """Put items down, after the function that they are for, if it is new to the worker."""
         function = task.function
         if function.number not in self._known:
@@ -85,6 +87,7 @@ class Requests:
             self._remember(function)
             self._stage(layout.DEFINE, 0, function.number, 0, 1, function.parts)
         flags |= task.style
+        items = items if type(items) is list else list(items)  # the worker takes it apart
         with PICKLING:
             try:
                 parts = pack(items)

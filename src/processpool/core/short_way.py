@@ -1,0 +1,95 @@
+"""The decisions that nearly every item needs, each in one step; the rest goes the long way.
+
+Each of them does exactly what the long way would, or decides nothing and says so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from processpool.core.lifecycle import Lifecycle
+from processpool.core.states import PoolState, WorkerEvent, WorkerState
+
+if TYPE_CHECKING:
+    from processpool.core.commands import Command
+    from processpool.core.jobs import Batch
+    from processpool.core.slot import Slot
+
+
+class ShortWay(Lifecycle):
+    """What happens to one item at a time, where nothing but the item changes."""
+
+    def begin(self, batch: Batch, now: float) -> Slot | None:
+        """One item has come in: give it to a worker that is free, as is usual if nothing waits.
+
+        Returns:
+            the worker, to which the item is to be written; None if it is to be submitted.
+        """
+        fleet = self.fleet
+        if self.queue or self.assignment.waiters or self.state is not PoolState.OPEN:
+            return None
+        if fleet.policy.renews or not fleet.has_free_worker or batch.job.cancelled:
+            return None
+        number, slot = fleet.idle.popitem()
+        batch.job.begun = True
+        batch.sent_at = now
+        batch.attempts += 1
+        slot.inflight.append(batch)
+        slot.load = 1
+        fleet.running += 1
+        fleet.move(slot, WorkerEvent.ASSIGNED)
+        self.assignment.begin_item(slot, now)
+        if slot.takes_more and fleet.window(batch.job.window) > 1:
+            fleet.has_capacity[number] = slot
+        return slot
+
+    def finish(self, slot: Slot, now: float) -> list[Command] | None:
+        """The worker has answered its only item, and nothing waits, as is usual of single items.
+
+        Returns:
+            what is to be done, mostly nothing; None if this is not that case: then nothing is
+            decided yet.
+        """
+        fleet = self.fleet
+        if slot.load != 1 or slot.state is not WorkerState.BUSY or slot.inflight[0].job.killed:
+            return None
+        if self.queue or self.assignment.waiters or self.state is not PoolState.OPEN:
+            return None
+        if fleet.policy.renews or fleet.prefetching or fleet.expiring:
+            return None
+        slot.inflight.clear()
+        slot.load = 0
+        fleet.running -= 1
+        slot.handled += 1
+        self.finished += 1
+        fleet.move(slot, WorkerEvent.FINISHED)
+        return self.retirement.park(slot, now)
+
+    def follow(self, slot: Slot, now: float) -> Batch | None:
+        """The worker has answered its only item: let the next one follow at once, as is usual.
+
+        This is `answered` and all that comes of it, for the case that nearly every item of a map
+        is: nothing changes but the item.
+
+        Returns:
+            the next item, which is to be sent; None if this is not that case, or none waits: then
+            nothing is decided yet.
+        """
+        queue, policy = self.queue, self.fleet.policy
+        if slot.load != 1 or slot.retiring is not None or not queue or self.assignment.waiters:
+            return None
+        if self.state is not PoolState.OPEN or policy.renews or slot.state is not WorkerState.BUSY:
+            return None
+        job = queue.first.job
+        if job.cancelled or slot.inflight[0].job.killed or (job.window or policy.window) != 1:
+            return None
+        batch = queue.take(1)
+        job.begun = True
+        batch.unsent = False
+        batch.sent_at = now
+        batch.attempts += 1
+        slot.inflight[0] = batch
+        slot.handled += 1
+        self.finished += 1
+        self.assignment.begin_item(slot, now)
+        return batch

@@ -1,0 +1,83 @@
+"""The keeper: the engine's own thread, which starts processes, and leads when nobody waits.
+
+Every process is started on this one thread, since Linux ends a child that asked for it with the
+*thread* that has started it; and it leaves last, when nothing of the pool is left.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from processpool.core.states import PoolState
+from processpool.system.monitor import must_not_wait
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from processpool.engine.core import Core
+    from processpool.engine.spawner import Spawner
+
+log = logging.getLogger("processpool")
+
+
+class Keeper(threading.Thread):
+    """Keeps an engine going, from its opening to its end."""
+
+    def __init__(self, core: Core, spawner: Spawner, finish: Callable[[], None]) -> None:
+        """`finish` is called at the end, on this thread."""
+        super().__init__(name="processpool-engine", daemon=True)
+        self._core = core
+        self._spawner = spawner
+        self._finish = finish
+        self._has_failed = False
+        """True once a turn has raised, which none should."""
+
+    def run(self) -> None:
+        """Start workers, and lead when nobody else does, until nothing is left."""
+        core = self._core
+        must_not_wait.add(threading.get_ident())
+        try:
+            core.decide(core.scheduler.opened)
+            while True:
+                with core.lock:
+                    if self._is_over:
+                        return
+                    start_at = core.scheduler.next_start
+                if start_at is not None and start_at <= monotonic():
+                    self._spawner.start_wanted()
+                    start_at = 0.0
+                core.lead.keep(start_at)
+        except BaseException:
+            log.exception("the engine of a pool failed: its workers are killed")
+            raise
+        finally:
+            self._finish()
+            must_not_wait.discard(threading.get_ident())
+
+    def turn(self, until: float | None) -> None:
+        """With the lead, on any thread: sleep until something happens, and see to it.
+
+        Args:
+            until: sleep until this time at most.
+        """
+        core = self._core
+        try:
+            due = core.loop.planned
+            if due is not None and due <= monotonic():
+                core.decide(core.scheduler.tick)
+            core.loop.turn(until)
+        except BaseException:
+            if threading.current_thread() is self:
+                raise
+            log.exception("the engine of a pool failed: its workers are killed")
+            self._has_failed = True
+            core.lead.wake_keeper()
+
+    @property
+    def _is_over(self) -> bool:
+        scheduler = self._core.scheduler
+        closing = scheduler.state is PoolState.CLOSING
+        return self._has_failed or (closing and not scheduler.slots and not scheduler.has_work)

@@ -1,0 +1,96 @@
+"""What the owner of a pool may have changed while it runs: its sizes, its pace, its workers."""
+
+from __future__ import annotations
+
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from processpool.core import events
+from processpool.core.exit_reason import ExitReason
+from processpool.core.policy import resized
+from processpool.core.states import WorkerState
+
+if TYPE_CHECKING:
+    from processpool.engine.checkout import Checkout
+    from processpool.engine.core import Core
+    from processpool.engine.event_hub import EventHub
+
+
+class Steering:
+    """Steers one engine."""
+
+    def __init__(self, core: Core, checkout: Checkout, hub: EventHub) -> None:
+        self._core = core
+        self._checkout = checkout
+        self._hub = hub
+
+    def pause(self) -> None:
+        """Hand out nothing until `resume`."""
+        self._core.decide(lambda _: self._core.scheduler.pause())
+        self._checkout.reclaim()
+        self._hub.publish(events.PoolPaused(monotonic()))
+
+    def resume(self) -> None:
+        """Hand out work again."""
+        self._core.decide(self._core.scheduler.resume)
+        self._hub.publish(events.PoolResumed(monotonic()))
+
+    def reset(self) -> None:
+        """Try again to start workers."""
+        self._core.start_error = None
+        self._core.forgiven = monotonic()
+        self._core.decide(self._core.scheduler.reset)
+
+    def resize(self, least: int | None, most: int | None, spare: int | None) -> None:
+        """Change the sizes; None leaves one as it is.
+
+        Raises:
+            ValueError: the sizes contradict each other.
+        """
+        policy = resized(self._core.scheduler.policy, least, most, spare)
+        self._checkout.reclaim()
+        self._core.decide(lambda now: self._core.scheduler.resize(policy, now))
+        self._hub.publish(events.PoolResized(monotonic(), policy.min, policy.max, policy.spare))
+
+    def restart(self, number: int, *, wait: bool) -> None:
+        """Replace a worker; with `wait`, when it has done what it has.
+
+        Raises:
+            ValueError: there is none of this number.
+        """
+        scheduler = self._core.scheduler
+        self._checkout.reclaim()
+        if number not in scheduler.slots:
+            known = ", ".join(map(str, scheduler.slots)) or "none"
+            raise ValueError(f"there is no worker {number}; there are: {known}")
+        if wait:
+            self._core.decide(lambda now: scheduler.retire(number, ExitReason.RESTARTED, now))
+        else:
+            self._core.decide(lambda _: scheduler.kill(number, ExitReason.RESTARTED))
+
+    def renew(self) -> None:
+        """Replace every worker, each when it has done what it has."""
+        self._checkout.reclaim()
+        for number in list(self._core.scheduler.slots):
+            self._core.decide(partial(self._core.scheduler.retire, number, ExitReason.RENEWED))
+
+    # -- counts ----------------------------------------------------------------------------------
+
+    @property
+    def num_running(self) -> int:
+        """Workers that have a request, or are leased."""
+        counts = self._core.scheduler.counts
+        return counts[WorkerState.BUSY] + counts[WorkerState.LEASED] - len(self._checkout.warm)
+
+    @property
+    def num_starting(self) -> int:
+        """Workers that are not ready yet, those included that are about to be started."""
+        with self._core.lock:
+            return self._core.scheduler.starting
+
+    @property
+    def num_unassigned(self) -> int:
+        """Workers that wait for a request, or are starting."""
+        counts = self._core.scheduler.counts
+        return counts[WorkerState.STARTING] + counts[WorkerState.IDLE] + len(self._checkout.warm)

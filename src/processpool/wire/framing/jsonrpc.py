@@ -1,0 +1,150 @@
+"""JSON-RPC 2.0: requests with ids of the pool's own, and answers that find theirs by these.
+
+Three rules hold here. Answers may come in any order and are handed out in the order of the
+requests, as with every framing. What a server says without being asked is no answer: its
+notifications are skipped, and its requests are answered with "method not found", in `take_replies`.
+And an answer to nobody, such as one that came too late, is skipped, too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from itertools import count
+from typing import TYPE_CHECKING, Any, Literal
+
+from processpool.wire.framing.base import KEPT, Framing
+from processpool.wire.framing.declaration import AnswerRule, Declaration
+from processpool.wire.framing.lengths import LengthFraming
+from processpool.wire.framing.lines import LinesFraming
+
+if TYPE_CHECKING:
+    from processpool.errors import ProtocolError
+
+NOT_FOUND = -32601
+_SKIPPED = 100
+"""At most so many skipped messages are kept for an item's record."""
+_ID = b'"id":'
+_ID_WITHIN = 200
+"""The id of a request stands within so many bytes, behind its header."""
+
+Over = Literal["lines", "content-length"]
+
+
+class JsonRpcFraming(Framing):
+    """One server's messages, over lines or behind a Content-Length.
+
+    Args:
+        over: how a message is delimited.
+        max_message: the most bytes that one may have.
+    """
+
+    expects = True
+    asks_back = True
+
+    def __init__(self, over: Over, max_message: int) -> None:
+        super().__init__(max_message)
+        self._messages = _delimited(over, max_message)
+        self._ids = count(1)
+        self._due: deque[int] = deque()
+        """The ids of the requests that are not answered, in order."""
+        self._early: dict[int, bytes] = {}
+        """Answers to requests before whose turn others' answers are."""
+        self._skipped: deque[bytes] = deque(maxlen=_SKIPPED)
+        self._replies: list[bytes] = []
+
+    def encode(self, payload: bytes) -> tuple[bytes, ...]:
+        """Return a request; the payload is a JSON object with `method` and perhaps `params`."""
+        return self._messages.encode(b'{"jsonrpc":"2.0","id":%d,' % next(self._ids) + payload[1:])
+
+    def notification(self, method: str, params: Any) -> bytes:
+        """Return the bytes of a message that is not answered."""
+        return self._message({"jsonrpc": "2.0", "method": method, "params": params})
+
+    def expect(self, request: tuple[bytes, ...]) -> None:
+        """Note the id of a request that is about to be written."""
+        self._due.append(id_of(request))
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take what arrived; return the answers whose turn it is, whole messages."""
+        for message in self._messages.feed(data):
+            self._sort(message)
+        if self.error is None:
+            self.error = self._messages.error
+        answers = []
+        while self._due and self._due[0] in self._early:
+            answers.append(self._early.pop(self._due.popleft()))
+        return answers
+
+    def take_skipped(self) -> list[bytes]:
+        """Hand out the messages that came and were no answers: the last 100 of them."""
+        skipped = list(self._skipped)
+        self._skipped.clear()
+        return skipped
+
+    def take_replies(self) -> bytes:
+        """Hand out what is to be written to a server that asked something itself."""
+        replies = b"".join(self._replies)
+        self._replies.clear()
+        return replies
+
+    def eof(self) -> ProtocolError | None:
+        """Tell what is wrong with stdout ending here: None between two messages."""
+        return self.error or self._messages.eof()
+
+    @property
+    def is_clean(self) -> bool:
+        """True if nothing of an unfinished answer has arrived, nor one before its turn."""
+        return self._messages.is_clean and not self._early and self.error is None
+
+    @property
+    def partial(self) -> bytes:
+        """What has arrived of an unfinished message, or what broke the rules."""
+        return self._broken if self._broken else self._messages.partial
+
+    def _sort(self, message: bytes) -> None:
+        """See what a message is, and put it where it belongs."""
+        try:
+            found = json.loads(message)
+        except (ValueError, RecursionError):
+            found = None
+        if self.error is not None:
+            return
+        if not isinstance(found, dict):
+            self._break("a message must be an object of JSON-RPC, got", message)
+        elif "method" in found:
+            self._skipped.append(message[:KEPT])
+            if found.get("id") is not None:
+                error = {"code": NOT_FOUND, "message": f"no such method: {found['method']}"}
+                reply = {"jsonrpc": "2.0", "id": found["id"], "error": error}
+                self._replies.append(self._message(reply))
+        elif "result" not in found and "error" not in found:
+            self._break("a message must have a method, a result or an error, got", message)
+        elif isinstance(found.get("id"), int) and found["id"] in self._due:
+            self._early[found["id"]] = message
+        else:
+            self._skipped.append(message[:KEPT])
+
+    def _message(self, value: dict[str, Any]) -> bytes:
+        return b"".join(self._messages.encode(json.dumps(value, separators=(",", ":")).encode()))
+
+
+def id_of(request: tuple[bytes, ...]) -> int:
+    """Return the id that `encode` gave to a request."""
+    begin = b"".join(buffer[:_ID_WITHIN] for buffer in request)
+    at = begin.index(_ID) + len(_ID)
+    return int(begin[at : begin.index(b",", at)])
+
+
+def _delimited(over: Over, most: int) -> Framing:
+    """Return what says where a message begins and ends."""
+    if over == "lines":
+        return LinesFraming(most)
+    return LengthFraming(
+        Declaration(
+            request="Content-Length: {length}\r\n\r\n{message}",
+            refuse=None,
+            answer=AnswerRule(length="content-length"),
+            max_message=most,
+        )
+    )
