@@ -38,7 +38,7 @@ as they import what is above them."""
 LEAVES = FLOORS[1]
 PURE_ROOMS = ("config", "core", "wire", "system")
 """Rooms whose tests stand in a folder of the same name."""
-PROCESS_TESTS = ("browser", "contract", "faults", "process", "stress")
+PROCESS_TESTS = ("browser", "cases", "contract", "faults", "process", "stress")
 """Folders of tests that start real processes, of whatever room."""
 CONFIG_LIBRARIES = {"pydantic", "pydantic_core", "yaml"}
 EFFECTS = {
@@ -501,11 +501,13 @@ EFFECTS_IN_WIRE = {
     "wire.python.functions imports time",
     "wire.python.journal imports os",
     "wire.python.layout imports _signal",
+    "wire.python.main_source imports os",
     "wire.python.remote_errors imports threading",
     "wire.python.requests imports logging",
     "wire.python.requests imports os",
     "wire.python.source_files imports os",
     "wire.python.sources imports os",
+    "wire.python.unfindable imports os",
 }
 HEAVY_IN_WORKERS: set[str] = set()
 LONG_MODULES = {

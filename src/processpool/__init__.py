@@ -83,7 +83,16 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'processpool' has no attribute {name!r}") from None
     from importlib import import_module
 
-    value = getattr(import_module(f"processpool.{home}"), name)
+    try:
+        value = getattr(import_module(f"processpool.{home}"), name)
+    except (ImportError, AttributeError) as error:
+        import sys
+
+        if sys.platform == "linux":
+            raise
+        from processpool.system.platform import WHERE
+
+        raise ImportError(f"processpool.{name} is not there on {sys.platform}: {WHERE}") from error
     if home.startswith(("api.", "executors.")):
         import_module("processpool.api.leaves").register(_LEAVES)
     globals()[name] = value

@@ -66,7 +66,7 @@ class QueueFull(ProcessPoolError):
     """The queue holds `queue.max_pending` items already."""
 
 
-class PoolClosed(ProcessPoolError):
+class PoolClosed(ProcessPoolError, RuntimeError):
     """The pool is not open: it was not yet opened, or it has been closed."""
 
 

@@ -5,6 +5,7 @@ With the engine come the parts of the form in which its pool takes work.
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import sys
@@ -12,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from processpool.core.policy import Policy
+from processpool.engine.inheritance import Environ, with_hash_seed
 from processpool.engine.inherited import Inherited, pack_setup
 from processpool.engine.launcher import CommandLauncher, Orders, PythonLauncher
 from processpool.engine.local import Engine
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from processpool.wire.codecs import Codec
     from processpool.wire.framing.declared import Framing
     from processpool.wire.python.sources import Sources
+
+log = logging.getLogger("processpool")
 
 INTERPRETERS = ("python", "python3")
 """As the first word of a command, these mean the interpreter that runs the pool."""
@@ -76,8 +80,8 @@ Parts = MessageParts | HandlerParts | CallParts
 
 def build_engine(
     config: PoolConfig, setup: Callable[[], object] | None = None
-) -> tuple[Engine, Parts]:
-    """Build the engine of a pool, and the parts of the form in which the pool takes work.
+) -> tuple[Engine, Parts, Environ]:
+    """Build the engine of a pool, the parts of its form, and the environment of its workers.
 
     `setup` is called once in each Python worker before its first item, instead of `worker.setup`.
 
@@ -98,28 +102,27 @@ def build_engine(
     return _build_python_engine(config, config.worker, setup)
 
 
-def _build_command_engine(config: PoolConfig, worker: CommandWorkerConfig) -> tuple[Engine, Parts]:
+def _build_command_engine(
+    config: PoolConfig, worker: CommandWorkerConfig
+) -> tuple[Engine, Parts, Environ]:
     command = build_command(worker)
     codec = make_codec(worker.codec)
     protocol = worker.protocol.declaration
     if protocol.rpc is not None:
         codec = make_codec("jsonrpc")
     policy = build_policy(config, window=worker.protocol.pipeline)
+    env = Environ(partial(_command_environment, worker))
     launcher = CommandLauncher(
-        command, protocol, codec, build_limits(config), terminal=worker.stdout == "pty"
+        command, env, protocol, codec, build_limits(config), terminal=worker.stdout == "pty"
     )
     engine = Engine(policy, launcher, str(command), config.queue.max_pending, config.name)
-    return engine, MessageParts(make_framing(protocol), codec)
+    return engine, MessageParts(make_framing(protocol), codec), env
 
 
 def _build_python_engine(
     config: PoolConfig, worker: PythonWorkerConfig, setup: Callable[[], object] | None
-) -> tuple[Engine, Parts]:
-    env = build_environment(worker)
-    if worker.threads is not None:
-        for name in THREAD_VARIABLES:
-            if name not in worker.env:
-                env[name] = str(worker.threads)
+) -> tuple[Engine, Parts, Environ]:
+    env = Environ(partial(_python_environment, worker))
     packed, inherited = (worker.setup, Inherited()) if setup is None else pack_setup(setup)
     orders = Orders(
         handler=worker.handler,
@@ -132,16 +135,15 @@ def _build_python_engine(
     policy = build_policy(config, window=PYTHON_WINDOW, takes_back=True)
     engine = Engine(policy, launcher, str(launcher), config.queue.max_pending, config.name)
     if worker.handler is not None:
-        return engine, HandlerParts(
-            partial(_renew_handler, engine, launcher.sources, worker.reload)
-        )
-    functions = Functions(launcher.sources)
+        renew_handler = partial(_renew_handler, engine, launcher.sources, worker.reload)
+        return engine, HandlerParts(renew_handler), env
+    functions = Functions(launcher.sources, log.warning)
 
     def renew(function: Function) -> None:
         if worker.reload == "auto" and functions.changed_source(function):
             engine.steering.renew()
 
-    return engine, CallParts(functions, renew)
+    return engine, CallParts(functions, renew), env
 
 
 def _renew_handler(engine: Engine, sources: Sources, reload: str) -> None:
@@ -186,13 +188,24 @@ def build_limits(config: PoolConfig) -> Limits:
 
 
 def build_command(worker: CommandWorkerConfig) -> Command:
-    """The command line of a command worker, with its environment."""
+    """The command line of a command worker; its environment is read when the pool opens."""
     program, *arguments = worker.command
     if program in INTERPRETERS:
-        program = sys.executable
+        program = sys.executable or ""  # refused when a worker is started
+    return Command((program, *arguments), str(worker.cwd), {}, secret=tuple(worker.env))
+
+
+def _command_environment(worker: CommandWorkerConfig) -> dict[str, str]:
+    return {**build_environment(worker), CODEC_VARIABLE: worker.codec}
+
+
+def _python_environment(worker: PythonWorkerConfig) -> dict[str, str]:
     env = build_environment(worker)
-    env[CODEC_VARIABLE] = worker.codec
-    return Command((program, *arguments), str(worker.cwd), env, secret=tuple(worker.env))
+    if worker.threads is not None:
+        for name in THREAD_VARIABLES:
+            if name not in worker.env:
+                env[name] = str(worker.threads)
+    return with_hash_seed(env)
 
 
 def build_environment(worker: CommandWorkerConfig | PythonWorkerConfig) -> dict[str, str]:

@@ -111,14 +111,6 @@ def test_name_that_cannot_be_a_file() -> None:
                 " did not find expected ',' or '}'"
             ],
         ),
-        (
-            "size: {max: ${N}}",
-            [
-                "1:14: is not valid YAML: while parsing a flow mapping that begins on line 1,"
-                " did not find expected ',' or '}'"
-                "; inside { } and [ ] a ${NAME} must be quoted, or stand on a line of its own"
-            ],
-        ),
     ],
 )
 def test_no_yaml(content: str | bytes, expected: list[str]) -> None:

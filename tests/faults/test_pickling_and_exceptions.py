@@ -268,10 +268,8 @@ class TestSubstitutes:
             raise Coded(code, "text")
 
         error = error_of(python_pool(), fail, 7)
-        assert isinstance(error, RemoteError)
+        assert isinstance(error, Coded)
         assert "7: text" in str(error)
-        assert error.type_name.endswith("test_pickling_and_exceptions.Coded")
-        assert error.type_name in str(error)
         assert 'raise Coded(code, "text")' in str(error.__cause__)
 
     def test_one_that_cannot_be_pickled(self, python_pool: Callable[..., ProcessPool]) -> None:
@@ -279,8 +277,8 @@ class TestSubstitutes:
             raise Locked(text)
 
         error = error_of(python_pool(), fail, "my text")
-        assert isinstance(error, RemoteError)
-        assert "Locked: my text" in str(error)
+        assert isinstance(error, Locked)
+        assert str(error) == "my text"
 
     def test_one_that_cannot_be_imported_here(
         self, python_pool: Callable[..., ProcessPool], tmp_path: Any
@@ -335,8 +333,8 @@ class TestSubstitutes:
             raise error
 
         error = error_of(pool, fail)
-        assert isinstance(error, RemoteError)
-        assert "ValueError: carrier" in str(error)
+        assert type(error) is ValueError
+        assert str(error) == "carrier"
 
 
 class TestArguments:

@@ -197,10 +197,10 @@ HOSTILITIES = {
     "a generator as the result": Hostility(generate, 3, TypeError, "generator"),
     "an exception that cannot be pickled": Hostility(raise_, Exits("mine"), SystemExit),
     "an exception that fails on unpickling": Hostility(
-        call, lambda: raise_(TwoArguments(7, "mine")), RemoteError, "TwoArguments: mine"
+        call, lambda: raise_(TwoArguments(7, "mine")), TwoArguments, "mine"
     ),
     "an exception whose __reduce__ exits": Hostility(
-        call, lambda: raise_(Exits("mine")), RemoteError, "Exits: mine"
+        call, lambda: raise_(Exits("mine")), Exits, "mine"
     ),
     "an exception that says nothing": Hostility(raise_, Speechless(), Speechless),
     "an exception that cannot be touched": Hostility(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import traceback
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -44,6 +44,15 @@ class Exploding(Exception):
 class Frozen(Exception):
     def __setattr__(self, name: str, value: object) -> None:
         raise TypeError(name)
+
+
+class Unique(Exception):
+    made = False
+
+    def __new__(cls, *_: object) -> Self:
+        if cls.made:
+            raise RuntimeError("there is one already")
+        return super().__new__(cls)
 
 
 class Pretender(Exception):
@@ -86,7 +95,15 @@ def test_hostile_ones(kind: type[Exception]) -> None:
 
 
 @pytest.mark.parametrize("error", [Odd(1, 2), Exploding("1 and 2"), Pretender("1 and 2")])
-def test_a_substitute(error: Exception) -> None:
+def test_its_init_and_its_reduction_need_not_fit(error: Exception) -> None:
+    again = travelled(error)
+    assert type(again) is type(error)
+    assert again.args == ("1 and 2",)
+
+
+def test_a_substitute(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = Unique("1 and 2")
+    monkeypatch.setattr(Unique, "made", True)
     again = travelled(error)
     assert type(again) is RemoteError
     name = f"{__name__}.{type(error).__name__}"

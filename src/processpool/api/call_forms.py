@@ -140,7 +140,7 @@ class CallForm:
                 f"this pool has no handler: write pool.{method}(function, {rest}), with the "
                 "function first; or name one in worker.handler"
             )
-        function = self._functions.get(args[0])
+        function = self._functions.get(args[0], exactly="map" in method)
         self._renew(function)
         return function
 

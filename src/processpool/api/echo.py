@@ -35,6 +35,8 @@ class Echo:
         while self._printed:
             number, printed = self._printed.popleft()
             stream = sys.stdout if number == 1 else sys.stderr
+            if stream is None:  # as under cron or pythonw: there is nobody to see it
+                continue
             stream.write("".join(map(_shown, printed.removesuffix("\n").split("\n"))))
             stream.flush()
 

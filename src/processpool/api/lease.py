@@ -227,7 +227,8 @@ class Lease:
     def _end(self) -> UnexpectedEOF:
         self._worker.process.wait(CLOSED_GRACE)
         exit_reason = self._engine.exit_reason_of(self._worker)
-        error = failures.died(self._worker, exit_reason, self._engine.command)
+        stderr = self._worker.stderr.tail
+        error = failures.died(self._worker, exit_reason, self._engine.command, stderr)
         text = f"worker {self._worker.id} (pid {self._worker.pid}) ended without an answer: {error}"
         return UnexpectedEOF(text)
 

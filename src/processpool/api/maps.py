@@ -8,6 +8,7 @@ input as is allowed ahead, and then waits. The engine only puts answers down in 
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from time import monotonic
@@ -233,7 +234,7 @@ class EagerMap(MapRun):
         Raises:
             Exception: an item's error, with `on_error="raise"`; or whatever the input raised.
         """
-        if not (bar and self._progress):
+        if not (bar and self._progress and sys.stderr is not None):
             with self:
                 while (runs := self._next()) is not None:
                     self._settle(runs)
@@ -276,7 +277,7 @@ class LazyMap(MapRun):
         Raises:
             Exception: an item's error, with `on_error="raise"`; or whatever the input raised.
         """
-        if not (bar and self._progress):
+        if not (bar and self._progress and sys.stderr is not None):
             for values in self._values():
                 yield from values
             return

@@ -7,9 +7,10 @@ from a future's callback.
 
 from __future__ import annotations
 
+import logging
 import weakref
 from contextlib import ExitStack, contextmanager
-from functools import partial
+from functools import cache, partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,9 @@ from processpool.api.maps import EagerMap, LazyMap, MapOptions
 from processpool.core.jobs import Batch
 from processpool.core.states import PoolState
 from processpool.engine.direct import NotBegun
-from processpool.errors import PoolClosed, PoolExhausted, ProcessPoolError
+from processpool.errors import PoolClosed, PoolExhausted, ProcessPoolError, WorkerStartFailed
 from processpool.factory import build_engine
+from processpool.system import platform
 from processpool.system.interrupts import SHIELD, uninterrupted
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from processpool.core.snapshot import PoolSnapshot
     from processpool.wire.python.functions import Request
 
+
+log = logging.getLogger("processpool")
 
 FOREVER = 1e9
 """Seconds: more of them are taken for as many."""
@@ -64,7 +68,7 @@ class ProcessPool:
                 what `worker.setup` names.
         """
         self.config = config
-        self._engine, parts = build_engine(config, setup)
+        self._engine, parts, self._environ = build_engine(config, setup)
         self._form = make_form(parts)
         self._timeout = config.timeouts.request
         self._retries = config.retry.attempts > 1
@@ -135,13 +139,17 @@ class ProcessPool:
 
     @uninterrupted
     def _open(self) -> None:
+        trouble = platform.missing()
+        if trouble is not None:
+            raise WorkerStartFailed(trouble)
+        self._environ.freeze()
         self._engine.open()
         self._engine.close_at_exit(self.config.timeouts.exit)
         self._finalizer = weakref.finalize(self, self._engine.abandon)
         self._finalizer.atexit = False
         self._engine.wait_ready(min(1, self.config.size.min), None)
 
-    def close(self, grace: float | EllipsisType | None = ...) -> None:
+    def close(self, grace: float | str | EllipsisType | None = ...) -> None:
         """Take nothing more, finish what was submitted, end every worker, and wait for it.
 
         Args:
@@ -248,17 +256,19 @@ class ProcessPool:
     def map(
         self,
         *args: Any,
-        timeout: float | EllipsisType | None = ...,
+        timeout: float | str | EllipsisType | None = ...,
         on_error: OnError = "raise",
         progress: bool | str = False,
         details: bool = False,
         echo: bool = False,
+        chunksize: int | None = None,
     ) -> list[Any]:
         """Send many requests, and wait for all answers.
 
         Args:
             *args: the messages, as one iterable.
-            timeout: seconds that one item may take, instead of `timeouts.request`.
+            timeout: seconds that one item may take, instead of `timeouts.request`; or a duration
+                such as "30s".
             on_error: `raise` stops the map at the first error; `return` puts the error in the
                 item's place; `skip` leaves the item out.
             progress: show a progress bar, unless the pool's widget is on show, which has one
@@ -266,10 +276,12 @@ class ProcessPool:
             details: `Outcome` records instead of values.
             echo: show here, line by line, what the items print while they run; of a command what
                 it wrote to stderr, when it has answered.
+            chunksize: accepted, and of no effect: fast items travel together by themselves.
 
         Returns:
             The answers, in the order of the items.
         """
+        _note_chunks(chunksize)
         options = MapOptions(self._seconds(timeout), on_error, progress, details, echo=echo)
         items = self._form.many("map", args)
         self._require_open()
@@ -285,12 +297,13 @@ class ProcessPool:
     def imap(
         self,
         *args: Any,
-        timeout: float | EllipsisType | None = ...,
+        timeout: float | str | EllipsisType | None = ...,
         on_error: OnError = "raise",
         progress: bool | str = False,
         details: bool = False,
         buffersize: int | None = None,
         echo: bool = False,
+        chunksize: int | None = None,
     ) -> Iterator[Any]:
         """Like `map`, lazily: answers in order, as they come; the input may be endless.
 
@@ -303,7 +316,9 @@ class ProcessPool:
             buffersize: items read from the input beyond what was yielded; if not given, as many
                 as keep the workers busy.
             echo: as in `map`; it is shown when the next answer is asked for.
+            chunksize: as in `map`.
         """
+        _note_chunks(chunksize)
         seconds = self._seconds(timeout)
         options = MapOptions(seconds, on_error, progress, details, buffersize, echo=echo)
         return self._lazy_map("imap", args, options)
@@ -311,14 +326,16 @@ class ProcessPool:
     def imap_unordered(
         self,
         *args: Any,
-        timeout: float | EllipsisType | None = ...,
+        timeout: float | str | EllipsisType | None = ...,
         on_error: OnError = "raise",
         progress: bool | str = False,
         details: bool = False,
         buffersize: int | None = None,
         echo: bool = False,
+        chunksize: int | None = None,
     ) -> Iterator[Any]:
         """Like `imap`, but each answer as soon as it is there, in any order."""
+        _note_chunks(chunksize)
         seconds = self._seconds(timeout)
         options = MapOptions(
             seconds, on_error, progress, details, buffersize, ordered=False, echo=echo
@@ -349,7 +366,7 @@ class ProcessPool:
     def aimap(
         self,
         *args: Any,
-        timeout: float | EllipsisType | None = ...,
+        timeout: float | str | EllipsisType | None = ...,
         on_error: OnError = "raise",
         details: bool = False,
         buffersize: int | None = None,
@@ -424,7 +441,7 @@ class ProcessPool:
         return Intake(self._engine, self._form, self._timeout)
 
     @uninterrupted
-    def lease(self, timeout: float | None = None) -> Lease:
+    def lease(self, timeout: float | str | None = None) -> Lease:
         """A worker of your own, driven by hand, until it is released.
 
         Args:
@@ -436,18 +453,19 @@ class ProcessPool:
             PoolClosed, PoolBroken: the pool gives none.
         """
         self._require_open()
-        worker = self._engine.lease(_bounded(timeout, "timeout"))
+        seconds = _bounded(timeout, "timeout")
+        worker = self._engine.lease(seconds)
         if worker is None:
             size = self._engine.policy.max
             raise PoolExhausted(
-                f"no worker of pool {self.name!r} came free within {timeout:g} s, and it has "
+                f"no worker of pool {self.name!r} came free within {seconds:g} s, and it has "
                 f"size.max ({size}) workers; release a lease, wait longer, or raise size.max"
             )
         return Lease(self._engine, worker, self._form, self.config.timeouts.exit)
 
     # -- steering --------------------------------------------------------------------------------
 
-    def wait_ready(self, timeout: float | None = None) -> bool:
+    def wait_ready(self, timeout: float | str | None = None) -> bool:
         """Wait until `size.min` workers are ready.
 
         Returns:
@@ -460,7 +478,7 @@ class ProcessPool:
         seconds = _bounded(timeout, "timeout")
         return self._engine.wait_ready(self._engine.policy.min, seconds)
 
-    def drain(self, timeout: float | None = None) -> bool:
+    def drain(self, timeout: float | str | None = None) -> bool:
         """Wait until everything that was submitted has ended; False after `timeout` seconds."""
         return self._engine.drain(_bounded(timeout, "timeout"))
 
@@ -642,18 +660,38 @@ class ProcessPool:
         if error is not None:
             raise error
 
-    def _seconds(self, timeout: float | EllipsisType | None) -> float | None:
+    def _seconds(self, timeout: float | str | EllipsisType | None) -> float | None:
         """What `timeout=` of a map means."""
         return self.config.timeouts.request if timeout is ... else _bounded(timeout, "timeout")
+
+
+@cache
+def _tell_of_chunks() -> None:
+    log.info("chunksize has no effect: fast items travel together by themselves")
+
+
+def _note_chunks(chunksize: int | None) -> None:
+    """Whoever comes from another pool may be used to give it."""
+    if chunksize is not None:
+        _tell_of_chunks()
 
 
 def _bounded(seconds: Any, what: str) -> float | None:
     """So many seconds, or as many as a clock can count; None for as long as it takes.
 
     Raises:
-        ValueError: it is no number of seconds.
+        ValueError: it is neither a number of seconds nor a duration as the YAML has it.
     """
+    if isinstance(seconds, str):
+        from processpool.config.units import parse_duration
+
+        try:
+            return min(parse_duration(seconds), FOREVER)
+        except ValueError as error:
+            raise ValueError(f"{what} {error}, or None; got {seconds!r}") from None
     number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
     if seconds is None or (number and seconds >= 0):
         return None if seconds is None else min(seconds, FOREVER)
-    raise ValueError(f"{what} must be a number of seconds, or None, got {seconds!r}")
+    raise ValueError(
+        f"{what} must be a number of seconds, a duration such as '30s', or None, got {seconds!r}"
+    )

@@ -23,6 +23,8 @@ from pydantic import (
 )
 
 from processpool.config.folder import current_folder
+from processpool.config.interpolation import Interpolated
+from processpool.config.scalars import resolve
 from processpool.config.units import DURATION_PATTERN, SIZE_PATTERN, parse_duration, parse_size
 from processpool.system.cpus import usable_cpus
 
@@ -37,7 +39,13 @@ def _positive(value: float) -> float:
     return value
 
 
+def _number(value: object) -> object:
+    """A number that stands in quotes, since a variable was put in there."""
+    return resolve(value) if isinstance(value, Interpolated) else value
+
+
 def _whole_or_cpu(value: object) -> object:
+    value = _number(value)
     if value == "cpu" and isinstance(value, str):
         return usable_cpus()
     if isinstance(value, bool) or not isinstance(value, int):
@@ -174,23 +182,30 @@ def _either_unit(pattern: str, number: str) -> WithJsonSchema:
 
 
 Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "minLength": 1})]
-Count = Annotated[int, Field(ge=0, le=_MANY)]
-Positive = Annotated[int, Field(ge=1, le=_MANY)]
+Interpolatable = BeforeValidator(_number)
+"""Put on a number or a truth value: it may come out of a variable, in quotes."""
+Count = Annotated[int, Field(ge=0, le=_MANY), Interpolatable]
+Positive = Annotated[int, Field(ge=1, le=_MANY), Interpolatable]
 _CPU_SCHEMA = {"anyOf": [{"type": "integer", "minimum": 0}, {"const": "cpu"}]}
 Workers = Annotated[Count, BeforeValidator(_whole_or_cpu), WithJsonSchema(_CPU_SCHEMA)]
 
 Duration = Annotated[
-    float, BeforeValidator(parse_duration), _either_unit(DURATION_PATTERN, "number")
+    float,
+    BeforeValidator(parse_duration),
+    Interpolatable,
+    _either_unit(DURATION_PATTERN, "number"),
 ]
 PositiveDuration = Annotated[
     float,
     BeforeValidator(parse_duration),
+    Interpolatable,
     AfterValidator(_positive),
     _either_unit(DURATION_PATTERN, "number"),
 ]
 PositiveSize = Annotated[
     int,
     BeforeValidator(parse_size),
+    Interpolatable,
     AfterValidator(_positive),
     _either_unit(SIZE_PATTERN, "integer"),
 ]
@@ -223,7 +238,7 @@ Env = Annotated[
     PlainSerializer(_as_dict),
     WithJsonSchema({"type": "object", "additionalProperties": _TEXT}),
 ]
-Inherited = Annotated[bool | tuple[str, ...], BeforeValidator(_inherited)]
+Inherited = Annotated[bool | tuple[str, ...], BeforeValidator(_inherited), Interpolatable]
 Each = Annotated[
     Mapping[
         Annotated[str, AfterValidator(_variable)],

@@ -18,6 +18,12 @@ _MARK = re.compile(r"\$\$|\$\{(?P<body>[^{}]*)\}|\$\{")
 _BODY = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-.*)?", re.DOTALL)
 
 
+class Interpolated(str):
+    """Text that variables were put into: where a number is wanted, it may be one."""
+
+    __slots__ = ()
+
+
 class NotSetError(ValueError):
     """A variable has neither a value nor a default."""
 

@@ -20,6 +20,24 @@ WORKER = "worker"
 """The key whose model depends on `kind`."""
 
 
+_MAX = "size: {max: …}"
+ELSEWHERE = {
+    "max_workers": _MAX,
+    "num_workers": _MAX,
+    "n_workers": _MAX,
+    "workers": _MAX,
+    "processes": _MAX,
+    "n_jobs": _MAX,
+    "min_workers": "size: {min: …}",
+    "timeout": "timeouts: {request: …}",
+    "initializer": "worker: {setup: package.module:function}",
+    "max_tasks_per_child": "recycle: {after_requests: …}",
+    "maxtasksperchild": "recycle: {after_requests: …}",
+    "chunksize": "nothing: fast items travel together by themselves",
+}
+"""What other pools call what is somewhere else here."""
+
+
 @cache
 def worker_models(root: type[BaseModel]) -> dict[str, type[BaseModel]]:
     """Return the model of each kind of worker that the `worker` of `root` may be."""
@@ -54,6 +72,8 @@ def _model_of(model: type[BaseModel], key: str) -> type[BaseModel] | None:
 
 def unknown_key(key: str, known: list[str]) -> str:
     """Say that `key` is unknown, and which of the `known` keys is near it."""
+    if key in ELSEWHERE:
+        return f"unknown key; write {ELSEWHERE[key]}"
     meant = nearest(key, known)
     if meant is not None:
         return f"unknown key; did you mean {meant}?"

@@ -22,6 +22,7 @@ from pydantic_core import PydanticCustomError
 from processpool.config.fields import (
     Count,
     Duration,
+    Interpolatable,
     Listed,
     Name,
     Positive,
@@ -133,7 +134,7 @@ class RecycleConfig(Section):
     """After this time."""
     above_memory: PositiveSize | None = None
     """When it uses more memory than this."""
-    jitter: Annotated[float, Field(ge=0, le=1)] = 0.1
+    jitter: Annotated[float, Field(ge=0, le=1), Interpolatable] = 0.1
     """Share, from 0 to 1, by which the limits vary, so that not all are replaced at once."""
 
 
@@ -146,7 +147,7 @@ class LimitsConfig(Section):
     """CPU time, over the worker's whole life."""
     open_files: Positive | None = None
     """Files open at once."""
-    nice: Annotated[int, Field(ge=-20, le=19)] | None = None
+    nice: Annotated[int, Field(ge=-20, le=19), Interpolatable] | None = None
     """How far a worker gives way to other processes: 0 to 19; below 0 needs privileges."""
 
 

@@ -1,7 +1,8 @@
 """From a tree of nodes to a document: variables put in, scalars given their meaning.
 
 Two rules hold here. A plain scalar means what YAML says it means *after* its variables are put in;
-one in quotes stays text, and so does every `env` value. And an `env` value that YAML would not read
+one in quotes stays text, and so does every `env` value; but where a number is wanted, a quoted one
+that a variable was put into is a number. And an `env` value that YAML would not read
 as text is refused, because a worker would get something else than is written.
 """
 
@@ -10,7 +11,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from processpool.config.document import SECRETS, Document
-from processpool.config.interpolation import NotSetError, has_variables, interpolate
+from processpool.config.interpolation import (
+    Interpolated,
+    NotSetError,
+    has_variables,
+    interpolate,
+)
 from processpool.config.nodes import Items, Mapping, Node, Path, Scalar
 from processpool.config.problems import Problem, one_line, quoted
 from processpool.config.scalars import not_text, resolve
@@ -88,7 +94,9 @@ class _Reader:
             if self._environ is not None or not isinstance(error, NotSetError):
                 self.problems.append(self.document.problem(path, str(error)))
             return node.text
-        return resolve(text) if node.plain and not is_env else text
+        if node.plain and not is_env:
+            return resolve(text)
+        return text if is_env else Interpolated(text)
 
     def _check_env(self, text: str, path: Path) -> None:
         kind = not_text(text)

@@ -27,6 +27,8 @@ MAX_DEPTH = 50
 MAX_VALUES = 10_000
 """Values in a file, those that its aliases repeat included."""
 
+BRACES = "\ue000", "\ue001"
+"""What stands for the braces of `${NAME}` until YAML has been parsed: characters of no use else."""
 _MERGE = "<<"
 _TAG_PREFIX = "tag:yaml.org,2002:"
 
@@ -91,7 +93,8 @@ class TreeBuilder:
 
     def _scalar(self, event: Any) -> None:
         place, plain = _place(event), not event.style
-        node: Node = Scalar(place, event.value, plain)
+        value = event.value.replace(BRACES[0], "{").replace(BRACES[1], "}")
+        node: Node = Scalar(place, value, plain)
         if self._tagged(event):
             node = Broken(place)
         # An empty, unquoted document is what a file with nothing but comments gives.

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from processpool.config.folder import current_folder
 from processpool.config.nodes import Node, Place
 from processpool.config.problems import Problem, config_error, one_line
-from processpool.config.tree import MAX_DEPTH, Refused, TreeBuilder
+from processpool.config.tree import BRACES, MAX_DEPTH, Refused, TreeBuilder
 
 MAX_BYTES = 1 << 20
 _NO_FILES = {
@@ -27,6 +27,7 @@ _NO_FILES = {
     stat.S_IFBLK: "a device",
 }
 """What is not opened: it may be without end, or wait for somebody who writes."""
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*(?::-[^{}'\"\n\r]*)?)\}")
 _FORBIDDEN = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -103,8 +104,10 @@ def _parse(text: str, label: str) -> Source:
 
     builder = TreeBuilder()
     try:
+        # A brace of ${NAME} would begin or end a mapping inside of { } and [ ].
+        hidden = text if BRACES[0] in text or BRACES[1] in text else _VARIABLE.sub(_hide, text)
         # Events, not yaml.compose: composing recurses, and 10,000 brackets would end the process.
-        for event in yaml.parse(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        for event in yaml.parse(hidden, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             builder.feed(event)
     except Refused as refusal:
         return Source(label, None, [*builder.problems, refusal.problem])
@@ -119,7 +122,10 @@ _EMPTY = (
     "the file is empty; the smallest pool is"
     " worker: {kind: command, command: [cat], protocol: lines}"
 )
-_IN_FLOW = "; inside { } and [ ] a ${NAME} must be quoted, or stand on a line of its own"
+
+
+def _hide(found: re.Match[str]) -> str:
+    return f"${BRACES[0]}{found[1]}{BRACES[1]}"
 
 
 def _syntax(error: Exception, text: str) -> Problem:
@@ -135,10 +141,9 @@ def _syntax(error: Exception, text: str) -> Problem:
     if "nesting depth" in (getattr(error, "problem", None) or ""):  # libyaml has a limit of its own
         place = Place(mark.line + 1, mark.column + 1)
         return Problem((), f"is nested deeper than {MAX_DEPTH} levels", place)
-    hint = _IN_FLOW if "${" in line[: mark.column + 1] and "flow" in _context(error) else ""
     what = _context(error) + one_line(getattr(error, "problem", None) or "")
     place = Place(mark.line + 1, mark.column + 1)
-    return Problem((), f"is not valid YAML: {what}{hint}", place)
+    return Problem((), f"is not valid YAML: {what}", place)
 
 
 def _context(error: Exception) -> str:

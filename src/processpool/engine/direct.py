@@ -71,6 +71,8 @@ def _exchange(caller: Caller, loan: list[Worker], request: Request, timeout: flo
         value, began = UNUSUAL, monotonic()
     if value is UNUSUAL:
         value, *surplus = _ask_patiently(caller, worker, began, timeout)
+        if type(value) is not Reply:
+            worker.stderr.take()  # it is this request's, and nobody asks for it
         if surplus or not worker.is_clean:
             _report(caller, worker, surplus)
             caller.checkout.end(loan, ExitReason.WROTE_UNASKED, handled=1)

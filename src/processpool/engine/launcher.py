@@ -5,20 +5,21 @@ Whatever fails on the way leaves no descriptor and no process behind.
 
 from __future__ import annotations
 
-import fcntl
-import logging
 import os
 import pickle
 import signal
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from processpool.engine.inheritance import Environ, flags, inheritance, resource_tracker
 from processpool.engine.inherited import Inherited
 from processpool.engine.workers.command import CommandWorker
 from processpool.engine.workers.python import PythonWorker, Shared
+from processpool.errors import WorkerStartFailed
 from processpool.system.limits import UNLIMITED, Limits
 from processpool.system.process import Command, Process
 from processpool.wire.python import layout
@@ -26,6 +27,9 @@ from processpool.wire.python.arena import Arena
 from processpool.wire.python.sources import Sources
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from processpool.engine.workers.worker import Worker
     from processpool.wire.codecs import Codec
     from processpool.wire.framing.declaration import Declaration
 
@@ -38,8 +42,49 @@ _BOOT = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
     "from processpool.worker.bootstrap import main; main()"
 )
+_Start = TypeVar("_Start", bound="Callable[[Any, int, str], Worker]")
 _ROOT = str(Path(__file__).parents[2])
 """Where a worker finds this package."""
+
+
+def interpreter() -> str:
+    """The Python that runs workers in Python: the one that runs the pool.
+
+    Raises:
+        WorkerStartFailed: this process is a program of its own, and would only be run once more.
+    """
+    found = sys.executable
+    name = os.path.basename(found or "").lower()
+    if getattr(sys, "frozen", False):
+        trouble = f"{found} is a frozen application, which has no interpreter for them"
+    elif not found:
+        trouble = "sys.executable is not set, so that no interpreter is known"
+    elif "python" not in name and "pypy" not in name:
+        trouble = f"sys.executable ({found}) is no Python interpreter"
+    else:
+        return found
+    raise WorkerStartFailed(
+        f"cannot start workers in Python: {trouble}; set sys.executable to the path of one before "
+        "the pool opens, or name one in worker.command"
+    )
+
+
+def _refused_in_words(start: _Start) -> _Start:
+    """Whatever keeps a worker from being launched is a `WorkerStartFailed`, or of the system."""
+
+    @wraps(start)
+    def started(self: Any, number: int, mark: str) -> Any:
+        try:
+            return start(self, number, mark)
+        except (OSError, WorkerStartFailed):
+            raise
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}".encode("ascii", "backslashreplace").decode()
+            raise WorkerStartFailed(
+                f"cannot start worker {number}: {what}; correct `worker` in the pool's declaration"
+            ) from error
+
+    return started  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -47,12 +92,14 @@ class CommandLauncher:
     """Starts command workers."""
 
     command: Command
+    env: Environ = field(repr=False)
     protocol: Declaration
     codec: Codec
     limits: Limits = UNLIMITED
     terminal: bool = False
     """Whether a worker's stdout is a terminal."""
 
+    @_refused_in_words
     def __call__(self, number: int, mark: str) -> CommandWorker:
         """Start one, which the guard can know by `mark`.
 
@@ -60,12 +107,14 @@ class CommandLauncher:
             WorkerStartFailed: the program or the working directory is not usable.
             OSError: the system has no process, descriptor or memory left.
         """
+        if self.command.argv[0] == sys.executable or not self.command.argv[0]:
+            interpreter()
         with ExitStack() as undo:
             ready, theirs = os.pipe()
             undo.callback(os.close, ready)
             try:
                 told = {READY_VARIABLE: str(theirs), MARK_VARIABLE: mark}
-                command = self.command.with_env(told)
+                command = replace(self.command, env={**self.env(), **told})
                 process = Process(command, (theirs,), terminal=self.terminal, limits=self.limits)
             finally:
                 os.close(theirs)
@@ -83,18 +132,23 @@ class Orders:
     path: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()
 
-    def pickled(self) -> bytes:
-        """As the worker reads it, with what holds in this process now."""
+    def _names_modules(self) -> bool:
+        named = (self.handler, self.setup, self.teardown, *self.preload)
+        return any(isinstance(target, str) for target in named)
+
+    def pickled(self, number: int, cwd: str, environ: Environ) -> bytes:
+        """As the worker of this number reads it, with what holds in this process now.
+
+        Modules that are named may also lie in `cwd`: usually the folder of the YAML file.
+        """
+        inherited = inheritance(number, environ)
+        places = [*self.path, *inherited["path"], *([cwd] if self._names_modules() else ())]
         orders = {
             "handler": self.handler,
             "setup": self.setup,
             "teardown": self.teardown,
-            "path": [*self.path, *_search_path()],
-            "argv": sys.argv[:1] if hasattr(sys, "argv") else [""],
             "preload": self.preload,
-            "log_level": min(max(logging.root.level, 0), layout.WORD),
-            "log_levels": _log_levels(),
-            "authkey": _authkey(),
+            "inherited": {**inherited, "path": places},
         }
         return pickle.dumps(orders)
 
@@ -104,15 +158,16 @@ class PythonLauncher:
     """Starts Python workers."""
 
     cwd: str
-    env: dict[str, str] = field(repr=False)
+    env: Environ = field(repr=False)
     orders: Orders
     limits: Limits = UNLIMITED
     inherited: Inherited = field(default_factory=Inherited)
     sources: Sources = field(default_factory=Sources)
 
     def __str__(self) -> str:
-        return f"{sys.executable} (a Python worker)"
+        return f"{sys.executable or 'python'} (a Python worker)"
 
+    @_refused_in_words
     def __call__(self, number: int, mark: str) -> PythonWorker:
         """Start one, which the guard can know by `mark`.
 
@@ -120,6 +175,8 @@ class PythonLauncher:
             WorkerStartFailed: the working directory is missing, or what it inherits was closed.
             OSError: the system has no process, descriptor or memory left.
         """
+        import fcntl
+
         with ExitStack() as undo, ExitStack() as theirs:
             shared = Shared(*(self._memory(undo, name) for name in Shared._fields))
             ready, told = os.pipe()
@@ -129,11 +186,13 @@ class PythonLauncher:
             for fd in (shared.inbox, shared.outbox):  # an item must not cut off what is mapped here
                 fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
             inbox = Arena(shared.inbox, layout.ARENA_BASE)
-            orders = self.orders.pickled()
+            orders = self.orders.pickled(number, self.cwd, self.env)
             os.pwrite(shared.inbox, orders, layout.PAGE_SIZE)
             arguments = (*shared, told, layout.PAGE_SIZE, len(orders), mark)
             command = self._command(arguments)
+            tracker = resource_tracker()
             passed = (*shared, told, *self.inherited.descriptors())
+            passed = passed if tracker is None or tracker in passed else (*passed, tracker)
             process = Process(command, passed, packets=True, limits=self.limits)
             undo.callback(_discard, process)
             worker = PythonWorker(number, process, shared, inbox, ready, self.sources)
@@ -147,9 +206,8 @@ class PythonLauncher:
         return fd
 
     def _command(self, arguments: tuple[Any, ...]) -> Command:
-        flags = _interpreter_flags()
-        argv = (sys.executable, *flags, "-c", _BOOT, _ROOT, *map(str, arguments))
-        return Command(argv, self.cwd, self.env)
+        argv = (interpreter(), *flags(), "-c", _BOOT, _ROOT, *map(str, arguments))
+        return Command(argv, self.cwd, self.env())
 
 
 def _discard(process: Process) -> None:
@@ -157,36 +215,3 @@ def _discard(process: Process) -> None:
     process.signal_group(signal.SIGKILL)
     process.reap()
     process.close()
-
-
-def _search_path() -> list[str]:
-    """Where this process looks for modules; '' is its current folder, if that is still there."""
-    try:
-        here = os.getcwd()
-    except OSError:
-        here = ""
-    return [place for entry in sys.path if (place := entry or here)]
-
-
-def _log_levels() -> dict[str, int]:
-    """The levels that named loggers of this process were given."""
-    loggers = dict(logging.root.manager.loggerDict)
-    levels = {name: getattr(found, "level", 0) for name, found in loggers.items()}
-    return {name: level for name, level in levels.items() if level}
-
-
-def _authkey() -> bytes | None:
-    """What a worker needs to reach the managers of `multiprocessing`, if there may be any."""
-    if "multiprocessing.managers" not in sys.modules:
-        return None
-    from multiprocessing import current_process
-
-    return bytes(current_process().authkey)
-
-
-def _interpreter_flags() -> list[str]:
-    """The flags of this interpreter that hold for its workers too: -O, -W, -X and the like."""
-    import subprocess
-
-    flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-    return flags

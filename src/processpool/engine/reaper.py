@@ -140,7 +140,7 @@ class Reaper:
         core = self._core
         batch = lost.batch
         reply = worker.unfinished()
-        seconds = now - batch.sent_at
+        seconds = now - batch.sent_at if batch.job.timeout is None else batch.job.timeout
         error = failures.lost_item(worker, lost.exit_reason, core.command, seconds, reply.stderr)
         text = in_words(error)
         if lost.exit_reason is not ExitReason.CANCELLED:

@@ -17,7 +17,7 @@ from processpool.api.map_job import MapJob
 from processpool.api.map_state import LazyState, Run
 from processpool.core.jobs import Batch, Origin
 from processpool.core.replies import Reply, opened
-from processpool.executors.work import echo, translated
+from processpool.executors.work import echo, translate_all, translated
 from processpool.system.interrupts import uninterrupted
 from processpool.system.monitor import Monitor
 
@@ -89,6 +89,8 @@ class ExecutorMap(MapJob):
 
     def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
         """Answers have come; what they have printed is shown before anybody gets them."""
+        if not origin.plain:
+            translate_all(answers)
         self._learn_pace(batch, origin)
         if origin.plain or not self._work.echo:
             self._put(batch, answers, origin)

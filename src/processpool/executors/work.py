@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from processpool.api.futures import PoolFuture, SingleJob
 from processpool.core.replies import Reply, Sealed
 from processpool.engine import at_exit
-from processpool.errors import PoolBroken, PoolClosed
+from processpool.errors import PoolBroken, PoolClosed, WorkerDied
 from processpool.system.monitor import Monitor
 
 if TYPE_CHECKING:
@@ -134,6 +134,8 @@ class _ExecutorJob(SingleJob):
     def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
         if self._work.echo and not origin.plain:
             echo(answers)
+        if not origin.plain:
+            translate_all(answers)
         super().deliver(batch, answers, origin)
 
     def drop(self, batch: Batch, error: BaseException | None) -> None:
@@ -164,4 +166,18 @@ def translated(error: BaseException) -> BaseException:
         broken = ExecutorBroken(f"no worker can be started, so the executor is broken: {cause}")
         broken.__cause__ = cause
         return broken
+    if type(error) is WorkerDied:
+        from processpool.executors.broken import ExecutorWorkerDied
+
+        died = ExecutorWorkerDied(*error.args)
+        died.__dict__.update(error.__dict__)
+        died.__cause__ = error.__cause__
+        return died
     return error
+
+
+def translate_all(answers: list[Any]) -> None:
+    """As `translated`, for the errors of items."""
+    for answer in answers:
+        if type(answer) is Reply and answer.error is not None:
+            answer.error = translated(answer.error)

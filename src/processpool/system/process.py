@@ -19,6 +19,7 @@ import threading
 import tty
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
+from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from processpool.errors import WorkerStartFailed
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 
+UNKNOWN = 1 << 15
+"""The exit status of a process that somebody else has reaped: no system has this one."""
+_ORPHANS_DIE = 0.02
+"""Seconds that are waited, where orphans come to this process, for those that were killed."""
 _SHOWN = 200
 """Characters of a command line that errors show."""
 
@@ -172,13 +177,14 @@ class Process:
             os.set_blocking(fd, False)
         self._popen = popen
         self.pid = popen.pid
+        _orphaned.discard(popen.pid)
         self._limits = limits
         self._cpu_seconds: float | None = None
         self._reaping = threading.Lock()
 
     @property
     def exitcode(self) -> int | None:
-        """Exit status, or minus the number of the signal; None while it runs."""
+        """Exit status, minus the number of the signal, or `UNKNOWN`; None while it runs."""
         return self._popen.returncode
 
     @property
@@ -219,8 +225,21 @@ class Process:
                     os.killpg(self.pid, signal.SIGKILL)
                 if self._limits.cpu_time is not None:
                     self._cpu_seconds = cpu_seconds(self.pid)
-                self._popen.wait()
+                known = self._has_status()
+                code = self._popen.wait()
+                if not known:
+                    code = self._popen.returncode = UNKNOWN
+                _reap_orphans(self.pid)
+                return code
             return self._popen.returncode
+
+    def _has_status(self) -> bool:
+        """False if its status was taken already: by the system, where SIGCHLD is ignored."""
+        try:
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        except ChildProcessError:
+            return False
+        return True
 
     def close_stdin(self) -> None:
         """Let the process see the end of its input."""
@@ -240,8 +259,39 @@ class Process:
             os.close(self._terminal)
 
 
+_orphaned: set[int] = set()
+"""Groups with children of this process that were killed and had not died when it was looked."""
+
+
+def _reap_orphans(group: int) -> None:
+    """Reap what a worker has left in its group, if it has come to this process.
+
+    It does to the first process of a container, and to a child subreaper.
+    """
+    end = monotonic() + _ORPHANS_DIE
+    while not _reaped(group):
+        if monotonic() > end:
+            _orphaned.add(group)
+            break
+        sleep(_ORPHANS_DIE / 20)
+    for other in [other for other in _orphaned if other != group and _reaped(other)]:
+        _orphaned.discard(other)
+
+
+def _reaped(group: int) -> bool:
+    """True if no child of this process is left in the group."""
+    try:
+        while os.waitpid(-group, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return True
+    return False
+
+
 def describe_exit(exitcode: int) -> str:
     """An exit status in words: `exited with status 3`, `was killed by SIGSEGV`."""
+    if exitcode == UNKNOWN:
+        return "exited with a status that is unknown, as this process ignores SIGCHLD,"
     if exitcode >= 0:
         return f"exited with status {exitcode}"
     try:

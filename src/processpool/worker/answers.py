@@ -83,8 +83,13 @@ class Answers:
 
 
 def _unsendable(error: BaseException, value: Any) -> Any:
-    try:  # noqa: SIM105 - contextlib takes too long to import
-        error.add_note(f"The result, of type {type(value).__qualname__}, cannot be sent back.")
+    try:
+        from processpool.wire.python.unpicklable import find
+
+        place = find(value)
+        where = f": {place.strip()}" if place else ""
+        kind = type(value).__qualname__
+        error.add_note(f"The result, of type {kind}, cannot be sent back{where}.")
     except Exception:
         pass  # it is of a class of the user's, which need not take notes
     return describe(error, globals())

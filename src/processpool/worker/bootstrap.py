@@ -12,6 +12,7 @@ from processpool.wire.python import layout
 from processpool.wire.python.journal import Journal
 from processpool.wire.python.pickling import dumps, loads
 from processpool.worker.descriptors import high
+from processpool.worker.inheritance import take
 from processpool.worker.loop import PythonWorker
 
 TYPE_CHECKING = False
@@ -33,12 +34,11 @@ def main() -> None:
     shared, outbox, stdout, stderr, ready, offset, size = map(int, sys.argv[2:9])
     orders: dict[str, Any] = loads(os.pread(shared, size, offset))
     os.pwrite(shared, bytes(size), offset)
-    sys.path[:] = orders["path"]
-    sys.argv[:] = orders["argv"]
+    inherited: dict[str, Any] = orders["inherited"]
+    take(inherited)
     requests, answers = _take_pipes()
     worker = PythonWorker(requests, Journal(shared, answers), shared, outbox)
-    _watch(worker, orders)
-    _take_authkey(orders["authkey"])
+    _watch(worker, inherited)
     sys.modules["__main__"].__getattr__ = _find_class  # type: ignore[method-assign]
     teardown = _prepare(worker, orders)
     _start(worker, stdout, stderr)
@@ -78,7 +78,7 @@ def _take_pipes() -> tuple[int, int]:
     return requests, answers
 
 
-def _watch(worker: PythonWorker, orders: dict[str, Any]) -> None:
+def _watch(worker: PythonWorker, inherited: dict[str, Any]) -> None:
     """Before any code of the user's runs: have its crashes and its log records told."""
     import faulthandler
 
@@ -87,7 +87,7 @@ def _watch(worker: PythonWorker, orders: dict[str, Any]) -> None:
     faulthandler.enable(file=2)
     faulthandler.register(layout.DUMP_SIGNAL, file=2)
     _never_block(layout.DUMP_SIGNAL)
-    forwarder = Forwarder(worker.journal, orders["log_level"], orders["log_levels"])
+    forwarder = Forwarder(worker.journal, inherited)
     worker.before_items = forwarder.follow
 
 
@@ -146,14 +146,6 @@ def _sources(orders: dict[str, Any]) -> list[tuple[str, int, int, bool]]:
     return found
 
 
-def _take_authkey(key: bytes | None) -> None:
-    """Make the managers of the pool's process, whose proxies may be among the items, reachable."""
-    if key is not None:
-        from multiprocessing import current_process
-
-        current_process().authkey = key
-
-
 def _find_class(name: str) -> type:
     """A class of the user's main module, for code that looks in this process's: if it has come."""
     known = sys.modules.get("cloudpickle.cloudpickle")
@@ -180,7 +172,15 @@ def _resolve(target: Any) -> Callable[..., Any]:
     from importlib import import_module
 
     module, _, attribute = target.partition(":")
-    found: Any = import_module(module)
+    try:
+        found: Any = import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name == module.partition(".")[0]:
+            error.add_note(
+                f"Workers look for it in worker.path, where the pool's process does, and in "
+                f"worker.cwd ({os.getcwd()}): name its folder in worker.path."
+            )
+        raise
     for name in attribute.split("."):
         found = getattr(found, name)
     if not callable(found):

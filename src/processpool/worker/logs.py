@@ -11,13 +11,12 @@ import sys
 
 from processpool.wire.python.layout import LEVEL, LOG
 from processpool.wire.python.pickling import dumps
+from processpool.worker.inheritance import NAME, when_imported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Sequence
-    from importlib.machinery import ModuleSpec
-    from types import ModuleType
+    from typing import Any
 
     from processpool.wire.python.journal import Journal
 
@@ -25,15 +24,17 @@ if TYPE_CHECKING:
 class Forwarder:
     """Puts a handler on the root logger of this process, as soon as there is one."""
 
-    def __init__(self, journal: Journal, level: int, levels: dict[str, int]) -> None:
-        """`level` is that of the root logger, `levels` those of named ones."""
+    def __init__(self, journal: Journal, inherited: dict[str, Any]) -> None:
+        """`inherited` has the worker's number, and the levels of the pool's loggers."""
+        level, levels = inherited["log_level"], inherited["log_levels"]
+        self._name = NAME.format(inherited["number"])
         journal.page[LEVEL] = max(level, 0)
         self._journal = journal
         self._levels = levels
         self._level = -1
         """The level that the root logger was given; -1 as long as there is none."""
         if "logging" not in sys.modules:
-            sys.meta_path.insert(0, _Watcher(self))
+            when_imported("logging", lambda _: self.follow())
 
     def follow(self) -> None:
         """Before items: see whether `logging` is there, and whether the pool's level is another."""
@@ -45,15 +46,20 @@ class Forwarder:
         """Take up the records of this process; `logging` must have been imported."""
         import logging
 
-        journal = self._journal
+        journal, name = self._journal, self._name
 
         class Handler(logging.Handler):
             def emit(self, record: logging.LogRecord) -> None:
-                journal.tell(LOG, dumps(_plain(record), 3))
+                try:
+                    told = dumps(_plain(record, name), 3)
+                except Exception:  # as any handler: what the record is made of is of the user's
+                    self.handleError(record)
+                else:
+                    journal.tell(LOG, told)
 
         logging.getLogger().addHandler(Handler())
-        for name, level in self._levels.items():
-            logging.getLogger(name).setLevel(level)
+        for logger, level in self._levels.items():
+            logging.getLogger(logger).setLevel(level)
 
     def _set_level(self, level: int) -> None:
         import logging
@@ -68,33 +74,7 @@ class Forwarder:
         self._level = level
 
 
-class _Watcher:
-    """A finder of modules that waits for `logging` to be imported."""
-
-    def __init__(self, forwarder: Forwarder) -> None:
-        self._forwarder = forwarder
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if name != "logging":
-            return None
-        sys.meta_path.remove(self)
-        found = (finder.find_spec(name, path, target) for finder in sys.meta_path)
-        spec = next((spec for spec in found if spec is not None), None)
-        if spec is not None and spec.loader is not None:
-            loader, forwarder = spec.loader, self._forwarder
-            execute = loader.exec_module
-
-            def execute_and_follow(module: ModuleType) -> None:
-                execute(module)
-                forwarder.follow()
-
-            loader.exec_module = execute_and_follow  # type: ignore[method-assign]
-        return spec
-
-
-def _plain(record: logging.LogRecord) -> dict[str, object]:
+def _plain(record: logging.LogRecord, name: str) -> dict[str, object]:
     """The record as simple values, which can always be pickled."""
     fields = dict(record.__dict__)
     fields["msg"] = record.getMessage()
@@ -104,6 +84,8 @@ def _plain(record: logging.LogRecord) -> dict[str, object]:
 
         fields["exc_text"] = logging.Formatter().formatException(record.exc_info)
     fields["exc_info"] = None
+    if fields["processName"] == "MainProcess":  # it is that of `multiprocessing`, if it is loaded
+        fields["processName"] = name
     return {name: _simple(value) for name, value in fields.items()}
 
 

@@ -16,7 +16,7 @@ from processpool.errors import (
     WorkerStartFailed,
 )
 from processpool.system.cgroups import oom_kills
-from processpool.system.process import describe_exit
+from processpool.system.process import UNKNOWN, describe_exit
 from processpool.system.text import escape_control
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ def died(
     cut_off = worker.fault() or worker.cut_off()
     if cut_off is not None and exitcode >= 0:
         return type(cut_off)(f"{cut_off}; worker {worker.id} (pid {worker.pid}) {how}")
-    stderr = stderr or worker.stderr.tail
+    if stderr is None:  # of earlier requests nothing is told
+        stderr = worker.stderr.request
     limit = worker.process.limit_reached if exit_reason is None else None
     before = f": {limit}; it had not answered" if limit else " before it answered"
     if exit_reason is None and limit is None and exitcode == -signal.SIGKILL:
@@ -76,7 +77,8 @@ def died(
         f"worker {worker.id} (pid {worker.pid}) {how}{before}; "
         f"its command: {command}{quote_stderr(stderr)}"
     )
-    error.pid, error.exitcode, error.stderr = worker.pid, exitcode, stderr
+    error.pid, error.stderr = worker.pid, stderr
+    error.exitcode = None if exitcode == UNKNOWN else exitcode
     error.__cause__ = cut_off
     return error
 
@@ -102,16 +104,20 @@ def start_failed(
 
 
 def quote_stderr(text: str, most: int = _STDERR_LINES) -> str:
-    """The last lines of a worker's stderr, as the end of a message.
+    """A worker's stderr, as the end of a message: of a long one how it begins and how it ends.
 
     What faulthandler writes is quoted from its beginning, where it says what happened and where.
     """
     lines = escape_control(text).strip().splitlines()
     if not lines:
         return "; it wrote nothing to stderr"
-    begin = max(len(lines) - most, 0)
     fatal = [number for number, line in enumerate(lines) if line.startswith(_FATAL)]
     if fatal:
-        begin = min(begin, fatal[-1])
-    quoted = lines[begin : begin + most]
+        begin = min(max(len(lines) - most, 0), fatal[-1])
+        quoted = lines[begin : begin + most]
+    elif len(lines) > most:
+        left_out = f"[… {len(lines) - most} lines …]"
+        quoted = [*lines[: most // 2], left_out, *lines[most // 2 - most :]]
+    else:
+        quoted = lines
     return "; the last it wrote to stderr:\n" + "\n".join(f"  | {line}" for line in quoted)

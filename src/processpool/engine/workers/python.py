@@ -26,7 +26,7 @@ from processpool.wire.python.frames import FrameReader
 from processpool.wire.python.journal import JournalView
 from processpool.wire.python.layout import FRAME, PLACE, READY, REPORT, SEQUENCE
 from processpool.wire.python.ledger import Ledger
-from processpool.wire.python.remote_errors import ends_the_program
+from processpool.wire.python.remote_errors import RemoteTraceback, ends_the_program
 from processpool.wire.python.requests import EXIT, Requests
 
 if TYPE_CHECKING:
@@ -320,6 +320,9 @@ def _handle(body: bytes, worker: int, index: int | None) -> None:
             for name, value in loads(body).items()
         }
         record = logging.makeLogRecord({**fields, "worker_id": worker, "item": index})
+        if record.exc_text:  # for handlers that look at this alone
+            trouble = RemoteTraceback(record.exc_text)
+            record.exc_info = type(trouble), trouble, None
         logger = logging.getLogger(record.name)
         if logger.isEnabledFor(record.levelno):
             logger.handle(record)

@@ -61,6 +61,11 @@ class StderrLog:
         return bytes(self._request[-count:]) if count > 0 else b""
 
     @property
+    def request(self) -> str:
+        """What `take` has to give, which stays there."""
+        return self._request.decode("utf-8", "replace")
+
+    @property
     def pending(self) -> bool:
         """True if `take` has something to give."""
         return bool(self._request)

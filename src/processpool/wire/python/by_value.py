@@ -14,9 +14,20 @@ from functools import (
     singledispatch,
     singledispatchmethod,
 )
+from types import CodeType
 
 import cloudpickle
-from cloudpickle.cloudpickle import _is_registered_pickle_by_value, _lookup_module_and_qualname
+from cloudpickle.cloudpickle import (
+    _BUILTIN_TYPE_NAMES as _BUILTIN,
+)
+from cloudpickle.cloudpickle import (
+    _is_registered_pickle_by_value,
+    _lookup_module_and_qualname,
+    _should_pickle_by_reference,
+)
+
+from processpool.wire.python import classes, declarations
+from processpool.wire.python.main_source import keep_source, source_to_send
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,22 +65,55 @@ def _is_imported(value: Any) -> bool:
     return found is not None and not _is_registered_pickle_by_value(found[0])
 
 
+def _reduce_code(code: CodeType) -> Any:
+    """The reduction of code, which keeps the name of its file: tracebacks quote lines of it.
+
+    They are sent with it, where that is a cell of a notebook, or else no file.
+    """
+    make, arguments = cloudpickle.Pickler.dispatch_table[CodeType](code)
+    return make_code, ("".join(code.co_filename), source_to_send(code), make, *arguments)
+
+
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """cloudpickle's, for all that functions and classes of `__main__` are made of."""
+
+    searching = False
+    """True if it is to find out which classes have to be declared again."""
+    fill_class = staticmethod(classes.fill_class)
+    fill_declared = staticmethod(declarations.fill_declared)
 
     dispatch_table = cloudpickle.Pickler.dispatch_table.new_child(
         {
             _lru_cache_wrapper: _reduce_cached,
             cached_property: _reduce_cached_property,
             singledispatchmethod: _reduce_dispatching_method,
+            CodeType: _reduce_code,
         }
     )
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Have classes that cannot be imported made from their attributes, or declared again."""
+        if not isinstance(obj, type) or _should_pickle_by_reference(obj) or obj in _BUILTIN:
+            return super().reducer_override(obj)
+        if self.searching:
+            declarations.note_unpicklable(obj)
+        declared = declarations.reduce_declared(obj, self.fill_declared)
+        return declared or classes.reduce_class(obj, self.fill_class)
 
     def _dynamic_function_reduce(self, func: FunctionType) -> Any:
         if func.__code__ is not _DISPATCHER:
             return super()._dynamic_function_reduce(func)
         wrapped, registry = func.__wrapped__, dict(func.registry)  # type: ignore[attr-defined]
         return singledispatch, (wrapped,), registry, None, None, fill_registry
+
+
+def make_code(
+    file: str, source: str | None, make: Callable[..., CodeType], *arguments: Any
+) -> CodeType:
+    """Code that comes from this file; or from the source, if that is no file."""
+    if source is not None:
+        keep_source(file, source)
+    return make(*arguments).replace(co_filename=file)
 
 
 def make_cached(function: Callable[..., Any], parameters: dict[str, Any]) -> Any:

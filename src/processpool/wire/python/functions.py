@@ -3,7 +3,8 @@
 A function that can be imported travels by its name. One from `__main__`, a notebook cell, a lambda
 or a closure travels by value, with what it refers to; so before each use it is made sure that the
 value is still the same, and a cell that was edited and run again, or a global that was changed, is
-sent anew.
+sent anew. That is seen without pickling it where `watching` can; where only pickling tells, and it
+takes long, single calls have it done once in a while, and maps always.
 """
 
 from __future__ import annotations
@@ -18,13 +19,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
 from processpool.system.interrupts import PICKLING, uninterrupted
-from processpool.wire.python import pickling
+from processpool.wire.python import pickling, unfindable
 from processpool.wire.python.layout import FULL
+from processpool.wire.python.remote_errors import add_note
 from processpool.wire.python.sources import Sources, sources_of
+from processpool.wire.python.unpicklable import find
+from processpool.wire.python.watching import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+QUICK = 0.02
+"""Seconds that pickling a function may take before every call."""
+PAUSE, LONGEST_PAUSE = 10, 1.0
+"""If it takes longer, so many times as long nothing is looked for; seconds, at most."""
+LARGE = 1024 * 1024
+"""Bytes of what travels with a function from which on that is told."""
+DIGESTED = 64 * 1024
+"""Bytes of a pickle of which only a digest is kept."""
 RECHECK = 50e-6
 """Seconds after a look at a source file in which nobody can have edited it."""
 KEPT = 256
@@ -34,6 +46,39 @@ _CONSTANT = (int, float, str, bytes, bool, type(None))
 _MISSING = object()
 _UNCHANGING = (FunctionType, BuiltinFunctionType, type)
 """What is the same as long as its name and its `_state` are; others may change inside."""
+
+
+class _Known:
+    """A function that was pickled: what it is to workers, and how to see that it has changed."""
+
+    __slots__ = ("_due", "_pause", "alive", "function", "seconds", "state", "watch")
+
+    def __init__(
+        self, alive: ref[Any], function: Function, state: tuple[Any, ...] | None, seconds: float
+    ) -> None:
+        """`state` is None if it travels by its name; pickling it has taken so many seconds."""
+        self.alive = alive
+        self.function = function
+        self.state = state
+        self.watch: Watch | None = None
+        self.seconds = seconds
+        self._pause = min(seconds * PAUSE, LONGEST_PAUSE)
+        self._due = monotonic() + self._pause
+
+    def is_as_it_was(self, function: Any, *, exactly: bool) -> bool:
+        """True if it need not be pickled; unless `exactly`, a change inside may be seen late."""
+        if self.alive() is not function:
+            return False
+        state = self.state
+        if state is None or (state and state == _state(function)):
+            return True
+        watch = self.watch
+        due = exactly or monotonic() >= self._due
+        if watch is None or watch.changed(exactly=due):
+            return False
+        if due:
+            self._due = monotonic() + self._pause
+        return watch.is_exact or (not due and self.seconds > QUICK)
 
 
 class Function:
@@ -77,25 +122,33 @@ HANDLER = Function(0, [], "handler")
 class Functions:
     """The functions that a pool was given so far."""
 
-    def __init__(self, sources: Sources | None = None) -> None:
+    def __init__(
+        self, sources: Sources | None = None, tell: Callable[[str], object] | None = None
+    ) -> None:
+        """`tell` takes what the user should know of them, in a sentence."""
+        self._tell = tell
         self._numbers = count(1)
-        self._known: dict[int, tuple[ref[Any], Function, tuple[Any, ...] | None]] = {}
+        self._known: dict[int, _Known] = {}
+        self._told: set[str] = set()
+        """Names of the functions of which it was told that they are large."""
         self._by_value: dict[bytes, Function] = {}
         self._kept_size = 0
         self._adding = RLock()
         self.sources = sources or Sources()
 
-    def get(self, function: Callable[..., Any]) -> Function:
+    def get(self, function: Callable[..., Any], *, exactly: bool = False) -> Function:
         """The function as workers know it.
+
+        Args:
+            function: what is to be called.
+            exactly: see also what was changed a moment ago within something large.
 
         Raises:
             Exception: it cannot be pickled.
         """
         known = self._known.get(id(function))
-        if known is not None and known[0]() is function:
-            state = known[2]
-            if state is None or (state and state == _state(function)):
-                return known[1]
+        if known is not None and known.is_as_it_was(function, exactly=exactly):
+            return known.function
         return self._add(function)
 
     def changed_source(self, function: Function) -> bool:
@@ -108,10 +161,12 @@ class Functions:
 
     @uninterrupted
     def _add(self, function: Callable[..., Any]) -> Function:
+        began = monotonic()
         with PICKLING:
-            parts = pickling.pack(function)
+            parts = _packed(function)
         by_value = _travels_by_value(parts[0])
-        key = b"".join(bytes(part) for part in parts)
+        key = _key(parts)
+        seconds = monotonic() - began
         with self._adding:
             known = self._by_value.pop(key, None)
             if known is None:
@@ -121,11 +176,21 @@ class Functions:
                 known = Function(next(self._numbers), parts, name, sources)
                 self._make_room(known.size)
             self._by_value[key] = known
-        if type(function) in _UNCHANGING:
-            state = _state(function) if by_value else None
-            alive = ref(function, partial(self._forget, id(function)))
-            self._known[id(function)] = alive, known, state
+        if type(function) in _UNCHANGING or (by_value and type(function) is partial):
+            self._keep(function, known, seconds, by_value=by_value)
         return known
+
+    def _keep(self, function: Any, known: Function, seconds: float, *, by_value: bool) -> None:
+        """Remember the function, so that it need not be pickled before its next use."""
+        alive = ref(function, partial(self._forget, id(function)))
+        state = _state(function) if by_value else None
+        kept = self._known[id(function)] = _Known(alive, known, state, seconds)
+        if state == ():
+            kept.watch = Watch(function)
+            if known.size >= LARGE and known.name not in self._told:
+                self._told.add(known.name)
+                if self._tell is not None:
+                    self._tell(_size_in_words(known, kept.watch))
 
     def _make_room(self, size: int) -> None:
         """Let go of those whose last use was longest ago."""
@@ -136,8 +201,49 @@ class Functions:
 
     def _forget(self, number: int, gone: ref[Any]) -> None:
         known = self._known.get(number)
-        if known is not None and known[0] is gone:
+        if known is not None and known.alive is gone:
             del self._known[number]
+
+
+def _packed(function: Any) -> list[Any]:
+    unfindable.note_module_of(function)
+    unfindable.look_around()
+    try:
+        return pickling.pack(function)
+    except Exception as error:
+        place = find(function)
+        if place is not None:
+            add_note(error, f"The function cannot be sent to a worker:{place}.")
+        raise
+
+
+def _key(parts: list[Any]) -> bytes:
+    """What is the same only for the same pickle: that itself, or a digest."""
+    if sum(len(part) for part in parts) < DIGESTED:
+        return b"".join(bytes(part) for part in parts)
+    from hashlib import blake2b
+
+    digest = blake2b()
+    for part in parts:
+        digest.update(b"%d " % len(part))
+        digest.update(part)
+    return digest.digest()
+
+
+def _size_in_words(function: Function, watch: Watch) -> str:
+    """What makes a function so large."""
+    largest, what = 0, "something"
+    for name, value in watch.named:
+        try:
+            size = sum(len(part) for part in pickling.pack(value))
+        except Exception:  # it is sent another way within the function
+            continue
+        largest, what = max((largest, what), (size, name))
+    return (
+        f"{function.name} refers to {what}, {(largest or function.size) / LARGE:.1f} MiB when "
+        "pickled: it travels to each worker, and again when it has changed, which takes time; pass "
+        "pool.share(...) of it to the items, or load it in worker.setup"
+    )
 
 
 def _travels_by_value(stream: bytes) -> bool:

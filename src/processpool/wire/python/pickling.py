@@ -9,6 +9,7 @@ from __future__ import annotations
 from _pickle import PickleError, dumps, loads
 from io import BytesIO
 
+from processpool.wire.python import unfindable
 from processpool.wire.python.layout import LARGE
 
 TYPE_CHECKING = False
@@ -48,7 +49,7 @@ def pack(
         raise
     except Exception:
         return (by_value or pack_by_value)(value, large)
-    if MAIN in stream:
+    if MAIN in stream or (unfindable.names and any(name in stream for name in unfindable.names)):
         return (by_value or pack_by_value)(value, large)
     return [stream, *buffers]
 
@@ -78,10 +79,26 @@ def _pack_home(value: Any, large: int) -> list[Any]:
 
 
 def pack_with(pickler: Callable[..., Any], value: Any, large: int) -> list[Any]:
-    """As `pack`, by a pickler of this class."""
+    """As `pack`, by a pickler of this class.
+
+    If that fails, classes among it may have to be declared again: it is looked for such ones.
+    """
+    try:
+        return _pack_with(pickler, value, large, searching=False)
+    except RecursionError:
+        raise
+    except Exception:
+        return _pack_with(pickler, value, large, searching=True)
+
+
+def _pack_with(
+    pickler: Callable[..., Any], value: Any, large: int, *, searching: bool
+) -> list[Any]:
     buffers: list[memoryview] = []
     stream = BytesIO()
-    pickler(stream, PROTOCOL, buffer_callback=collector(buffers, large)).dump(value)
+    writer = pickler(stream, PROTOCOL, buffer_callback=collector(buffers, large))
+    writer.searching = searching
+    writer.dump(value)
     return [stream.getvalue(), *buffers]
 
 

@@ -1,12 +1,29 @@
-"""What an item raised, ready to travel: the exception if it can be pickled, its text always."""
+"""What an item raised, ready to travel: the exception if it can be pickled, its text always.
+
+An exception is pickled as its class has it. Where that cannot be read again - its `__init__` takes
+other arguments than it hands on - it is made without `__init__`, and given its arguments, its
+attributes and its fields. What of these cannot be pickled goes as text.
+"""
 
 from __future__ import annotations
+
+from types import GetSetDescriptorType, MemberDescriptorType
 
 from processpool.wire.python.pickling import WHOLE, loads, pack_answer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     Raised = tuple[bytes | None, str, str, str, bytes | None]
+
+_NO_TERMINAL = (
+    "Items have no terminal to read from: to debug the function, or to have it ask, call it in the "
+    "process that opened the pool."
+)
+_FIELDS = (GetSetDescriptorType, MemberDescriptorType)
+_DEPTH = 5
+"""Groups of exceptions in each other of which each is brought across."""
 
 
 class RefusedError(Exception):
@@ -35,6 +52,8 @@ def _describe(error: BaseException, hidden: dict[str, object]) -> Raised:
     while trace is not None and _is_hidden(trace.tb_frame.f_globals, hidden):
         trace = trace.tb_next
     shown = error.with_traceback(trace)
+    if type(error).__name__ == "BdbQuit" or type(error) is EOFError:
+        _hint(error)
     try:
         text = "".join(traceback.format_exception(shown))
     except BaseException as trouble:  # a __str__ or a __notes__ that raises
@@ -48,14 +67,87 @@ def _is_hidden(names: dict[str, object], hidden: dict[str, object]) -> bool:
     return names is hidden or names.get("__name__") == "processpool.worker.fresh_copy"
 
 
+def _hint(error: BaseException) -> None:
+    """Say what `breakpoint()` and `input()` lack."""
+    names: tuple[str, ...] = ()
+    trace = error.__traceback__
+    while trace is not None:
+        names = trace.tb_frame.f_code.co_names
+        trace = trace.tb_next
+    if "input" in names or type(error).__name__ == "BdbQuit":
+        error.add_note(_NO_TERMINAL)
+
+
 def _pickled(error: BaseException) -> bytes | None:
     """The exception's pickle, if it can be read again."""
+    for portable in (error, _Portable(error)):
+        try:
+            stream: bytes = pack_answer(portable, WHOLE)[0]
+            if type(loads(stream)) is type(error):
+                return stream
+        except BaseException:  # its own code runs here: nothing that it does may harm the worker
+            continue
+    return None
+
+
+class _Portable:
+    """Pickled as an exception that is made without its `__init__`."""
+
+    def __init__(self, error: BaseException, depth: int = 0) -> None:
+        self._error = error
+        self._depth = depth
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        error = self._error
+        fields = {name: value for name, value in _fields(error) if value is not None}
+        arguments = tuple(self._portable(argument) for argument in error.args)
+        state = {name: self._portable(value) for name, value in vars(error).items()}
+        fields = {name: self._portable(value) for name, value in fields.items()}
+        return make_exception, (type(error), arguments, state, fields)
+
+    def _portable(self, value: Any) -> Any:
+        """The value; or what stands for it, if it cannot be pickled."""
+        try:
+            loads(pack_answer(value, WHOLE)[0])
+        except BaseException:
+            if self._depth < _DEPTH:
+                if isinstance(value, BaseException):
+                    return _Portable(value, self._depth + 1)
+                if isinstance(value, list | tuple):
+                    return type(value)([self._portable(each) for each in value])
+            return repr(value)
+        return value
+
+
+def _fields(error: BaseException) -> list[tuple[str, Any]]:
+    """What an exception has besides its dictionary: the fields of the built-in ones, and slots."""
+    return [
+        (name, getattr(error, name, None))
+        for kind in type(error).__mro__[:-1]
+        for name, found in vars(kind).items()
+        if isinstance(found, _FIELDS) and not name.startswith("__") and name != "args"
+    ]
+
+
+def make_exception(
+    kind: type[BaseException],
+    arguments: tuple[Any, ...],
+    state: dict[str, Any],
+    fields: dict[str, Any],
+) -> BaseException:
+    """An exception without its `__init__` being called."""
     try:
-        stream: bytes = pack_answer(error, WHOLE)[0]
-        again = loads(stream)
-    except BaseException:  # its own code runs here: nothing that it does may harm the worker
-        return None
-    return stream if type(again) is type(error) else None
+        error = kind.__new__(kind, *arguments)
+    except TypeError:  # it has a `__new__` of its own
+        error = BaseException.__new__(kind, *arguments)
+    error.args = arguments
+    for name, value in fields.items():
+        try:  # noqa: SIM105 - contextlib takes too long to import
+            setattr(error, name, value)
+        except (AttributeError, TypeError):
+            pass  # it is computed from others
+    error.__dict__.update(state)
+    return error
 
 
 def _text(error: BaseException) -> str:

@@ -20,6 +20,7 @@ from processpool.wire.python.functions import HANDLER
 from processpool.wire.python.layout import PACKET, PLACE
 from processpool.wire.python.pickling import PROTOCOL, dumps, pack
 from processpool.wire.python.remote_errors import add_note
+from processpool.wire.python.unpicklable import find
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,11 +115,12 @@ class Requests:
         except BaseException as error:
             if SHIELD.has_raised(error):
                 raise
-            return False, self._refuse(error)
+            return False, self._refuse(error, find(item))
         return True, item
 
-    def _refuse(self, error: BaseException) -> int:
-        add_note(error, "The item cannot be sent to a worker.")
+    def _refuse(self, error: BaseException, place: str | None = None) -> int:
+        where = f": {place.strip()}" if place else ""
+        add_note(error, f"The item cannot be sent to a worker{where}.")
         number = len(self.refused)
         while number in self.refused:
             number += 1

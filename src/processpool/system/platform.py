@@ -1,0 +1,38 @@
+"""Where pools run: what of the system they need, said in one sentence where it is missing."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+
+WHERE = (
+    "processpool runs on Linux (5.3 or later) with CPython 3.11 or later; on Windows use WSL, on "
+    "macOS a Linux container"
+)
+"""The one sentence."""
+
+
+def missing() -> str | None:
+    """Why no pool can be opened in this process, in a sentence; None if nothing is missing."""
+    patcher = _patcher()
+    if patcher is not None:
+        return (
+            f"{patcher} has replaced the threads and the polling that a pool needs: open the pool "
+            "in a process that is not patched, or leave these as they are: "
+            "monkey.patch_all(thread=False, select=False, subprocess=False, signal=False, os=False)"
+        )
+    if not (hasattr(select, "epoll") and hasattr(os, "pidfd_open") and hasattr(os, "eventfd")):
+        return f"this system ({sys.platform}) has no pools: {WHERE}"
+    return None
+
+
+def _patcher() -> str | None:
+    """What has patched the standard library to run greenlets instead of threads."""
+    gevent = sys.modules.get("gevent.monkey")
+    if gevent is not None and any(map(gevent.is_module_patched, ("threading", "select"))):
+        return "gevent"
+    eventlet = sys.modules.get("eventlet.patcher")
+    if eventlet is not None and any(map(eventlet.is_monkey_patched, ("thread", "select"))):
+        return "eventlet"
+    return None

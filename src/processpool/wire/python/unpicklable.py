@@ -1,0 +1,96 @@
+"""Where in a value is what cannot be pickled? Looked for only when pickling has failed."""
+
+from __future__ import annotations
+
+from itertools import islice
+from types import FunctionType, MethodType
+
+from processpool.wire.python.pickling import pack
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+MANY = 10_000
+"""Parts of a value that are looked at, at most."""
+_DEPTH = 30
+_SHOWN = 60
+"""Characters of a key that are shown."""
+
+
+def find(value: Any) -> str | None:
+    """Where it is, as one would write it: `['rows'][3].connection, a sqlite3.Connection`.
+
+    Returns:
+        None if it is the value itself, or was not found.
+    """
+    path, found = "", value
+    for _ in range(_DEPTH):
+        parts = islice(_parts(found), MANY)
+        step = next(((way, part) for way, part in parts if _fails(part)), None)
+        if step is None:
+            break
+        path, found = path + step[0], step[1]
+    kind = type(found)
+    name = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
+    return f"{path}, of type {name}" if path else None
+
+
+def _fails(value: Any) -> bool:
+    try:
+        pack(value)
+    except BaseException:  # its own code runs here
+        return True
+    return False
+
+
+def _parts(value: Any) -> Iterator[tuple[str, Any]]:
+    """What a value consists of, and how one comes to it."""
+    if isinstance(value, dict):
+        for key, part in list(value.items()):
+            yield f"[{_short(key)}]", part
+    elif isinstance(value, list | tuple):
+        for number, part in enumerate(value):
+            yield f"[{number}]", part
+    elif isinstance(value, set | frozenset):
+        for part in value:
+            yield "{…}", part
+    elif isinstance(value, FunctionType):
+        yield from _parts_of_function(value)
+    elif isinstance(value, MethodType):
+        yield ".__self__", value.__self__
+    else:
+        yield from _attributes(value)
+
+
+def _parts_of_function(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    name = function.__qualname__
+    for used in function.__code__.co_names:
+        if used in function.__globals__:
+            yield f" the global {used!r} of {name}", function.__globals__[used]
+    cells = function.__closure__ or ()
+    for used, cell in zip(function.__code__.co_freevars, cells, strict=True):
+        try:
+            yield f" the variable {used!r} around {name}", cell.cell_contents
+        except ValueError:  # it is empty yet
+            continue
+    for part in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
+        yield f" a default of {name}", part
+
+
+def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
+    yield from ((f".{name}", part) for name, part in list(getattr(value, "__dict__", {}).items()))
+    for kind in type(value).__mro__:
+        slots = kind.__dict__.get("__slots__", ())
+        for name in [slots] if isinstance(slots, str) else list(slots):
+            if hasattr(value, name):
+                yield f".{name}", getattr(value, name)
+
+
+def _short(key: Any) -> str:
+    try:
+        text = repr(key)
+    except Exception:
+        return "…"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
