@@ -87,6 +87,7 @@ class Spawner:
             core.decide(lambda now: core.scheduler.exited(number, now, failed_start=True))
             core.loop.post(self.tell_if_broken)
             return
+        self.guard.add(worker.pid)  # at once: another start would take the place of its mark
         self.launched.append(worker)
         core.loop.post(self._adopt)
 
@@ -106,7 +107,6 @@ class Spawner:
 
     def _watch_over(self, worker: Worker) -> None:
         core, process = self._core, worker.process
-        self.guard.add(worker.pid)
         with core.lock:
             core.workers[worker.id] = worker
             worker.run_user_code = self._hub.run
