@@ -119,6 +119,7 @@ class Lead:
         must_not_wait.add(me)
         bell.wake = self._loop.wake  # before it is looked at, so that no ring is missed
         if is_main:
+            SHIELD.widen()
             SHIELD.wake = bell.wake
         try:
             self._take_over()

@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 
 _SIGNALS = tuple(map(int, (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)))
 """Those whose handlers may well raise."""
+_RARE = tuple(
+    map(int, (signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGVTALRM,
+              signal.SIGPROF, signal.SIGXCPU, signal.SIGCHLD, signal.SIGCONT, signal.SIGWINCH))
+)  # fmt: skip
+"""Those whose handlers may raise as well: they are held back where much would be lost."""
 HOLDERS = {__file__, futures.__file__}
 """The files of the code that holds interrupts back, or takes locks that do."""
 
@@ -70,6 +75,8 @@ class Shield:
         """Signal → what is in the place of its handler, or was when it was held back last."""
         self._raised: tuple[int, int, BaseException] | None = None
         """The last interrupt that was raised: the depth, the signal, and the error."""
+        self._is_wide = False
+        """True while the rare signals are held back, too."""
         self.wake: Callable[[], None] | None = None
         """Ends the wait of a main thread that holds back what comes meanwhile."""
 
@@ -93,17 +100,28 @@ class Shield:
             return
         try:
             self._depth = 1
-            for number in _SIGNALS:
-                handler = getsignal(number)
-                if callable(handler) and type(handler) is not StandIn:
-                    stand_in = self._stand_ins.get(number)
-                    if stand_in is None or stand_in.original is not handler:
-                        stand_in = self._stand_ins[number] = StandIn(handler)
-                    set_handler(number, stand_in)
+            self._replace(_SIGNALS)
         except BaseException:  # by a handler that is not replaced yet
             self._depth = 0
             self._restore()
             raise
+
+    def widen(self) -> None:
+        """From here on all signals wait whose handlers may raise; on the main thread, after `enter`.
+
+        This thread is about to do the work of others, which must not be cut off.
+        """
+        self._is_wide = True
+        self._replace(_RARE)
+
+    def _replace(self, numbers: tuple[int, ...]) -> None:
+        for number in numbers:
+            handler = getsignal(number)
+            if callable(handler) and type(handler) is not StandIn:
+                stand_in = self._stand_ins.get(number)
+                if stand_in is None or stand_in.original is not handler:
+                    stand_in = self._stand_ins[number] = StandIn(handler)
+                set_handler(number, stand_in)
 
     def leave(self) -> None:
         """An interrupt that has come meanwhile is raised now, if this was the outermost."""
@@ -159,7 +177,11 @@ class Shield:
         return bool(self._open) and self._open[-1][0] == self._depth
 
     def _restore(self) -> None:
-        for number in _SIGNALS:
+        numbers = _SIGNALS
+        if self._is_wide:
+            self._is_wide = False
+            numbers += _RARE
+        for number in numbers:
             handler = getsignal(number)
             if type(handler) is StandIn:
                 set_handler(number, handler.original)
