@@ -75,8 +75,8 @@ class Shield:
         """Signal → what is in the place of its handler, or was when it was held back last."""
         self._raised: tuple[int, int, BaseException] | None = None
         """The last interrupt that was raised: the depth, the signal, and the error."""
-        self._is_wide = False
-        """True while the rare signals are held back, too."""
+        self._replaced: list[int] = []
+        """Signals whose handlers are replaced now."""
         self.wake: Callable[[], None] | None = None
         """Ends the wait of a main thread that holds back what comes meanwhile."""
 
@@ -107,20 +107,23 @@ class Shield:
             raise
 
     def widen(self) -> None:
-        """From here on all signals wait whose handlers may raise; on the main thread, after `enter`.
+        """From here on all signals wait whose handlers may raise; on the main thread only.
 
-        This thread is about to do the work of others, which must not be cut off.
+        To be called after `enter`: this thread is about to do the work of others, which must not be
+        cut off.
         """
-        self._is_wide = True
         self._replace(_RARE)
 
     def _replace(self, numbers: tuple[int, ...]) -> None:
         for number in numbers:
             handler = getsignal(number)
-            if callable(handler) and type(handler) is not StandIn:
+            if type(handler) is StandIn:  # somebody has put it back, at the wrong time
+                self._replaced.append(number)
+            elif callable(handler):
                 stand_in = self._stand_ins.get(number)
                 if stand_in is None or stand_in.original is not handler:
                     stand_in = self._stand_ins[number] = StandIn(handler)
+                self._replaced.append(number)  # first: a handler that raises may come in between
                 set_handler(number, stand_in)
 
     def leave(self) -> None:
@@ -177,14 +180,12 @@ class Shield:
         return bool(self._open) and self._open[-1][0] == self._depth
 
     def _restore(self) -> None:
-        numbers = _SIGNALS
-        if self._is_wide:
-            self._is_wide = False
-            numbers += _RARE
-        for number in numbers:
-            handler = getsignal(number)
+        replaced = self._replaced
+        while replaced:
+            handler = getsignal(replaced[-1])
             if type(handler) is StandIn:
-                set_handler(number, handler.original)
+                set_handler(replaced[-1], handler.original)
+            replaced.pop()
 
     def _raise_held(self) -> None:
         """Call the handlers of what was held back: all of them, even if one raises."""
