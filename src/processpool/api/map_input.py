@@ -99,8 +99,8 @@ class MapInput:
         chunk.fill(self._items, self._pack, wanted)
         if len(chunk):
             self._item_bytes = max(chunk.bytes / len(chunk), self._item_bytes * FORGET, 1.0)
-        fast = monotonic() - began < SLOW_INPUT
-        self._size = min(self._size * 2, self._most) if fast else 1
+        pace = SLOW_INPUT / max(monotonic() - began, 1e-9)
+        self._size = max(min(int(len(chunk) * min(pace, 2)), self._most), 1)
         return chunk
 
 

@@ -75,6 +75,7 @@ class MapRun(MapJob):
         self._echo = Echo() if options.echo else None
         if options.echo and self.task is not None:
             self.task = self.task._replace(style=self.task.style | ECHOED)
+        self.takes_values = not (options.details or options.echo or self.task)
         self._lock = Monitor(engine.wait)
         """Guards the state, which answers reach on other threads."""
 
@@ -94,6 +95,12 @@ class MapRun(MapJob):
                 self._lock.notify_all()
         if self._state.failure is not None and not self.cancelled:
             self._cancel_soon()
+
+    def put(self, index: int, value: Any) -> None:
+        """An item has this value: put it down, and wake the consumer if it can go on."""
+        with self._lock:
+            if self._state.put(index, value):
+                self._lock.notify_all()
 
     def echo(self, number: int, printed: bytes) -> None:
         """A running item has printed something: wake the consumer, which shows it."""

@@ -91,6 +91,18 @@ class Batch:
         self.lo = first.hi
         return first
 
+    def step(self, queued: Batch) -> bool:
+        """Become the next item of a queued batch, if that is one of the same list.
+
+        For a batch of one item that has ended: a map of a million items needs no million batches.
+        """
+        if queued.items is not self.items or queued.hi - queued.lo < 2:
+            return False
+        self.lo = queued.lo
+        queued.lo = self.hi = queued.lo + 1
+        self.attempts = queued.attempts
+        return True
+
     def forget(self) -> None:
         """Let go of its payloads: its items have ended, and none of them will be tried again."""
         if type(self.items) is list:  # one item alone may come in a tuple, and goes with the batch
@@ -199,6 +211,12 @@ class Job(ABC):
         """Set when its one item was taken back, from a worker or from the queue, for good."""
         self.queued = 0
         """Kept by the scheduler: how many items of this job wait in the queue."""
+
+    takes_values = False
+    """True if `put` may be called for an item with a plain value, instead of `deliver`."""
+
+    def put(self, index: int, value: Any) -> None:  # noqa: B027 - for those that take values
+        """An item has this value, and there is nothing else to say of it."""
 
     def begin(self) -> None:  # noqa: B027 - most have no use for it
         """An item of it has been handed over, perhaps once more."""

@@ -83,13 +83,20 @@ class ShortWay(Lifecycle):
         job = queue.first.job
         if job.cancelled or slot.inflight[0].job.killed or (job.window or policy.window) != 1:
             return None
-        batch = queue.take(1)
+        batch = slot.inflight[0]
+        if job.takes_values and len(queue.line) == 1 and batch.step(queue.line[0]):
+            queue.items -= 1
+            job.queued -= 1
+        else:
+            batch = slot.inflight[0] = queue.take(1)
+            batch.unsent = False
         job.begun = True
-        batch.unsent = False
-        batch.sent_at = now
+        batch.sent_at = slot.since = now
         batch.attempts += 1
-        slot.inflight[0] = batch
         slot.handled += 1
         self.finished += 1
-        self.assignment.begin_item(slot, now)
+        if job.timeout is None:
+            slot.deadline = None
+        else:
+            self.deadlines.set(slot, now + job.timeout)
         return batch

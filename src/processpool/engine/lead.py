@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 TICK = 0.005
 """Seconds between two looks of the keeper whether anybody has led."""
-SLOW_CONSUMER = 0.0002
+SLOW_CONSUMER = 0.001
 """Seconds between two waits from which on the keeper is armed at once, if there is work to do."""
 
 

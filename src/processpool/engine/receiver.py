@@ -73,13 +73,17 @@ class Receiver:
                     since = slot.since
                     if type(value) is not Reply and slot.inflight:
                         ended = slot.inflight[0]
+                        job, index = ended.job, ended.base + ended.lo
+                        if type(ended.items) is list:  # nobody needs the message any more
+                            ended.items[ended.lo] = None
                         following = core.scheduler.follow(slot, now)
                         if following is None:
                             commands = core.scheduler.finish(slot, now)
                             worker.unasked = commands is not None
-                        else:
+                        elif not following.job.takes_values:
                             following.job.begin()
-                        self._dispatcher.plan_timer()
+                        if slot.deadline is not None:
+                            self._dispatcher.plan_timer()
                         if core.lock.is_awaited:
                             core.lock.notify_all()
                 if following is not None and not worker.send_next(following):
@@ -89,11 +93,16 @@ class Receiver:
             return
         if commands:
             self._dispatcher.execute(commands)
-        origin = Origin(worker.id, worker.pid, since, now)
         if self._hub.has_listeners:
-            self._hub.publish(_finished(ended, origin))
-        ended.job.deliver(ended, [value], origin)
-        ended.forget()
+            self._hub.publish(
+                events.ItemsFinished(
+                    now, worker.id, worker.pid, index=index, count=1, since=since, job=job.number
+                )
+            )
+        if job.takes_values:
+            job.put(index, value)
+        else:
+            job.deliver(ended, [value], Origin(worker.id, worker.pid, since, now))
 
     def _on_unasked(self, worker: Worker) -> None:
         """With its `io`: the worker has said something to the engine, which asked for nothing."""

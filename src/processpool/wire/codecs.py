@@ -43,7 +43,10 @@ class TextCodec(Codec):
 
     def decode(self, payload: bytes) -> str:
         """Return the str; raise `CodecError` naming the first byte that is no UTF-8."""
-        return _text(payload, self.name)
+        try:
+            return str(payload, "utf-8")
+        except UnicodeDecodeError:
+            return _text(payload, self.name)
 
 
 class BytesCodec(Codec):
