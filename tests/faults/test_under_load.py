@@ -456,6 +456,39 @@ PENDING = """
 """
 
 
+class TestAllWaysAtOnce:
+    def test_everybody_gets_their_own_answers(
+        self, kind: str, make: Callable[..., ProcessPool]
+    ) -> None:
+        pool = make(2)
+        wrong: list[tuple[str, int, object]] = []
+
+        def check(way: str, number: int, answer: object) -> None:
+            if str(answer) != str(number):
+                wrong.append((way, number, answer))
+
+        def call(number: int) -> None:
+            check("call", number, pool.call(f"answer({number})"))
+
+        def submit(number: int) -> None:
+            check("submit", number, pool.submit(f"answer({number})").result())
+
+        def map_two(number: int) -> None:
+            for offset, answer in enumerate(pool.map([f"answer({number + i})" for i in (0, 1)])):
+                check("map", number + offset, answer)
+
+        def use(way: Callable[[int], None]) -> None:
+            for number in range(300):
+                way(number)
+
+        threads = [threading.Thread(target=use, args=(way,)) for way in (call, submit, map_two) * 2]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not wrong
+
+
 class TestMany:
     def test_100000_pending_take_linear_time_and_under_1_kb_each(self) -> None:
         done = run_python(PENDING, timeout=100)

@@ -131,17 +131,17 @@ class Dispatcher:
 
     def send_single(self, worker: Worker, batch: Batch) -> None:
         """Write one item to a worker that has nothing else to do; see `Scheduler.begin`."""
-        done = True
+        done = usual = False
         with worker.io:
-            usual = not (worker.outbox or worker.held or worker.closed)
-            if usual and worker.unasked:
-                usual = worker.is_quiet()
-                worker.unasked = not usual
-            if usual and worker.sends_at_once(batch):
-                done = worker.send_next(batch)
-            else:
-                usual = False
-                worker.outbox.append(batch)
+            outbox = worker.outbox
+            if len(outbox) == 1 and outbox[0] is batch and worker.sends_at_once(batch):
+                usual = not (worker.held or worker.closed)
+                if usual and worker.unasked:
+                    usual = worker.is_quiet()
+                    worker.unasked = not usual
+                if usual:
+                    outbox.popleft()
+                    done = worker.send_next(batch)
         if not usual:
             self._flush(worker)
         elif not done:
