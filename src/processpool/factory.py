@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from processpool.config import CommandWorkerConfig, PoolConfig, PythonWorkerConfig
+    from processpool.engine.backend import Backend
     from processpool.wire.codecs import Codec
     from processpool.wire.framing.declared import Framing
     from processpool.wire.python.sources import Sources
@@ -80,8 +81,8 @@ Parts = MessageParts | HandlerParts | CallParts
 
 def build_engine(
     config: PoolConfig, setup: Callable[[], object] | None = None
-) -> tuple[Engine, Parts, Environ]:
-    """Build the engine of a pool, the parts of its form, and the environment of its workers.
+) -> tuple[Backend, Parts]:
+    """Build the engine of a pool, and the parts of the form in which the pool takes work.
 
     `setup` is called once in each Python worker before its first item, instead of `worker.setup`.
 
@@ -102,9 +103,7 @@ def build_engine(
     return _build_python_engine(config, config.worker, setup)
 
 
-def _build_command_engine(
-    config: PoolConfig, worker: CommandWorkerConfig
-) -> tuple[Engine, Parts, Environ]:
+def _build_command_engine(config: PoolConfig, worker: CommandWorkerConfig) -> tuple[Backend, Parts]:
     command = build_command(worker)
     codec = make_codec(worker.codec)
     protocol = worker.protocol.declaration
@@ -115,13 +114,13 @@ def _build_command_engine(
     launcher = CommandLauncher(
         command, env, protocol, codec, build_limits(config), terminal=worker.stdout == "pty"
     )
-    engine = Engine(policy, launcher, str(command), config.queue.max_pending, config.name)
-    return engine, MessageParts(make_framing(protocol), codec), env
+    engine = Engine(policy, launcher, env, str(command), config.queue.max_pending, config.name)
+    return engine, MessageParts(make_framing(protocol), codec)
 
 
 def _build_python_engine(
     config: PoolConfig, worker: PythonWorkerConfig, setup: Callable[[], object] | None
-) -> tuple[Engine, Parts, Environ]:
+) -> tuple[Backend, Parts]:
     env = Environ(partial(_python_environment, worker))
     packed, inherited = (worker.setup, Inherited()) if setup is None else pack_setup(setup)
     orders = Orders(
@@ -133,17 +132,17 @@ def _build_python_engine(
     )
     launcher = PythonLauncher(str(worker.cwd), env, orders, build_limits(config), inherited)
     policy = build_policy(config, window=PYTHON_WINDOW, takes_back=True)
-    engine = Engine(policy, launcher, str(launcher), config.queue.max_pending, config.name)
+    engine = Engine(policy, launcher, env, str(launcher), config.queue.max_pending, config.name)
     if worker.handler is not None:
         renew_handler = partial(_renew_handler, engine, launcher.sources, worker.reload)
-        return engine, HandlerParts(renew_handler), env
+        return engine, HandlerParts(renew_handler)
     functions = Functions(launcher.sources, log.warning)
 
     def renew(function: Function) -> None:
         if worker.reload == "auto" and functions.changed_source(function):
             engine.steering.renew()
 
-    return engine, CallParts(functions, renew), env
+    return engine, CallParts(functions, renew)
 
 
 def _renew_handler(engine: Engine, sources: Sources, reload: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import weakref
 from contextlib import ExitStack, contextmanager
-from functools import cache, partial
+from functools import cache
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +22,9 @@ from processpool.api.leaves import leaf
 from processpool.api.maps import EagerMap, LazyMap, MapOptions
 from processpool.core.jobs import Batch
 from processpool.core.states import PoolState
-from processpool.engine.direct import NotBegun
-from processpool.errors import PoolClosed, PoolExhausted, ProcessPoolError, WorkerStartFailed
+from processpool.engine.backend import NotBegun
+from processpool.errors import PoolExhausted, ProcessPoolError
 from processpool.factory import build_engine
-from processpool.system import platform
 from processpool.system.interrupts import SHIELD, uninterrupted
 
 if TYPE_CHECKING:
@@ -68,11 +67,10 @@ class ProcessPool:
                 what `worker.setup` names.
         """
         self.config = config
-        self._engine, parts, self._environ = build_engine(config, setup)
+        self._engine, parts = build_engine(config, setup)
         self._form = make_form(parts)
         self._timeout = config.timeouts.request
         self._retries = config.retry.attempts > 1
-        self._finalizer: weakref.finalize[Any, Any] | None = None
         self._viewers: list[Viewer] = []
         self._shares: weakref.WeakSet[Shared] = weakref.WeakSet()
         self._trace: Recording | None = None
@@ -126,28 +124,14 @@ class ProcessPool:
             WorkerStartFailed: no worker could be started; it says why.
             PoolClosed: the pool was closed before.
         """
-        if self._engine.is_open:
-            self._require_open()
+        engine = self._engine
+        if engine.state is not PoolState.NEW:
+            engine.require_open()
             return self
-        try:
-            self._open()
-        except BaseException:
-            self._engine.kill()
-            raise
-        self._engine.announce()
+        finalizer = weakref.finalize(self, engine.close, None, wait=False)
+        finalizer.atexit = False
+        engine.open(min(1, self.config.size.min), self.config.timeouts.exit)
         return self
-
-    @uninterrupted
-    def _open(self) -> None:
-        trouble = platform.missing()
-        if trouble is not None:
-            raise WorkerStartFailed(trouble)
-        self._environ.freeze()
-        self._engine.open()
-        self._engine.close_at_exit(self.config.timeouts.exit)
-        self._finalizer = weakref.finalize(self, self._engine.abandon)
-        self._finalizer.atexit = False
-        self._engine.wait_ready(min(1, self.config.size.min), None)
 
     def close(self, grace: float | str | EllipsisType | None = ...) -> None:
         """Take nothing more, finish what was submitted, end every worker, and wait for it.
@@ -158,7 +142,7 @@ class ProcessPool:
         """
         seconds = self.config.timeouts.exit if grace is ... else _bounded(grace, "grace")
         if SHIELD.is_up:  # a signal's handler, in the middle of something that must end first
-            self._engine.post(partial(self._engine.begin_close, seconds))
+            self._engine.close(seconds, wait=False)
         else:
             self._close(seconds)
 
@@ -171,7 +155,7 @@ class ProcessPool:
     def kill(self) -> None:
         """End every worker at once; what they had, and what waits, fails with `PoolClosed`."""
         if SHIELD.is_up:
-            self._engine.post(self._engine.kill)
+            self._engine.kill(wait=False)
             return
         with self._showing_the_end():
             self._engine.kill()
@@ -207,13 +191,12 @@ class ProcessPool:
             PoolClosed, PoolBroken: the pool takes no work.
         """
         request = self._form.single("call", args, kwargs)
-        engine = self._engine
-        if engine.is_open and not self._retries:
+        if not self._retries:
             try:
-                return engine.exchange(request, self._timeout)
+                return self._engine.exchange(request, self._timeout)
             except NotBegun:
                 pass  # no worker is free, or it had ended: the request gets in line
-        self._require_open()
+        self._engine.require_open()
         future = self._submit(request)
         try:
             return future.result()
@@ -233,11 +216,11 @@ class ProcessPool:
         try:
             request = self._form.single("submit", args, kwargs)
         except ProcessPoolError as error:
-            self._require_open()
+            self._engine.require_open()
             future = PoolFuture(self._engine, None)
             future._job.refuse(error)
             return future
-        self._require_open()
+        self._engine.require_open()
         return self._submit(request)
 
     def _submit(self, request: Request) -> PoolFuture:
@@ -284,7 +267,7 @@ class ProcessPool:
         _note_chunks(chunksize)
         options = MapOptions(self._seconds(timeout), on_error, progress, details, echo=echo)
         items = self._form.many("map", args)
-        self._require_open()
+        self._engine.require_open()
         run = EagerMap(self._engine, items, options)
         try:
             return run.collect(bar=not self._is_on_show)
@@ -344,7 +327,7 @@ class ProcessPool:
 
     def _lazy_map(self, method: str, args: tuple[Any, ...], options: MapOptions) -> Iterator[Any]:
         items = self._form.many(method, args)
-        self._require_open()
+        self._engine.require_open()
         return LazyMap(self._engine, items, options).results(bar=not self._is_on_show)
 
     @property
@@ -359,7 +342,7 @@ class ProcessPool:
         from processpool.api.async_maps import acall
 
         request = self._form.single("acall", args, kwargs)
-        self._require_open()
+        self._engine.require_open()
         wait = self.config.queue.when_full == "wait"
         return await acall(self._engine, request, self._timeout, wait=wait)
 
@@ -387,7 +370,7 @@ class ProcessPool:
 
         seconds = self._seconds(timeout)
         options = MapOptions(seconds, on_error, details=details, buffersize=buffersize)
-        self._require_open()
+        self._engine.require_open()
         return aimap(self._engine, self._form, args, options)
 
     def share(self, value: Any) -> Shared:
@@ -410,7 +393,7 @@ class ProcessPool:
 
         if self.config.worker.kind != "python":
             raise TypeError("only workers of `kind: python` can read what is shared")
-        self._require_open()
+        self._engine.require_open()
         shared = Shared(value, self._engine.unshare)
         self._shares.add(shared)
         return shared
@@ -424,7 +407,7 @@ class ProcessPool:
         Raises:
             TypeError: the pool runs a command, or has a handler.
         """
-        self._require_open()
+        self._engine.require_open()
         executor: Executor = leaf("executor").PoolExecutor(self)
         return executor
 
@@ -452,7 +435,7 @@ class ProcessPool:
             PoolExhausted: none came free in time.
             PoolClosed, PoolBroken: the pool gives none.
         """
-        self._require_open()
+        self._engine.require_open()
         seconds = _bounded(timeout, "timeout")
         worker = self._engine.lease(seconds)
         if worker is None:
@@ -461,7 +444,7 @@ class ProcessPool:
                 f"no worker of pool {self.name!r} came free within {seconds:g} s, and it has "
                 f"size.max ({size}) workers; release a lease, wait longer, or raise size.max"
             )
-        return Lease(self._engine, worker, self._form, self.config.timeouts.exit)
+        return Lease(worker, self._form, self.config.timeouts.exit)
 
     # -- steering --------------------------------------------------------------------------------
 
@@ -474,7 +457,7 @@ class ProcessPool:
         Raises:
             WorkerStartFailed: none could be started.
         """
-        self._require_open()
+        self._engine.require_open()
         seconds = _bounded(timeout, "timeout")
         return self._engine.wait_ready(self._engine.policy.min, seconds)
 
@@ -484,12 +467,12 @@ class ProcessPool:
 
     def pause(self) -> None:
         """Hand out no more work; what runs goes on, and new work waits in the queue."""
-        self._require_open()
+        self._engine.require_open()
         self._engine.steering.pause()
 
     def resume(self) -> None:
         """Hand out work again."""
-        self._require_open()
+        self._engine.require_open()
         self._engine.steering.resume()
 
     def resize(
@@ -500,7 +483,7 @@ class ProcessPool:
         Raises:
             ValueError: the sizes contradict each other.
         """
-        self._require_open()
+        self._engine.require_open()
         self._engine.steering.resize(min, max, spare)
 
     def restart_worker(self, worker_id: int, *, wait: bool = False) -> None:
@@ -514,7 +497,7 @@ class ProcessPool:
         Raises:
             ValueError: the pool has no such worker.
         """
-        self._require_open()
+        self._engine.require_open()
         self._engine.steering.restart(worker_id, wait=wait)
 
     def stop_map(self, map_id: int) -> None:
@@ -548,12 +531,12 @@ class ProcessPool:
     @property
     def num_running(self) -> int:
         """Workers that have a request, or are leased."""
-        return self._engine.steering.num_running
+        return self._engine.counts.running
 
     @property
     def num_unassigned(self) -> int:
         """Workers that wait for a request, those that are still starting included."""
-        return self._engine.steering.num_unassigned
+        return self._engine.counts.unassigned
 
     def snapshot(self, *, resources: bool | Collection[int] = True) -> PoolSnapshot:
         """The pool at this moment.
@@ -649,16 +632,6 @@ class ProcessPool:
     def _free_shares(self) -> None:
         for shared in list(self._shares):
             shared.close()
-
-    def _require_open(self) -> None:
-        if not self._engine.is_open:
-            raise PoolClosed(
-                "the pool is not open: write `with pool:`, or call pool.open() and, when done, "
-                "pool.close()"
-            )
-        error = self._engine.state_error()
-        if error is not None:
-            raise error
 
     def _seconds(self, timeout: float | str | EllipsisType | None) -> float | None:
         """What `timeout=` of a map means."""

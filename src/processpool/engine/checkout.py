@@ -77,7 +77,7 @@ class Checkout:
 
     @uninterrupted
     def _borrow_from_scheduler(self, loan: list[Worker]) -> None:
-        if self._core.lock.is_mine:
+        if not self._core.is_alive or self._core.lock.is_mine:
             return
         if not self._reclaim_planned:
             self._reclaim_planned = True

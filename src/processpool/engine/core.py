@@ -144,6 +144,31 @@ class Core:
         if self.is_forked:
             raise PoolClosed(_OF_THE_PARENT)
 
+    def require_calm(self) -> None:
+        """See that this thread may wait for the pool.
+
+        Raises:
+            PoolClosed: this is a fork of the process that has opened it.
+            RuntimeError: the thread is in the middle of something that the pool waits for.
+        """
+        self.require_own_process()
+        self.lock.require_calm()
+
+    def require_open(self) -> None:
+        """See that work is taken.
+
+        Raises:
+            PoolClosed, PoolBroken: it is not.
+        """
+        if not self.is_open:
+            raise PoolClosed(
+                "the pool is not open: write `with pool:`, or call pool.open() and, when done, "
+                "pool.close()"
+            )
+        error = self.state_error()
+        if error is not None:
+            raise error
+
     def state_error(self) -> Exception | None:
         """Why the pool takes no work now, if it does not."""
         match self.scheduler.state:

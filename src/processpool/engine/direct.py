@@ -12,6 +12,7 @@ from processpool.core.exits import DUMP_GRACE
 from processpool.core.jobs import attach
 from processpool.core.outcome import Outcome
 from processpool.core.replies import Reply, open_all
+from processpool.engine.backend import NotBegun
 from processpool.engine.dispatcher import CLOSED_GRACE
 from processpool.engine.workers import failures
 from processpool.engine.workers.worker import SMALL_READ, UNUSUAL
@@ -36,10 +37,6 @@ class Caller(NamedTuple):
     core: Core
     checkout: Checkout
     hub: EventHub
-
-
-class NotBegun(Exception):
-    """Nothing has been done about the request: there was no worker, or it had ended before."""
 
 
 def exchange(caller: Caller, request: Request, timeout: float | None) -> Any:

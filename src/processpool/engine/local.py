@@ -34,12 +34,15 @@ from processpool.engine.event_hub import EventHub
 from processpool.engine.intake import Intake
 from processpool.engine.keeper import Keeper
 from processpool.engine.lead import Lead
+from processpool.engine.leased import LocalLease
 from processpool.engine.lock import EngineLock
 from processpool.engine.observe import take_snapshot
 from processpool.engine.reaper import Reaper
 from processpool.engine.receiver import Receiver
 from processpool.engine.spawner import Spawner
 from processpool.engine.steering import Steering
+from processpool.errors import WorkerStartFailed
+from processpool.system import platform
 from processpool.system.epoll_loop import Loop
 from processpool.system.guard import Guard
 from processpool.system.interrupts import uninterrupted
@@ -49,7 +52,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from processpool.core.policy import Policy
-    from processpool.core.snapshot import PoolSnapshot
+    from processpool.core.snapshot import PoolSnapshot, WorkerCounts
+    from processpool.engine.inheritance import Environ
     from processpool.engine.workers.worker import Worker
     from processpool.wire.python.functions import Request
 
@@ -66,11 +70,22 @@ class Engine:
         self,
         policy: Policy,
         launch: Callable[[int, str], Worker],
+        environ: Environ,
         command: str,
         max_pending: int,
         name: str,
     ) -> None:
-        """`launch(number, mark)` starts a worker process; `command` and `name` are for errors."""
+        """Put the parts together; nothing runs yet.
+
+        Args:
+            policy: the numbers to work by.
+            launch: starts the worker process of a number, with a mark.
+            environ: what its workers inherit, read when it opens.
+            command: what its workers run, for errors.
+            max_pending: items that may wait.
+            name: the pool's, for errors.
+        """
+        self._environ = environ
         self._core = core = Core(policy, command, max_pending, name)
         self._callbacks = CallbackThreads()
         self._hub = hub = EventHub(core, self._callbacks)
@@ -90,23 +105,40 @@ class Engine:
         self.submit = self._intake.submit
         self.cancel = self._intake.cancel
         self.recall = self._intake.recall
-        self.give_back = self._checkout.give_back
-        self.discard = self._checkout.discard
-        self.exit_reason_of = self._checkout.exit_reason_of
         self.listen = hub.listen
         self.wait = core.wait
-        self.require_own_process = core.require_own_process
-        self.state_error = core.state_error
+        self.require_calm = core.require_calm
+        self.require_open = core.require_open
 
     # -- opening and closing ---------------------------------------------------------------------
 
-    @uninterrupted
-    def open(self) -> None:
-        """Start the keeper, which starts the first workers.
+    def open(self, wanted: int, grace: float) -> None:
+        """Start, and wait until `wanted` workers are ready; if that fails, nothing is left.
 
         Raises:
+            WorkerStartFailed: no worker could be started.
             OSError: the system has no descriptor, process or thread left.
         """
+        try:
+            self._open(wanted, grace)
+        except BaseException:
+            self.kill()
+            raise
+        self._core.announces_failures = True
+        self._hub.publish(events.PoolOpened(monotonic()))
+
+    @uninterrupted
+    def _open(self, wanted: int, grace: float) -> None:
+        self._start()
+        at_exit.close(self, self._core.name, grace)
+        self.wait_ready(wanted, None)
+
+    def _start(self) -> None:
+        """Start the keeper, which starts the first workers."""
+        trouble = platform.missing()
+        if trouble is not None:
+            raise WorkerStartFailed(trouble)
+        self._environ.freeze()
         core = self._core
         core.keeper = keeper = Keeper(core, self._spawner, self._finish)
         with ExitStack() as undo:
@@ -127,15 +159,6 @@ class Engine:
                 _live.discard(self)
                 raise OSError(errno.EAGAIN, "no thread is left") from error
             undo.pop_all()
-
-    def close_at_exit(self, grace: float) -> None:
-        """Close it when the interpreter ends; its work may still take `grace` seconds."""
-        at_exit.close(self, self._core.name, grace)
-
-    def announce(self) -> None:
-        """Whoever opens the pool goes on: failed starts are logged from now on."""
-        self._core.announces_failures = True
-        self._hub.publish(events.PoolOpened(monotonic()))
 
     def wait_ready(self, wanted: int, timeout: float | None) -> bool:
         """Wait until `wanted` workers have become ready; False if they did not in time.
@@ -175,9 +198,18 @@ class Engine:
         core.loop.wake()
         return True
 
+    def close(self, grace: float | None, *, wait: bool = True) -> None:
+        """Finish what there is within `grace` seconds, and end every worker.
+
+        Without `wait` that begins soon, and no lock is taken.
+        """
+        if wait:
+            self._close(grace)
+        else:
+            self._post(partial(self.begin_close, grace))
+
     @uninterrupted
-    def close(self, grace: float | None) -> None:
-        """Finish what there is within `grace` seconds, end every worker, and wait for it."""
+    def _close(self, grace: float | None) -> None:
         core = self._core
         if core.postpones(partial(self.begin_close, grace)):
             return
@@ -192,18 +224,19 @@ class Engine:
                 core.keeper.join()
                 self._callbacks.join()
 
-    @uninterrupted
-    def kill(self) -> None:
-        """End everything at once, and wait for it."""
-        core = self._core
-        if core.is_alive and not core.postpones(self.kill):
-            core.decide(lambda _: core.scheduler.kill_all())
-            self.close(0)
+    def kill(self, *, wait: bool = True) -> None:
+        """End everything at once; `wait` as of `close`."""
+        if wait:
+            self._kill()
+        else:
+            self._post(self._kill)
 
-    def abandon(self) -> None:
-        """Nobody will use the pool again: finish what there is, then close. Takes no lock."""
-        if self._core.is_alive:
-            self.post(partial(self.begin_close, None))
+    @uninterrupted
+    def _kill(self) -> None:
+        core = self._core
+        if core.is_alive and not core.postpones(self._kill):
+            core.decide(lambda _: core.scheduler.kill_all())
+            self._close(0)
 
     def drain(self, timeout: float | None) -> bool:
         """Wait until nothing waits or runs; False if that did not happen in time."""
@@ -223,18 +256,18 @@ class Engine:
         """
         return direct.exchange(self._caller, request, timeout)
 
-    def lease(self, timeout: float | None) -> Worker | None:
+    def lease(self, timeout: float | None) -> LocalLease | None:
         """A worker for the calling thread, waiting up to `timeout` seconds for one; None if none.
 
         Raises:
             PoolClosed, PoolBroken: the pool takes no work.
         """
-        return self._checkout.lease(timeout)
+        worker = self._checkout.lease(timeout)
+        return None if worker is None else LocalLease(self._core, self._checkout, worker)
 
     def unshare(self, name: str) -> None:
         """Have every worker let go of something shared. Takes no lock."""
-        if self._core.is_alive:
-            self.post(partial(self._dispatcher.unshare, name))
+        self._post(partial(self._dispatcher.unshare, name))
 
     # -- looking ---------------------------------------------------------------------------------
 
@@ -242,16 +275,6 @@ class Engine:
     def state(self) -> PoolState:
         """Where the pool is in its life."""
         return self._core.scheduler.state
-
-    @property
-    def is_open(self) -> bool:
-        """True once it was opened, also when it is closed by now."""
-        return self._core.is_open
-
-    @property
-    def command(self) -> str:
-        """What its workers run, for errors."""
-        return self._core.command
 
     @property
     def policy(self) -> Policy:
@@ -268,6 +291,11 @@ class Engine:
         """Items that wait or run."""
         return self._core.scheduler.queued + self._core.scheduler.running
 
+    @property
+    def counts(self) -> WorkerCounts:
+        """How many workers do what."""
+        return self.steering.counts
+
     def snapshot(self, name: str, *, resources: bool | Collection[int]) -> PoolSnapshot:
         """The pool at this moment; see `take_snapshot`."""
         self._checkout.reclaim()
@@ -279,18 +307,6 @@ class Engine:
     def is_current(self) -> bool:
         """True on a thread that others wait for, which so must not wait for the pool."""
         return self._core.is_current
-
-    def require_calm(self) -> None:
-        """See that this thread may wait for the pool.
-
-        Raises:
-            RuntimeError: it is in the middle of something that the pool waits for.
-        """
-        self._core.lock.require_calm()
-
-    def post(self, action: Callable[[], object]) -> None:
-        """Call `action` soon, on the thread that leads then. Takes no lock."""
-        self._core.loop.post(action)
 
     def run_callback(self, action: Callable[[], object]) -> None:
         """Run code of the user's soon, where it may wait; on the thread that leads only."""
@@ -308,6 +324,11 @@ class Engine:
     def forget_room(self, callback: Callable[[], None]) -> None:
         """Who asked for a call waits no more, or has used the room."""
         self._core.lock.forget(callback)
+
+    def _post(self, action: Callable[[], object]) -> None:
+        """Call `action` soon, on the thread that leads then, if there is any. Takes no lock."""
+        if self._core.is_alive:
+            self._core.loop.post(action)
 
     # -- the end ---------------------------------------------------------------------------------
 
