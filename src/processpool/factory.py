@@ -10,7 +10,7 @@ import os
 import random
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from processpool.core.policy import Policy
 from processpool.engine.inheritance import Environ, with_hash_seed
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from processpool.config import CommandWorkerConfig, PoolConfig, PythonWorkerConfig
     from processpool.engine.backend import Backend
     from processpool.wire.codecs import Codec
-    from processpool.wire.framing.declared import Framing
     from processpool.wire.python.sources import Sources
 
 log = logging.getLogger("processpool")
@@ -56,10 +55,17 @@ THREAD_VARIABLES = (
 """What the numerical libraries take their number of threads from."""
 
 
+class Framer(Protocol):
+    """Marks where a message ends."""
+
+    def encode(self, data: bytes) -> tuple[bytes, ...]:
+        """Return the buffers of one request; raise `ProtocolError` if it cannot be one."""
+
+
 class MessageParts(NamedTuple):
     """How the messages of a command pool are written."""
 
-    framing: Framing
+    framing: Framer
     codec: Codec
 
 
@@ -77,6 +83,8 @@ class CallParts(NamedTuple):
 
 
 Parts = MessageParts | HandlerParts | CallParts
+Build: TypeAlias = "Callable[[PoolConfig, Callable[[], object] | None], tuple[Backend, Parts]]"
+"""Makes an engine, and the parts of the form in which its pool takes work."""
 
 
 def build_engine(
@@ -149,6 +157,40 @@ def _renew_handler(engine: Engine, sources: Sources, reload: str) -> None:
     """Before the handler is used: have workers take over its file, if it was edited."""
     if reload == "auto" and sources.changed(sources.told):
         engine.steering.renew()
+
+
+def build_fake(
+    handler: Callable[..., Any] | None,
+    config: PoolConfig,
+    setup: Callable[[], object] | None = None,
+) -> tuple[Backend, Parts]:
+    """As `build_engine`: an engine that calls `handler` in this process, in a worker's place.
+
+    Raises:
+        TypeError: there must be a handler, or must not be one.
+    """
+    from processpool.engine import fake_requests as fakes
+    from processpool.engine.fake import FakeBackend
+
+    worker = config.worker
+    takes_functions = worker.kind == "python" and worker.handler is None
+    if takes_functions != (handler is None):
+        raise TypeError(
+            "a fake of a pool of functions calls these, and takes no handler of its own"
+            if takes_functions
+            else "say what the fake does: fake_pool(handler, config)"
+        )
+    policy, most = build_policy(config, window=1), config.queue.max_pending
+    if worker.kind == "command":
+        assert handler is not None
+        codec = make_codec(worker.codec)
+        framing = fakes.Unframed(make_framing(worker.protocol.declaration))
+        perform = fakes.message_handler(handler, codec)
+        return FakeBackend(perform, policy, most, config.name), MessageParts(framing, codec)
+    engine = FakeBackend(partial(fakes.call, handler), policy, most, config.name)
+    if handler is not None:
+        return engine, HandlerParts(lambda: None)
+    return engine, CallParts(fakes.LiveFunctions(), lambda _: None)
 
 
 def build_policy(config: PoolConfig, window: int, *, takes_back: bool = False) -> Policy:

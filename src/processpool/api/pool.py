@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from processpool.config import PoolConfig
     from processpool.core import events
     from processpool.core.snapshot import PoolSnapshot
+    from processpool.factory import Build
     from processpool.wire.python.functions import Request
 
 
@@ -58,16 +59,23 @@ class ProcessPool:
             answers = pool.map(messages)
     """
 
-    def __init__(self, config: PoolConfig, *, setup: Callable[[], object] | None = None) -> None:
+    def __init__(
+        self,
+        config: PoolConfig,
+        *,
+        setup: Callable[[], object] | None = None,
+        build: Build = build_engine,
+    ) -> None:
         """Prepare a pool; no process runs before `with`, or `open()`.
 
         Args:
             config: its declaration.
             setup: of a Python pool: called once in each worker before its first item, instead of
                 what `worker.setup` names.
+            build: makes the engine; `processpool.testing` has one without processes.
         """
         self.config = config
-        self._engine, parts = build_engine(config, setup)
+        self._engine, parts = build(config, setup)
         self._form = make_form(parts)
         self._timeout = config.timeouts.request
         self._retries = config.retry.attempts > 1

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from processpool.system.epoll_loop import Loop
     from processpool.system.monitor import Bell
 
+NOT_OPEN = (
+    "the pool is not open: write `with pool:`, or call pool.open() and, when done, pool.close()"
+)
+CLOSED = "the pool is closed; open a new one: with ProcessPool.from_yaml(...) as pool"
+"""Why a pool takes no work, and what to do."""
 _OF_THE_PARENT = "this pool belongs to the parent process; open a pool of its own after fork()"
 
 
@@ -161,10 +166,7 @@ class Core:
             PoolClosed, PoolBroken: it is not.
         """
         if not self.is_open:
-            raise PoolClosed(
-                "the pool is not open: write `with pool:`, or call pool.open() and, when done, "
-                "pool.close()"
-            )
+            raise PoolClosed(NOT_OPEN)
         error = self.state_error()
         if error is not None:
             raise error
@@ -183,8 +185,6 @@ class Core:
                 error.__cause__ = self.start_error
                 return error
             case PoolState.CLOSING | PoolState.CLOSED:
-                return PoolClosed(
-                    "the pool is closed; open a new one: with ProcessPool.from_yaml(...) as pool"
-                )
+                return PoolClosed(CLOSED)
             case _:
                 return None
