@@ -515,11 +515,9 @@ EFFECTS_IN_WIRE = {
 }
 HEAVY_IN_WORKERS: set[str] = set()
 LONG_MODULES = {
-    "api.pool",
     "engine.workers.worker",
 }
 LONG_CLASSES = {
-    "api.pool.ProcessPool",
     "engine.dispatcher.Dispatcher",
     "engine.local.Engine",
     "engine.receiver.Receiver",
