@@ -519,7 +519,6 @@ LONG_MODULES = {
 }
 LONG_CLASSES = {
     "engine.dispatcher.Dispatcher",
-    "engine.local.Engine",
     "engine.receiver.Receiver",
     "engine.workers.worker.Worker",
 }

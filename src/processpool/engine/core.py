@@ -104,6 +104,11 @@ class Core:
             return True
         return False
 
+    def post(self, action: Callable[[], object]) -> None:
+        """Call `action` soon, on the thread that leads then, if there is any. Takes no lock."""
+        if self.is_alive:
+            self.loop.post(action)
+
     # -- waiting ---------------------------------------------------------------------------------
 
     @property
