@@ -518,8 +518,6 @@ LONG_MODULES = {
     "engine.workers.worker",
 }
 LONG_CLASSES = {
-    "engine.dispatcher.Dispatcher",
-    "engine.receiver.Receiver",
     "engine.workers.worker.Worker",
 }
 STRAY_TESTS: set[str] = set()

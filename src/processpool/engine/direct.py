@@ -13,7 +13,7 @@ from processpool.core.jobs import attach
 from processpool.core.outcome import Outcome
 from processpool.core.replies import Reply, open_all
 from processpool.engine.backend import NotBegun
-from processpool.engine.dispatcher import CLOSED_GRACE
+from processpool.engine.closed_pipes import CLOSED_GRACE
 from processpool.engine.workers import failures
 from processpool.engine.workers.worker import SMALL_READ, UNUSUAL
 from processpool.system.interrupts import is_raised_by_a_handler, uninterrupted

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from processpool.core.exit_reason import ExitReason
 from processpool.core.replies import Reply, opened
-from processpool.engine.dispatcher import CLOSED_GRACE
+from processpool.engine.closed_pipes import CLOSED_GRACE
 from processpool.engine.workers import failures
 from processpool.errors import UnexpectedEOF
 from processpool.system.interrupts import INTERRUPTIBLE, uninterrupted
