@@ -22,7 +22,8 @@ PACKAGE = "processpool"
 FRONT_DOOR = "__init__"
 
 FLOORS = (
-    (FRONT_DOOR, "__main__"),
+    ("__main__", "testing"),
+    (FRONT_DOOR,),
     ("cli", "widget", "tracing", "executors"),
     ("api",),
     ("factory",),
@@ -35,7 +36,9 @@ FLOORS = (
 )
 """The rooms from the top to the bottom; those beside each other import one another just as little
 as they import what is above them."""
-LEAVES = FLOORS[1]
+LEAVES = FLOORS[2]
+SEAM = "engine.backend"
+"""All that the rooms above an engine know of it."""
 PURE_ROOMS = ("config", "core", "wire", "system")
 """Rooms whose tests stand in a folder of the same name."""
 PROCESS_TESTS = ("browser", "cases", "contract", "faults", "process", "stress")
@@ -172,7 +175,6 @@ class TestRooms:
             for one in inner_imports()
             if room_of(one.by) != room_of(one.module)
             and floor_of[room_of(one.by)] >= floor_of[room_of(one.module)]
-            and (room_of(one.by), room_of(one.module)) != ("__main__", FRONT_DOOR)
         }
         check(found, IMPORTS_UP, "a room imports what is above or beside it")
 
@@ -182,21 +184,27 @@ class TestRooms:
 
     def test_the_factory_alone_joins_configuration_and_engine(self) -> None:
         of_config, of_engine = (
-            {one.by for one in inner_imports() if room_of(one.module) == room}
+            {
+                one.by
+                for one in inner_imports()
+                if room_of(one.module) == room and one.module != SEAM
+            }
             for room in ("config", "engine")
         )
         found = {
             name for name in of_config & of_engine if room_of(name) not in ("config", "engine")
         }
-        check(found, {"factory"} | JOINERS, "knows both the configuration and an engine")
+        check(found, {"factory"}, "knows both the configuration and an engine")
 
-    def test_leaves_know_no_engine(self) -> None:
+    def test_an_engine_is_known_by_its_backend(self) -> None:
         found = {
             f"{one.by} imports {one.module}"
             for one in inner_imports()
-            if room_of(one.by) in LEAVES and room_of(one.module) == "engine"
+            if room_of(one.by) not in ("engine", "factory")
+            and room_of(one.module) == "engine"
+            and one.module != SEAM
         }
-        check(found, LEAVES_ON_THE_ENGINE, "a leaf knows the engine")
+        check(found, BEYOND_THE_SEAM, "knows more of an engine than its backend")
 
     def test_leaves_touch_nothing_private_of_other_rooms(self) -> None:
         found = {
@@ -481,11 +489,7 @@ def _rooms_tested(path: Path) -> set[str]:
 
 IMPORTS_UP: set[str] = set()
 CIRCLES: set[str] = set()
-JOINERS = {"api.pool"}
-LEAVES_ON_THE_ENGINE = {
-    "executors.mapping imports engine.local",
-    "executors.work imports engine.at_exit",
-}
+BEYOND_THE_SEAM = {"executors.work imports engine.at_exit"}
 PRIVATES_IN_LEAVES: set[str] = set()
 EFFECTS_IN_CORE = {"core.replies imports pickle"}
 CORE_ON_THE_SYSTEM = {
@@ -511,14 +515,9 @@ EFFECTS_IN_WIRE = {
 }
 HEAVY_IN_WORKERS: set[str] = set()
 LONG_MODULES = {
-    "api.pool",
     "engine.workers.worker",
 }
 LONG_CLASSES = {
-    "api.pool.ProcessPool",
-    "engine.dispatcher.Dispatcher",
-    "engine.local.Engine",
-    "engine.receiver.Receiver",
     "engine.workers.worker.Worker",
 }
 STRAY_TESTS: set[str] = set()

@@ -10,7 +10,7 @@ import os
 import random
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from processpool.core.policy import Policy
 from processpool.engine.inheritance import Environ, with_hash_seed
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from processpool.config import CommandWorkerConfig, PoolConfig, PythonWorkerConfig
+    from processpool.engine.backend import Backend
     from processpool.wire.codecs import Codec
-    from processpool.wire.framing.declared import Framing
     from processpool.wire.python.sources import Sources
 
 log = logging.getLogger("processpool")
@@ -55,10 +55,17 @@ THREAD_VARIABLES = (
 """What the numerical libraries take their number of threads from."""
 
 
+class Framer(Protocol):
+    """Marks where a message ends."""
+
+    def encode(self, data: bytes) -> tuple[bytes, ...]:
+        """Return the buffers of one request; raise `ProtocolError` if it cannot be one."""
+
+
 class MessageParts(NamedTuple):
     """How the messages of a command pool are written."""
 
-    framing: Framing
+    framing: Framer
     codec: Codec
 
 
@@ -76,12 +83,14 @@ class CallParts(NamedTuple):
 
 
 Parts = MessageParts | HandlerParts | CallParts
+Build: TypeAlias = "Callable[[PoolConfig, Callable[[], object] | None], tuple[Backend, Parts]]"
+"""Makes an engine, and the parts of the form in which its pool takes work."""
 
 
 def build_engine(
     config: PoolConfig, setup: Callable[[], object] | None = None
-) -> tuple[Engine, Parts, Environ]:
-    """Build the engine of a pool, the parts of its form, and the environment of its workers.
+) -> tuple[Backend, Parts]:
+    """Build the engine of a pool, and the parts of the form in which the pool takes work.
 
     `setup` is called once in each Python worker before its first item, instead of `worker.setup`.
 
@@ -102,9 +111,7 @@ def build_engine(
     return _build_python_engine(config, config.worker, setup)
 
 
-def _build_command_engine(
-    config: PoolConfig, worker: CommandWorkerConfig
-) -> tuple[Engine, Parts, Environ]:
+def _build_command_engine(config: PoolConfig, worker: CommandWorkerConfig) -> tuple[Backend, Parts]:
     command = build_command(worker)
     codec = make_codec(worker.codec)
     protocol = worker.protocol.declaration
@@ -115,13 +122,13 @@ def _build_command_engine(
     launcher = CommandLauncher(
         command, env, protocol, codec, build_limits(config), terminal=worker.stdout == "pty"
     )
-    engine = Engine(policy, launcher, str(command), config.queue.max_pending, config.name)
-    return engine, MessageParts(make_framing(protocol), codec), env
+    engine = Engine(policy, launcher, env, str(command), config.queue.max_pending, config.name)
+    return engine, MessageParts(make_framing(protocol), codec)
 
 
 def _build_python_engine(
     config: PoolConfig, worker: PythonWorkerConfig, setup: Callable[[], object] | None
-) -> tuple[Engine, Parts, Environ]:
+) -> tuple[Backend, Parts]:
     env = Environ(partial(_python_environment, worker))
     packed, inherited = (worker.setup, Inherited()) if setup is None else pack_setup(setup)
     orders = Orders(
@@ -133,23 +140,57 @@ def _build_python_engine(
     )
     launcher = PythonLauncher(str(worker.cwd), env, orders, build_limits(config), inherited)
     policy = build_policy(config, window=PYTHON_WINDOW, takes_back=True)
-    engine = Engine(policy, launcher, str(launcher), config.queue.max_pending, config.name)
+    engine = Engine(policy, launcher, env, str(launcher), config.queue.max_pending, config.name)
     if worker.handler is not None:
         renew_handler = partial(_renew_handler, engine, launcher.sources, worker.reload)
-        return engine, HandlerParts(renew_handler), env
+        return engine, HandlerParts(renew_handler)
     functions = Functions(launcher.sources, log.warning)
 
     def renew(function: Function) -> None:
         if worker.reload == "auto" and functions.changed_source(function):
             engine.steering.renew()
 
-    return engine, CallParts(functions, renew), env
+    return engine, CallParts(functions, renew)
 
 
 def _renew_handler(engine: Engine, sources: Sources, reload: str) -> None:
     """Before the handler is used: have workers take over its file, if it was edited."""
     if reload == "auto" and sources.changed(sources.told):
         engine.steering.renew()
+
+
+def build_fake(
+    handler: Callable[..., Any] | None,
+    config: PoolConfig,
+    setup: Callable[[], object] | None = None,
+) -> tuple[Backend, Parts]:
+    """As `build_engine`: an engine that calls `handler` in this process, in a worker's place.
+
+    Raises:
+        TypeError: there must be a handler, or must not be one.
+    """
+    from processpool.engine import fake_requests as fakes
+    from processpool.engine.fake import FakeBackend
+
+    worker = config.worker
+    takes_functions = worker.kind == "python" and worker.handler is None
+    if takes_functions != (handler is None):
+        raise TypeError(
+            "a fake of a pool of functions calls these, and takes no handler of its own"
+            if takes_functions
+            else "say what the fake does: fake_pool(handler, config)"
+        )
+    policy, most = build_policy(config, window=1), config.queue.max_pending
+    if worker.kind == "command":
+        assert handler is not None
+        codec = make_codec(worker.codec)
+        framing = fakes.Unframed(make_framing(worker.protocol.declaration))
+        perform = fakes.message_handler(handler, codec)
+        return FakeBackend(perform, policy, most, config.name), MessageParts(framing, codec)
+    engine = FakeBackend(partial(fakes.call, handler), policy, most, config.name)
+    if handler is not None:
+        return engine, HandlerParts(lambda: None)
+    return engine, CallParts(fakes.LiveFunctions(), lambda _: None)
 
 
 def build_policy(config: PoolConfig, window: int, *, takes_back: bool = False) -> Policy:

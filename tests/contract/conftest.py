@@ -1,53 +1,92 @@
-"""The pools that the contract is checked against: one factory each.
+"""The pools that the contract is checked against: one factory for each implementation.
 
-Whoever adds a kind of pool adds a factory here, and nothing else.
+Whoever adds a kind of pool adds a factory here, and nothing else. `make` gives pools of every kind;
+`make_real` only those whose workers are processes, which can be held up and killed.
 """
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from processpool import ProcessPool
+from processpool.config import pool_from_dict
+from processpool.testing import fake_pool
 from tests.process.conftest import _leave_nothing_behind, gate
 from tests.process.support import TASKS_LINES, TASKS_SERVE, WORKERS
+from tests.process.workers import tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 __all__ = ["_leave_nothing_behind", "gate"]
 
-KINDS: dict[str, dict[str, Any]] = {
-    "lines": {"kind": "command", "command": TASKS_LINES, "protocol": "lines"},
-    "lines in a pipeline": {
-        "kind": "command",
-        "command": TASKS_LINES,
-        "protocol": {"kind": "lines", "pipeline": 4},
-    },
-    "serve": {"kind": "command", "command": TASKS_SERVE},
-    "serve in a pipeline": {
-        "kind": "command",
-        "command": TASKS_SERVE,
-        "protocol": {"kind": "framed", "pipeline": 4},
-    },
-    "handler": {"kind": "python", "handler": "tasks:handle", "path": [str(WORKERS)]},
+Declaration = dict[str, Any]
+
+
+def _handle(message: str) -> str:
+    """Do the tasks in this process, but for those that end it."""
+    word, _, rest = message.partition(" ")
+    if word == "die":
+        sys.exit(-9)
+    if word == "exit":
+        sys.exit(int(rest or 0))
+    return tasks.handle(message)
+
+
+def real(worker: Declaration, sections: Declaration) -> ProcessPool:
+    """A pool of processes."""
+    return ProcessPool.from_dict({"worker": worker, **sections})
+
+
+def fake(worker: Declaration, sections: Declaration) -> ProcessPool:
+    """A pool that works in this process."""
+    return fake_pool(_handle, pool_from_dict({"worker": worker, **sections}))
+
+
+HANDLER = {"kind": "python", "handler": "tasks:handle", "path": [str(WORKERS)]}
+SERVE = {"kind": "command", "command": TASKS_SERVE}
+LINES = {"kind": "command", "command": TASKS_LINES, "protocol": "lines"}
+REAL: dict[str, Callable[[Declaration], ProcessPool]] = {
+    "lines": partial(real, LINES),
+    "lines in a pipeline": partial(real, {**LINES, "protocol": {"kind": "lines", "pipeline": 4}}),
+    "serve": partial(real, SERVE),
+    "serve in a pipeline": partial(real, {**SERVE, "protocol": {"kind": "framed", "pipeline": 4}}),
+    "handler": partial(real, HANDLER),
 }
-"""Name → the worker's declaration. All of them do the tasks of `workers/tasks.py`."""
+"""Name → what makes such a pool. All of them do the tasks of `workers/tasks.py`."""
+ALL: dict[str, Callable[[Declaration], ProcessPool]] = {
+    **REAL,
+    "fake of a program": partial(fake, SERVE),
+    "fake of a handler": partial(fake, HANDLER),
+}
 
 
-@pytest.fixture(params=KINDS)
-def make(request: pytest.FixtureRequest) -> Iterator[Callable[..., ProcessPool]]:
-    """Makes open pools of one kind: `make(2)` has two workers; they are ended with the test."""
-    worker = KINDS[request.param]
+def _maker(build: Callable[[Declaration], ProcessPool]) -> Iterator[Callable[..., ProcessPool]]:
+    """Makes open pools: `make(2)` has two workers; they are ended with the test."""
     with ExitStack() as stack:
 
         def make(size: int = 1, **sections: Any) -> ProcessPool:
             sizes = sections.pop("size", {"min": size, "max": size})
-            pool = ProcessPool.from_dict({"worker": worker, "size": sizes, **sections})
+            pool = build({"size": sizes, **sections})
             stack.callback(pool.kill)
             pool.open().wait_ready()
             return pool
 
         yield make
+
+
+@pytest.fixture(params=ALL)
+def make(request: pytest.FixtureRequest) -> Iterator[Callable[..., ProcessPool]]:
+    """Makes open pools of one implementation."""
+    yield from _maker(ALL[request.param])
+
+
+@pytest.fixture(params=REAL)
+def make_real(request: pytest.FixtureRequest) -> Iterator[Callable[..., ProcessPool]]:
+    """Makes open pools of one implementation, whose workers are processes."""
+    yield from _maker(REAL[request.param])

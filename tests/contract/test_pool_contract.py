@@ -181,16 +181,16 @@ class TestFailing:
         assert told[0].error.startswith("WorkerDied: ")
 
     def test_a_timeout_costs_its_item_and_nothing_else(
-        self, make: Callable[..., ProcessPool], gate: Gate
+        self, make_real: Callable[..., ProcessPool], gate: Gate
     ) -> None:
-        pool = make(2)
+        pool = make_real(2)
         messages = ["echo 0", f"wait {gate.path}", *echoes(30)[2:]]
         got = pool.map(messages, timeout=1.0, on_error="return")
         assert isinstance(got[1], RequestTimeout)
         assert [got[0], *got[2:]] == ["0", *numbers(30)[2:]]
 
-    def test_a_death_while_idle_costs_nothing(self, make: Callable[..., ProcessPool]) -> None:
-        pool = make()
+    def test_a_death_while_idle_costs_nothing(self, make_real: Callable[..., ProcessPool]) -> None:
+        pool = make_real()
         for _ in range(3):
             (victim,) = eventually(lambda: pids(pool))
             os.kill(victim, signal.SIGKILL)
@@ -199,9 +199,7 @@ class TestFailing:
 
 
 class TestCancelling:
-    def test_what_waits_never_runs(
-        self, make: Callable[..., ProcessPool], gate: Gate, tmp_path: Path
-    ) -> None:
+    def test_what_waits_never_runs(self, make: Callable[..., ProcessPool], tmp_path: Path) -> None:
         pool = make()
         notes = tmp_path / "notes"
         pool.pause()
@@ -214,8 +212,8 @@ class TestCancelling:
             futures[1].result(0)
         assert not futures[0].cancel()
 
-    def test_kill_ends_what_runs(self, make: Callable[..., ProcessPool], gate: Gate) -> None:
-        pool = make()
+    def test_kill_ends_what_runs(self, make_real: Callable[..., ProcessPool], gate: Gate) -> None:
+        pool = make_real()
         future = pool.submit(f"wait {gate.path}")
         gate.await_arrival()
         assert future.kill()
@@ -244,10 +242,16 @@ class TestSteering:
 
     def test_restart_a_worker(self, make: Callable[..., ProcessPool]) -> None:
         pool = make()
-        before = pool.call("pid ")
         (worker,) = pool.snapshot().workers
         pool.restart_worker(worker.id, wait=True)
-        eventually(lambda: pool.call("pid ") != before)
+        (outcome,) = eventually(
+            lambda: [
+                outcome
+                for outcome in pool.map(["echo 1"], details=True)
+                if outcome.worker_id != worker.id
+            ]
+        )
+        assert outcome.value == "1"
 
     def test_a_full_queue(self, make: Callable[..., ProcessPool]) -> None:
         pool = make(queue={"max_pending": 2, "when_full": "raise"})
@@ -258,8 +262,8 @@ class TestSteering:
         pool.resume()
         assert [future.result() for future in futures] == ["1", "1"]
 
-    def test_drain(self, make: Callable[..., ProcessPool], gate: Gate) -> None:
-        pool = make()
+    def test_drain(self, make_real: Callable[..., ProcessPool], gate: Gate) -> None:
+        pool = make_real()
         future = pool.submit(f"wait {gate.path}")
         assert not pool.drain(0.01)
         gate.open()
@@ -268,8 +272,8 @@ class TestSteering:
 
 
 class TestLooking:
-    def test_a_snapshot(self, make: Callable[..., ProcessPool], gate: Gate) -> None:
-        pool = make(2, name="shown")
+    def test_a_snapshot(self, make_real: Callable[..., ProcessPool], gate: Gate) -> None:
+        pool = make_real(2, name="shown")
         pool.map(echoes(10))
         future = pool.submit(f"wait {gate.path}")
         gate.await_arrival()
@@ -298,8 +302,8 @@ class TestLooking:
 
 
 class TestEnding:
-    def test_closing_finishes_what_there_is(self, make: Callable[..., ProcessPool]) -> None:
-        pool = make(2)
+    def test_closing_finishes_what_there_is(self, make_real: Callable[..., ProcessPool]) -> None:
+        pool = make_real(2)
         workers = pids(pool)
         futures = [pool.submit(message) for message in echoes(50)]
         pool.close(None)
@@ -310,9 +314,9 @@ class TestEnding:
 
     @pytest.mark.parametrize("how", ["close", "kill"])
     def test_what_does_not_finish_is_refused(
-        self, make: Callable[..., ProcessPool], gate: Gate, how: str
+        self, make_real: Callable[..., ProcessPool], gate: Gate, how: str
     ) -> None:
-        pool = make()
+        pool = make_real()
         futures = [pool.submit(f"wait {gate.path}") for _ in range(7)]
         gate.await_arrival()
         pool.close(grace=0.05) if how == "close" else pool.kill()

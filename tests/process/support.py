@@ -17,10 +17,13 @@ from pathlib import Path
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
+from processpool.engine.local import Engine
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from processpool import ProcessPool
+    from processpool.engine.core import Core
 
 WORKERS = Path(__file__).parent / "workers"
 DEADLINE = 30.0
@@ -170,9 +173,15 @@ def open_fds() -> dict[int, str]:
     return found
 
 
+def core_of(pool: ProcessPool) -> Core:
+    """What the parts of a pool's engine have in common."""
+    assert isinstance(pool._engine, Engine)
+    return pool._engine._core
+
+
 def has_input(pool: ProcessPool, pid: int, stream: str = "stdout") -> bool:
     """True if something that the worker wrote to this stream lies in its pipe, unread."""
-    for worker in list(pool._engine._core.workers.values()):
+    for worker in list(core_of(pool).workers.values()):
         if worker.pid == pid:
             poller = select.poll()
             poller.register(getattr(worker.process, stream), select.POLLIN)

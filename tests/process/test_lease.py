@@ -22,7 +22,7 @@ from processpool import (
     UnexpectedEOF,
 )
 from processpool.core import events
-from tests.process.support import Gate, await_exit, eventually, has_input, pids, states
+from tests.process.support import Gate, await_exit, core_of, eventually, has_input, pids, states
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,7 +142,7 @@ class TestGetting:
 
         thread = threading.Thread(target=take)
         thread.start()
-        eventually(lambda: pool._engine._core.scheduler.assignment.waiters)
+        eventually(lambda: core_of(pool).scheduler.assignment.waiters)
         assert not second.done()
         first.release()
         assert second.result(30) == first.pid
@@ -163,7 +163,7 @@ class TestGetting:
 
         thread = threading.Thread(target=take)
         thread.start()
-        eventually(lambda: pool._engine._core.scheduler.assignment.waiters)
+        eventually(lambda: core_of(pool).scheduler.assignment.waiters)
         pool.kill()
         assert "the pool is closed" in told.result(30)
         thread.join()

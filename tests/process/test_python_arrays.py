@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from processpool import WorkerDied
-from tests.process.support import await_exit, eventually, run_python
+from tests.process.support import await_exit, core_of, eventually, run_python
 from tests.process.workers import functions
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ ARRAYS = {
 
 def shared_memory(pool: ProcessPool) -> int:
     """Bytes of shared memory that the workers of a pool share with it."""
-    workers = list(pool._engine._core.workers.values())
+    workers = list(core_of(pool).workers.values())
     return sum(os.fstat(fd).st_blocks * 512 for worker in workers for fd in worker._shared)  # type: ignore[attr-defined, misc]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from processpool import ProcessPool, RequestTimeout
-from tests.process.support import await_exit, eventually, is_gone
+from tests.process.support import await_exit, core_of, eventually, is_gone
 from tests.process.workers import functions
 
 if TYPE_CHECKING:
@@ -113,9 +113,7 @@ class TestStopping:
                 gate.await_arrival()
                 break
         heard = threading.Event()
-        pool._engine._core.loop.post(
-            heard.set
-        )  # a loop that is left tells it to the engine's thread
+        core_of(pool).loop.post(heard.set)  # a loop that is left tells it to the engine's thread
         assert heard.wait(30)
         gate.open()
 

@@ -38,14 +38,14 @@ if TYPE_CHECKING:
     from processpool.api.call_forms import Form, Items
     from processpool.api.map_state import Chunk
     from processpool.api.maps import MapOptions
-    from processpool.engine.local import Engine
+    from processpool.engine.backend import Backend
     from processpool.wire.python.functions import Request
 
 CHUNK = 256
 """Items read between two looks at what else the event loop has to do, at most."""
 
 
-async def acall(engine: Engine, request: Request, timeout: float | None, *, wait: bool) -> Any:
+async def acall(engine: Backend, request: Request, timeout: float | None, *, wait: bool) -> Any:
     """Send one request, and await its answer."""
     payload, task = request
     future = _AwaitedFuture(engine, timeout, task)
@@ -60,7 +60,7 @@ async def acall(engine: Engine, request: Request, timeout: float | None, *, wait
 class _AwaitedFuture(PoolFuture):
     """One that asyncio can copy, which up to Python 3.11 never ends with `StopIteration`."""
 
-    def __init__(self, engine: Engine, timeout: float | None, task: Any) -> None:
+    def __init__(self, engine: Backend, timeout: float | None, task: Any) -> None:
         super().__init__(engine, timeout)
         self._job = _AwaitedJob(self, engine, timeout)
         self._job.task = task
@@ -74,7 +74,7 @@ class _AwaitedJob(SingleJob):
 
     __slots__ = ("_engine",)
 
-    def __init__(self, future: PoolFuture, engine: Engine, timeout: float | None) -> None:
+    def __init__(self, future: PoolFuture, engine: Backend, timeout: float | None) -> None:
         super().__init__(future, timeout)
         self._engine = engine
 
@@ -83,7 +83,7 @@ class _AwaitedJob(SingleJob):
 
 
 def _deliver_opened(
-    engine: Engine,
+    engine: Backend,
     deliver: Callable[[Batch, list[Any], Origin], None],
     batch: Batch,
     answers: list[Any],
@@ -96,7 +96,7 @@ def _deliver_opened(
         engine.run_callback(lambda: deliver(batch, open_all(answers), origin))
 
 
-async def _submit(engine: Engine, batch: Batch, *, wait: bool) -> None:
+async def _submit(engine: Backend, batch: Batch, *, wait: bool) -> None:
     """Submit a batch; if the queue is full, await room, or raise `QueueFull`."""
     try:
         engine.submit(batch, wait=False)
@@ -106,7 +106,7 @@ async def _submit(engine: Engine, batch: Batch, *, wait: bool) -> None:
         await _submit_when_there_is_room(engine, batch)
 
 
-async def _submit_when_there_is_room(engine: Engine, batch: Batch) -> None:
+async def _submit_when_there_is_room(engine: Backend, batch: Batch) -> None:
     loop, event = asyncio.get_running_loop(), asyncio.Event()
 
     def tell() -> None:
@@ -134,7 +134,7 @@ class AsyncMap(MapJob):
 
     _state: LazyState
 
-    def __init__(self, engine: Engine, items: Items, options: MapOptions) -> None:
+    def __init__(self, engine: Backend, items: Items, options: MapOptions) -> None:
         super().__init__(
             engine,
             LazyState(items.total, stops_at_error=options.on_error == "raise"),
@@ -303,7 +303,7 @@ class AsyncMap(MapJob):
 
 
 def aimap(
-    engine: Engine, form: Form, args: tuple[Any, ...], options: MapOptions
+    engine: Backend, form: Form, args: tuple[Any, ...], options: MapOptions
 ) -> AsyncIterator[Any]:
     """Run a map under asyncio; iterables may be asynchronous."""
     stand_ins = tuple(() if isinstance(arg, AsyncIterable) else arg for arg in args)

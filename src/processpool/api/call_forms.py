@@ -15,8 +15,8 @@ from processpool.wire.python.layout import FULL, ONE, STAR
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from processpool.factory import Framer
     from processpool.wire.codecs import Codec
-    from processpool.wire.framing.declared import Framing
 
 _HANDLE = Task(HANDLER, FULL)
 _NO_KEYWORDS: dict[str, Any] = {}
@@ -56,7 +56,7 @@ def make_form(parts: Parts) -> Form:
 class MessageForm:
     """The form of command pools: one message in, one answer out."""
 
-    def __init__(self, framing: Framing, codec: Codec) -> None:
+    def __init__(self, framing: Framer, codec: Codec) -> None:
         self._frame = framing.encode
         self._encode = codec.encode
         self.decode = codec.decode

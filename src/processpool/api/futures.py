@@ -17,7 +17,7 @@ from processpool.system.monitor import SlimCondition
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from processpool.engine.local import Engine
+    from processpool.engine.backend import Backend
 
 log = logging.getLogger("processpool")
 
@@ -28,7 +28,7 @@ _QUICK = ("asyncio.futures", "processpool.executors.work")
 class PoolFuture(Future[Any]):
     """A `concurrent.futures.Future` which also knows what its item printed, and where it ran."""
 
-    def __init__(self, engine: Engine, timeout: float | None, task: Any = None) -> None:
+    def __init__(self, engine: Backend, timeout: float | None, task: Any = None) -> None:
         super().__init__()
         self._condition = SlimCondition(engine.wait)  # type: ignore[assignment]
         self._engine = engine
@@ -85,7 +85,6 @@ class PoolFuture(Future[Any]):
     def _wait(self, timeout: float | None) -> None:
         """Wait until it has ended, or the time is over."""
         if self._state in (PENDING, RUNNING):
-            self._engine.require_own_process()
             self._engine.require_calm()
             self._wait_for_end(timeout)
 

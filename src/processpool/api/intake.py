@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
     from processpool.api.call_forms import CallForm
     from processpool.core.jobs import Job
-    from processpool.engine.local import Engine
+    from processpool.engine.backend import Backend
     from processpool.wire.python.functions import Request
 
 
 class Intake(NamedTuple):
     """The way into a pool of functions."""
 
-    engine: Engine
+    engine: Backend
     """For the constructors of futures and maps; nothing else looks into it."""
     form: CallForm
     timeout: float | None
@@ -48,7 +48,7 @@ class Intake(NamedTuple):
     @property
     def workers_starting(self) -> int:
         """Workers that are not ready yet."""
-        return self.engine.steering.num_starting
+        return self.engine.counts.starting
 
     @property
     def is_delivering(self) -> bool:
@@ -57,4 +57,4 @@ class Intake(NamedTuple):
 
     def abandon(self) -> None:
         """Close the pool in the background, once all that was submitted has ended."""
-        self.engine.abandon()
+        self.engine.close(None, wait=False)

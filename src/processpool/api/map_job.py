@@ -8,7 +8,6 @@ its consumer; the state knows where the map stands.
 from __future__ import annotations
 
 from abc import abstractmethod
-from functools import partial
 from itertools import count
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,7 +21,7 @@ from processpool.core.snapshot import MapSnapshot
 
 if TYPE_CHECKING:
     from processpool.api.map_state import MapState
-    from processpool.engine.local import Engine
+    from processpool.engine.backend import Backend
     from processpool.wire.python.functions import Task
 
 OnError = Literal["raise", "return", "skip"]
@@ -42,7 +41,7 @@ class MapJob(Job):
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Backend,
         state: MapState,
         task: Task | None,
         timeout: float | None,
@@ -115,7 +114,7 @@ class MapJob(Job):
 
     def _cancel_soon(self) -> None:
         """Have nothing more of it started; takes no lock, so it may be called under any."""
-        self._engine.post(partial(self._engine.cancel, self, kill=False))
+        self._engine.cancel(self, kill=False, soon=True)
 
     def _appear(self) -> None:
         """It is in progress."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from processpool.api.map_input import InputChunk
     from processpool.api.map_state import Chunk
     from processpool.core.jobs import Origin
-    from processpool.engine.local import Engine
+    from processpool.engine.backend import Backend
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class MapRun(MapJob):
     _state: EagerState | LazyState
 
     def __init__(
-        self, engine: Engine, items: Items, options: MapOptions, state: EagerState | LazyState
+        self, engine: Backend, items: Items, options: MapOptions, state: EagerState | LazyState
     ) -> None:
         super().__init__(
             engine,
@@ -221,7 +221,7 @@ class EagerMap(MapRun):
 
     _state: EagerState
 
-    def __init__(self, engine: Engine, items: Items, options: MapOptions) -> None:
+    def __init__(self, engine: Backend, items: Items, options: MapOptions) -> None:
         state = EagerState(
             items.total,
             stops_at_error=options.on_error == "raise",
@@ -268,7 +268,7 @@ class LazyMap(MapRun):
 
     _state: LazyState
 
-    def __init__(self, engine: Engine, items: Items, options: MapOptions) -> None:
+    def __init__(self, engine: Backend, items: Items, options: MapOptions) -> None:
         state = LazyState(
             items.total,
             stops_at_error=options.on_error == "raise",

@@ -40,6 +40,17 @@ class WorkerSnapshot(NamedTuple):
     """What the item says of itself: done, total, note."""
 
 
+class WorkerCounts(NamedTuple):
+    """How many workers do what at one moment."""
+
+    running: int
+    """Those that have a request, or are leased."""
+    unassigned: int
+    """Those that wait for a request, or are still starting."""
+    starting: int
+    """Those that are not ready yet, those included that are about to be started."""
+
+
 @dataclass(frozen=True, slots=True)
 class MapSnapshot:
     """A map in progress, or as it was when it ended."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from processpool.core.commands import LeaseWaiter
 from processpool.core.exit_reason import ExitReason
 from processpool.core.states import PoolState
+from processpool.engine.weighing import weigh
 from processpool.errors import PoolClosed
 from processpool.system.interrupts import uninterrupted
 
@@ -77,7 +78,7 @@ class Checkout:
 
     @uninterrupted
     def _borrow_from_scheduler(self, loan: list[Worker]) -> None:
-        if self._core.lock.is_mine:
+        if not self._core.is_alive or self._core.lock.is_mine:
             return
         if not self._reclaim_planned:
             self._reclaim_planned = True
@@ -215,7 +216,7 @@ class Checkout:
             unheard, worker.unheard = worker.unheard, False
         self._dispatcher.execute(commands)
         if self._core.scheduler.policy.recycle_memory is not None:
-            self._core.loop.post(partial(self._receiver.weigh, worker))
+            self._core.loop.post(partial(weigh, self._core, worker))
         if worker.freed_shares:
             self._core.loop.post(partial(self._dispatcher.write, worker))
         if unheard:

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from processpool.system.epoll_loop import Loop
     from processpool.system.monitor import Bell
 
+NOT_OPEN = (
+    "the pool is not open: write `with pool:`, or call pool.open() and, when done, pool.close()"
+)
+CLOSED = "the pool is closed; open a new one: with ProcessPool.from_yaml(...) as pool"
+"""Why a pool takes no work, and what to do."""
 _OF_THE_PARENT = "this pool belongs to the parent process; open a pool of its own after fork()"
 
 
@@ -99,6 +104,11 @@ class Core:
             return True
         return False
 
+    def post(self, action: Callable[[], object]) -> None:
+        """Call `action` soon, on the thread that leads then, if there is any. Takes no lock."""
+        if self.is_alive:
+            self.loop.post(action)
+
     # -- waiting ---------------------------------------------------------------------------------
 
     @property
@@ -144,6 +154,28 @@ class Core:
         if self.is_forked:
             raise PoolClosed(_OF_THE_PARENT)
 
+    def require_calm(self) -> None:
+        """See that this thread may wait for the pool.
+
+        Raises:
+            PoolClosed: this is a fork of the process that has opened it.
+            RuntimeError: the thread is in the middle of something that the pool waits for.
+        """
+        self.require_own_process()
+        self.lock.require_calm()
+
+    def require_open(self) -> None:
+        """See that work is taken.
+
+        Raises:
+            PoolClosed, PoolBroken: it is not.
+        """
+        if not self.is_open:
+            raise PoolClosed(NOT_OPEN)
+        error = self.state_error()
+        if error is not None:
+            raise error
+
     def state_error(self) -> Exception | None:
         """Why the pool takes no work now, if it does not."""
         match self.scheduler.state:
@@ -158,8 +190,6 @@ class Core:
                 error.__cause__ = self.start_error
                 return error
             case PoolState.CLOSING | PoolState.CLOSED:
-                return PoolClosed(
-                    "the pool is closed; open a new one: with ProcessPool.from_yaml(...) as pool"
-                )
+                return PoolClosed(CLOSED)
             case _:
                 return None

@@ -12,7 +12,8 @@ from processpool.core.exits import DUMP_GRACE
 from processpool.core.jobs import attach
 from processpool.core.outcome import Outcome
 from processpool.core.replies import Reply, open_all
-from processpool.engine.dispatcher import CLOSED_GRACE
+from processpool.engine.backend import NotBegun
+from processpool.engine.closed_pipes import CLOSED_GRACE
 from processpool.engine.workers import failures
 from processpool.engine.workers.worker import SMALL_READ, UNUSUAL
 from processpool.system.interrupts import is_raised_by_a_handler, uninterrupted
@@ -36,10 +37,6 @@ class Caller(NamedTuple):
     core: Core
     checkout: Checkout
     hub: EventHub
-
-
-class NotBegun(Exception):
-    """Nothing has been done about the request: there was no worker, or it had ended before."""
 
 
 def exchange(caller: Caller, request: Request, timeout: float | None) -> Any:

@@ -27,6 +27,7 @@ from processpool.core.commands import (
 )
 from processpool.core.exit_reason import ExitReason
 from processpool.core.states import PoolState, WorkerState
+from processpool.engine.closed_pipes import see_to_stdin
 from processpool.errors import PoolBroken
 from processpool.system.interrupts import SHIELD
 from processpool.system.monitor import must_not_wait
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
 
 SLOW_PICKLING = 0.02
 """Seconds from which on it does not count as an item's time that its arguments are pickled."""
-CLOSED_GRACE = 0.5
-"""Seconds that a worker may live on after it has closed its stdin or stdout."""
 
 
 class Dispatcher:
@@ -117,7 +116,7 @@ class Dispatcher:
             worker.unasked = False
             done = not stray and (worker.closed or self._write(worker))
             if done:
-                self._see_to_deaf(worker)
+                see_to_stdin(self._core, worker)
         if stray:
             self._hub.report_stray(worker, stray)
             core.decide(lambda _: core.scheduler.kill(worker.id, ExitReason.WROTE_UNASKED))
@@ -267,27 +266,10 @@ class Dispatcher:
     def _on_writable(self, worker: Worker) -> None:
         with worker.io:
             done = worker.closed or (not worker.held and worker.flush())
-            self._see_to_deaf(worker)
+            see_to_stdin(self._core, worker)
         if done:
             with self._core.lock:
                 self._core.loop.forget(worker.process.stdin)
-
-    def _see_to_deaf(self, worker: Worker) -> None:
-        """If it has closed its stdin: most likely it exits, so wait a moment."""
-        if worker.nobody_reads and not worker.closed:
-            loop = self._core.loop
-            loop.post(partial(loop.later, CLOSED_GRACE, partial(self._end_deaf, worker)))
-
-    def _end_deaf(self, worker: Worker) -> None:
-        """It closed its stdin and did not exit: what it has not begun goes elsewhere."""
-        with worker.io:
-            deaf = not worker.closed and worker.is_deaf()
-        if deaf:
-            self._core.decide(
-                lambda _: self._core.scheduler.kill(worker.id, ExitReason.CLOSED_STDIN)
-            )
-        else:  # it may still answer what it had read before
-            self._see_to_deaf(worker)
 
     def plan_timer(self) -> None:
         """Under the lock: an item has begun, or a worker is idle, and nothing else is new."""

@@ -11,7 +11,7 @@ import logging
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from processpool.core import events
 from processpool.core.snapshot import Failure
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from processpool.engine.callback_threads import CallbackThreads
-    from processpool.engine.core import Core
     from processpool.engine.workers.worker import Worker
 
 log = logging.getLogger("processpool")
@@ -42,10 +41,18 @@ class _Listener:
             log.exception("an event callback raised")
 
 
+class Led(Protocol):
+    """What the hub must know of its engine."""
+
+    @property
+    def is_current(self) -> bool:
+        """True on a thread that others wait for, which so must not run code of the user's."""
+
+
 class EventHub:
     """The listeners of one pool."""
 
-    def __init__(self, core: Core, callbacks: CallbackThreads) -> None:
+    def __init__(self, core: Led, callbacks: CallbackThreads) -> None:
         self.last_failure: Failure | None = None
         self._listeners: tuple[_Listener, ...] = ()
         self._core = core

@@ -85,9 +85,17 @@ class Intake:
         except ProcessPoolError as error:
             batch.job.drop(batch, error)
 
-    def cancel(self, job: Job, *, kill: bool) -> None:
-        """Nothing more of the job starts; with `kill`, the workers that run it are replaced."""
-        self._core.decide(lambda _: self._core.scheduler.cancel(job, kill=kill))
+    def cancel(self, job: Job, *, kill: bool, soon: bool = False) -> None:
+        """Nothing more of the job starts; with `kill`, the workers that run it are replaced.
+
+        With `soon` that happens in a moment, and no lock is taken.
+        """
+        core = self._core
+        decide = partial(core.decide, lambda _: core.scheduler.cancel(job, kill=kill))
+        if soon:
+            core.loop.post(decide)
+        else:
+            decide()
 
     @uninterrupted
     def recall(self, job: Job) -> bool:

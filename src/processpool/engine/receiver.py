@@ -15,9 +15,9 @@ from processpool.core.exit_reason import ExitReason
 from processpool.core.jobs import Origin
 from processpool.core.replies import Reply, error_in_words, has_failed
 from processpool.core.states import WorkerState
-from processpool.engine.dispatcher import CLOSED_GRACE
+from processpool.engine.closed_pipes import see_to_stdout
+from processpool.engine.weighing import weigh
 from processpool.engine.workers.worker import ALWAYS, LATE_PAUSE, LINGER, UNUSUAL
-from processpool.system.memory import tree_memory
 
 if TYPE_CHECKING:
     from processpool.core.commands import Command
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from processpool.engine.event_hub import EventHub
     from processpool.engine.workers.worker import Worker
 
-WEIGH_EVERY = 1.0
-"""Seconds between two looks at a worker's memory, both after an answer of its."""
 PEEK_EVERY = 0.05
 """Seconds between two looks for answers that wait for a slow item behind them."""
 SETTLED = 0.002
@@ -131,7 +129,7 @@ class Receiver:
         core = self._core
         with core.lock:
             self._dispatcher.unwatch(worker)
-        core.loop.later(CLOSED_GRACE, partial(self._end_mute, worker))
+        see_to_stdout(core, worker)
 
     def _on_unusual(self, worker: Worker, answer: Any) -> None:
         """What has come is not one whole answer; or it is, and something else is not as usual."""
@@ -263,7 +261,7 @@ class Receiver:
             self._hub.report_stray(worker, repr(values[begin]).encode())
         elif not slot.load and not worker.is_clean:
             self._hub.report_stray(worker, worker.unfinished().raw or b"")
-        self.weigh(worker)
+        weigh(self._core, worker)
 
     def _hand_out(self, worker: Worker, batch: Batch, answers: list[Any], origin: Origin) -> None:
         """Give answers to their job, but for the errors that are to be tried again."""
@@ -290,22 +288,6 @@ class Receiver:
         if again:
             self._dispatcher.plan()
         return again
-
-    def weigh(self, worker: Worker) -> None:
-        """Now and then: is the worker too large to be kept?"""
-        core = self._core
-        limit, now = core.scheduler.policy.recycle_memory, monotonic()
-        if limit is None or now - worker.weighed_at < WEIGH_EVERY:
-            return
-        worker.weighed_at = now
-        if tree_memory(worker.pid) > limit:
-            core.decide(lambda now: core.scheduler.expire(worker.id, now))
-
-    def _end_mute(self, worker: Worker) -> None:
-        """It closed its stdout and did not exit: it can never answer again."""
-        core = self._core
-        if not worker.closed:
-            core.decide(lambda _: core.scheduler.kill(worker.id, ExitReason.CLOSED_STDOUT))
 
 
 def _end(worker: Worker, batch: Batch, answers: list[Any], origin: Origin) -> None:

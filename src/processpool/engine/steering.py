@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from processpool.core import events
 from processpool.core.exit_reason import ExitReason
 from processpool.core.policy import resized
+from processpool.core.snapshot import WorkerCounts
 from processpool.core.states import WorkerState
 
 if TYPE_CHECKING:
@@ -75,22 +76,13 @@ class Steering:
         for number in list(self._core.scheduler.slots):
             self._core.decide(partial(self._core.scheduler.retire, number, ExitReason.RENEWED))
 
-    # -- counts ----------------------------------------------------------------------------------
-
     @property
-    def num_running(self) -> int:
-        """Workers that have a request, or are leased."""
-        counts = self._core.scheduler.counts
-        return counts[WorkerState.BUSY] + counts[WorkerState.LEASED] - len(self._checkout.warm)
-
-    @property
-    def num_starting(self) -> int:
-        """Workers that are not ready yet, those included that are about to be started."""
+    def counts(self) -> WorkerCounts:
+        """How many workers do what; those that are kept for the next call wait for it."""
         with self._core.lock:
-            return self._core.scheduler.starting
-
-    @property
-    def num_unassigned(self) -> int:
-        """Workers that wait for a request, or are starting."""
-        counts = self._core.scheduler.counts
-        return counts[WorkerState.STARTING] + counts[WorkerState.IDLE] + len(self._checkout.warm)
+            counts, warm = self._core.scheduler.counts, len(self._checkout.warm)
+            return WorkerCounts(
+                running=counts[WorkerState.BUSY] + counts[WorkerState.LEASED] - warm,
+                unassigned=counts[WorkerState.STARTING] + counts[WorkerState.IDLE] + warm,
+                starting=self._core.scheduler.starting,
+            )

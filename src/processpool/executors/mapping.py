@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from processpool.api.map_state import Chunk
-    from processpool.engine.local import Engine
+    from processpool.engine.backend import Backend
     from processpool.executors.work import Work
     from processpool.wire.python.functions import Task
 
@@ -39,7 +39,7 @@ class ExecutorMap(MapJob):
     _state: LazyState
 
     def __init__(
-        self, engine: Engine, work: Work, task: Task, items: Iterator[Any], timeout: float | None
+        self, engine: Backend, work: Work, task: Task, items: Iterator[Any], timeout: float | None
     ) -> None:
         """`timeout` is that of each item."""
         super().__init__(engine, LazyState(), task, timeout)

@@ -1,0 +1,242 @@
+"""The work of a fake engine: a queue, and whoever does what is in it."""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import CancelledError
+from threading import get_ident
+from time import monotonic
+from typing import TYPE_CHECKING, NamedTuple
+
+from processpool.core import events
+from processpool.core.exit_reason import ExitReason
+from processpool.core.jobs import Batch, Origin
+from processpool.core.replies import Reply
+from processpool.core.states import PoolEvent, PoolState, WorkerEvent, pool_after
+from processpool.engine.callback_threads import CallbackThreads
+from processpool.engine.core import CLOSED, NOT_OPEN
+from processpool.engine.event_hub import EventHub
+from processpool.engine.fake_workers import FakeWorker, Handler, Roster
+from processpool.engine.lock import EngineLock
+from processpool.errors import PoolClosed, RequestTimeout, WorkerDied
+from processpool.system.monitor import sleep_until
+from processpool.wire.python.layout import ECHOED
+from processpool.wire.python.remote_errors import in_words
+
+if TYPE_CHECKING:
+    from processpool.core.jobs import Job
+    from processpool.core.policy import Policy
+
+
+class _Doing(NamedTuple):
+    """An item that a worker has."""
+
+    worker: FakeWorker
+    batch: Batch
+
+
+class FakeWork:
+    """What one fake pool has to do, and who does it."""
+
+    is_current = False
+    """Nobody waits for a thread of its own: it has none."""
+
+    def __init__(self, handler: Handler, policy: Policy, max_pending: int) -> None:
+        self.handler = handler
+        self.max_pending = max_pending
+        self.state = PoolState.NEW
+        self.roster = Roster(policy)
+        self.lock = EngineLock(sleep_until, self.room)
+        """Guards all of this, and is not held while anything of the user's runs."""
+        self.hub = EventHub(self, CallbackThreads())
+        self.queue: deque[Batch] = deque()
+        self.running = self.finished = self.failed = 0
+        self._at_it: int | None = None
+        """The thread that does what is queued."""
+
+    @property
+    def queued(self) -> int:
+        """Items that wait."""
+        return sum(map(len, self.queue))
+
+    @property
+    def is_done(self) -> bool:
+        """True if nothing waits or runs."""
+        return not (self.queue or self.running)
+
+    def room(self) -> int:
+        """Items that the queue has room for; any number, once there is no use in waiting."""
+        if self.state in (PoolState.CLOSING, PoolState.CLOSED):
+            return 1 << 60
+        return max(self.max_pending - self.queued, 0)
+
+    def change(self, event: PoolEvent) -> None:
+        """This has happened to the pool."""
+        with self.lock:
+            self.state = pool_after(self.state, event)
+            self.lock.notify_all()
+
+    def require_open(self) -> None:
+        """See that work is taken.
+
+        Raises:
+            PoolClosed: it is not.
+        """
+        if self.state is PoolState.NEW:
+            raise PoolClosed(NOT_OPEN)
+        if self.state in (PoolState.CLOSING, PoolState.CLOSED):
+            raise PoolClosed(CLOSED)
+
+    def add(self, batch: Batch, *, limit: bool) -> bool:
+        """Put items into the queue; False if it is full."""
+        with self.lock:
+            self.require_open()
+            if limit and not self.room():
+                return False
+            self.queue.append(batch)
+            return True
+
+    def take_out(self, job: Job) -> list[Batch]:
+        """What waits of a job, which leaves the queue."""
+        with self.lock:
+            found = [batch for batch in self.queue if batch.job is job]
+            self.queue = deque(batch for batch in self.queue if batch.job is not job)
+            self.lock.notify_all()
+        return found
+
+    def end(self) -> None:
+        """Nothing is done any more."""
+        with self.lock:
+            if self.state is PoolState.CLOSED:
+                return
+            self.change(PoolEvent.CLOSED)
+            dropped = list(self.queue)
+            self.queue.clear()
+            self.roster.workers.clear()
+        for batch in dropped:
+            batch.job.drop(batch, PoolClosed(CLOSED))
+        self.hub.publish(events.PoolClosedDown(monotonic()))
+
+    def do_all(self) -> None:
+        """Do what waits, unless another thread is at it, which then does this too."""
+        with self.lock:
+            before = self._at_it
+            if before not in (None, get_ident()):
+                return
+            self._at_it = get_ident()
+        while True:
+            with self.lock:
+                doing = self._next()
+                if doing is None:
+                    self._at_it = before
+                    self.lock.notify_all()
+                    return
+            try:
+                self._do(*doing)
+            except BaseException:
+                self._at_it = before
+                raise
+
+    def _next(self) -> _Doing | None:
+        """The next item, and who does it, if anything is to be done now."""
+        if not self.queue or self.state not in (PoolState.OPEN, PoolState.CLOSING):
+            return None
+        worker = self.roster.take(WorkerEvent.ASSIGNED)
+        if worker is None:
+            return None
+        batch = self.queue.popleft()
+        if len(batch) > 1:
+            whole, batch = batch, batch.advance(1)
+            self.queue.appendleft(whole)
+        batch.attempts += 1
+        batch.sent_at = monotonic()
+        worker.item = batch.start
+        batch.job.begun = True
+        batch.job.begin()
+        self.running += 1
+        return _Doing(worker, batch)
+
+    def _do(self, worker: FakeWorker, batch: Batch) -> None:
+        job, interrupt, since = batch.job, None, monotonic()
+        try:
+            reply = worker.perform(self.handler, batch.payloads[0], job.task)
+        except BaseException as error:  # Ctrl-C: the item is gone, and nobody is to wait for it
+            reply, interrupt = Reply(error=error), error
+        reply.error = self._verdict(worker, batch, reply, monotonic() - since)
+        origin = Origin(worker.id, worker.pid, since, monotonic(), failed=int(bool(reply.error)))
+        origin.stderr, reply.stderr = reply.stderr or "", None
+        origin.plain = reply.error is None and reply.stdout is None
+        again = self._finish(worker, batch, reply, origin)
+        if not again:
+            self._tell(batch, reply, origin)
+        with self.lock:
+            self.running -= 1
+            self.lock.notify_all()
+        if interrupt is not None:
+            raise interrupt
+
+    def _verdict(
+        self, worker: FakeWorker, batch: Batch, reply: Reply, seconds: float
+    ) -> BaseException | None:
+        """The error of an item: what it has raised, or what a real worker would have met."""
+        who, limit = f"worker {worker.id} (pid {worker.pid})", batch.job.timeout
+        if self.state is PoolState.CLOSED:
+            return PoolClosed(f"the pool was closed while {who} had the item")
+        if batch.job.killed:
+            return CancelledError(f"{who} {ExitReason.CANCELLED.sentence}")
+        if limit is not None and seconds > limit and reply.error is None:
+            late = ExitReason.TIMEOUT.sentence.format(limit=limit, where="")
+            return RequestTimeout(f"{who} {late}")
+        return reply.error
+
+    def _finish(self, worker: FakeWorker, batch: Batch, reply: Reply, origin: Origin) -> bool:
+        """The worker has done with an item; True if it is to be tried again."""
+        with self.lock:
+            worker.handled += 1
+            again = reply.error is not None and self._retries(batch, reply.error)
+            if again:
+                batch.history = (*batch.history, batch.attempt(0, reply, origin))
+                self.queue.appendleft(batch)
+            else:
+                self.finished += 1
+                worker.failed += origin.failed
+                self.failed += origin.failed
+            if isinstance(reply.error, WorkerDied | RequestTimeout | CancelledError):
+                successor = self.roster.replace(worker)
+            else:
+                successor = None
+                self.roster.free(worker, WorkerEvent.FINISHED)
+        if successor is not None:
+            self._tell_of_death(worker, successor, reply.error)
+        return again
+
+    def _retries(self, batch: Batch, error: BaseException) -> bool:
+        reason = "crash" if isinstance(error, WorkerDied) else "error"
+        if isinstance(error, RequestTimeout):
+            reason = "timeout"
+        is_open = self.state is not PoolState.CLOSED and not batch.job.cancelled
+        return is_open and self.roster.policy.retries(reason, batch.attempts)
+
+    def _tell_of_death(
+        self, worker: FakeWorker, successor: FakeWorker, error: BaseException | None
+    ) -> None:
+        now, exitcode = monotonic(), getattr(error, "exitcode", None)
+        reason = None if isinstance(error, WorkerDied) else "replaced"
+        self.hub.publish(
+            events.WorkerExited(now, worker.id, worker.pid, exitcode or 0, reason, worker.stderr)
+        )
+        self.hub.publish(events.WorkerStarted(now, successor.id, successor.pid))
+        self.hub.publish(events.WorkerBecameReady(now, successor.id, successor.pid, 0.0))
+
+    def _tell(self, batch: Batch, reply: Reply, origin: Origin) -> None:
+        """Let the listeners know of an item, and then its job."""
+        who, job = (origin.until, origin.worker_id, origin.pid), batch.job
+        if reply.error is None:
+            self.hub.publish(events.ItemsFinished(*who, batch.start, 1, origin.since, job.number))
+        else:
+            text = in_words(reply.error)
+            self.hub.remember(text, origin.worker_id, None)
+            self.hub.publish(events.ItemFailed(*who, batch.start, text))
+        if job.task is not None and job.task.style & ECHOED and reply.stdout:
+            job.echo(1, reply.stdout.encode())
+        job.deliver(batch, [reply.value if origin.plain else reply], origin)

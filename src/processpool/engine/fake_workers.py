@@ -1,0 +1,216 @@
+"""The workers of a fake engine: names for who did what, in this process."""
+
+from __future__ import annotations
+
+import io
+import os
+from contextlib import redirect_stderr, redirect_stdout
+from itertools import count
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from processpool.core.replies import Reply
+from processpool.core.snapshot import WorkerCounts, WorkerSnapshot
+from processpool.core.states import WorkerEvent, WorkerState, after
+from processpool.errors import ProcessPoolError, UnexpectedEOF, WorkerDied
+from processpool.system.interrupts import USERS_CODE
+from processpool.system.process import describe_exit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    from processpool.core.policy import Policy
+    from processpool.wire.python.functions import Task
+
+Handler: TypeAlias = "Callable[[Any, Task | None], Any]"
+"""Does a request: its payload, and what is to be done with it."""
+
+
+class FakeWorker:
+    """One that works in this process."""
+
+    def __init__(self, number: int) -> None:
+        self.id = number
+        self.pid = os.getpid()
+        self.state = WorkerState.IDLE
+        self.item: int | None = None
+        """The index of the item that it has."""
+        self.since = self.started_at = monotonic()
+        self.handled = self.failed = 0
+        self.stderr = ""
+
+    def perform(self, handler: Handler, payload: Any, task: Task | None) -> Reply:
+        """Do a request: its value or error, and what was printed meanwhile.
+
+        An exit in a handler ends the worker: a negative status is taken for a signal.
+        """
+        reply, out, err = Reply(), io.StringIO(), io.StringIO()
+        try:
+            with redirect_stdout(out), redirect_stderr(err), USERS_CODE:
+                reply.value = handler(payload, task)
+        except SystemExit as end:
+            reply.error = self._died(end)
+        except Exception as error:
+            reply.error = error
+        reply.stdout, reply.stderr = out.getvalue() or None, err.getvalue() or None
+        self.stderr = (self.stderr + err.getvalue())[-4096:]
+        if isinstance(reply.error, WorkerDied):
+            reply.error.pid, reply.error.stderr = self.pid, err.getvalue()
+        return reply
+
+    def _died(self, end: SystemExit) -> WorkerDied:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        error = WorkerDied(
+            f"worker {self.id} (pid {self.pid}) {describe_exit(code)} before it answered; it is a "
+            "fake, so the handler has raised SystemExit"
+        )
+        error.exitcode = code
+        return error
+
+    def freeze(self, now: float) -> WorkerSnapshot:
+        """How it looks now."""
+        working = self.state in (WorkerState.BUSY, WorkerState.LEASED)
+        return WorkerSnapshot(
+            id=self.id,
+            pid=self.pid,
+            state=self.state,
+            item=self.item,
+            item_age=now - self.since if working else None,
+            pending=int(self.state is WorkerState.BUSY),
+            age=now - self.started_at,
+            handled=self.handled,
+            failed=self.failed,
+            cpu=None,
+            memory=None,
+            stderr=self.stderr,
+            stderr_bytes=len(self.stderr.encode()),
+        )
+
+
+class Roster:
+    """The workers of one fake pool; as many as its policy says. Guarded by the engine's lock."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.workers: dict[int, FakeWorker] = {}
+        self._numbers = count(1)
+
+    def fill(self) -> None:
+        """Have at least as many workers as there must be, and no more than there may be."""
+        while len(self.workers) < self.policy.min:
+            self._add()
+        for worker in list(self.workers.values()):
+            if len(self.workers) > self.policy.max and worker.state is WorkerState.IDLE:
+                del self.workers[worker.id]
+
+    def take(self, event: WorkerEvent) -> FakeWorker | None:
+        """A worker that was idle, or is new, and to which this happens; None if all have work."""
+        for worker in self.workers.values():
+            if worker.state is WorkerState.IDLE:
+                break
+        else:
+            if len(self.workers) >= self.policy.max:
+                return None
+            worker = self._add()
+        worker.state = after(worker.state, event)
+        worker.since = monotonic()
+        return worker
+
+    def free(self, worker: FakeWorker, event: WorkerEvent) -> None:
+        """It has done what it had."""
+        worker.state = after(worker.state, event)
+        worker.item = None
+        if worker.id in self.workers:
+            self.fill()
+
+    def replace(self, worker: FakeWorker) -> FakeWorker | None:
+        """Have a new one in its place; None if it has lost that before."""
+        return None if self.workers.pop(worker.id, None) is None else self._add()
+
+    def counts(self) -> WorkerCounts:
+        """How many do what."""
+        idle = sum(one.state is WorkerState.IDLE for one in self.workers.values())
+        return WorkerCounts(running=len(self.workers) - idle, unassigned=idle, starting=0)
+
+    def _add(self) -> FakeWorker:
+        worker = FakeWorker(next(self._numbers))
+        self.workers[worker.id] = worker
+        return worker
+
+
+class FakeLease:
+    """A worker of one's own: it answers when it is sent something; the fake `LeasedWorker`."""
+
+    def __init__(
+        self, worker: FakeWorker, handler: Handler, release: Callable[[FakeWorker, bool], None]
+    ) -> None:
+        """`release` takes it back, and is told whether it has failed."""
+        self.id = worker.id
+        self.pid = worker.pid
+        self.failed = False
+        """True if it cannot be used again; whoever has it may say so."""
+        self._worker = worker
+        self._handler = handler
+        self._release = release
+        self._replies: list[Reply] = []
+        self._stderr = ""
+
+    @property
+    def owed(self) -> int:
+        """Requests that were sent, and whose answers nobody has taken yet."""
+        return len(self._replies)
+
+    def require_own_process(self) -> None:
+        """See that this process may use it: a fake may be used anywhere."""
+
+    def send(self, payload: Any, task: Task | None) -> None:
+        """Have a request done; its answer waits to be taken."""
+        reply = self._worker.perform(self._handler, payload, task)
+        self._stderr += reply.stderr or ""
+        self._replies.append(reply)
+        self._worker.handled += 1
+
+    def wait(self, timeout: float | None) -> bool:
+        """True if there is something to take; nothing more ever comes by itself."""
+        return self.has_answer or self.has_stderr or timeout is None
+
+    @property
+    def has_answer(self) -> bool:
+        """True if `take_answer` returns, or raises what an item has raised."""
+        return bool(self._replies)
+
+    @property
+    def has_stderr(self) -> bool:
+        """True if it has written to stderr since somebody took that."""
+        return bool(self._stderr)
+
+    def take_answer(self) -> Any:
+        """The answer to the oldest open request.
+
+        Raises:
+            UnexpectedEOF: there is none, or the worker has ended instead.
+        """
+        if not self._replies:
+            raise UnexpectedEOF(f"worker {self.id} is a fake, and was not sent anything more")
+        reply = self._replies.pop(0)
+        if isinstance(reply.error, WorkerDied):
+            self.failed = True
+            raise UnexpectedEOF(f"worker {self.id} ended without an answer: {reply.error}")
+        if reply.error is not None:
+            self.failed = self.failed or isinstance(reply.error, ProcessPoolError)
+            raise reply.error
+        return reply.value
+
+    def take_stderr(self) -> str:
+        """What it has written to stderr since this was last called."""
+        taken, self._stderr = self._stderr, ""
+        return taken
+
+    def release(self, grace: float) -> None:
+        """Give it back; `grace` is not needed, as all answers are there."""
+        self._release(self._worker, self.failed)
+
+    def drop(self) -> None:
+        """Give it back as it is."""
+        self._release(self._worker, True)

@@ -1,0 +1,174 @@
+"""A worker that one thread drives by hand: its pipes, and how it comes back to its engine."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from processpool.core.exit_reason import ExitReason
+from processpool.core.replies import Reply, opened
+from processpool.engine.closed_pipes import CLOSED_GRACE
+from processpool.engine.workers import failures
+from processpool.errors import UnexpectedEOF
+from processpool.system.interrupts import INTERRUPTIBLE, uninterrupted
+
+if TYPE_CHECKING:
+    from processpool.engine.checkout import Checkout
+    from processpool.engine.core import Core
+    from processpool.engine.workers.worker import Worker
+    from processpool.wire.python.functions import Task
+
+
+class LocalLease:
+    """A leased worker process; the local `LeasedWorker`."""
+
+    def __init__(self, core: Core, checkout: Checkout, worker: Worker) -> None:
+        self._core = core
+        self._checkout = checkout
+        self._worker = worker
+        self._answers: list[Any] = []
+        self._handled = 0
+        self._failed = False
+        self.owed = 0
+        """Requests that were sent, and whose answers nobody has taken yet."""
+        self.id = worker.id
+        self.pid = worker.pid
+        self.require_own_process = core.require_own_process
+
+    @property
+    def failed(self) -> bool:
+        """True if it cannot be used again; whoever has it may say so."""
+        return self._failed or self._worker.process.exitcode is not None
+
+    @failed.setter
+    def failed(self, failed: bool) -> None:
+        self._failed = failed
+
+    @uninterrupted
+    def send(self, payload: Any, task: Task | None) -> None:
+        """Send a request, all of it; that does not wait for an answer."""
+        worker = self._worker
+        with worker.io:
+            sent = worker.send(payload, task)
+        self.owed += 1
+        while not sent and not worker.ended:
+            self._pump(None)
+            with worker.io:
+                sent = worker.flush()
+
+    @uninterrupted
+    def wait(self, timeout: float | None) -> bool:
+        """Wait for something to take, or for its end; False if the time is over."""
+        deadline = None if timeout is None else monotonic() + timeout
+        while not (self.has_answer or self.has_stderr):
+            left = None if deadline is None else deadline - monotonic()
+            if left is not None and left < 0:
+                return False
+            self._pump(left)
+        return True
+
+    @property
+    @uninterrupted
+    def has_answer(self) -> bool:
+        """True if `take_answer` returns, or raises, at once."""
+        self._pump(0)
+        return bool(self._answers) or self._is_over or self._worker.fault() is not None
+
+    @property
+    @uninterrupted
+    def has_stderr(self) -> bool:
+        """True if it has written to stderr since somebody took that."""
+        self._pump(0)
+        return self._worker.stderr.pending
+
+    @uninterrupted
+    def take_answer(self) -> Any:
+        """Wait for the answer to the oldest open request.
+
+        Raises:
+            UnexpectedEOF: it ended without one.
+            ProtocolError: what it wrote is no answer.
+        """
+        while not self._answers:
+            fault = self._worker.fault()
+            if fault is not None:
+                self._failed = True
+                raise fault
+            if self._is_over:
+                self._failed = True
+                raise self._end()
+            self._pump(None)
+        with INTERRUPTIBLE:
+            (answer,), _ = self._worker.decode(self._answers[:1])
+            value = opened(answer)
+        del self._answers[0]
+        self.owed -= 1
+        self._handled += 1
+        if type(value) is not Reply:
+            return value
+        if value.error is not None:
+            raise value.error
+        return value.value
+
+    @uninterrupted
+    def take_stderr(self) -> str:
+        """What it has written to stderr since this was last called."""
+        self._pump(0)
+        return self._worker.stderr.take()
+
+    @uninterrupted
+    def release(self, grace: float) -> None:
+        """Give it back; answers that are owed are read for `grace` seconds at most."""
+        worker = self._worker
+        try:
+            self._read_off(grace)
+        except BaseException:
+            self._checkout.discard(worker, ExitReason.LEASE_INTERRUPTED)
+            raise
+        with worker.io:
+            stray = worker.stray_output()
+            worker.stderr.take()
+        ended = self.failed or worker.ended
+        if ended or stray or self.owed or not worker.is_clean:
+            self._checkout.discard(worker, ExitReason.LEASE_FAILED)
+        else:
+            self._checkout.give_back(worker, self._handled)
+
+    def drop(self) -> None:
+        """Give it back soon, as it is. Takes no lock."""
+        discard, worker = self._checkout.discard, self._worker
+        self._core.loop.post(lambda: discard(worker, ExitReason.LEASE_DROPPED))
+
+    @property
+    def _is_over(self) -> bool:
+        """True if the worker answers no more: it has ended, or closed its stdin."""
+        return self._worker.ended or self._worker.is_deaf()
+
+    def _read_off(self, grace: float) -> None:
+        """Read what is owed; with more to come when the time is over, it has failed."""
+        deadline = monotonic() + grace
+        self._drop_answers()
+        while self.owed > 0 and not self.failed and not self._worker.ended:
+            left = deadline - monotonic()
+            if left <= 0 or self._worker.fault() is not None:
+                return
+            self._pump(left)
+            self._drop_answers()
+
+    def _drop_answers(self) -> None:
+        self.owed -= len(self._answers)
+        self._handled += len(self._answers)
+        self._answers.clear()
+
+    def _pump(self, timeout: float | None) -> None:
+        with self._worker.io:
+            self._answers += self._worker.pump(timeout)
+
+    def _end(self) -> UnexpectedEOF:
+        worker = self._worker
+        worker.process.wait(CLOSED_GRACE)
+        exit_reason = self._checkout.exit_reason_of(worker)
+        error = failures.died(worker, exit_reason, self._core.command, worker.stderr.tail)
+        return UnexpectedEOF(
+            f"worker {worker.id} (pid {worker.pid}) ended without an answer: {error}"
+        )
