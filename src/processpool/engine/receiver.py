@@ -16,6 +16,7 @@ from processpool.core.jobs import Origin
 from processpool.core.replies import Reply, error_in_words, has_failed
 from processpool.core.states import WorkerState
 from processpool.engine.closed_pipes import see_to_stdout
+from processpool.engine.stray import on_unasked
 from processpool.engine.weighing import weigh
 from processpool.engine.workers.worker import ALWAYS, LATE_PAUSE, LINGER, UNUSUAL
 
@@ -58,7 +59,8 @@ class Receiver:
             if worker.closed:
                 return
             if worker.unasked:
-                self._on_unasked(worker)
+                if on_unasked(core, self._dispatcher, self._hub, worker):
+                    self._await_end(worker)
                 return
             answer = worker.receive_one()
             if answer is not UNUSUAL and not (
@@ -101,28 +103,6 @@ class Receiver:
             job.put(index, value)
         else:
             job.deliver(ended, [value], Origin(worker.id, worker.pid, since, now))
-
-    def _on_unasked(self, worker: Worker) -> None:
-        """With its `io`: the worker has said something to the engine, which asked for nothing."""
-        core = self._core
-        with core.lock:
-            slot = core.scheduler.slots.get(worker.id)
-            state = None if slot is None else slot.state
-            if state is WorkerState.BUSY:
-                return  # whoever is about to write to it looks for this first
-            if state is not WorkerState.IDLE:
-                self._dispatcher.unwatch(worker)
-                return
-        stray = worker.stray_output()
-        if stray:
-            core.loop.post(partial(self._end_stray, worker, stray))
-        elif worker.ended:
-            self._await_end(worker)
-
-    def _end_stray(self, worker: Worker, stray: bytes) -> None:
-        core = self._core
-        self._hub.report_stray(worker, stray)
-        core.decide(lambda _: core.scheduler.kill(worker.id, ExitReason.WROTE_UNASKED))
 
     def _await_end(self, worker: Worker) -> None:
         """It has closed its stdout: most likely it exits."""

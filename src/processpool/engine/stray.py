@@ -1,0 +1,41 @@
+"""Stray output: what a worker writes to its stdout though it was not asked anything."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from processpool.core.exit_reason import ExitReason
+from processpool.core.states import WorkerState
+
+if TYPE_CHECKING:
+    from processpool.engine.core import Core
+    from processpool.engine.dispatcher import Dispatcher
+    from processpool.engine.event_hub import EventHub
+    from processpool.engine.workers.worker import Worker
+
+
+def on_unasked(core: Core, dispatcher: Dispatcher, hub: EventHub, worker: Worker) -> bool:
+    """With its `io`: a worker that was not asked anything has said something to the engine.
+
+    Returns:
+        True if it was only that it has closed its stdout.
+    """
+    with core.lock:
+        slot = core.scheduler.slots.get(worker.id)
+        state = None if slot is None else slot.state
+        if state is WorkerState.BUSY:
+            return False  # whoever is about to write to it looks for this first
+        if state is not WorkerState.IDLE:
+            dispatcher.unwatch(worker)
+            return False
+    stray = worker.stray_output()
+    if stray:
+        core.loop.post(partial(_end_stray, core, hub, worker, stray))
+        return False
+    return worker.ended
+
+
+def _end_stray(core: Core, hub: EventHub, worker: Worker, stray: bytes) -> None:
+    hub.report_stray(worker, stray)
+    core.decide(lambda _: core.scheduler.kill(worker.id, ExitReason.WROTE_UNASKED))
