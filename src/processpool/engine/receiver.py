@@ -102,7 +102,8 @@ class Receiver:
         if job.takes_values:
             job.put(index, value)
         else:
-            job.deliver(ended, [value], Origin(worker.id, worker.pid, since, now))
+            origin = Origin(worker.id, worker.pid, since, now, each=worker.seconds_each)
+            job.deliver(ended, [value], origin)
 
     def _await_end(self, worker: Worker) -> None:
         """It has closed its stdout: most likely it exits."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from processpool.core.replies import Reply, opened
 from processpool.engine.workers.answers import Answers
-from processpool.engine.workers.worker import Returned, Worker
+from processpool.engine.workers.worker import UNUSUAL, Returned, Worker
 from processpool.errors import ProtocolError
 from processpool.system.text import escape_control
 from processpool.wire.python import layout
@@ -58,6 +58,12 @@ class Shared(NamedTuple):
     outbox: int
     stdout: int
     stderr: int
+
+
+KIND_MASK = (1 << layout.PACE) - 1
+"""Of the first number of a frame: what is beside its pace."""
+PLAIN_KINDS = frozenset({layout.PLAIN, layout.INTS, layout.FLOATS, layout.SHORT})
+"""Kinds of frames whose answers are values and nothing else."""
 
 
 class PythonWorker(Worker):
@@ -243,6 +249,23 @@ class PythonWorker(Worker):
                 self._ledger.received += 1
                 return loads(layout.PLAIN_HEAD + data[FRAME.size :] + layout.PLAIN_TAIL)[0]
         return super().only_answer(data)
+
+    def receive_one(self) -> Any:
+        """The frame that can be read now, if it is one plain answer to the only item."""
+        try:
+            data = os.read(self.process.stdout, self._read_size)
+        except BlockingIOError:
+            return UNUSUAL
+        if len(data) > FRAME.size and self._frames.is_clean and self._ledger.is_single:
+            head, count, size = FRAME.unpack_from(data)
+            kind = head & KIND_MASK
+            if count == 1 and size == len(data) - FRAME.size and kind in PLAIN_KINDS:
+                self._ledger.settle(1)
+                self.seconds_each = (head >> layout.PACE) / 1e9
+                return kind, 1, data[FRAME.size :]
+        self.ended = self.ended or not data
+        self._early += self.feed(data)
+        return UNUSUAL
 
     def value_of(self, answer: Frame) -> Any:
         """The value of a frame with one answer, or a `Reply`."""

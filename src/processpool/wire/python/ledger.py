@@ -106,6 +106,12 @@ class Ledger(Generic[B]):
             ahead -= len(batch)
         return None, None
 
+    @property
+    def is_single(self) -> bool:
+        """True if it was sent one batch of one item, of whose answer nothing is known yet."""
+        batches = self._batches
+        return len(batches) == 1 and len(batches[0][1]) == 1 and not self._peeked[0]
+
     # -- answers ---------------------------------------------------------------------------------
 
     def settle(self, count: int) -> None:
