@@ -7,6 +7,7 @@ does not hold yet is listed beside its rule; an entry that is no longer needed f
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -311,6 +312,45 @@ class TestWords:
             for name in _unexplained_constants(module.tree)
         }
         check(found, UNEXPLAINED_CONSTANTS, "no text below it, or below its group, says what it is")
+
+
+class TestPaper:
+    """ARCHITECTURE.md says what is there, and leaves nothing out."""
+
+    paper = (ROOT / "ARCHITECTURE.md").read_text()
+
+    def test_what_it_names_exists(self) -> None:
+        rooms = "|".join(sorted({module.room for module in modules().values() if module.room}))
+        named = set(re.findall(rf"(?<![\w/.])(?:{rooms})/[\w/]*(?:\.\w+)?", self.paper))
+        named |= {f"{room}.py" for room in ("factory", "errors")}
+        top = ROOT / "src" / PACKAGE
+        missing = {
+            name
+            for name in named
+            if not (top / name).exists() and not (top / f"{name}.py").exists()
+        }
+        assert not missing, f"ARCHITECTURE.md names what is not there: {sorted(missing)}"
+
+    def test_every_file_has_its_line(self) -> None:
+        top = ROOT / "src" / PACKAGE
+        files = {
+            module.path.relative_to(top).as_posix()
+            for module in modules().values()
+            if not module.is_package
+        }
+        missing = {file for file in files if f"| `{file}`" not in self.paper} - {"__main__.py"}
+        assert not missing, f"give these a line in ARCHITECTURE.md: {sorted(missing)}"
+
+    def test_the_methods_that_it_names_exist(self) -> None:
+        defined = {
+            node.name
+            for module in modules().values()
+            for node in ast.walk(module.tree)
+            if isinstance(node, ast.ClassDef | ast.FunctionDef)
+        }
+        named = re.findall(r"`([A-Z]\w+)\.(\w+)`", self.paper)
+        missing = {f"{one}.{two}" for one, two in named if not {one, two} <= defined}
+        assert not missing, f"ARCHITECTURE.md names what is not there: {sorted(missing)}"
 
 
 class TestTests:
