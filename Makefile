@@ -57,7 +57,7 @@ format: $(VENV)/.installed-dev  ## Sort the imports and format the code
 bench: $(VENV)/.installed-bench  ## Compare with raw pipes and with other pools: WHAT="short-way --rounds 3"
 	$(BIN)/python -m benchmarks $(WHAT)
 
-screenshot: $(VENV)/.installed-dev  ## Take the pictures of the widget anew, light and dark
+screenshot: $(VENV)/.installed-dev  ## take the pictures of the widget again, light and dark
 	$(BIN)/python -m tests.browser.screenshot
 
 test-matrix: $(MATRIX:%=test-kernel-%)  ## Test the widget in a browser with older kernels
@@ -68,7 +68,7 @@ test-kernel-%: | $(BIN)/python
 	$(VENV)/kernel-$*/bin/python -m pip install --quiet 'ipykernel==$*.*'
 	$(VENV)/kernel-$*/bin/python -m pytest tests/browser
 
-schema: $(VENV)/.installed  ## Write configs/pool.schema.json anew
+schema: $(VENV)/.installed  ## Write configs/pool.schema.json again
 	$(BIN)/python -m processpool schema > $(VENV)/pool.schema.json
 	mv $(VENV)/pool.schema.json configs/pool.schema.json
 
