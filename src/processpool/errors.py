@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     class Record(Protocol):
-        """What an error tells of its item: all that an `Outcome` does."""
+        """What an error knows about its item: all that an `Outcome` does."""
 
         @property
         def index(self) -> int: ...
@@ -55,7 +55,7 @@ class ConfigError(ProcessPoolError, ValueError):
     """The YAML file, or the dictionary, does not declare a valid pool."""
 
     problems: tuple[str, ...] = ()
-    """Everything that is wrong with it, a line each; the message is these lines."""
+    """Everything that is wrong with it, one line each; the message is these lines."""
 
 
 class PoolExhausted(ProcessPoolError):
@@ -89,11 +89,11 @@ class WorkerDied(ProcessPoolError):
     exitcode: int | None = None
     """Exit status; a negative number is the signal that ended the worker."""
     stderr: str = ""
-    """The last that the worker wrote to its standard error."""
+    """The end of what the worker wrote to its standard error."""
 
 
 class RemoteError(ProcessPoolError):
-    """An item raised an exception that cannot be brought here; this one tells what it said."""
+    """An item raised an exception that cannot be brought back; this has its text instead."""
 
     type_name: str = ""
     """The exception's own type, with its module."""

@@ -1,1 +1,1 @@
-"""What users hold in their hands: it checks, blocks, and waits; it may use the caller's thread."""
+"""What users hold: it checks its arguments, and may block the caller's thread."""

@@ -1,8 +1,8 @@
 """A pool under asyncio: `await pool.acall(...)` and `async for answer in pool.aimap(...)`.
 
-The event loop is never blocked: who finds the queue full awaits room in it. When a task that waits
-here is cancelled, its item is too, and ended if it runs; that is the difference to leaving an
-`async for` early, which lets what runs come to its end.
+The event loop is never blocked: if the queue is full, room in it is awaited. When a task that waits
+here is cancelled, so is its item, even if it is running. Leaving an `async for` early, in contrast,
+lets running items finish.
 
     input ──reader task──▶ batches ──▶ engine ──▶ state ──look──▶ consumer
 """
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from processpool.wire.python.functions import Request
 
 CHUNK = 256
-"""Items read between two looks at what else the event loop has to do, at most."""
+"""Items read before the event loop gets its turn, at most."""
 
 
 async def acall(engine: Backend, request: Request, timeout: float | None, *, wait: bool) -> Any:
@@ -58,7 +58,7 @@ async def acall(engine: Backend, request: Request, timeout: float | None, *, wai
 
 
 class _AwaitedFuture(PoolFuture):
-    """One that asyncio can copy, which up to Python 3.11 never ends with `StopIteration`."""
+    """A future that asyncio can copy: up to Python 3.11, none may end with `StopIteration`."""
 
     def __init__(self, engine: Backend, timeout: float | None, task: Any) -> None:
         super().__init__(engine, timeout)
@@ -70,7 +70,7 @@ class _AwaitedFuture(PoolFuture):
 
 
 class _AwaitedJob(SingleJob):
-    """Its answer is unpickled neither on the engine's thread nor on that of the event loop."""
+    """A job whose answer is unpickled neither by the engine nor by the event loop."""
 
     __slots__ = ("_engine",)
 
@@ -89,7 +89,7 @@ def _deliver_opened(
     answers: list[Any],
     origin: Origin,
 ) -> None:
-    """Unpickle answers on a thread where that may take long, and deliver them then."""
+    """Unpickle answers on a thread where that may take long, then deliver them."""
     if origin.plain or not engine.is_current:
         deliver(batch, answers, origin)
     else:
@@ -153,7 +153,7 @@ class AsyncMap(MapJob):
     # -- the engine's side -----------------------------------------------------------------------
 
     def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
-        """Answers have come."""
+        """Take the answers of a batch."""
         self._learn_pace(batch, origin)
         _deliver_opened(self._engine, self._put, batch, answers, origin)
 
@@ -169,7 +169,7 @@ class AsyncMap(MapJob):
             self._cancel_soon()
 
     def drop(self, batch: Batch, error: BaseException | None) -> None:
-        """These items never start."""
+        """Give up items that never start."""
         with self._lock:
             self._state.drop(batch.start, len(batch), with_record(error, batch))
         _tell(self._loop, self._news)
@@ -184,7 +184,7 @@ class AsyncMap(MapJob):
     # -- reading ---------------------------------------------------------------------------------
 
     async def _read(self, source: AsyncGenerator[InputChunk, None]) -> None:
-        """Submit what the source gives, never further ahead than is allowed."""
+        """Submit what the source yields, never further ahead than allowed."""
         try:
             self._state.allow(self._ahead())
             async with aclosing(source):
@@ -274,7 +274,7 @@ class AsyncMap(MapJob):
                 self._cancel_soon()
 
     async def _next(self) -> list[Chunk] | None:
-        """The answers that are there next; None at the end.
+        """Return the next answers; None at the end.
 
         Raises:
             BaseException: what has ended the map before its time.

@@ -1,4 +1,4 @@
-"""What a caller hands over, and what a worker is sent: the call forms of a pool.
+"""The call forms of a pool: what a caller passes, and what a worker is sent.
 
 A pool whose YAML names what it does takes data; a pool of Python functions without a handler takes
 the function first. The wrong form is a `TypeError` that shows the right one.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _HANDLE = Task(HANDLER, FULL)
 _NO_KEYWORDS: dict[str, Any] = {}
-"""Never written to: a hundred thousand items that wait need no dictionary each."""
+"""Shared and never written to, so that waiting items need no dictionary each."""
 
 
 class Items(NamedTuple):
@@ -36,14 +36,14 @@ class Form(Protocol):
     """How a pool takes work."""
 
     def single(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
-        """The item of `call` or `submit`; `TypeError` if the form is wrong."""
+        """Return the item of `call` or `submit`; raise `TypeError` if the form is wrong."""
 
     def many(self, method: str, args: tuple[Any, ...]) -> Items:
-        """The items of a map; `TypeError` if the form is wrong."""
+        """Return the items of a map; raise `TypeError` if the form is wrong."""
 
 
 def make_form(parts: Parts) -> Form:
-    """The form of a pool whose engine was built with these parts."""
+    """Return the form of a pool whose engine was built with these parts."""
     match parts:
         case MessageParts(framing, codec):
             return MessageForm(framing, codec)
@@ -62,7 +62,7 @@ class MessageForm:
         self.decode = codec.decode
 
     def pack(self, message: Any) -> tuple[bytes, ...]:
-        """The buffers of one request.
+        """Return the buffers of one request.
 
         Raises:
             CodecError: the codec cannot encode the message.
@@ -71,7 +71,7 @@ class MessageForm:
         return self._frame(self._encode(message))
 
     def single(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
-        """The payload of `call` or `submit`."""
+        """Return the payload of `call` or `submit`."""
         if len(args) != 1 or kwargs:
             raise TypeError(
                 f"this pool runs a command: write pool.{method}(message), with one message "
@@ -80,7 +80,7 @@ class MessageForm:
         return self._frame(self._encode(args[0])), None
 
     def many(self, method: str, args: tuple[Any, ...]) -> Items:
-        """The input of a map."""
+        """Return the input of a map."""
         if len(args) != 1 or (callable(args[0]) and not hasattr(args[0], "__iter__")):
             raise TypeError(
                 f"this pool runs a command: write pool.{method}(messages), with one iterable of "
@@ -97,12 +97,12 @@ class HandlerForm:
         self._renew = renew
 
     def single(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
-        """The arguments of the handler."""
+        """Return the arguments of the handler."""
         self._renew()
         return (args, kwargs or _NO_KEYWORDS), _HANDLE
 
     def many(self, method: str, args: tuple[Any, ...]) -> Items:
-        """One iterable for each parameter of the handler."""
+        """Return the input of a map: one iterable for each parameter of the handler."""
         if not args or (callable(args[0]) and not hasattr(args[0], "__iter__")):
             raise TypeError(
                 f"this pool has a handler: write pool.{method}(data), with one iterable for each "
@@ -121,12 +121,12 @@ class CallForm:
         self._renew = renew
 
     def single(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
-        """A function and its arguments."""
+        """Return a function and its arguments."""
         function = self._function(method, args, "*args, **kwargs")
         return (args[1:], kwargs or _NO_KEYWORDS), function.task
 
     def many(self, method: str, args: tuple[Any, ...]) -> Items:
-        """A function, and one iterable for each of its parameters."""
+        """Return the input of a map: a function, and one iterable for each of its parameters."""
         function = self._function(method, args, "*iterables")
         if len(args) < 2:
             raise TypeError(
@@ -146,7 +146,7 @@ class CallForm:
 
 
 def zipped(iterables: tuple[Any, ...], function: Function) -> Items:
-    """The items of a map over several iterables, as many as the shortest has."""
+    """Return the items of a map over several iterables, as many as the shortest has."""
     totals = [total_of(iterable) for iterable in iterables]
     total = None if None in totals else min(total for total in totals if total is not None)
     if len(iterables) == 1:
@@ -155,7 +155,7 @@ def zipped(iterables: tuple[Any, ...], function: Function) -> Items:
 
 
 def total_of(iterable: Any) -> int | None:
-    """How many items there are, where the iterable knows."""
+    """Return how many items there are; None if the iterable does not know."""
     try:
         return len(iterable)
     except TypeError:

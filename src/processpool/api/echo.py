@@ -1,7 +1,7 @@
-"""What running items print, shown while they run, by the thread that waits for their answers.
+"""Shows what items print while they run, on the thread that waits for their answers.
 
-It shows whole lines, each made harmless for a terminal; of a line that was written over and over,
-as progress bars do, the last state.
+Whole lines are shown, each made harmless for a terminal. Of a line that is rewritten again and
+again, as progress bars do, only the last state is shown.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import deque
 from processpool.system.text import escape_control
 
 KEPT = 10_000
-"""Pieces of output that wait for somebody to look, at most; older ones are dropped."""
+"""Pieces of output that wait to be shown, at most; older ones are dropped."""
 
 
 class Echo:
@@ -27,7 +27,7 @@ class Echo:
         return bool(self._printed)
 
     def put(self, number: int, printed: str) -> None:
-        """An item has printed this to 1 (stdout) or 2 (stderr)."""
+        """Keep what an item has printed to 1 (stdout) or 2 (stderr)."""
         self._printed.append((number, printed))
 
     def show(self) -> None:

@@ -1,4 +1,4 @@
-"""The future of one request: the standard library's, with the item's record on it."""
+"""The future of one request: the standard library's, plus the item's record."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class PoolFuture(Future[Any]):
         self._job.task = task
         self._record: Outcome | None = None
         self._attempt: Attempt | None = None
-        """How it has ended, as long as nobody has looked at the record."""
+        """How it has ended, until somebody looks at the record."""
         self._is_sealed = False
-        """True while its answer is to be unpickled before it is a result."""
+        """True while its answer is still to be unpickled."""
 
     @property
     def record(self) -> Outcome | None:
@@ -57,9 +57,9 @@ class PoolFuture(Future[Any]):
         return self.record.stderr if self.record else ""
 
     def result(self, timeout: float | None = None) -> Any:
-        """As the standard library's; a signal's handler may close the pool meanwhile.
+        """Like the standard library's; a signal handler may close the pool meanwhile.
 
-        What the item returned, or raised, is unpickled when it is first asked for.
+        What the item returned or raised is unpickled by the first call.
         """
         self._wait(timeout)
         self._open()
@@ -74,7 +74,7 @@ class PoolFuture(Future[Any]):
             del self, error
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """As `result`, for what it would raise."""
+        """Return what `result` would raise."""
         locked: bool = self._condition._is_owned()  # type: ignore[attr-defined]
         if locked:  # by `wait`, which takes the locks of all, and asks only if there is one
             return super().exception(0)
@@ -116,21 +116,21 @@ class PoolFuture(Future[Any]):
         return super()._get_snapshot()  # type: ignore[misc]
 
     def __repr__(self) -> str:
-        """As the standard library's; nothing is unpickled for it."""
+        """Like the standard library's, without unpickling anything."""
         if not self._is_sealed:
             return super().__repr__()
         return f"<{type(self).__name__} at {id(self):#x} state=finished>"
 
     def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:
-        """As the standard library's."""
+        """Like the standard library's."""
         super().add_done_callback(fn)
         if not self.done():
             self._engine.attend()
 
     def _invoke_callbacks(self) -> None:
-        """As the standard library's, but never on the engine's thread, which must not wait.
+        """Like the standard library's, but never on a thread that leads, which must not wait.
 
-        Those of asyncio only tell their event loop, and are called at once.
+        Those of asyncio only notify their event loop, and are called at once.
         """
         callbacks = self._done_callbacks  # type: ignore[attr-defined]
         if not callbacks:
@@ -186,11 +186,11 @@ class SingleJob(Job):
         self._notified = False
 
     def begin(self) -> None:
-        """Tell the future that it runs."""
+        """Mark the future as running."""
         self._begin()
 
     def _begin(self) -> bool:
-        """As `begin`; False if the future was cancelled.
+        """Like `begin`; False if the future was cancelled.
 
         It may run already: on a worker that has died before it began this item.
         """
@@ -202,7 +202,7 @@ class SingleJob(Job):
             return started
 
     def notify_cancelled(self) -> None:
-        """Let those who wait for the future know that it was cancelled, once."""
+        """Notify whoever waits for the future that it was cancelled, once."""
         self._begin()
 
     def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
@@ -221,13 +221,13 @@ class SingleJob(Job):
             self._end(answer, None)
 
     def drop(self, batch: Batch, error: BaseException | None) -> None:
-        """It never started."""
+        """End the future of an item that never started."""
         if not self.recalled and self._begin():
             error = error or CancelledError("it was ended before it started")
             self._settle(attach(Outcome(index=0, error=error, attempts=0)))
 
     def refuse(self, error: BaseException) -> None:
-        """It cannot even be sent."""
+        """End the future of an item that cannot be sent."""
         self.begin()
         self._settle(attach(Outcome(index=0, error=error, attempts=0)))
 
@@ -250,5 +250,5 @@ class SingleJob(Job):
 
 
 def _may_wait(callback: Any) -> bool:
-    """False for what is known to return at once: asyncio's, and the pool's own."""
+    """False for callbacks that surely return at once: asyncio's, and the pool's own."""
     return getattr(callback, "__module__", None) not in _QUICK

@@ -1,4 +1,4 @@
-"""Where executors hand in their calls: past the limit of the queue, as executors never wait."""
+"""Where executors hand in their calls, ignoring the queue's limit: executors never wait."""
 
 from __future__ import annotations
 

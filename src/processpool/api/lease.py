@@ -1,4 +1,4 @@
-"""A worker of one's own, driven by hand: what the seed calls a request.
+"""A leased worker, driven by hand.
 
 While a lease lasts, its worker gets nothing from anybody else, and its pipes belong to the thread
 that uses the lease.
@@ -69,7 +69,7 @@ class Lease:
 
     @property
     def has_stdout(self) -> bool:
-        """True if `read_stdout` returns, or raises, at once."""
+        """True if `read_stdout` would return, or raise, at once."""
         self._check()
         return self._worker.has_answer
 
@@ -80,7 +80,7 @@ class Lease:
         return self._worker.has_stderr
 
     def read_stdout(self) -> Any:
-        """The answer to the oldest request that was sent; waits for it.
+        """Return the answer to the oldest request; wait for it if need be.
 
         Raises:
             UnexpectedEOF: the worker ended without it.
@@ -90,7 +90,7 @@ class Lease:
         return self._worker.take_answer()
 
     def read_stderr(self) -> str:
-        """What the worker has written to stderr since this was last called."""
+        """Return what the worker has written to stderr since the last call."""
         self._check()
         return self._worker.take_stderr()
 
@@ -105,7 +105,7 @@ class Lease:
 
     @uninterrupted
     def release(self) -> None:
-        """Give the worker back. Answers that were not read are read and dropped.
+        """Give the worker back; unread answers are dropped.
 
         Raises:
             InvalidLease: it was released before.

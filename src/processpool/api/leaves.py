@@ -1,7 +1,7 @@
-"""The leaves: what stands on the pool's public face, found by name when it is first asked for.
+"""The leaves: what builds on the pool's public interface, found by name when first used.
 
-The front door says which there are. So a pool can be shown, recorded and taken for an executor,
-and yet nothing in this room imports what does that.
+The front door registers them. So a pool can be displayed, traced and used as an executor, although
+nothing in this room imports the code for it.
 """
 
 from __future__ import annotations

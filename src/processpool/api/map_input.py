@@ -1,8 +1,8 @@
-"""The input of a map, read and encoded in chunks, on the thread of whoever consumes the map.
+"""The input of a map, read and encoded in chunks on the thread that consumes the map.
 
-A chunk is large while the input is quick to read, and small when it is slow, so that no item waits
-for those behind it. It is bounded in items and in bytes: a map over large messages reads few of
-them ahead.
+Chunks are large while the input is quick to read, and small when it is slow, so that no item waits
+for those behind it. They are bounded in items and in bytes, so a map over large messages reads only
+a few ahead.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class InputChunk:
         self.refusal: ProcessPoolError | None = None
         """Why the last item cannot be sent, if so."""
         self.bytes = 0
-        """Bytes of the payloads, as far as that is known."""
+        """Bytes of the payloads, as far as they are known."""
         self.ended = False
         """No item follows."""
         self.error: Exception | None = None
-        """What the input has raised behind these items."""
+        """What the input has raised after these items."""
 
     def __len__(self) -> int:
         return len(self.payloads) + (self.refusal is not None)
@@ -92,7 +92,7 @@ class MapInput:
         return int(MAX_BYTES / self._item_bytes)
 
     def read(self, room: int) -> InputChunk:
-        """The next chunk, of no more than `room` items; what the input raises comes with it."""
+        """Return the next chunk, of at most `room` items; it carries what the input raises."""
         began = monotonic()
         chunk = InputChunk()
         wanted = max(min(self._size, room, self.items_worth), 1)

@@ -1,8 +1,8 @@
-"""What every kind of map has in common, and maps as the displays see them.
+"""What all kinds of map have in common, and maps as the displays see them.
 
 `maps` has those of the pool, `async_maps` those of an event loop, `executors.mapping` those of an
 executor. Each is a `MapJob` around a `MapState`: the job has the engine, a lock and a way to wake
-its consumer; the state knows where the map stands.
+its consumer; the state knows how far the map is.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 OnError = Literal["raise", "return", "skip"]
 
 WORTH_KEEPING = 0.25
-"""Seconds that one must have taken for that, unless it was cut off or its progress asked for."""
+"""Seconds that a map must have taken to be remembered, unless it ended early or was shown."""
 
 _numbers = count(1)
 
@@ -36,7 +36,7 @@ class MapJob(Job):
     """A job of many items, whose progress can be seen, and which can be stopped from outside.
 
     `deliver`, `drop` and `echo` may be called on any thread. They take no lock but the map's own,
-    call nothing of the user's, and nothing of the engine's that takes its lock.
+    and call neither the user's code nor anything that takes the engine's lock.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class MapJob(Job):
         """End the map from outside: its consumer gets `CancelledError`."""
 
     def snapshot(self) -> MapSnapshot:
-        """How far it is."""
+        """Return how far it is."""
         done, failed, cancelled, total = self._state.counts(over=self._is_over)
         seconds = monotonic() - self._began
         return MapSnapshot(self.number, self.label, done, failed, total, seconds, cancelled)
@@ -94,7 +94,7 @@ class MapJob(Job):
         return policy.max * (self.window or policy.window)
 
     def _learn_pace(self, batch: Batch, origin: Origin) -> None:
-        """Answers have come: how many items may a worker have from now on?"""
+        """Learn from answers how many items a worker may have from now on."""
         if self._pace is not None:
             seconds = origin.each * len(batch) or origin.until - origin.since
             self._pace.learn(len(batch), seconds)
@@ -107,7 +107,7 @@ class MapJob(Job):
         return self._state.record(Run(batch, answers, origin), cancelled=self.cancelled)
 
     def _refuse(self, index: int, error: BaseException) -> None:
-        """An item cannot be sent: that is its answer."""
+        """Answer an item that cannot be sent with the error that says so."""
         now = monotonic()
         origin = Origin(0, 0, now, now, plain=False, failed=1)
         self.deliver(Batch(self, index, (None,), now), [Reply(error=error)], origin)
@@ -117,11 +117,11 @@ class MapJob(Job):
         self._engine.cancel(self, kill=False, soon=True)
 
     def _appear(self) -> None:
-        """It is in progress."""
+        """List it among the maps in progress."""
         self._engine.maps.running[self.number] = self
 
     def _vanish(self) -> None:
-        """It has ended; that may be said more than once."""
+        """List it among the maps that have ended; may be called more than once."""
         maps = self._engine.maps
         if maps.running.pop(self.number, None) is not None:
             self._is_over = True
@@ -133,7 +133,7 @@ class MapJob(Job):
 def open_run(
     run: Run, *, details: bool, on_error: OnError
 ) -> tuple[list[Any], int, BaseException | None]:
-    """Open the answers of a run; that may run code of the user's.
+    """Unpickle the answers of a run, which may run the user's code.
 
     Returns:
         What the consumer gets for each item, or `SKIPPED`; how many have failed only now, since
@@ -160,7 +160,7 @@ def open_run(
 
 
 def raisable(error: BaseException) -> BaseException:
-    """An item's error as it is raised where `StopIteration` would be taken for an end."""
+    """Return an item's error, wrapped if it would be taken for the end of an iterator."""
     if not isinstance(error, StopIteration | StopAsyncIteration):
         return error
     told = RuntimeError(f"the item raised {type(error).__name__}")
@@ -170,14 +170,14 @@ def raisable(error: BaseException) -> BaseException:
 
 
 def with_record(error: BaseException | None, batch: Batch) -> BaseException | None:
-    """The error for which a batch was dropped, with the record of its first item."""
+    """Return the error for which a batch was dropped, with the record of its first item."""
     if error is None:
         return None
     return attach(Outcome(batch.start, error=error, attempts=0)).error
 
 
 def ending_error(state: MapState) -> BaseException | None:
-    """The error with which a map ends before its time, if it does."""
+    """Return the error with which a map ends early, if it does."""
     ending = state.ending
     if isinstance(ending, Attempt):
         error = ending.record.error

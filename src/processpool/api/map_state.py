@@ -1,8 +1,8 @@
-"""Where a map stands: what was read of its input, what has come back, and what is next.
+"""How far a map is: what was read of its input, what has come back, and what is next.
 
 The three maps (blocking, asyncio, executor) are thin shells around one of these. It has no lock, no
-thread, no clock and no engine: whoever holds the lock of the map tells it what has happened, and is
-told whether the consumer is to be woken. Nothing of the user's runs in here.
+thread, no clock and no engine: whoever holds the lock of the map calls it with what has happened,
+and it returns whether the consumer must be woken. None of the user's code runs in here.
 
     add ─▶ outstanding ─┬─ put, put_run, record ─▶ arrived ──look──▶ consumer
                         └─ drop ─▶ cancelled
@@ -190,14 +190,14 @@ class MapState(ABC):
 
     @abstractmethod
     def look(self) -> list[Chunk] | Step | None:
-        """Answers that can be taken now, or what is to be done instead; None: wait.
+        """Return answers that can be taken now, or what to do instead; None to wait.
 
         Answers that were returned are the consumer's, and are not returned again.
         """
 
     @property
     def ending(self) -> BaseException | Attempt | None:
-        """Why the map ends before its time, if it does."""
+        """Why the map ends early, if it does."""
         return self.failure or self.error or self.input_error
 
     # -- counts ----------------------------------------------------------------------------------
@@ -282,7 +282,7 @@ class EagerState(MapState):
         return True
 
     def settle(self, start: int, values: list[Any]) -> None:
-        """What the answers of a run are, now that they were opened."""
+        """Put the values of a run into their places, now that they are unpickled."""
         self.results[start : start + len(values)] = values
 
     def look(self) -> list[Chunk] | Step | None:
@@ -301,7 +301,7 @@ class EagerState(MapState):
         return None
 
     def collect(self, *, skipped: bool = False) -> list[Any]:
-        """The results, in order, once all are settled; say if some of them were `SKIPPED`."""
+        """Return the results in order, once all are settled; say if some of them are `SKIPPED`."""
         if skipped:
             return [result for result in self.results if result is not SKIPPED]
         return self.results

@@ -1,7 +1,8 @@
 """Maps: many items in, their answers out, in order or as they come.
 
-The consumer's thread does everything: each time it asks for the next answer it first reads as much
-input as is allowed ahead, and then waits. The engine only puts answers down in the map's state.
+The consumer's thread does everything: each time it asks for the next answer, it first reads as much
+input ahead as is allowed, and then waits, which may mean that it drives the engine. Answers are
+put into the map's state by whichever thread reads them.
 
     input ──read ahead──▶ batches ──▶ engine ──▶ state ──look──▶ consumer
 """
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MapOptions:
-    """How a map is to be run; the meaning is that of the arguments of `ProcessPool.map`."""
+    """How a map is run; the fields mean the same as the arguments of `ProcessPool.map`."""
 
     timeout: float | None = None
     on_error: OnError = "raise"
@@ -53,7 +54,7 @@ class MapOptions:
 
 
 class MapRun(MapJob):
-    """One map, from its input to its answers, as a thread runs it that waits for them."""
+    """One map, from its input to its answers, run by the thread that waits for them."""
 
     _state: EagerState | LazyState
 
@@ -82,7 +83,7 @@ class MapRun(MapJob):
     # -- the engine's side -----------------------------------------------------------------------
 
     def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
-        """Answers have come: put them down, and wake the consumer if it can go on."""
+        """Take the answers of a batch, and wake the consumer if it can go on."""
         self._learn_pace(batch, origin)
         with self._lock:
             if self._echo is not None and origin.stderr:
@@ -103,14 +104,14 @@ class MapRun(MapJob):
                 self._lock.notify_all()
 
     def echo(self, number: int, printed: bytes) -> None:
-        """A running item has printed something: wake the consumer, which shows it."""
+        """Wake the consumer to show what a running item has printed."""
         if self._echo is not None:
             with self._lock:
                 self._echo.put(number, printed.decode("utf-8", "replace"))
                 self._lock.notify_all()
 
     def drop(self, batch: Batch, error: BaseException | None) -> None:
-        """These items never start: the map was stopped, or the pool was."""
+        """Give up items that never start: the map was stopped, or the pool was."""
         with self._lock:
             if self._state.drop(batch.start, len(batch), with_record(error, batch)):
                 self._lock.notify_all()
@@ -134,7 +135,7 @@ class MapRun(MapJob):
 
     @uninterrupted
     def _end(self, kind: type[BaseException] | None) -> None:
-        """The consumer has got everything, or has left for an error of this kind."""
+        """End the map: the consumer has everything, or has left with an error of this kind."""
         self._vanish()
         if kind is None:
             return
@@ -144,11 +145,11 @@ class MapRun(MapJob):
             self._engine.cancel(self, kill=not issubclass(kind, Exception))
 
     def abort(self) -> None:
-        """The consumer was interrupted: what runs for nobody is ended."""
+        """End what runs for a consumer that was interrupted."""
         self._end(KeyboardInterrupt)
 
     def _next(self) -> list[Chunk] | None:
-        """The answers that are there next, or an empty list if it is time to look up; None: end.
+        """Return the next answers; an empty list if there is something else to do; None at the end.
 
         Raises:
             BaseException: what has ended the map before its time.
@@ -230,13 +231,13 @@ class EagerMap(MapRun):
         super().__init__(engine, items, options, state)
 
     def _ahead(self) -> int:
-        """More than other maps, as far as that is not too large to have in memory."""
+        """Return how far to read ahead: further than other maps, as far as memory allows."""
         capacity = self._capacity()
         worth = max(min(4 * capacity + MAX_CHUNK, self._input.items_worth), 2 * capacity)
         return min(worth, self._engine.max_pending + capacity)
 
     def collect(self, *, bar: bool) -> list[Any]:
-        """The results; `bar` says whether there may be a progress bar.
+        """Return the results; `bar` says whether there may be a progress bar.
 
         Raises:
             Exception: an item's error, with `on_error="raise"`; or whatever the input raised.
@@ -277,9 +278,9 @@ class LazyMap(MapRun):
         super().__init__(engine, items, options, state)
 
     def results(self, *, bar: bool) -> Iterator[Any]:
-        """The results, one after another; `bar` says whether there may be a progress bar.
+        """Yield the results one after another; `bar` says whether there may be a progress bar.
 
-        When it is left before its end, that stops the map.
+        Leaving it before its end stops the map.
 
         Raises:
             Exception: an item's error, with `on_error="raise"`; or whatever the input raised.

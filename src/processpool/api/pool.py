@@ -1,7 +1,7 @@
 """`ProcessPool`: what users hold in their hands.
 
-The pool checks what it is given, says what is wrong with it, and hands it to the engine; it has no
-thread, no process and no queue of its own. Every public method may be called from any thread, and
+The pool checks its arguments, says what is wrong with them, and hands them to the engine; it has no
+thread, process or queue of its own. Every public method may be called from any thread, and
 from a future's callback.
 
     PoolLife ◀── WatchedPool ◀── AskedPool ◀── ProcessPool
@@ -55,7 +55,7 @@ class ProcessPool(AskedPool):
             overrides: other values for single keys, by dotted path: `{"size.max": 8}`.
 
         Raises:
-            ConfigError: the file does not declare a valid pool; all that is wrong is said at once.
+            ConfigError: the file does not declare a valid pool; it lists everything that is wrong.
         """
         from processpool.config import load_pool
 
@@ -131,15 +131,15 @@ class ProcessPool(AskedPool):
 
     @uninterrupted
     def lease(self, timeout: float | str | None = None) -> Lease:
-        """A worker of your own, driven by hand, until it is released.
+        """Lease a worker to drive by hand, until it is released.
 
         Args:
             timeout: seconds to wait for one while the pool has `size.max` workers and none is
                 free; 0 does not wait; None waits as long as it takes.
 
         Raises:
-            PoolExhausted: none came free in time.
-            PoolClosed, PoolBroken: the pool gives none.
+            PoolExhausted: none became free in time.
+            PoolClosed, PoolBroken: the pool has none to give.
         """
         self._engine.require_open()
         seconds = bounded(timeout, "timeout")

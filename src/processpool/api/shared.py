@@ -1,7 +1,7 @@
 """`pool.share`: one object in memory that all workers read, without a copy for each item.
 
-It lies in a nameless file in memory, sealed against writing. Workers open it through /proc, each
-maps it once, and the kernel frees it with its last descriptor and mapping: no crash of either side
+It lies in a nameless file in memory, sealed against writing. Workers open it through /proc and map
+it once each, and the kernel frees it with the last descriptor and mapping: no crash of either side
 can leave it behind.
 """
 
@@ -34,7 +34,7 @@ _FORMATS = frozenset("cbB?hHiIlLqQnNfd")
 
 
 class Shared:
-    """A handle of something that all workers read: made by `pool.share`.
+    """A handle to an object that all workers read: made by `pool.share`.
 
     In an item, as an argument or in a closure, it arrives as the object itself, read-only: a NumPy
     array as an array, bytes and other buffers as a `memoryview`, a DataFrame as a DataFrame. Keep
@@ -63,7 +63,7 @@ class Shared:
 
     @property
     def closed(self) -> bool:
-        """True once it is freed."""
+        """True once it has been freed."""
         return not self._finalizer.alive
 
     @property
@@ -78,7 +78,7 @@ class Shared:
         return pickling.loads(parts[0], buffers=parts[1:])
 
     def close(self) -> None:
-        """Free it: workers let go of it when no item looks at it any more."""
+        """Free it: workers unmap it once no item uses it any more."""
         self._finalizer()
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:

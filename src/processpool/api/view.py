@@ -1,7 +1,7 @@
-"""A pool as whatever shows, records or steers it sees it: the public face, and no more.
+"""A pool as its displays, recorders and controls see it: the public interface, and no more.
 
-The command line, the widget, traces and executors take a `PoolView`. The pool knows nothing of
-them: who wants to be told attaches itself, or subscribes to the events.
+The command line, the widget, traces and executors take a `PoolView`. The pool knows nothing about
+them: they attach themselves, or subscribe to its events.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Viewer(Protocol):
 
 
 class PoolView(Protocol):
-    """What is known of a pool, what happens in it, and how it is steered; as `ProcessPool` has it.
+    """A pool's state and events, and its controls, as `ProcessPool` has them.
 
-    Each of these has its description there.
+    Each member is described there.
     """
 
     config: PoolConfig
@@ -54,7 +54,7 @@ class PoolView(Protocol):
     def events(
         self, callback: Callable[[Event], None], *, quick: bool = False
     ) -> Callable[[], None]:
-        """Call `callback` with everything that happens from now on; the result ends that."""
+        """Call `callback` with every event from now on; the result unsubscribes it."""
 
     def attach(self, viewer: Viewer) -> None:
         """Tell `viewer` when the pool is closed, and draw no progress bars while it is live."""
@@ -68,7 +68,7 @@ class PoolView(Protocol):
     def resize(
         self, *, min: int | None = None, max: int | None = None, spare: int | None = None
     ) -> None:
-        """Change the sizes; what is not given stays."""
+        """Change the sizes; those not given stay as they are."""
 
     def restart_worker(self, worker_id: int, *, wait: bool = False) -> None:
         """Replace a worker by a new one."""
@@ -92,7 +92,7 @@ class Picture(Protocol):
 
 
 class Recording(Protocol):
-    """What happens in a pool, being written down: `ProcessPool.trace` returns one."""
+    """A recording of what happens in a pool: `ProcessPool.trace` returns one."""
 
     path: str | None
     """The file it is written into; None if it is kept in memory only."""

@@ -34,7 +34,7 @@ class Assignment:
         self._retirement = retirement
 
     def assign(self, state: PoolState, now: float) -> list[Command]:
-        """Give out what can be given out."""
+        """Hand out work and workers as far as possible."""
         out: list[Command] = []
         if state not in HANDING_OUT:
             return out
@@ -54,13 +54,13 @@ class Assignment:
         return out
 
     def refuse_waiters(self, state: PoolState) -> None:
-        """Nobody will be given a worker any more."""
+        """Tell everybody who waits for a worker that none will come."""
         for waiter in self.waiters:
             waiter.pool_state = state
         self.waiters.clear()
 
     def begin_item(self, slot: Slot, now: float) -> None:
-        """A worker is in another item from now on, whose time begins."""
+        """Note that a worker begins its next item, and start the item's clock."""
         slot.since = now
         timeout = slot.inflight[0].job.timeout
         if timeout is None:
@@ -69,7 +69,7 @@ class Assignment:
             self._deadlines.set(slot, now + timeout)
 
     def note_capacity(self, slot: Slot) -> None:
-        """A worker has answered: once half of what it may have is done, it may be given more."""
+        """After an answer: a worker that has done half of what it may have can be given more."""
         window = self._fleet.window(slot.inflight[0].job.window)
         if slot.load * 2 <= window and slot.takes_more:
             self._fleet.has_capacity[slot.id] = slot
@@ -80,7 +80,7 @@ class Assignment:
         return Grant(waiter.granted, waiter)
 
     def _next_free(self) -> Slot | None:
-        """The worker that was busy last, as its caches are warm; else one with room."""
+        """Return the worker that was busy last, as its caches are warm; else one with capacity."""
         fleet = self._fleet
         if fleet.has_free_worker:
             return next(reversed(fleet.idle.values()))
@@ -114,13 +114,13 @@ class Assignment:
         return Send(slot.id, batch)
 
     def _fair_share(self) -> int:
-        """How many items one worker gets now, so that the others get as many."""
+        """Return how many items one worker gets now, so that the others get as many."""
         fleet = self._fleet
         takers = len(fleet.idle) or fleet.counts[WorkerState.BUSY]
         return max(1, -(-self._queue.items // (takers + fleet.counts[WorkerState.STARTING])))
 
     def _recall(self) -> list[Command]:
-        """A worker has nothing to do while another has more than it works on."""
+        """Take work back from the busiest worker, as another one has nothing to do."""
         prefetching = self._fleet.prefetching
         for slot in list(prefetching.values()):
             if slot.load < 2 or slot.state is not WorkerState.BUSY:

@@ -1,15 +1,15 @@
 """How many items of a map a worker may have at a time: many while they are fast, two when slow.
 
-One of them runs; those behind it hide the way to the worker and back, and should take a few
-milliseconds together. What lies behind a slow one is taken back by a worker that has nothing to do.
-The estimate follows the slowest of late, so it shrinks at once and grows step by step; the first
-item of each worker goes alone, since nothing is known of it.
+One of them runs; those behind it hide the time of the way to the worker and back, and should take a
+few milliseconds together. What waits behind a slow item is taken back for a worker that is idle.
+The estimate follows the slowest recent items, so it shrinks at once and grows step by step. The
+first item of each worker goes alone, since nothing is known about it.
 """
 
 from __future__ import annotations
 
 TARGET = 0.01
-"""Seconds of work that a worker may have before it."""
+"""Seconds of work that a worker may have waiting."""
 MOST = 16 * 1024
 """Items that a worker may have, however fast they are."""
 GROWTH = 8
@@ -26,7 +26,7 @@ class Pace:
         self._seconds_each = 0.0
 
     def learn(self, items: int, seconds: float) -> None:
-        """So many items took so long, by the worker's clock or with the way there."""
+        """Learn that `items` items took `seconds`, by the worker's clock or including the way."""
         self._seconds_each = max(seconds / items, self._seconds_each * FORGET)
         wanted = 2 + int(TARGET / max(self._seconds_each, 1e-9))
         self.window = min(wanted, self.window * GROWTH, MOST)

@@ -25,14 +25,14 @@ class Books:
     """Who works on what, what waits, and what is due: nothing else of a pool ever changes."""
 
     def __init__(self, policy: Policy) -> None:
-        """The books of a pool that has not been opened."""
+        """Begin with a pool that has not been opened."""
         self.state = PoolState.NEW
         self.finished = 0
-        """Items that workers have done."""
+        """Items that workers have answered."""
         self.failures = 0
         """Items that have failed."""
         self.breaks = 0
-        """How often the pool broke, since workers failed to start."""
+        """How often the pool broke because workers failed to start."""
         self.fleet = fleet = Fleet(policy)
         self.slots = fleet.slots
         self.counts = fleet.counts
@@ -44,15 +44,15 @@ class Books:
         self.assignment = Assignment(fleet, queue, deadlines, self.retirement)
         self.growth = Growth(fleet, queue, deadlines, self.assignment)
         self.close_deadline: float | None = None
-        """Until when it may finish what is queued, once it closes."""
+        """Until when a closing pool may finish what is queued."""
         self.overdue = False
-        """True once it closes without finishing what is queued."""
+        """True once a closing pool does not finish what is queued."""
 
     # -- reading ---------------------------------------------------------------------------------
 
     @property
     def policy(self) -> Policy:
-        """The numbers that hold now."""
+        """The sizes, times and limits in force."""
         return self.fleet.policy
 
     @property
@@ -67,7 +67,7 @@ class Books:
 
     @property
     def queued(self) -> int:
-        """Items that wait for a worker, the cancelled ones left out."""
+        """Items that wait for a worker, without cancelled ones."""
         return self.queue.items
 
     @property
@@ -91,7 +91,7 @@ class Books:
 
     @property
     def wants_idle(self) -> bool:
-        """True if a worker that comes free has something to do, or is not to be kept."""
+        """True if a worker that becomes free has something to do, or is not to be kept."""
         if self.state is not PoolState.OPEN or self.policy.recycles:
             return True
         return bool(self.queue) or bool(self.assignment.waiters)
@@ -116,7 +116,7 @@ class Books:
         return job.queued > 0 or self.queue.delays(job)
 
     def holder(self, job: Job) -> int | None:
-        """The worker that was given the one item of this job, behind what it works on."""
+        """Return the worker that holds the one item of this job, behind the item it works on."""
         return self.flight.holder(job)
 
     # -- what every event ends with ----------------------------------------------------------------
@@ -126,7 +126,7 @@ class Books:
         self.state = pool_after(self.state, event)
 
     def _assign(self, now: float) -> list[Command]:
-        """Give out what can be given out; a pool that has nothing left to do ends its workers."""
+        """Hand out what can be handed out; a closing pool without work ends its workers."""
         out = self.assignment.assign(self.state, now)
         if self.state is PoolState.CLOSING and not (self.queue or self.queue.has_delayed):
             for slot in list(self.fleet.idle.values()):

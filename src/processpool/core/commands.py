@@ -30,7 +30,7 @@ class Stop(NamedTuple):
 
 
 class DumpStacks(NamedTuple):
-    """Have the worker write down where each of its threads is; it is killed in a moment."""
+    """Have the worker dump the stacks of its threads; it is killed in a moment."""
 
     worker: int
 
@@ -106,12 +106,12 @@ Command = (
 
 
 class LeaseWaiter:
-    """A place in the line for a worker of one's own."""
+    """A place in the line for a leased worker."""
 
     __slots__ = ("granted", "pool_state")
 
     def __init__(self) -> None:
         self.granted: int | None = None
-        """The worker, once there is one."""
+        """The worker's number, once one is granted."""
         self.pool_state: PoolState | None = None
         """Set when the pool will never grant it."""

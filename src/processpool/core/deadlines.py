@@ -1,7 +1,7 @@
 """When something is due: one timer for each worker, which means what the worker's state says.
 
-A timer that is put off stays where it is, and is set again when it goes off: that costs nothing
-while items are fast, where it is put off thousands of times for once that it goes off.
+A timer that is postponed stays where it is in the heap, and is set again when it goes off. This
+costs nothing while items are fast, when a timer is postponed thousands of times before it goes off.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ class Deadlines:
         self._timers: list[tuple[float, int]] = []
 
     def __iter__(self) -> Iterator[tuple[float, int]]:
-        """When which worker is to be looked at, in no order."""
+        """Iterate over the timers: when to look at which worker, in no order."""
         return iter(self._timers)
 
     @property
     def next_at(self) -> float | None:
-        """When somebody is to look, at the earliest; there may be nothing due then."""
+        """When to look next; there may be nothing due then."""
         return self._timers[0][0] if self._timers else None
 
     def set(self, slot: Slot, when: float) -> None:
-        """Something is due for this worker then, and nothing else."""
+        """Set the one timer of this worker."""
         slot.deadline = when
         if slot.timer is None or when < slot.timer:
             slot.timer = when
             heapq.heappush(self._timers, (when, slot.id))
 
     def pop_due(self, now: float) -> Iterator[Slot]:
-        """The workers whose time is over; each has no deadline any more."""
+        """Yield the workers whose time is over, with their deadlines cleared."""
         timers = self._timers
         while timers and timers[0][0] <= now:
             when, number = heapq.heappop(timers)

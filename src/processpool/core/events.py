@@ -33,7 +33,7 @@ class PoolResumed(Event):
 
 @dataclass(frozen=True, slots=True)
 class PoolResized(Event):
-    """The pool has other sizes."""
+    """The sizes of the pool were changed."""
 
     min: int
     max: int
@@ -42,7 +42,7 @@ class PoolResized(Event):
 
 @dataclass(frozen=True, slots=True)
 class PoolBroke(Event):
-    """Workers failed to start too often."""
+    """Workers failed to start too often, and the pool is broken."""
 
     reason: str
 
@@ -77,7 +77,7 @@ class WorkerExited(WorkerEvent):
     """A worker is gone.
 
     `exitcode` is its status, or minus the signal; `reason` says why the pool ended it, and is None
-    if it ended by itself; `stderr` is the last that it wrote.
+    if it ended by itself; `stderr` is the end of what it wrote.
     """
 
     exitcode: int
@@ -102,7 +102,7 @@ class WorkerWroteUnasked(WorkerEvent):
 
 @dataclass(frozen=True, slots=True)
 class ItemFailed(WorkerEvent):
-    """An item has no value; `error` is its error in one line."""
+    """An item ended with an error; `error` is its text in one line."""
 
     index: int
     error: str

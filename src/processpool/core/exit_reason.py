@@ -11,7 +11,7 @@ class ExitReason(StrEnum):
     # It did not start.
     START_TIMEOUT = "start timeout"
     GARBLED_START = "garbled start"
-    """What it said instead of being ready makes no sense."""
+    """What it wrote while it started makes no sense."""
 
     # It broke the rules.
     WROTE_UNASKED = "wrote unasked"
@@ -19,13 +19,13 @@ class ExitReason(StrEnum):
     CLOSED_STDIN = "closed stdin"
     CLOSED_STDOUT = "closed stdout"
     PROTOCOL = "protocol"
-    """What it wrote is no answer."""
+    """What it wrote is not an answer."""
     TIMEOUT = "timeout"
     """It had an item for too long."""
 
     # Somebody asked for it.
     CANCELLED = "cancelled"
-    """Its item was ended with it."""
+    """Its item was to be ended."""
     RESTARTED = "restarted"
     RENEWED = "renewed"
     """Every worker is replaced."""
@@ -42,13 +42,13 @@ class ExitReason(StrEnum):
     CLOSED = "closed"
     """The pool was closed."""
     ENDED = "ended"
-    """It was found to have ended, or to be about to, before it was given anything."""
+    """It had ended, or was about to, before it was given anything."""
 
     @property
     def costs_item(self) -> bool:
         """True if its first item fails with it, though the worker may not have read it.
 
-        A second worker would come to the same end, and a third.
+        Otherwise a second worker would come to the same end, and a third.
         """
         return self in _COSTS_ITEM
 

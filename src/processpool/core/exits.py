@@ -1,7 +1,7 @@
 """How a worker is ended: ask, wait, SIGTERM, wait, SIGKILL. This is the only way out.
 
-Each worker stands on one step of the ladder; what can happen to it leads to the next step, and to
-what is done then. What is not in the table changes nothing: the worker is further down already.
+Each worker stands on one step of the ladder; an event leads to the next step and to a command. An
+event that is not in the table changes nothing: the worker is further down already.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TERM_GRACE = 1.0
 """Seconds between SIGTERM and SIGKILL, at most; php-fpm waits as long."""
 DUMP_GRACE = 0.1
-"""Seconds that a worker has to write down where its threads are."""
+"""Seconds that a worker has to dump the stacks of its threads."""
 
 
 _S, _E = ExitStep, ExitEvent
@@ -43,7 +43,7 @@ LADDER: dict[
     (_S.TERMINATED, _E.END): (_S.KILLED, Kill),
     **{(step, _E.LOST): (_S.GONE, None) for step in _S},
 }
-"""Where the end of a worker stands, and what happens → where it stands then, and what is done."""
+"""Step and event → next step, and the command that is given there."""
 
 
 class Exits:
@@ -54,19 +54,19 @@ class Exits:
         self._deadlines = deadlines
 
     def ask(self, slot: Slot, reason: ExitReason, now: float) -> list[Command]:
-        """It has nothing to do, and is to exit by itself."""
+        """Ask an idle worker to exit by itself."""
         return self._step(slot, ExitEvent.ASK, reason, now)
 
     def dump(self, slot: Slot, reason: ExitReason, now: float) -> list[Command]:
-        """It is to write down where its threads are, and is killed then."""
+        """Have it dump the stacks of its threads, then kill it."""
         return self._step(slot, ExitEvent.DUMP, reason, now)
 
     def overdue(self, slot: Slot, now: float) -> list[Command]:
-        """It was to exit by now."""
+        """The time of its step is over: take the next one."""
         return self._step(slot, ExitEvent.OVERDUE, None, now)
 
     def hurry(self, slot: Slot, reason: ExitReason, now: float) -> list[Command]:
-        """The pool has no more time for it."""
+        """Terminate it, as the pool has no more time."""
         return self._step(slot, ExitEvent.HURRY, reason, now)
 
     def end(self, slot: Slot, reason: ExitReason) -> list[Command]:
@@ -74,13 +74,13 @@ class Exits:
         return self._step(slot, ExitEvent.END, reason, 0.0)
 
     def lost(self, slot: Slot) -> None:
-        """Its process has ended, by itself or because it was led here."""
+        """Note that its process has ended, by itself or because it was made to."""
         self._step(slot, ExitEvent.LOST, None, 0.0)
 
     def _step(
         self, slot: Slot, event: ExitEvent, reason: ExitReason | None, now: float
     ) -> list[Command]:
-        """Go where the ladder says; `reason` is why, for a worker that was not on it yet."""
+        """Take a step; `reason` says why, for a worker that has not been on the ladder yet."""
         found = LADDER.get((slot.exit_step, event))
         if found is None:
             return []

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Fleet:
-    """All workers of a pool, and indexes over them, which agree with their states at any time."""
+    """All workers of a pool, and indexes over them that always agree with their states."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
@@ -23,11 +23,11 @@ class Fleet:
         self.counts = dict.fromkeys(WorkerState, 0)
         """How many workers are in each state."""
         self.idle: dict[int, Slot] = {}
-        """Those that have nothing to do, the one that was busy last at the end."""
+        """Idle ones, the one that was busy last at the end."""
         self.has_capacity: dict[int, Slot] = {}
-        """Busy ones that may be given more, the one that waits longest for more in front."""
+        """Busy ones that may be given more, the one that has waited longest for it in front."""
         self.prefetching: dict[int, Slot] = {}
-        """Those that were given more than they work on; some may have done it by now."""
+        """Those that were given more than one item; some may have answered them by now."""
         self.running = 0
         """Items that workers have."""
         self.expiring = 0
@@ -41,7 +41,7 @@ class Fleet:
 
     @property
     def has_free_worker(self) -> bool:
-        """True if one is idle, and may begin: a successor waits until its predecessor is done."""
+        """True if one is idle and may begin: a replacement waits until its predecessor is done."""
         counts = self.counts
         working = counts[WorkerState.BUSY] + counts[WorkerState.LEASED]
         return bool(self.idle) and working < self.policy.max
@@ -51,14 +51,14 @@ class Fleet:
         return wanted or self.policy.window
 
     def add(self, now: float) -> Slot:
-        """One more worker is being started."""
+        """Add a worker that is being started."""
         slot = Slot(next(self._numbers), now, self.policy)
         self.slots[slot.id] = slot
         self.counts[slot.state] += 1
         return slot
 
     def remove(self, worker: int) -> Slot:
-        """A worker is gone; what it had is still to be given up."""
+        """Remove a worker that is gone; its items are still in its slot."""
         slot = self.slots.pop(worker)
         self.counts[slot.state] -= 1
         self._forget(slot)
@@ -76,7 +76,7 @@ class Fleet:
         self.counts[slot.state] += 1
 
     def take_idle(self, now: float) -> Slot:
-        """Give the worker that was busy last to somebody who drives it by hand."""
+        """Take out the worker that was busy last, for somebody who drives it by hand."""
         slot = next(reversed(self.idle.values()))
         self.move(slot, WorkerEvent.TAKEN)
         del self.idle[slot.id]
@@ -85,7 +85,7 @@ class Fleet:
         return slot
 
     def leave(self, slot: Slot, reason: ExitReason | None) -> None:
-        """A worker is on its way out, and is given nothing more."""
+        """Give a worker nothing more: it is on its way out."""
         self.move(slot, WorkerEvent.STOPPED)
         slot.exit_reason = reason
         slot.deadline = None
@@ -94,7 +94,7 @@ class Fleet:
         self._forget(slot)
 
     def relieve(self, slot: Slot, items: int) -> None:
-        """A worker has so many items less."""
+        """Note that a worker has `items` items fewer."""
         slot.load -= items
         self.running -= items
 

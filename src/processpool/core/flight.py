@@ -25,7 +25,7 @@ _RETRY_WORDS = {None: "crash", ExitReason.TIMEOUT: "timeout"}
 
 
 class Flight:
-    """What was handed over and has not come back."""
+    """Items that were handed to workers and have not come back."""
 
     def __init__(self, fleet: Fleet, queue: WorkQueue, exits: Exits) -> None:
         self._fleet = fleet
@@ -33,7 +33,7 @@ class Flight:
         self._exits = exits
 
     def answered(self, slot: Slot, items: int) -> Iterator[Done]:
-        """The next `items` items of a worker are done; the batches that they make up."""
+        """Note that a worker's next `items` items are done; yield the batches that they make up."""
         while items:
             batch = slot.inflight.popleft()
             if len(batch) > items:
@@ -43,7 +43,7 @@ class Flight:
             yield Done(slot.id, batch)
 
     def give_back(self, slot: Slot, keep: int, *, singly: bool) -> None:
-        """A worker keeps so many items of its first batch; the others go back to the queue."""
+        """Let a worker keep `keep` items of its first batch; the others go back to the queue."""
         kept, batch = slot.inflight.popleft().split(keep)
         if keep:
             slot.inflight.appendleft(kept)
@@ -51,7 +51,7 @@ class Flight:
         self._fleet.relieve(slot, len(batch))
 
     def take_back(self, slot: Slot, batches: list[Batch]) -> None:
-        """These batches, which a worker has not begun, go back to the queue."""
+        """Put batches that a worker has not begun back into the queue."""
         taken = [batch for batch in slot.inflight if batch in batches]
         slot.inflight = deque(batch for batch in slot.inflight if batch not in batches)
         self._queue.take_back(taken)
@@ -72,7 +72,7 @@ class Flight:
         return out
 
     def _works_on(self, slot: Slot, job: Job) -> bool:
-        """True if the worker is in an item of this job, as far as is known.
+        """True if the worker runs an item of this job, as far as is known.
 
         A single item that is not first, and could not be taken back, has begun all the same: what
         was before it is answered, and the answers are on their way.
@@ -85,17 +85,17 @@ class Flight:
         return single and any(batch.job is job for batch in slot.inflight)
 
     def holder(self, job: Job) -> int | None:
-        """The worker that was given the one item of this job, behind what it works on."""
+        """Return the worker that holds the one item of this job, behind the item it works on."""
         for slot in self._fleet.prefetching.values():
             if any(batch.job is job for batch in slot.inflight):
                 return slot.id
         return None
 
     def give_up(self, slot: Slot, now: float, *, begun: bool, singly: bool) -> list[Lost | Retry]:
-        """A worker is gone: its items go to others, but for the one that it had begun.
+        """Of a worker that is gone, put back all items but the one that it had begun.
 
-        With `singly`, its first batch killed it before any item of that began, so its items go one
-        by one, which shows whose fault it is.
+        With `singly`, its first batch killed it before any item began, so that batch's items go one
+        by one from now on, which shows whose fault it is.
         """
         if singly and slot.inflight and len(slot.inflight[0]) > 1:
             slot.inflight.extendleft(reversed(singles(slot.inflight.popleft())))
@@ -125,7 +125,7 @@ class Flight:
 
 
 def singles(batch: Batch) -> list[Batch]:
-    """The items of a batch, each in a batch of its own."""
+    """Split a batch into batches of one item each."""
     found = []
     while len(batch) > 1:
         single, batch = batch.split(1)

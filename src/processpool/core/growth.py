@@ -25,14 +25,14 @@ class Growth:
         self, fleet: Fleet, queue: WorkQueue, deadlines: Deadlines, assignment: Assignment
     ) -> None:
         self.restarts = Restarts()
-        """The failed starts of late."""
+        """Recent failed starts."""
         self._fleet = fleet
         self._queue = queue
         self._deadlines = deadlines
         self._assignment = assignment
 
     def lacking(self, state: PoolState) -> int:
-        """How many more workers are wanted now; none, if that is less than one."""
+        """Return how many more workers are wanted now; none, if that is less than one."""
         if state in _WANTS_NONE:
             return 0
         fleet, policy = self._fleet, self._fleet.policy
@@ -46,7 +46,7 @@ class Growth:
         return min(wanted, policy.max - alive)
 
     def spawn(self, state: PoolState, now: float) -> list[Spawn]:
-        """One more worker, if one is wanted and its time has come."""
+        """Start one more worker, if one is wanted and its time has come."""
         if self.lacking(state) <= 0 or now < self.restarts.next_at:
             return []
         slot = self._fleet.add(now)
@@ -56,7 +56,7 @@ class Growth:
         return [Spawn(slot.id)]
 
     def breaks(self, now: float, *, killed: bool) -> bool:
-        """A worker failed to start; True if that is once too often, and there is no other one."""
+        """Note a failed start; True if that is one too many, and no other worker is alive."""
         fleet = self._fleet
         note = self.restarts.killed if killed else self.restarts.failed
         too_often = note(fleet.policy, now)

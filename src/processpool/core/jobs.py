@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Origin:
-    """Who gave a run of answers, and when.
+    """Which worker gave a run of answers, and when.
 
     `plain` says that all of them are values, `failed` how many are known to be errors; `since` and
     `until` are monotonic seconds.
@@ -42,7 +42,7 @@ class Batch:
     """Consecutive items of one job: the range from `lo` to `hi` of a sequence shared with others.
 
     The item `items[i]` has the index `base + i` in its job. Splitting a batch copies nothing,
-    however many items it has; what the parts share is let go of part by part, as they end.
+    however many items it has; what the parts share is released part by part, as they end.
     """
 
     __slots__ = (
@@ -50,7 +50,7 @@ class Batch:
     )  # fmt: skip
 
     def __init__(self, job: Job, start: int, items: Sequence[Any], queued_at: float) -> None:
-        """All of `items`, the first of which has the index `start`; a list is the batch's own."""
+        """Take all of `items`, the first with the index `start`; a list belongs to the batch."""
         self.job = job
         self.items = items
         self.base = start
@@ -77,11 +77,11 @@ class Batch:
 
     @property
     def payloads(self) -> Sequence[Any]:
-        """What its items are, in order."""
+        """Its items, in order."""
         return self.items[self.lo : self.hi]
 
     def split(self, count: int) -> tuple[Batch, Batch]:
-        """The first `count` items, and the others."""
+        """Split it into the first `count` items and the others."""
         middle = min(self.lo + count, self.hi)
         return self._part(self.lo, middle), self._part(middle, self.hi)
 
@@ -104,7 +104,7 @@ class Batch:
         return True
 
     def forget(self) -> None:
-        """Let go of its payloads: its items have ended, and none of them will be tried again."""
+        """Release its payloads: its items have ended, and none of them will be tried again."""
         if type(self.items) is list:  # one item alone may come in a tuple, and goes with the batch
             self.items[self.lo : self.hi] = [None] * (self.hi - self.lo)
 
@@ -138,7 +138,7 @@ class Batch:
         return attach(record)
 
     def attempt(self, offset: int, answer: Any, origin: Origin) -> Attempt:
-        """What has become of the item at `offset` for now."""
+        """Return what has become of the item at `offset` so far."""
         item = Batch(self.job, self.start + offset, (), self.queued_at)
         item.sent_at = self.sent_at
         item.attempts = self.attempts
@@ -169,7 +169,7 @@ class Attempt:
 
 
 def attach(record: Outcome) -> Outcome:
-    """Let the error of a record carry it, where the error takes attributes."""
+    """Attach a record to its error, if the error takes attributes."""
     if record.error is not None:
         try:
             record.error.record = record  # type: ignore[attr-defined]
@@ -198,13 +198,13 @@ class Job(ABC):
         self.timeout = timeout
         """Seconds that one item may take, from its hand-over; None for no limit."""
         self.task: Any = None
-        """What workers are to do with its items, where they must be told."""
+        """What workers are to do with its items; None where they know."""
         self.window: int | None = None
-        """Items of this job that a worker may have at a time; None for what the pool says."""
+        """Items of this job that a worker may have at a time; None for the pool's default."""
         self.begun = False
         """Set by the scheduler: an item of it has been handed over."""
         self.killed = False
-        """Set by the scheduler: what comes first on a worker of it, ends the worker."""
+        """Set by the scheduler: a worker is ended as soon as it comes to an item of this job."""
         self.cancelled = False
         """Set by the scheduler: what has not started never starts."""
         self.recalled = False
@@ -219,15 +219,15 @@ class Job(ABC):
         """An item has this value, and there is nothing else to say of it."""
 
     def begin(self) -> None:  # noqa: B027 - most have no use for it
-        """An item of it has been handed over, perhaps once more."""
+        """Note that an item has been handed over, perhaps not for the first time."""
 
     def echo(self, number: int, printed: bytes) -> None:  # noqa: B027 - most have no use for it
-        """A running item has printed this to 1 (stdout) or 2 (stderr), and it is to be shown."""
+        """Show what a running item has printed to 1 (stdout) or 2 (stderr)."""
 
     @abstractmethod
     def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
-        """The answers of all items of `batch`, in order: values, or `Reply` objects."""
+        """Take the answers of all items of `batch`, in order: values, or `Reply` objects."""
 
     @abstractmethod
     def drop(self, batch: Batch, error: BaseException | None) -> None:
-        """The items of `batch` never started: for `error`, or, with None, because of a cancel."""
+        """Give up the items of `batch`, which never start: for `error`, or None if cancelled."""

@@ -1,4 +1,4 @@
-"""What the owner of a pool does with it: open, pause, resize, mend and close it."""
+"""What the owner of a pool does with it: open, pause, resize, reset and close it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Lifecycle(Books):
     """The decisions that concern the pool as a whole."""
 
     def opened(self, now: float) -> list[Command]:
-        """The pool's thread runs; it may have been closed meanwhile."""
+        """The pool's thread runs; the pool may have been closed meanwhile."""
         if self.state is PoolState.OPENING:
             self.change(PoolEvent.OPENED)
         return self._assign(now)
 
     def resize(self, policy: Policy, now: float) -> list[Command]:
-        """Other numbers hold from now on."""
+        """Work by other sizes, times and limits from now on."""
         self.fleet.policy = policy
         out: list[Command] = []
         idle = self.fleet.idle
@@ -73,7 +73,7 @@ class Lifecycle(Books):
         return out
 
     def _break(self) -> list[Command]:
-        """No worker can be started: nothing that waits for one will ever have it."""
+        """Break the pool: nothing that waits for a worker will ever get one."""
         if self.state is not PoolState.CLOSING:
             self.breaks += self.state is not PoolState.BROKEN
             self.change(PoolEvent.BROKE)

@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from processpool.core.snapshot import MapSnapshot
 
 REMEMBERED = 3
-"""Maps that are remembered when they have ended."""
+"""Ended maps that are remembered."""
 
 
 class MapInProgress(Protocol):
-    """What the displays want of a map."""
+    """What the displays need of a map."""
 
     def snapshot(self) -> MapSnapshot:
         """Return how far it is."""

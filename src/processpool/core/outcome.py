@@ -1,4 +1,4 @@
-"""What is known of one item when it has ended.
+"""What is known about one item when it has ended.
 
 An `Outcome` is the record of an item: its value or its error, and who made it. `map(details=True)`
 yields outcomes, a future carries one as `.record`, and so does every error that concerns an item.
@@ -15,7 +15,7 @@ class Outcome:
     """The record of one item."""
 
     index: int
-    """Place of the item in its map, from 0; a single request has 0."""
+    """Position of the item in its map, from 0; a single request has 0."""
     value: Any = None
     error: BaseException | None = None
     """Why there is no value; None where there is one."""
@@ -32,7 +32,7 @@ class Outcome:
     running: float = 0.0
     """Seconds between the hand-over and the end."""
     peak_memory: int | None = None
-    """Bytes of memory that the worker had at most, where it is known."""
+    """The worker's peak memory in bytes, where it is known."""
     raw: bytes | None = None
     """The bytes of an answer that could not be decoded."""
     history: tuple[Outcome, ...] = ()

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_DOUBLINGS = 60
-"""Of the first back-off: beyond this any of them is over the longest."""
+"""Doublings of the first back-off, at most: beyond this it exceeds any longest one."""
 
 
 def _one() -> float:
@@ -28,14 +28,14 @@ class Policy:
     takes_back: bool = False
     """Whether what a worker has not begun can be taken back."""
     dumps_stacks: bool = False
-    """Whether a worker that is out of time can say where it is, before it is killed."""
+    """Whether a worker that is out of time can dump its stacks before it is killed."""
     start: float | None = 30.0
     idle: float | None = 300.0
     exit: float = 5.0
     attempts: int = 1
     """How often an item is tried, the first time included."""
     retry_on: frozenset[str] = frozenset()
-    """After what it is tried again: crash, timeout, error."""
+    """After which failures it is tried again: crash, timeout, error."""
     recycle_requests: int | None = None
     recycle_age: float | None = None
     recycle_memory: int | None = None
@@ -54,22 +54,22 @@ class Policy:
 
     @property
     def renews(self) -> bool:
-        """Whether workers are replaced for what they have done, or for their size."""
+        """Whether workers are replaced for any of these reasons, or for their size."""
         return self.recycles or self.recycle_memory is not None
 
     def retries(self, reason: str, attempts: int) -> bool:
-        """Whether an item that has been tried so often is tried again after this."""
+        """True if an item that has been tried `attempts` times is tried again after `reason`."""
         return attempts < self.attempts and reason in self.retry_on
 
     def delay(self, earlier: int) -> float:
-        """Seconds to wait after a failure that follows so many earlier ones."""
+        """Return the seconds to wait after a failure that follows `earlier` others."""
         first, last = self.backoff
         doubled: float = first * 2 ** min(earlier, MAX_DOUBLINGS)
         return min(doubled, last) * self.jitter()
 
 
 def resized(policy: Policy, least: int | None, most: int | None, spare: int | None) -> Policy:
-    """The policy with other sizes; None leaves one as it is.
+    """Return the policy with other sizes; None leaves one as it is.
 
     Raises:
         ValueError: the sizes contradict each other.

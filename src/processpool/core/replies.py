@@ -1,8 +1,8 @@
 """What comes back for an item: its value itself, or a `Reply`, or something `Sealed`.
 
-Unpickling runs code of the user's, which may take its time or never end. So what is more than a
-simple value stays pickled, or *sealed*, until somebody takes it, and is opened on their thread: the
-engine's must not wait.
+Unpickling runs the user's code, which may take long or never end. So anything but a simple value
+stays pickled, or *sealed*, until somebody takes it, and is opened on their thread: the engine's
+must not wait.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Sealed:
 
     @property
     def error_in_words(self) -> str:
-        """What it raised, as `in_words` has it, without running code of the user's."""
+        """The class and message of what it raised, without running the user's code."""
         assert self.raised is not None
         if isinstance(self.raised, BaseException):
             return in_words(self.raised)
@@ -53,7 +53,7 @@ class Sealed:
         return f"{name.rpartition('.')[2]}: {message}"
 
     def open(self) -> Any:
-        """The value, or a `Reply`; one that cannot be unpickled is an error, whatever it raises."""
+        """Return the value, or a `Reply`; if it cannot be unpickled, one with that error."""
         if self.parts is None:
             return Reply(error=self._error(), stdout=self.stdout, stderr=self.stderr)
         try:
@@ -72,13 +72,13 @@ class Sealed:
 
 
 def opened(answer: Any) -> Any:
-    """The value of an answer, or a `Reply`."""
+    """Return the value of an answer, or a `Reply`."""
     return open_all([answer])[0] if type(answer) is Sealed else answer
 
 
 @uninterrupted
 def open_all(answers: list[Any]) -> list[Any]:
-    """The values of answers, or their `Reply`; only an interrupt is raised."""
+    """Return the values of answers, or their `Reply`; raise nothing but an interrupt."""
     with USERS_CODE:
         return [answer.open() if type(answer) is Sealed else answer for answer in answers]
 
@@ -91,5 +91,5 @@ def has_failed(answer: Any) -> bool:
 
 
 def error_in_words(answer: Any) -> str:
-    """The error of an answer that has failed: its class and message."""
+    """Return the class and message of the error of an answer that has failed."""
     return answer.error_in_words if type(answer) is Sealed else in_words(answer.error)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Restarts:
-    """The failed starts of late; as an OTP supervisor keeps them."""
+    """Recent failed starts, counted as an OTP supervisor does."""
 
     def __init__(self) -> None:
         self.next_at = 0.0
@@ -22,7 +22,7 @@ class Restarts:
         """True once a worker has become ready."""
 
     def failed(self, policy: Policy, now: float) -> bool:
-        """A worker failed to start; True if that is once too often."""
+        """Note a failed start; True if that is one too many."""
         self._failed.append(now)
         while self._failed[0] < now - policy.failures_within:
             self._failed.popleft()
@@ -32,25 +32,25 @@ class Restarts:
 
     @property
     def may_be_chance(self) -> bool:
-        """True if it says nothing against the program that a worker is killed while it starts.
+        """True if a worker that is killed while it starts says nothing against the program.
 
-        Once it says nothing, and never once a worker has become ready.
+        The first such kill says nothing; nor does any, once a worker has become ready.
         """
         return self._proven or not self.in_a_row
 
     def killed(self, policy: Policy, now: float) -> bool:
-        """A worker was killed before it was ready; True if that is once too often."""
+        """Note that a worker was killed before it was ready; True if that is one too many."""
         if self.in_a_row:
             self.next_at = now + policy.delay(0 if self._proven else self.in_a_row - 1)
         self.in_a_row += 1
         return not self._proven and self.in_a_row > policy.max_failures
 
     def hold(self, policy: Policy, now: float) -> None:
-        """A worker is being ended because it did not start: no other one before that is counted."""
+        """Start no other worker before the one is counted that is being ended for not starting."""
         self.next_at = max(self.next_at, now + policy.delay(self.in_a_row))
 
     def succeeded(self) -> None:
-        """A worker became ready."""
+        """Note that a worker became ready."""
         self.in_a_row = 0
         self._proven = True
 

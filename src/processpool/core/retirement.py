@@ -1,4 +1,4 @@
-"""Which workers are not kept: the surplus, the idle, the old, and those that have done enough."""
+"""Which workers are let go: the surplus, the idle, the old, and those that have done enough."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Retirement:
         self._exits = exits
 
     def park(self, slot: Slot, now: float) -> list[Command]:
-        """The worker has nothing to do: it waits for more, or is one too many."""
+        """Keep a worker that has nothing to do, or let it go."""
         fleet = self._fleet
         slot.since = now
         fleet.has_capacity.pop(slot.id, None)
@@ -43,7 +43,7 @@ class Retirement:
         return []
 
     def set_idle_timer(self, slot: Slot, now: float) -> None:
-        """Look at an idle worker again when it has been idle for too long, or is too old."""
+        """Set the timer of an idle worker: for when it has been idle too long, or is too old."""
         fleet = self._fleet
         idle = fleet.policy.idle
         if len(fleet.idle) > fleet.policy.spare:
@@ -59,7 +59,7 @@ class Retirement:
             slot.deadline = None
 
     def idle_too_long(self, slot: Slot, now: float) -> list[Command]:
-        """The time of an idle worker is over: it goes, unless it is one of the `min`."""
+        """Let an idle worker go whose time is over, unless it is one of the `min`."""
         self.note_expiry(slot, now)
         if self._fleet.alive > self._fleet.policy.min and not slot.expiring:
             return self._exits.ask(slot, ExitReason.IDLE, now)
@@ -77,18 +77,18 @@ class Retirement:
     # -- recycling -------------------------------------------------------------------------------
 
     def note_expiry(self, slot: Slot, now: float) -> None:
-        """See whether a worker is near its limit of items or age."""
+        """Check whether a worker is near its limit of items or age."""
         if slot.expires(now):
             self.mark_expiring(slot)
 
     def mark_expiring(self, slot: Slot) -> None:
-        """A worker is to be recycled: a successor may be started, and takes its place."""
+        """Mark a worker as to be recycled: a replacement may be started."""
         if not slot.expiring and slot.state is not WorkerState.STOPPING:
             slot.expiring = True
             self._fleet.expiring += 1
 
     def replace_expiring(self, now: float) -> list[Command]:
-        """A successor is ready: the worker that expires longest goes, when it has done its work."""
+        """A replacement is ready: retire the oldest of the workers that are to be recycled."""
         for slot in self._fleet.slots.values():
             if slot.expiring and slot.retiring is None and slot.state is not WorkerState.STOPPING:
                 return self.retire(slot, ExitReason.RECYCLED, now)

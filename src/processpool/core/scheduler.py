@@ -1,7 +1,7 @@
 """The scheduler: what happened goes in, with the time; what is to be done comes out.
 
-No process, no descriptor, no clock, no lock, and it calls nobody: whoever calls holds the pool's
-lock, and carries out the commands after letting go of it.
+It has no process, descriptor, clock or lock, and calls nobody: whoever calls it holds the pool's
+lock, and executes the commands after releasing it.
 
     submit ─▶ queue ─▶ assignment ─▶ flight ─▶ answered ─▶ done
                            ▲                      │
@@ -28,12 +28,12 @@ class Scheduler(ShortWay):
     # -- work ------------------------------------------------------------------------------------
 
     def submit(self, batch: Batch, now: float) -> list[Command]:
-        """Items have come in."""
+        """Take items in."""
         self.queue.append(batch)
         return self._assign(now)
 
     def answered(self, worker: int, items: int, now: float, failed: int = 0) -> list[Command]:
-        """The worker has answered its next `items` items: `Done` for each batch they make up."""
+        """Note that a worker has answered its next `items` items; `Done` for each batch of them."""
         slot = self.slots[worker]
         slot.failed += failed
         self.failures += failed
@@ -55,7 +55,7 @@ class Scheduler(ShortWay):
     def given_back(
         self, worker: int, now: float, *, keep: int = 0, singly: bool = False
     ) -> list[Command]:
-        """The worker has not begun the rest of its first batch, and will not.
+        """Put back the rest of a worker's first batch, which it has not begun and will not.
 
         Args:
             worker: its number.
@@ -70,7 +70,7 @@ class Scheduler(ShortWay):
         return self._relieved(slot, now)
 
     def taken_back(self, worker: int, batches: list[Batch], now: float) -> list[Command]:
-        """These batches were taken from a worker that had not begun them."""
+        """Put back batches that were taken from a worker, which had not begun them."""
         slot = self.slots.get(worker)
         if slot is None:  # it has died meanwhile, and they were taken back with everything else
             return []
@@ -78,11 +78,11 @@ class Scheduler(ShortWay):
         return self._relieved(slot, now)
 
     def cancel(self, job: Job, *, kill: bool) -> list[Command]:
-        """Nothing more of this job starts; with `kill`, the workers that run it are replaced."""
+        """Start nothing more of this job; with `kill`, replace the workers that run it."""
         return self.flight.cancel(job, self.state, kill=kill)
 
     def sent(self, worker: int, batch: Batch, now: float) -> list[Command]:
-        """It took a while to write this batch to the worker: its time begins only now."""
+        """Start the clock of a batch only now, as writing it to the worker took a while."""
         slot = self.slots.get(worker)
         if slot is not None and slot.state is WorkerState.BUSY and slot.inflight[0] is batch:
             batch.sent_at = now
@@ -90,24 +90,24 @@ class Scheduler(ShortWay):
         return []
 
     def retry(self, batch: Batch, reason: str, now: float) -> bool:
-        """An item failed, by crash, timeout or error; True if it will be tried again."""
+        """Return True if an item that failed by crash, timeout or error will be tried again."""
         return self.flight.retry(batch, reason, now)
 
     # -- workers for those who drive them by hand --------------------------------------------------
 
     def take(self, now: float) -> Slot | None:
-        """An idle worker for one `call`, if one is free and nobody waits before it."""
+        """Take an idle worker for one `call`, if one is free and nobody waits for it."""
         if self.state is not PoolState.OPEN or self.queue or self.assignment.waiters:
             return None
         return self.fleet.take_idle(now) if self.fleet.has_free_worker else None
 
     def lease(self, waiter: LeaseWaiter, now: float) -> list[Command]:
-        """Somebody wants a worker of their own, and waits for it."""
+        """Put somebody who wants to lease a worker in line."""
         self.assignment.waiters.append(waiter)
         return self._assign(now)
 
     def abandon(self, waiter: LeaseWaiter) -> bool:
-        """The waiter gives up; False if a worker was granted before, which must be released."""
+        """Take a waiter out of the line; False if it has a worker already, which must be released."""
         if waiter.granted is not None:
             return False
         if waiter in self.assignment.waiters:
@@ -115,7 +115,7 @@ class Scheduler(ShortWay):
         return True
 
     def release(self, worker: int, handled: int, now: float, failed: int = 0) -> list[Command]:
-        """A worker that was taken or leased comes back."""
+        """Take back a worker that was taken or leased."""
         slot = self._count_by_hand(worker, handled, failed)
         if slot is None or slot.state is not WorkerState.LEASED:  # the pool has ended it meanwhile
             return []
@@ -128,11 +128,11 @@ class Scheduler(ShortWay):
     # -- workers ---------------------------------------------------------------------------------
 
     def spawn(self, now: float) -> list[Command]:
-        """One more worker is to be started, if one is wanted and its time has come."""
+        """Start one more worker, if one is wanted and its time has come."""
         return [*self.growth.spawn(self.state, now)]
 
     def ready(self, worker: int, now: float) -> list[Command]:
-        """A worker has started and takes requests."""
+        """Note that a worker has started and takes requests."""
         slot = self.slots[worker]
         if slot.state is not WorkerState.STARTING:
             return []
@@ -146,7 +146,7 @@ class Scheduler(ShortWay):
         return out + self._assign(now)
 
     def ended(self, worker: int) -> list[Command]:
-        """A worker's process is gone, and its last answers are to come: it gets nothing more."""
+        """Give a worker nothing more: its process is gone, its last answers are still to come."""
         slot = self.slots[worker]
         if slot.state in (WorkerState.IDLE, WorkerState.BUSY):
             self.exits.lost(slot)
@@ -162,13 +162,13 @@ class Scheduler(ShortWay):
         begun: bool = True,
         singly: bool = False,
     ) -> list[Command]:
-        """A worker is gone. What it had not begun goes back to the queue.
+        """Remove a worker that is gone; what it had not begun goes back to the queue.
 
         Args:
             worker: its number.
             now: the time.
-            failed_start: it was never of any use: the next one starts later.
-            killed: and that is because somebody has killed it, which may be chance.
+            failed_start: it was never of any use, so the next one starts later.
+            killed: somebody has killed it, which may be chance.
             begun: it may have begun the first of its items.
             singly: its first batch killed it before any item of that began.
         """
@@ -188,7 +188,7 @@ class Scheduler(ShortWay):
         return [] if slot is None else self.retirement.retire(slot, reason, now) + self._assign(now)
 
     def expire(self, worker: int, now: float) -> list[Command]:
-        """A worker has grown too large: it is replaced as soon as its successor is ready."""
+        """Replace a worker that has grown too large, as soon as its replacement is ready."""
         slot = self.slots.get(worker)
         if slot is not None:
             self.retirement.mark_expiring(slot)
@@ -197,14 +197,14 @@ class Scheduler(ShortWay):
     def kill(
         self, worker: int, reason: ExitReason, handled: int = 0, failed: int = 0
     ) -> list[Command]:
-        """End one worker at once; the item it has is lost, for this reason."""
+        """End a worker at once, for this reason; the item that it has is lost."""
         slot = self._count_by_hand(worker, handled, failed)
         return [] if slot is None else self.exits.end(slot, reason)
 
     # -- the clock ---------------------------------------------------------------------------------
 
     def tick(self, now: float) -> list[Command]:
-        """The time has come that `next_deadline` named."""
+        """Do what is due: to be called at the time that `next_deadline` says."""
         out: list[Command] = []
         for slot in self.deadlines.pop_due(now):
             out += self._expired(slot, now)

@@ -1,6 +1,6 @@
-"""The decisions that nearly every item needs, each in one step; the rest goes the long way.
+"""The decisions that nearly every item needs, each in one step; all else goes the long way.
 
-Each of them does exactly what the long way would, or decides nothing and says so.
+Each does exactly what the long way would, or decides nothing and returns None.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class ShortWay(Lifecycle):
-    """What happens to one item at a time, where nothing but the item changes."""
+    """Decisions about single items, where nothing else changes."""
 
     def begin(self, batch: Batch, now: float) -> Slot | None:
-        """One item has come in: give it to a worker that is free, as is usual if nothing waits.
+        """Give an item that has come in to an idle worker, if there is one and nothing waits.
 
         Returns:
-            the worker, to which the item is to be written; None if it is to be submitted.
+            the worker to which the item must be written; None if it must be submitted.
         """
         fleet = self.fleet
         if self.queue or self.assignment.waiters or self.state is not PoolState.OPEN:
@@ -44,11 +44,11 @@ class ShortWay(Lifecycle):
         return slot
 
     def finish(self, slot: Slot, now: float) -> list[Command] | None:
-        """The worker has answered its only item, and nothing waits, as is usual of single items.
+        """Let a worker rest that has answered its only item, if nothing waits.
 
         Returns:
-            what is to be done, mostly nothing; None if this is not that case: then nothing is
-            decided yet.
+            what is to be done, mostly nothing; None if this is not the case, and nothing has been
+            decided.
         """
         fleet = self.fleet
         if slot.load != 1 or slot.state is not WorkerState.BUSY or slot.inflight[0].job.killed:
@@ -66,14 +66,13 @@ class ShortWay(Lifecycle):
         return self.retirement.park(slot, now)
 
     def follow(self, slot: Slot, now: float) -> Batch | None:
-        """The worker has answered its only item: let the next one follow at once, as is usual.
+        """Give a worker that has answered its only item the next one of the queue.
 
-        This is `answered` and all that comes of it, for the case that nearly every item of a map
-        is: nothing changes but the item.
+        This is `answered` and all that follows from it, for nearly every item of a map.
 
         Returns:
-            the next item, which is to be sent; None if this is not that case, or none waits: then
-            nothing is decided yet.
+            the next item, which must be sent; None if none waits or this is not the usual case, and
+            nothing has been decided.
         """
         queue, policy = self.queue, self.fleet.policy
         if slot.load != 1 or slot.retiring is not None or not queue or self.assignment.waiters:

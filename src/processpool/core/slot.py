@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from processpool.core.policy import Policy
 
 LEAD = 10
-"""A successor is started when a tenth of the items are left."""
+"""A replacement is started when a tenth of the items are left."""
 
 
 class Slot:
@@ -43,7 +43,7 @@ class Slot:
         self.retiring: ExitReason | None = None
         """Why it is to be stopped as soon as it has nothing to do."""
         self.expiring = False
-        """True once it is to be recycled: its successor may be started."""
+        """True once it is to be recycled: its replacement may be started."""
         factor = policy.recycle_jitter()
         self.max_requests = _scaled(policy.recycle_requests, factor)
         self.max_age = None if policy.recycle_age is None else policy.recycle_age * factor
@@ -62,11 +62,11 @@ class Slot:
 
     @property
     def remaining(self) -> int | None:
-        """Items that it may still be given before it is recycled; None for any number."""
+        """Items that it may still be given before it is recycled; None for no limit."""
         return None if self.max_requests is None else self.max_requests - self.handled - self.load
 
     def expires(self, now: float) -> bool:
-        """True if it should have a successor by now, as it is near its limit of items or age."""
+        """True if it should have a replacement by now: it is near its limit of items or age."""
         remaining = self.remaining
         if remaining is not None and self.max_requests is not None:
             used = self.max_requests - remaining

@@ -33,11 +33,11 @@ class WorkerSnapshot(NamedTuple):
     memory: int | None
     """Resident memory; None where it cannot be read."""
     stderr: str
-    """The last that it wrote to its stderr."""
+    """The end of what it wrote to its stderr."""
     stderr_bytes: int = 0
-    """Bytes that it has written there so far."""
+    """Bytes that it has written there in all."""
     progress: tuple[float, float | None, str] | None = None
-    """What the item says of itself: done, total, note."""
+    """What the item reports of its progress: done, total, note."""
 
 
 class WorkerCounts(NamedTuple):
@@ -64,7 +64,7 @@ class MapSnapshot:
     total: int | None
     """Items in all; None while that is not known."""
     seconds: float
-    """How long it runs."""
+    """How long it has run."""
     cancelled: int = 0
     """Items that will never be answered, since the map has ended before; they are not `done`."""
 
@@ -75,7 +75,7 @@ class MapSnapshot:
 
     @property
     def eta(self) -> float | None:
-        """Seconds that it still takes at its pace so far; None while that is not known."""
+        """Seconds that it will still take at its pace so far; None while that is unknown."""
         if self.total is None or not self.done:
             return None
         return self.seconds / self.done * (self.total - self.done)
@@ -93,7 +93,7 @@ class Failure:
     """The worker that had the item, or did not start; None if there was none."""
     pid: int | None = None
     stderr: str = ""
-    """The last that this worker had written to its stderr."""
+    """The end of what this worker had written to its stderr."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class PoolSnapshot:
     last_failure: Failure | None = None
     """The last error of an item or of a worker's start; None as long as there was none."""
     ended_maps: tuple[MapSnapshot, ...] = ()
-    """The last few maps that have ended, but for short ones; the newest last."""
+    """The last few maps that have ended, except short ones; the newest last."""
 
     @property
     def last_error(self) -> str | None:

@@ -1,7 +1,7 @@
 """The states of a worker and of a pool, and a table each of what may follow what.
 
-Whoever has news of a worker or of a pool asks `after(state, event)` for its next state; what is
-impossible in that state raises and changes nothing.
+The next state of a worker is `after(state, event)`, that of a pool `pool_after(state, event)`. An
+event that is impossible in a state raises, and changes nothing.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class PoolState(StrEnum):
     BROKEN = "broken"
     """Workers failed to start too often; `reset()` tries again."""
     FORKED = "forked"
-    """A copy in a child of the process that opened it: of no use there."""
+    """A copy in a child process of the one that opened it, where it is of no use."""
 
 
 class PoolEvent(StrEnum):
@@ -79,7 +79,7 @@ class ExitStep(StrEnum):
     """Nobody has asked it to exit."""
     ASKED = "asked"
     DUMPING = "dumping"
-    """It was asked where its threads are."""
+    """It was asked to dump the stacks of its threads."""
     TERMINATED = "terminated"
     KILLED = "killed"
     GONE = "gone"
@@ -92,7 +92,7 @@ class ExitEvent(StrEnum):
     ASK = "ask"
     """It is not needed any more."""
     DUMP = "dump"
-    """It is out of time, and can say where it is."""
+    """It is out of time, and can dump its stacks."""
     OVERDUE = "overdue"
     """The time of its step is over."""
     HURRY = "hurry"
@@ -140,11 +140,11 @@ POOL_TRANSITIONS: dict[tuple[PoolState, PoolEvent], PoolState] = {
 
 
 class IllegalTransition(RuntimeError):
-    """A worker or a pool is told of what cannot happen in its state: a fault of ours."""
+    """An event that cannot happen in that state: a bug in this package."""
 
 
 def after(state: WorkerState, event: WorkerEvent) -> WorkerState:
-    """The state of a worker that follows `event`.
+    """Return the state of a worker after `event`.
 
     Raises:
         IllegalTransition: the event is impossible in this state.
@@ -156,7 +156,7 @@ def after(state: WorkerState, event: WorkerEvent) -> WorkerState:
 
 
 def pool_after(state: PoolState, event: PoolEvent) -> PoolState:
-    """The state of a pool that follows `event`.
+    """Return the state of a pool after `event`.
 
     Raises:
         IllegalTransition: the event is impossible in this state.

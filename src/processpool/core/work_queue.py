@@ -1,8 +1,9 @@
 """The line of batches that wait for a worker, and of those that wait to be tried again.
 
-Jobs take turns: whoever comes after a map of a million items waits for one batch of it, not for
-all. So the line has one batch of each job, its first; the job's others wait behind that one. When a
-part of it is taken, the job goes to the end of the line. Priorities would be a line each.
+Jobs take turns: whoever comes after a map of a million items waits for one batch of it, not for all
+of them. So the line holds one batch of each job, its first; the job's others wait behind that one.
+When part of it is taken, the job goes to the end of the line. With priorities, there would be one
+line for each.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class WorkQueue:
 
     def __init__(self) -> None:
         self.items = 0
-        """Items that wait, the cancelled ones left out."""
+        """Items that wait, without cancelled ones."""
         self.line: deque[Batch] = deque()
         """The first batch of each job, that whose turn it is in front."""
         self._first: dict[Job, Batch] = {}
@@ -61,7 +62,7 @@ class WorkQueue:
         return any(batch.job is job for _, _, batch in self._delayed)
 
     def append(self, batch: Batch) -> None:
-        """New work has come in."""
+        """Add new work."""
         if batch.job in self._first:
             self._behind.setdefault(batch.job, deque()).append(batch)
         else:
@@ -70,7 +71,7 @@ class WorkQueue:
         self._count(batch, len(batch))
 
     def put_back(self, batches: Iterable[Batch]) -> None:
-        """These come first again, in their order."""
+        """Put batches back in front, in their order."""
         for batch in reversed(list(batches)):
             earlier = self._first.get(batch.job)
             if earlier is not None:
@@ -81,23 +82,23 @@ class WorkQueue:
             self._count(batch, len(batch))
 
     def take_back(self, batches: Iterable[Batch]) -> None:
-        """These were handed out and not begun, which counts for nothing: they come first again."""
+        """Put back in front what was handed out and not begun, which counts as no attempt."""
         batches = list(batches)
         for batch in batches:
             batch.attempts -= 1
         self.put_back(batches)
 
     def delay(self, batch: Batch, due: float) -> None:
-        """This batch joins the line at that time."""
+        """Have a batch join the line at that time."""
         heapq.heappush(self._delayed, (due, next(self._order), batch))
 
     def wake(self, now: float) -> None:
-        """Let those join the line whose time has come."""
+        """Add delayed batches whose time has come to the line."""
         while self._delayed and self._delayed[0][0] <= now:
             self.put_back([heapq.heappop(self._delayed)[2]])
 
     def take(self, size: int) -> Batch:
-        """The first batch, or as much of it; then it is another job's turn."""
+        """Take the first batch, or `count` items of it; then it is another job's turn."""
         line, first = self.line, self.line[0]
         if len(first) > size:
             batch = first.advance(size)
@@ -109,7 +110,7 @@ class WorkQueue:
         return batch
 
     def _move_up(self, job: Job) -> None:
-        """The first batch of a job has left the line: the next one takes its place, at the end."""
+        """Put the next batch of a job whose first one has left the line at the end of it."""
         behind = self._behind.get(job)
         if behind is None:
             del self._first[job]
@@ -120,10 +121,10 @@ class WorkQueue:
             del self._behind[job]
 
     def forget(self, job: Job) -> list[Batch]:
-        """The job is cancelled: its items count no more, and go when their turn comes.
+        """Cancel a job: its items do not count any more, and are dropped when their turn comes.
 
         Returns:
-            those that wait to be tried again: they go now, as their turn may be far away.
+            those that wait to be tried again: they are dropped now, as their turn may be far off.
         """
         self.items -= job.queued
         job.queued = 0
@@ -135,7 +136,7 @@ class WorkQueue:
         return waiting
 
     def clear(self) -> list[Batch]:
-        """Everything that waited."""
+        """Empty the queue; return everything that waited."""
         batches = [*self, *(batch for _, _, batch in sorted(self._delayed))]
         for batch in batches:
             batch.job.queued = 0
