@@ -107,7 +107,7 @@ class Scheduler(ShortWay):
         return self._assign(now)
 
     def abandon(self, waiter: LeaseWaiter) -> bool:
-        """Take a waiter out of the line; False if it has a worker already, which must be released."""
+        """Take a waiter out of the line; False if it has a worker already, to be released."""
         if waiter.granted is not None:
             return False
         if waiter in self.assignment.waiters:

@@ -18,7 +18,7 @@ _MOUNT = Path("/sys/fs/cgroup")
 
 
 def cpu_quotas(proc: Path = _PROC, mount: Path = _MOUNT) -> Iterator[int]:
-    """The quota, in whole CPUs, of each group that has one; one and a half are two."""
+    """Yield the quota of each group that has one, in CPUs rounded up."""
     for folder, version in _groups("cpu", proc, mount):
         if version == 2:
             words = _read(folder / "cpu.max").split()
@@ -30,7 +30,7 @@ def cpu_quotas(proc: Path = _PROC, mount: Path = _MOUNT) -> Iterator[int]:
 
 
 def oom_kills(proc: Path = _PROC, mount: Path = _MOUNT) -> int | None:
-    """How many processes of this one's own group the kernel has killed for lack of memory."""
+    """Return how many processes of its own group the kernel has killed for lack of memory."""
     for folder, version in _groups("memory", proc, mount):
         text = _read(folder / ("memory.events" if version == 2 else "memory.oom_control"))
         for line in text.splitlines():

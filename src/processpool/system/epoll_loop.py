@@ -1,8 +1,8 @@
 """The loop of an engine: one epoll, one eventfd to wake it, and a few timers. It never polls.
 
 Handlers, posted actions and timers run on the thread that calls `turn`, one thread at a time. Any
-thread may watch, forget, post and wake; `post` and `wake` take no lock, so that a finaliser may
-call them.
+thread may watch, forget, post and wake; `post` and `wake` take no lock, so a finalizer may call
+them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 FOREVER = float("inf")
 _LONGEST = 1e6
-"""Seconds that are slept at a time, at most: the system's calls overflow at some weeks."""
+"""Seconds of one sleep, at most: system calls overflow after some weeks."""
 
 
 class Loop:
@@ -70,14 +70,14 @@ class Loop:
         self._epoll.register(fd, events)
 
     def forget(self, fd: int) -> None:
-        """Watch a descriptor no more; it may be unknown."""
+        """Stop watching a descriptor; it may be unknown."""
         if self._handlers.pop(fd, None) is not None:
             self._last.discard(fd)
             with suppress(OSError):
                 self._epoll.unregister(fd)
 
     def later(self, seconds: float, action: Action) -> None:
-        """Call `action` in so many seconds; on the loop's own thread only."""
+        """Call `action` in `seconds` seconds; to be called on the loop's thread only."""
         heapq.heappush(self._timers, (monotonic() + seconds, next(self._order), action))
 
     def post(self, action: Action) -> None:
@@ -92,7 +92,7 @@ class Loop:
                 os.eventfd_write(self._waker, 1)
 
     def turn(self, until: float | None = None) -> None:
-        """Sleep until something happens, and see to everything that has happened.
+        """Sleep until something happens, and handle everything that has happened.
 
         Args:
             until: sleep until this time at most, if that is sooner than planned.

@@ -1,12 +1,13 @@
 """The guard: a tiny process that ends the workers if the pool's own process is killed.
 
-Nothing that runs in a process can clean up after its own SIGKILL, and a worker that spins in C code
-never notices that its parent is gone. So a shell of under 1 MB waits at the end of a pipe: it is
-told each worker's process group, and when the pipe ends it kills the groups that are left. After a
-normal close none is left, and it just exits.
+No process can clean up after its own SIGKILL, and a worker that spins in C code never notices that
+its parent is gone. So a shell of under 1 MB waits at the end of a pipe. It is sent each worker's
+process group, and when the pipe ends it kills the groups that are left. After a normal close none
+is left, and it just exits.
 
-A worker may run already and its group not have been told. So the guard is told before a start by
-what it can know the process: a word that nobody else has, in its environment or its arguments.
+The parent may be killed after a worker has started and before its group was sent. So before each
+start the guard is sent a unique word, which it can find in the environment or the arguments of the
+process.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PATIENCE = 2.0
-"""Seconds in which the guard ends, once it is let go."""
+"""Seconds in which the guard must end, once it is closed."""
 
 # A process that was forked and has not executed its program yet does not have the word yet, so that
 # it is looked for several times. Standard input hides the word from the search for it.
@@ -80,10 +81,9 @@ class Guard:
 
     @contextmanager
     def starting(self) -> Iterator[str]:
-        """For the start of one worker: gives the word that its process is to be known by.
+        """Bracket the start of one worker; gives the word by which its process can be found.
 
-        It is not needed any more when `add` tells the guard of that process, or when the start
-        has failed.
+        The word is dropped when `add` names the process, or when the start has failed.
         """
         mark = os.urandom(8).hex()
         self._tell(f"? {mark}\n")
@@ -98,11 +98,11 @@ class Guard:
         self._tell(f"+ {group}\n")
 
     def remove(self, group: int) -> None:
-        """The group has ended."""
+        """Forget a group, which has ended."""
         self._tell(f"- {group}\n")
 
     def close(self) -> None:
-        """Let the guard go, after it has killed whatever is still in its list."""
+        """End the guard, after it has killed whatever is still in its list."""
         self.disown()
         try:
             self._popen.wait(PATIENCE)

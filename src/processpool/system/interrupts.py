@@ -1,14 +1,14 @@
 """Interrupts at the right moment: never while the pool's state is half changed.
 
-Python raises `KeyboardInterrupt` between any two instructions of the main thread; so it does with
-whatever the handler of another signal raises, as those of time limits and of `kill` do. Where
-something is decided and carried out that would lose a worker or an item; so there it is held back,
-and raised at the end. Whoever waits in there, or runs code of the user's, says that it may be
-raised: so waiting ends at once. Nothing but these places raises, and each of them raises once: even
-a storm of interrupts finds everything in order.
+Python raises `KeyboardInterrupt` between any two instructions of the main thread, as it does with
+whatever the handlers of other signals raise, such as those of time limits and of `kill`. In the
+middle of a decision that would lose a worker or an item. So there it is held back, and raised at
+the end. Code in there that waits, or runs the user's code, allows it to be raised, so that a wait
+ends at once. It is raised in no other place, and once in each: even a storm of interrupts finds
+everything in order.
 
 Meanwhile the process's own handlers, whatever they are, are replaced by one that only takes note;
-at the end they are back, and are called. Other threads are never interrupted.
+at the end they are put back, and called. Other threads are never interrupted.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ T = TypeVar("T")
 class StandIn:
     """Stands for one of the process's own handlers, which it calls unless that must wait.
 
-    Who sets another handler meanwhile may get one of these in return, and put it back later: it is
-    as good as the one that it stands for.
+    Code that sets a handler meanwhile may get one of these in return, and put it back later: it
+    works as well as the one that it stands for.
     """
 
     __slots__ = ("original",)
@@ -57,7 +57,7 @@ class StandIn:
         self.original = original
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """A signal has come."""
+        """Handle a signal."""
         SHIELD.on_signal(number, frame, self.original)
 
 
@@ -68,11 +68,11 @@ class Shield:
         self.main = threading.main_thread().ident
         self._depth = 0
         self._open: list[tuple[int, bool]] = []
-        """The depths at which an interrupt may be raised, and if only one may; the last counts."""
+        """Depths at which interrupts may be raised, and whether only one may; the last counts."""
         self._held: list[int] = []
         """Signals that came where nothing may be raised."""
         self._stand_ins: dict[int, StandIn] = {}
-        """Signal → what is in the place of its handler, or was when it was held back last."""
+        """Signal → what stands in for its handler, or did the last time."""
         self._raised: tuple[int, int, BaseException] | None = None
         """The last interrupt that was raised: the depth, the signal, and the error."""
         self._replaced: list[int] = []
@@ -82,7 +82,7 @@ class Shield:
 
     @property
     def is_up(self) -> bool:
-        """True on a thread that is in the middle of something, as a signal's handler may find."""
+        """True on a thread that is in the middle of something: for code in a signal's handler."""
         up = get_ident() == self.main and self._depth > 0 and not self._is_open
         return up and self._is_held(sys._getframe(1))
 
@@ -92,7 +92,7 @@ class Shield:
         return bool(self._held)
 
     def enter(self) -> None:
-        """From here on, an interrupt waits."""
+        """Hold interrupts back from here on."""
         if get_ident() != self.main:
             return
         if self._depth:
@@ -127,7 +127,7 @@ class Shield:
                 set_handler(number, stand_in)
 
     def leave(self) -> None:
-        """An interrupt that has come meanwhile is raised now, if this was the outermost."""
+        """Raise an interrupt that has come meanwhile, if this was the outermost `enter`."""
         if get_ident() == self.main:
             self._depth -= 1
             if not self._depth:
@@ -137,7 +137,7 @@ class Shield:
                     self._raise_held()
 
     def open(self, *, once: bool) -> None:
-        """Here an interrupt may be raised, and one that was held back is.
+        """Allow an interrupt to be raised from here on, and raise one that was held back.
 
         With `once`, only one is.
         """
@@ -148,7 +148,7 @@ class Shield:
                 self._raise_held()
 
     def shut(self) -> BaseException | None:
-        """From here on, an interrupt waits again; returns what one has raised since `open`."""
+        """Hold interrupts back again; return what one has raised since `open`."""
         if get_ident() == self.main:
             if self._is_open:
                 self._open.pop()
@@ -161,13 +161,13 @@ class Shield:
         return self._raised is not None and self._raised[2] is error and get_ident() == self.main
 
     def hold_back(self) -> None:
-        """An interrupt was raised where others must not see it yet: it is raised once more."""
+        """Raise an interrupt once more later: it was raised where others must not see it yet."""
         if self._raised is not None:
             self._held.append(self._raised[1])
             self._raised = None
 
     def forget(self) -> None:
-        """Nobody holds anything back: in a forked child, or when `leave` will never be called."""
+        """Hold nothing back any more: in a forked child, or if `leave` will never be called."""
         self.main = threading.main_thread().ident
         self._depth = 0
         self._open.clear()
@@ -212,7 +212,7 @@ class Shield:
             raise
 
     def on_signal(self, number: int, frame: FrameType | None, handler: Handler) -> None:
-        """A signal has come: call its own handler, unless that must wait."""
+        """Call the signal's own handler, or take note of the signal if that must wait."""
         if self._is_open or not self._is_held(frame):
             self._call(handler, number, frame)
         elif number not in self._held:
@@ -239,9 +239,9 @@ os.register_at_fork(after_in_child=SHIELD.forget)
 
 
 class Interruptible:
-    """Brackets, inside of what is uninterrupted, a wait or the user's code.
+    """Brackets a wait or the user's code inside of uninterrupted code.
 
-    When it raises, nothing may be lost: neither what was waited for, nor that it has come.
+    When it raises, nothing must be lost: neither what was waited for, nor the fact that it came.
     """
 
     def __init__(self, *, once: bool) -> None:
@@ -261,7 +261,7 @@ class Interruptible:
 
 
 class Unswallowed(Interruptible):
-    """One whose code may take an interrupt for an error of its own: it is raised all the same."""
+    """One whose code may swallow an interrupt as an error of its own: it is raised all the same."""
 
     def __exit__(
         self,
@@ -277,21 +277,21 @@ class Unswallowed(Interruptible):
 INTERRUPTIBLE = Interruptible(once=True)
 """For waits."""
 USERS_CODE = Interruptible(once=False)
-"""For code of the user's, which may set itself a time limit, and go on when that has ended."""
+"""For the user's code, which may set itself a time limit and go on when it is over."""
 PICKLING = Unswallowed(once=True)
 """For pickling, which tries another way when one has failed."""
 
 
 def is_raised_by_a_handler(error: OSError) -> bool:
-    """True if a signal's handler has raised it where nothing is held back: a `TimeoutError`, say.
+    """True if it was raised by a signal's handler, such as a `TimeoutError`.
 
-    What the system raises has a number.
+    Errors of the system have a number.
     """
     return error.errno is None
 
 
 def uninterrupted(method: Callable[P, T]) -> Callable[P, T]:
-    """Let a method run to its end before an interrupt is raised; see `INTERRUPTIBLE`."""
+    """Have a method run to its end before an interrupt is raised; see `INTERRUPTIBLE`."""
     enter, leave = SHIELD.enter, SHIELD.leave
 
     @wraps(method)

@@ -45,7 +45,7 @@ class Limits:
     """Added to this process's own niceness."""
 
     def prefix(self, path: str) -> tuple[str, ...]:
-        """What to put before a command line, so that its program starts with these limits.
+        """Return what to put before a command line, so that its program starts with these limits.
 
         Args:
             path: the file of the program.
@@ -85,9 +85,9 @@ class Limits:
             raise _refused(error) from error
 
     def cause(self, exitcode: int, cpu_seconds: float | None) -> str | None:
-        """The limit that ended a process, as the YAML has it: `limits.cpu_time 10m`; or None.
+        """Return the limit that ended a process, as in the YAML (`limits.cpu_time 10m`), or None.
 
-        A program that gets no memory may end in many ways; only the usual one is told.
+        A program that gets no memory may end in many ways; only the usual one is recognized.
 
         Args:
             exitcode: its status, or minus the number of the signal that ended it.
@@ -108,7 +108,7 @@ class Limits:
         return cpu_seconds >= max(bounds[resource.RLIMIT_CPU] - _INACCURACY, soft)
 
     def _bounds(self) -> Iterator[tuple[int, int, int]]:
-        """Each limit that is set: its number, soft and hard."""
+        """Return each limit that is set: its number, soft and hard."""
         wanted = [
             (resource.RLIMIT_AS, self.memory, self.memory),
             (resource.RLIMIT_CPU, _seconds(self.cpu_time), _seconds(self.cpu_time, CPU_GRACE)),

@@ -8,7 +8,7 @@ and glibc gives blocks above 32 MiB back at once, only to fetch new ones for the
 from __future__ import annotations
 
 LARGE = 16 * 1024 * 1024
-"""From this size on a message is worth `keep_large_blocks`; smaller ones glibc keeps by itself."""
+"""Bytes from which on a message is worth `keep_large_blocks`; glibc keeps smaller blocks itself."""
 
 _KEPT = 256 * 1024 * 1024
 """Blocks over this size, and free memory over it, still go back to the system."""

@@ -6,9 +6,9 @@ import glob
 
 
 def tree_memory(pid: int) -> int:
-    """Resident memory of a process and all that it has started, in bytes; 0 if it is gone.
+    """Return the resident bytes of a process and all that it has started; 0 if it is gone.
 
-    Looking for children costs a look at every process of the machine, so it is only done for a
+    Finding children takes a look at every process of the machine, so it is only done for a
     process that has some.
     """
     import psutil

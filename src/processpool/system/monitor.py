@@ -1,10 +1,9 @@
-"""A lock, and waiting until what it guards has changed, safe wherever a thread is interrupted.
+"""A lock, and waits for changes of what it guards, safe wherever a thread is interrupted.
 
 `threading.Condition` is written in Python: a Ctrl-C between its instructions leaves its lock held
-for ever, or has it released twice. Here taking and letting go of the lock are single steps, and
-nobody waits with the lock in hand: each who waits has a bell of their own, and looks again when it
-has rung. How the wait itself is spent is the owner's affair: the threads that wait for a pool drive
-it meanwhile.
+forever, or has it released twice. Here, taking and releasing the lock are single steps, and nobody
+waits with the lock in hand: each waiter has a bell of its own, and looks again when it has rung.
+How a waiter spends the wait is up to the owner: threads that wait for a pool drive it meanwhile.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ WAIT = 0.5
 before a wait does not end it. (And for some weeks the system's calls overflow.)"""
 
 must_not_wait: set[int] = set()
-"""The threads that a pool waits for: to wait there for the pool would be for ever."""
+"""The threads that a pool waits for: to wait for the pool on one of them would never end."""
 
 
 _MUST_NOT_WAIT = (
@@ -57,11 +56,11 @@ class Bell:
             raise RuntimeError(_MUST_NOT_WAIT)
         self.rung = False
         self.wake: Callable[[], None] | None = None
-        """Ends the wait of one who does not sleep, but does something else meanwhile."""
+        """Ends the wait of a thread that does not sleep, but does something else meanwhile."""
         self._lock: Any = None
 
     def ring(self) -> None:
-        """What was waited for has come."""
+        """Say that what was waited for has come."""
         self.rung = True
         self.nudge()
         wake = self.wake
@@ -69,14 +68,14 @@ class Bell:
             wake()
 
     def nudge(self) -> None:
-        """End the sleep of whoever waits, if they sleep; they look around, and may sleep again."""
+        """End the sleep of the thread that waits, if it sleeps; it may sleep again after a look."""
         lock = self._lock
         if lock is not None:
             with suppress(RuntimeError):  # somebody else was faster
                 lock.release()
 
     def sleep(self, seconds: float) -> None:
-        """Sleep until it rings, or somebody nudges, or so many seconds; see `INTERRUPTIBLE`."""
+        """Sleep until it rings or is nudged, for `seconds` at most; see `INTERRUPTIBLE`."""
         if self._lock is None:
             lock = allocate_lock()
             lock.acquire()
@@ -86,7 +85,7 @@ class Bell:
 
 
 def sleep_until(bell: Bell, deadline: float | None) -> bool:
-    """Sleep until the bell has rung, or it is that time; True if it has rung."""
+    """Sleep until the bell has rung or the deadline has come; True if it has rung."""
     while not bell.rung:
         left = WAIT if deadline is None else deadline - monotonic()
         if left <= 0:
@@ -103,31 +102,31 @@ class Monitor(RLock):  # type: ignore[misc]
         return super().__new__(cls)
 
     def __init__(self, wait: Wait = sleep_until) -> None:
-        """`wait` is how those who wait for a change spend their time."""
+        """`wait` is how threads spend their time that wait for a change."""
         self._bells: list[Bell] = []
         self._wait = wait
 
     @property
     def is_mine(self) -> bool:
-        """True if this thread holds the lock: what runs now has come in between.
+        """True if this thread holds the lock, and what runs now has come in between.
 
-        That is the handler of a signal, or a finaliser that the garbage collector calls.
+        That is a signal's handler, or a finalizer that the garbage collector calls.
         """
         return bool(self._is_owned())  # type: ignore[attr-defined]
 
     @property
     def is_awaited(self) -> bool:
-        """True if somebody waits for a change."""
+        """True if a thread waits for a change."""
         return bool(self._bells)
 
     def notify_all(self) -> None:
-        """With the lock: let everybody who waits look again."""
+        """With the lock: have every waiting thread look again."""
         bells = self._bells
         while bells:
             bells.pop().ring()
 
     def require_free(self) -> None:
-        """See that whoever waits for the next change does not keep it from coming.
+        """Refuse to wait for a change that this very thread keeps from coming.
 
         Raises:
             RuntimeError: this thread holds the lock.
@@ -136,10 +135,10 @@ class Monitor(RLock):  # type: ignore[misc]
             raise RuntimeError(_MUST_NOT_WAIT)
 
     def require_calm(self) -> None:
-        """As `require_free`; nor may it come in between anything else, as a signal's handler may.
+        """Like `require_free`, and refuse in a signal's handler that interrupts anything else.
 
         Raises:
-            RuntimeError: so it is.
+            RuntimeError: this thread holds the lock, or is such a handler.
         """
         self.require_free()
         if SHIELD.is_up:
@@ -154,7 +153,7 @@ class Monitor(RLock):  # type: ignore[misc]
             timeout: seconds to wait at most; None for as long as it takes.
 
         Returns:
-            what `look` has returned last: something false, if the time is over.
+            what `look` returned last: something false if the time is over.
 
         Raises:
             RuntimeError: this thread must not wait.
@@ -178,7 +177,7 @@ class Monitor(RLock):  # type: ignore[misc]
 
 
 class SlimCondition(RLock):  # type: ignore[misc]
-    """What a future needs of a `threading.Condition`: smaller, and safe in the same way.
+    """What a future needs of a `threading.Condition`: smaller, and as safe as a `Monitor`.
 
     There is one for each future, and most of them are never waited for.
     """
@@ -189,14 +188,14 @@ class SlimCondition(RLock):  # type: ignore[misc]
         return super().__new__(cls)
 
     def __init__(self, wait: Wait = sleep_until) -> None:
-        """As of a `Monitor`."""
+        """Like a `Monitor`."""
         self._bells: tuple[Bell, ...] = ()
         self._wait = wait
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """As of a lock: so `concurrent.futures.wait` takes those of many futures, one by one.
+        """Like a lock: `concurrent.futures.wait` takes those of many futures, one by one.
 
-        Until the last is released no interrupt comes between, which would leave some of them held.
+        No interrupt comes until the last is released, as it would leave some of them held.
         """
         SHIELD.enter()
         taken = super().acquire(blocking, timeout)
@@ -205,12 +204,12 @@ class SlimCondition(RLock):  # type: ignore[misc]
         return bool(taken)
 
     def release(self) -> None:
-        """As of a lock."""
+        """Like a lock."""
         super().release()
         SHIELD.leave()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """As of a condition; to be called uninterrupted, as the futures do."""
+        """Like a condition; must be called uninterrupted, as the futures do."""
         bell = Bell()
         self._bells = (*self._bells, bell)
         held = self._release_save()  # type: ignore[attr-defined]
@@ -223,7 +222,7 @@ class SlimCondition(RLock):  # type: ignore[misc]
         return bell.rung
 
     def notify_all(self) -> None:
-        """As of a condition."""
+        """Like a condition."""
         bells, self._bells = self._bells, ()
         for bell in bells:
             bell.ring()

@@ -1,4 +1,4 @@
-"""Where pools run: what of the system they need, said in one sentence where it is missing."""
+"""What pools need of the system, and the one sentence that says so where it is missing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WHERE = (
 
 
 def missing() -> str | None:
-    """Why no pool can be opened in this process, in a sentence; None if nothing is missing."""
+    """Return why no pool can be opened in this process, in a sentence; None if one can."""
     patcher = _patcher()
     if patcher is not None:
         return (
@@ -28,7 +28,7 @@ def missing() -> str | None:
 
 
 def _patcher() -> str | None:
-    """What has patched the standard library to run greenlets instead of threads."""
+    """Return what has patched the standard library to run greenlets instead of threads."""
     gevent = sys.modules.get("gevent.monkey")
     if gevent is not None and any(map(gevent.is_module_patched, ("threading", "select"))):
         return "gevent"

@@ -1,9 +1,9 @@
 """One worker process: how it is started, signalled and reaped.
 
-Three rules hold here. No Python code runs between fork and exec, so that a pool may be started from
-any thread. Every process leads a session, and so a process group, of its own: a terminal's Ctrl-C
-does not reach it, and what it leaves behind can be ended with it. Its death is learnt from the
-process (a pidfd), never from the end of a pipe, which a grandchild may hold open.
+Three rules hold here. No Python code runs between fork and exec, so a pool may be opened on any
+thread. Every process leads a session, and thus a process group, of its own: a terminal's Ctrl-C
+does not reach it, and what it leaves behind can be ended with it. Its death is detected by a pidfd,
+never by the end of a pipe, which a grandchild may hold open.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 UNKNOWN = 1 << 15
 """The exit status of a process that somebody else has reaped: no system has this one."""
 _ORPHANS_DIE = 0.02
-"""Seconds that are waited, where orphans come to this process, for those that were killed."""
+"""Seconds to wait for orphans that were killed, where they come to this process."""
 _SHOWN = 200
 """Characters of a command line that errors show."""
 
@@ -45,18 +45,18 @@ class Command:
     cwd: str
     env: Mapping[str, str] = field(repr=False)
     secret: Collection[str] = field(default=(), repr=False)
-    """Variables whose values are shown nowhere."""
+    """Variables whose values are never shown."""
 
     def __str__(self) -> str:
         text = " ".join(shlex.join(self.argv).split())
         return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
     def with_env(self, extra: Mapping[str, str]) -> Command:
-        """The same with further environment variables."""
+        """Return the same command with further environment variables."""
         return replace(self, env={**self.env, **extra})
 
     def find(self) -> str:
-        """The file to execute.
+        """Return the file to execute.
 
         Raises:
             WorkerStartFailed: there is none, or it is not executable, or the cwd is missing.
@@ -100,10 +100,10 @@ class Command:
         return path
 
     def blame(self, path: str, error: OSError) -> None:
-        """Look at an error of the system that kept `path` from running.
+        """Check whether an error of the system that kept `path` from running is the file's fault.
 
         Raises:
-            WorkerStartFailed: it is the file's fault.
+            WorkerStartFailed: it is.
         """
         if error.errno in (errno.ENOEXEC, errno.ENOENT, errno.EACCES):
             raise WorkerStartFailed(
@@ -189,12 +189,12 @@ class Process:
 
     @property
     def limit_reached(self) -> str | None:
-        """The limit that has ended it, as the YAML has it; None if none has, or nothing tells."""
+        """The limit that has ended it, as the YAML has it; None if none has, or it is unknown."""
         code = self._popen.returncode
         return None if code is None else self._limits.cause(code, self._cpu_seconds)
 
     def wait(self, seconds: float) -> bool:
-        """Wait for its end, for so many seconds; True if it has ended. It is not reaped."""
+        """Wait for its end, for `seconds` at most; True if it has ended. It is not reaped."""
         poller = select.poll()
         poller.register(self.pidfd, select.POLLIN)
         return bool(poller.poll(seconds * 1000))
@@ -214,7 +214,7 @@ class Process:
                     os.killpg(self.pid, number)
 
     def reap(self) -> int:
-        """Collect the status of a process that has ended, and end what it left in its group.
+        """Collect the status of a process that has ended, and kill what it left in its group.
 
         The group is signalled while the process is still a zombie, so that its number cannot
         belong to anybody else.
@@ -234,7 +234,7 @@ class Process:
             return self._popen.returncode
 
     def _has_status(self) -> bool:
-        """False if its status was taken already: by the system, where SIGCHLD is ignored."""
+        """False if its status was lost: where SIGCHLD is ignored, the system takes it."""
         try:
             os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         except ChildProcessError:
@@ -289,7 +289,7 @@ def _reaped(group: int) -> bool:
 
 
 def describe_exit(exitcode: int) -> str:
-    """An exit status in words: `exited with status 3`, `was killed by SIGSEGV`."""
+    """Return an exit status in words: `exited with status 3`, `was killed by SIGSEGV`."""
     if exitcode == UNKNOWN:
         return "exited with a status that is unknown, as this process ignores SIGCHLD,"
     if exitcode >= 0:

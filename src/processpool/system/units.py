@@ -11,6 +11,6 @@ MILLISECONDS = (*((1000 * seconds, unit) for seconds, unit in SECONDS), (1, "ms"
 
 
 def format_units(value: float, units: tuple[tuple[int, str], ...]) -> str:
-    """The value in the largest unit that it is a whole number of, or else in the smallest."""
+    """Return the value in the largest unit of which it is a whole number, or in the smallest."""
     size, unit = next((pair for pair in units if value and value % pair[0] == 0), units[-1])
     return f"{value / size:g}{unit}" if value % size else f"{int(value // size)}{unit}"

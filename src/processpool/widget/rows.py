@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 40
 """Workers that have a row."""
-"""Workers that are shown."""
 
 Rank = tuple[bool, bool, float, bool, int]
 

@@ -1,1 +1,1 @@
-"""Bytes and messages: how a pool and its workers talk, for both sides, without I/O."""
+"""Bytes ↔ messages: how a pool and its workers talk, for both sides, without I/O."""

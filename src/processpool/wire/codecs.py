@@ -1,9 +1,9 @@
 """What the bytes of a message mean: text, bytes or JSON.
 
 Three rules hold here. A codec has no state, so one serves every worker. Whatever it cannot encode
-or decode is a `CodecError`, one sentence that says what this codec takes and, of bytes, at which
-one it stopped. And nothing is guessed or repaired: invalid UTF-8, NaN and infinity, and an object
-that has the same key twice are refused, not replaced.
+or decode is a `CodecError`: one sentence that says what this codec takes and, for bytes, where it
+stopped. And nothing is guessed or repaired: invalid UTF-8, NaN and infinity, and objects with
+duplicate keys are refused, not replaced.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class BytesCodec(Codec):
 
 
 class JsonCodec(Codec):
-    """A message is what JSON can say; it travels as one line of UTF-8.
+    """A message is any JSON value; it travels as one line of UTF-8.
 
     Numbers follow Python: integers of any size within `sys.set_int_max_str_digits`, and `1e999`
     reads as infinity, as JSON allows it. The names `NaN` and `Infinity`, which JSON does not have,

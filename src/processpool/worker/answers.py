@@ -1,6 +1,6 @@
 """The answers of a worker, each in its form: plain, pickled, or with what was printed.
 
-What is large goes to shared memory, and only its place into the journal.
+Large ones go to shared memory, and only their place into the journal.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Answers:
-    """Puts answers down in the journal."""
+    """Writes answers into the journal."""
 
     def __init__(self, journal: Journal, outbox: int) -> None:
         """`outbox` is the file in memory that large answers lie in."""
@@ -32,7 +32,7 @@ class Answers:
         self._journal = journal
 
     def disown(self) -> None:
-        """In a fork that an item made: an answer ends it."""
+        """In a fork that an item made: end it as soon as it answers."""
         self.reply = _leave  # type: ignore[method-assign]
 
     def value(self, value: Any, body: bytes | None = None) -> None:
@@ -63,7 +63,7 @@ class Answers:
         self._entry(layout.REPLY, [stream, *large])
 
     def _entry(self, flags: int, parts: list[Any]) -> None:
-        """Put one answer down among entries; in shared memory, if it is large."""
+        """Write one answer as an entry; into shared memory, if it is large."""
         if len(parts) == 1 and len(parts[0]) < LARGE:
             self._journal.append(layout.ENTRIES, ENTRY.pack(flags, len(parts[0])) + parts[0])
             return
@@ -76,7 +76,7 @@ class Answers:
             self._journal.append(layout.ENTRIES, entry)
 
     def _send_long(self, flags: int, parts: list[Any]) -> None:
-        """No shared memory is left: a large answer goes up the pipe as it is."""
+        """Send a large answer up the pipe as it is, as no shared memory is left."""
         self._journal.flush()
         self._journal.send(layout.ENTRIES, 1, ENTRY.pack(flags, 0), *join(parts))
         self._journal.page[layout.BASE] += 1

@@ -1,6 +1,6 @@
-"""How a Python worker starts: its path, its preloads, its setup; then it says that it is ready.
+"""How a Python worker starts: path, preloads and setup; then it says that it is ready.
 
-What goes wrong here goes to stderr as a traceback, and the process exits: the pool quotes it.
+If anything fails, the traceback goes to stderr and the process exits; the pool quotes it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Even if each takes four bytes, a pipe holds them."""
 
 
 def main() -> None:
-    """Run a worker; the descriptors and the place of its orders are the arguments."""
+    """Run a worker; its arguments are descriptors, and where its orders lie in shared memory."""
     shared, outbox, stdout, stderr, ready, offset, size = map(int, sys.argv[2:9])
     orders: dict[str, Any] = loads(os.pread(shared, size, offset))
     os.pwrite(shared, bytes(size), offset)
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def _prepare(worker: PythonWorker, orders: dict[str, Any]) -> Callable[..., Any] | None:
-    """Run the user's code that comes before the first item; what comes after the last one."""
+    """Run the user's code that comes before the first item; return what comes after the last."""
     try:
         _import_all(orders["preload"])
         state = _call_setup(orders["setup"])
@@ -79,7 +79,7 @@ def _take_pipes() -> tuple[int, int]:
 
 
 def _watch(worker: PythonWorker, inherited: dict[str, Any]) -> None:
-    """Before any code of the user's runs: have its crashes and its log records told."""
+    """Before any of the user's code runs: have its crashes and log records reported."""
     import faulthandler
 
     from processpool.worker.logs import Forwarder
@@ -92,7 +92,7 @@ def _watch(worker: PythonWorker, inherited: dict[str, Any]) -> None:
 
 
 def _never_block(number: int) -> None:
-    """Let a signal come through to code that blocks all: it shows where that code hangs."""
+    """Unblock a signal, by which code that blocks all signals can show where it hangs."""
     import _signal
 
     block = _signal.pthread_sigmask
@@ -105,7 +105,7 @@ def _never_block(number: int) -> None:
 
 
 def _start(worker: PythonWorker, stdout: int, stderr: int) -> None:
-    """Everything that is for items only, when the user's setup has been done."""
+    """Set up everything that is for items only, after the user's own setup."""
     from processpool.worker import progress
     from processpool.worker.output import Output
 
@@ -165,7 +165,7 @@ def _import_all(names: tuple[str, ...]) -> None:
 
 
 def _resolve(target: Any) -> Callable[..., Any]:
-    """A function from `package.module:attribute`, or from its pickle."""
+    """Return a function from `package.module:attribute`, or from its pickle."""
     if isinstance(target, bytes):
         function: Callable[..., Any] = loads(target)
         return function
@@ -197,7 +197,7 @@ def _call_setup(target: Any) -> Any:
 
 
 def _with_state(function: Callable[..., Any], state: Any) -> Callable[..., Any]:
-    """The function, given what `setup` returned if it has a parameter named `state`."""
+    """Return the function; if it has a parameter `state`, bound to what `setup` returned."""
     positional, by_name = _parameters(function)
     if "state" not in positional + by_name:
         return function

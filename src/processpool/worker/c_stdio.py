@@ -1,4 +1,4 @@
-"""C's own `stdout`, in which what C code has printed may wait while Python cannot see it."""
+"""C's own `stdout`, whose buffer may hold what C code has printed, unseen by Python."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _UNBUFFERED = 2  # _IONBF
 def unbuffer_c_stdout() -> None:
     """Flush C's `stdout`, and let it buffer nothing from now on.
 
-    By `_ctypes`, since importing `ctypes` takes a third of a bare interpreter's time to start.
+    It uses `_ctypes`: importing `ctypes` takes a third of a bare interpreter's time to start.
     """
     try:
         import _ctypes

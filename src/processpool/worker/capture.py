@@ -1,4 +1,4 @@
-"""Whatever a worker prints, caught in a file that descriptor 1 leads to.
+"""Captures whatever a worker prints, in a file that descriptor 1 leads to.
 
 Three rules hold here. Everything that can print shares the file: `print`, C code, child processes.
 It is opened for appending, so that a child which prints late, or has opened /dev/stdout by itself,
@@ -65,7 +65,7 @@ class Capture:
         os.close(self._file)
 
     def spill_if_any(self) -> None:
-        """As `spill`, cheaper: what still waits in a stream's buffer is left there."""
+        """Like `spill`, but cheaper: what still waits in a stream's buffer is left there."""
         if lseek(self._file, 0, 2):
             self.spill()
 

@@ -1,4 +1,4 @@
-"""Descriptors of a worker's own, where neither its items nor their children come upon them."""
+"""Moves a worker's own descriptors where neither its items nor their children meet them."""
 
 from __future__ import annotations
 

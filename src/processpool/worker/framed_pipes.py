@@ -31,7 +31,7 @@ _PIPE = 1024 * 1024
 
 
 class BrokenRequestError(Exception):
-    """What arrived is no request."""
+    """What arrived is not a request."""
 
 
 class DisconnectedError(Exception):
@@ -60,7 +60,7 @@ class Wire:
             on_arrival: called whenever the wait for more is over, before a request is yielded.
 
         Raises:
-            BrokenRequestError: what arrived is no request, or ends in the middle of one.
+            BrokenRequestError: what arrived is not a request, or ends in the middle of one.
         """
         reader = io.BufferedReader(_Input(self._in, on_arrival), _BUFFER)
         readline, read = reader.readline, reader.read
@@ -76,7 +76,7 @@ class Wire:
             yield _exactly(read, length)
 
     def answer(self, payload: bytes) -> None:
-        """Write one answer, all of it.
+        """Write one answer as a whole.
 
         Raises:
             DisconnectedError: nobody reads it.

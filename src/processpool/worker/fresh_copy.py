@@ -1,7 +1,7 @@
-"""A callable that is as it came at each call: what one item changes in it, the next does not see.
+"""A callable of which each call gets a fresh copy: no item sees what another has changed.
 
-The executors of the standard library send it with each item. Here it is sent once, and then copied
-for each call, but for what would be found by name there: classes, functions and modules.
+The standard library's executors send a callable with each item. Here it is sent once, then copied
+for each call, except for what is found by name: classes, functions and modules.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ONE_AS_EVER = (type, FunctionType, ModuleType, _lru_cache_wrapper)
 
 
 class Anew:
-    """Calls a copy of a callable; if it is large, or cannot be copied, itself."""
+    """Calls a copy of a callable; the callable itself if it is large or cannot be copied."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.__wrapped__ = function
@@ -34,14 +34,14 @@ class Anew:
         return Anew, (self.__wrapped__,)
 
     def __call__(self, /, *args: Any, **keywords: Any) -> Any:
-        """Call it as it came."""
+        """Call a fresh copy."""
         if self._copy is None:
             self._copy = _copier(self.__wrapped__)
         return self._copy()(*args, **keywords)
 
 
 def anew(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function; wrapped, if it has something with it that its calls may change."""
+    """Return the function; wrapped, if it carries something that its calls may change."""
     if type(function) is BuiltinFunctionType:  # a method of what is written in C is one, too
         has_state = not isinstance(function.__self__, (ModuleType, type, NoneType))
     elif isinstance(function, MethodType):
@@ -53,7 +53,7 @@ def anew(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _copier(function: Callable[..., Any]) -> Callable[[], Callable[..., Any]]:
-    """What makes copies of a function."""
+    """Return what makes copies of a function."""
     kept: list[Any] = []
     buffers: list[memoryview] = []
     stream = BytesIO()

@@ -1,6 +1,6 @@
-"""What a worker inherits from the pool's process is put in its place; the list is the engine's.
+"""Applies what a worker inherits from the pool's process; the list is the engine's.
 
-Modules that take long to import are not imported for this: it is done when they are.
+Modules that are slow to import are not imported for this; it is done once they are.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""An initializer that was sent by value: what it sets, functions that come later find.
+"""Initializers sent by value: the globals that they set are seen by later functions.
 
 A function of `__main__` travels with a copy of the globals that it refers to. So an initializer
-that does `global model; model = load()` sets `model` among its own copies, and a function that
-uses `model` has others. Here the first are put in the place of the second: those that were set,
-and those that may have been changed in place.
+that does `global model; model = load()` sets `model` in its own copy, and a function that uses
+`model` has another. Here the former replace the latter: globals that were set, and those that may
+have been changed in place.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAIN = ("__main__", "__mp_main__")
 
 
 def initialize(initializer: Callable[[], Any]) -> Any:
-    """Call an initializer, and hand on the globals of `__main__` that it leaves."""
+    """Call an initializer, and pass on the globals of `__main__` that it leaves."""
     names = _own_globals(initializer)
     before = dict(names)
     result = initializer()
@@ -37,7 +37,7 @@ def initialize(initializer: Callable[[], Any]) -> Any:
 
 
 def _own_globals(function: Any) -> dict[str, Any]:
-    """The globals of a function that came from `__main__`; of others, none."""
+    """Return the globals of a function that came from `__main__`; none for others."""
     while hasattr(function, "func"):  # functools.partial
         function = function.func
     names: dict[str, Any] = getattr(function, "__globals__", {})
@@ -45,7 +45,7 @@ def _own_globals(function: Any) -> dict[str, Any]:
 
 
 def _may_change(name: str, value: Any) -> bool:
-    """True for data; code is left as the function that uses it has it."""
+    """True for data; code is left as it is in the function that uses it."""
     if name.startswith("__") or type(value) in _UNCHANGING or isinstance(value, type):
         return False
     return not callable(value) and type(value) is not type(sys)

@@ -1,10 +1,10 @@
 """The items of a request, one after another: the loops that call the user's function.
 
-`_singly` is for whatever may come: it stores which item begins, asks what it has printed, and sends
-answers on while others are made. `_fill` and `_append` answer a run of fast items that return small
-values: there an item costs its call and one store. No item of a run looks for the pool's wishes, as
-the pool takes away the marks of what is not to begin; nor at its own doings, since whatever is out
-of the ordinary cuts the run short: then the store raises, and the answer is given in the usual way.
+`_singly` handles anything: it stores which item begins, checks what it has printed, and sends
+answers while others are computed. `_fill` and `_append` answer a run of fast items that return
+small values: there an item costs its call and one store. The items of a run check nothing. If the
+pool wants some of them back, it removes their marks; and whatever is unusual cuts the run short, so
+that the next store raises and that answer is given in the usual way.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FLUSH_AFTER, FEW, FLUSH_AT_LAST = 2_000_000, 3, 8_000_000
 """Nanoseconds that an answer waits to be sent, while others are made; as long as they are few, it
 waits longer, since each time the pool wakes up takes CPU time from the workers."""
 FIRST = 64
-"""Items of each function that are asked what C code has printed, however fast they are."""
+"""Items of each function that are checked for what C code has printed, however fast."""
 ALWAYS = 1 << 60
 WORTH_A_RUN = 8
 """Items in a request from which on they are answered in a run."""
@@ -54,7 +54,7 @@ _STARTED, _LENGTH, _WANTED = layout.STARTED, layout.LENGTH, layout.WANTED
 
 
 class Habit:
-    """A function as its items call it, and what is known of these."""
+    """A function as its items call it, and what is known about these."""
 
     __slots__ = ("asked", "call", "each", "kind", "rest")
 
@@ -62,11 +62,11 @@ class Habit:
         self.call = _spread(function, style)
         """The function of one argument that an item is."""
         self.asked = FIRST
-        """How many more items are asked what C code has printed."""
+        """How many more items are checked for what C code has printed."""
         self.each = SLOW
-        """Nanoseconds that an item took of late."""
+        """Nanoseconds that a recent item took."""
         self.kind = 0
-        """The kind of frame that suits the values of late; 0 if they are not simple."""
+        """The kind of frame that suits recent values; 0 if they are not simple."""
         self.rest = 0
         """Requests that are still to be answered singly."""
 
@@ -86,12 +86,12 @@ class Habit:
         return _SIMPLE.issuperset(map(type, some))
 
     def learn(self, count: int, nanoseconds: int) -> None:
-        """So many items took so long."""
+        """Learn that `count` items took `nanoseconds`."""
         self.each = nanoseconds // count
         self.asked -= count
 
     def returned(self, kind: type) -> None:
-        """A value of this type has come."""
+        """Learn that an item has returned a value of this type."""
         self.kind = _COLUMNS.get(kind, layout.SHORT) if kind in _SIMPLE else 0
 
 

@@ -1,8 +1,8 @@
-"""Log records of a worker reach the pool's process, where they are handled by its own loggers.
+"""Sends log records of a worker to the pool's process, whose own loggers handle them.
 
-`logging` takes longer to import than the rest of a worker together, so nothing is done before the
-user's code imports it. Which records are made is decided by the levels of the pool's process: those
-of its loggers when the worker was started, and that of its root logger whenever it changes.
+`logging` takes longer to import than the rest of a worker, so nothing is done before the user's
+code imports it. The levels of the pool's process decide which records are made: those of its
+loggers when the worker was started, and that of its root logger whenever it changes.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""The loop of a Python worker: requests in, answers out, and nothing lost if an item kills it.
+"""The loop of a Python worker: requests in, answers out, and nothing lost in a crash.
 
-What an item has answered is in the journal before the next one begins, which lies in memory that
-the pool shares. Whatever happens to this process then, the pool knows which item was running and
-has every answer before it. The journal is sent up the pipe at the end of each request and, while
-slow items run, every few milliseconds; what waits there for a slow item to end, the pool reads for
-itself.
+Each answer is in the journal, in memory shared with the pool, before the next item begins. Whatever
+then happens to this process, the pool knows which item was running, and has all answers before it.
+The journal is sent up the pipe at the end of each request and, between slow items, every few
+milliseconds; answers that are held up there by a slow item are read by the pool itself.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from processpool.worker.output import Output
 
 QUIET = 1_000_000
-"""Nanoseconds between two requests from which on something may have been printed meanwhile."""
+"""Nanoseconds between two requests from which on to check for output in between."""
 
 
 class PythonWorker:
@@ -62,7 +61,7 @@ class PythonWorker:
         self._answers.output = output
 
     def _disown(self) -> None:
-        """In a fork that an item made: never answer in the worker's stead."""
+        """In a fork that an item made: never answer in place of the worker."""
         self.journal.disown()
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, self._requests, inheritable=False)
@@ -104,7 +103,7 @@ class PythonWorker:
             del self.functions[number]
 
     def _parts(self, flags: int, payload: bytes, size: int, offset: int) -> list[Any]:
-        """The parts of a request: the pickle first, then the buffers that it refers to."""
+        """Return the parts of a request: the pickle, then the buffers that it refers to."""
         if flags & layout.AWAY:
             return list(self._inbox.read(offset, size))
         if not flags & layout.LONG:
@@ -121,7 +120,7 @@ class PythonWorker:
     def _serve(
         self, function: int, flags: int, batch: int, count: int, place: tuple[Any, ...]
     ) -> None:
-        """One request: its items, answered one after another."""
+        """Answer the items of one request, one after another."""
         began = monotonic_ns()
         if self.output.flags[0] or began - self._ended_at > QUIET:
             self.output.spill()
@@ -161,7 +160,7 @@ class PythonWorker:
         self.journal.tell(layout.ECHO, printed)
 
     def _refuse(self, error: BaseException, count: int) -> None:
-        """The request cannot be unpickled: one item's fault, found by sending them singly."""
+        """Refuse a request that cannot be unpickled; have items sent singly to find the culprit."""
         if count > 1:
             self.journal.send(layout.SPLIT, 0)
             return
@@ -171,7 +170,7 @@ class PythonWorker:
         self.journal.flush()
 
     def _return_places(self) -> None:
-        """Tell the pool which places in its shared memory nobody looks at any more."""
+        """Tell the pool which places in its shared memory are not used any more."""
         freed = self._inbox.freed
         if freed:
             places = [freed.pop() for _ in range(len(freed))]
@@ -179,14 +178,14 @@ class PythonWorker:
 
 
 def _release(name: str) -> None:
-    """Something shared was freed; if it was ever used here."""
+    """Release something shared that was freed, if it was ever used here."""
     sharing = sys.modules.get("processpool.worker.shared_objects")
     if sharing is not None:
         sharing.release(name)
 
 
 def _load_function(parts: list[Any]) -> Callable[..., Any]:
-    """The function; or, if it cannot be loaded, one that says why."""
+    """Return the function; or, if it cannot be loaded, one that raises why."""
     try:
         function: Callable[..., Any] = loads(parts[0], buffers=parts[1:])
     except BaseException as error:
@@ -200,4 +199,4 @@ def _load_function(parts: list[Any]) -> Callable[..., Any]:
 
 
 def _nothing() -> None:
-    """Nothing is to be done before the items."""
+    """Do nothing before the items."""

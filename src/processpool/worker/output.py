@@ -1,10 +1,10 @@
-"""What an item prints: caught in files in memory that descriptors 1 and 2 lead to.
+"""Captures what an item prints, in files in memory that descriptors 1 and 2 lead to.
 
 The pool holds the same files, so that what an item has printed is known even if it kills its
 worker. Python code that prints raises a flag. What C code or a child process prints is noticed by
-the size of the file, which is looked at after items that took a while, after the first items of
-each function, and after every item of a function that was seen to print so. In a run of fast items
-it is looked at when the run has ended: what is there by then is nobody's, and goes to the log.
+the size of the file, which is checked after slow items, after the first items of each function, and
+after every item of a function that has printed this way before. In a run of fast items it is
+checked at the end: what is found then cannot be attributed to an item, and goes to the log.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from processpool.wire.python.journal import Journal
 
 SLOW = 50_000
-"""Nanoseconds from which on an item is asked what C code has printed."""
+"""Nanoseconds from which on an item is checked for what C code has printed."""
 KEPT = 16 * 1024 * 1024
 """Bytes that are kept of what an item prints to stdout, and as many to stderr: the last ones."""
 
@@ -88,7 +88,7 @@ class Output:
         self.surprised = False
         """Set when something was printed though no flag was raised."""
         self.checked = 0
-        """The last item that was asked what it had printed."""
+        """The last item that was checked for output."""
         self.journal = journal
         self._shown = {1: 0, 2: 0}
         self._dropped = {1: 0, 2: 0}
@@ -99,7 +99,7 @@ class Output:
         sys.stderr = sys.__stderr__ = self._stream(2)  # type: ignore[misc]
 
     def take(self) -> tuple[str, str]:
-        """What was printed since the last time, to stdout and to stderr."""
+        """Return what was printed to stdout and stderr since the last time."""
         if self._modules is not None:
             self._see_to_c()
         for stream in (sys.stdout, sys.stderr):
@@ -117,17 +117,17 @@ class Output:
         return printed
 
     def any(self) -> bool:
-        """True if something was printed, by whomever."""
+        """True if anything was printed, by whatever code."""
         if self._modules is not None:
             self._see_to_c()
         files = self._files
         return bool(os.lseek(files[1], 0, 2) or os.lseek(files[2], 0, 2))
 
     def own(self, item: int) -> None:
-        """What is printed from here on is this item's.
+        """Attribute to this item what is printed from here on.
 
-        What is there already may be of one of those before it, if they were not asked: it is
-        nobody's, and goes to the log; and from now on all are asked.
+        What is there already may come from earlier items that were not checked: it goes to the log,
+        and from now on all items are checked.
         """
         asked = self.checked >= item - 1
         self.checked = item

@@ -1,7 +1,7 @@
-"""`processpool.progress`: how far an item is, told while it runs.
+"""`processpool.progress`: reports how far an item is, while it runs.
 
-The latest report lies in the page that the worker shares with the pool, which looks at it when it
-takes a snapshot. So a report costs a microsecond, and none is lost that anybody could have seen.
+The latest report lies in the page that the worker shares with the pool, which reads it when it
+takes a snapshot. So a report costs a microsecond, and whoever looks sees the latest one.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _writing = RLock()
 
 
 def progress(done: float, total: float | None = None, note: str = "") -> None:
-    """Tell how far the running item is; it shows in the pool's snapshot and widget.
+    """Report how far the running item is; it shows in the pool's snapshot and widget.
 
-    Outside of a worker it does nothing, so that a function may be called anywhere.
+    Outside of a worker it does nothing, so functions that call it run anywhere.
 
     Args:
         done: how much of it is done, in units of your own.

@@ -1,6 +1,6 @@
 """`serve`: a command worker in Python, as a function of the message.
 
-Four rules hold here. The handler may print whatever and however it likes: the protocol travels on
+Four rules hold here. The handler may print whatever it likes, in any way: the protocol travels on
 descriptors of its own. An answer is written before the next handler begins, and what belongs to its
 stderr before the answer. An exception ends the worker without an answer, `sys.exit` with one. And
 nothing but the standard library's smallest modules is imported, not even `typing`, which alone
@@ -187,10 +187,10 @@ class _Pool:
         self._say(b"\n")
 
     def say_last(self, number: int) -> None:
-        """Say that nothing is begun after this answer, however much has been read.
+        """Say that nothing will be begun after this answer, however much has been read.
 
-        Before the answer, so that nobody sends more because of it; with its number, so that it is
-        known whether it has come.
+        It is said before the answer, so that nobody sends more because of that; and with its
+        number, so that it is known whether the answer has come.
         """
         self._say(b".%d" % number)
 

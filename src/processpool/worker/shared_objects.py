@@ -1,7 +1,7 @@
-"""What the pool's process shares with all workers, as a worker reads it: mapped once, not copied.
+"""What the pool's process shares with all workers, as a worker sees it: mapped, not copied.
 
-A handle is unpickled as the object itself, made anew for each item around the mapped memory, which
-cannot be written to. The mapping is kept until the pool says that it was freed.
+A handle is unpickled as the object itself, built for each item around the mapped memory, which is
+read-only. The mapping is kept until the pool says that the object was freed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def attach(owner: int, fd: int, name: str, size: int) -> Any:
 
 
 def release(name: str) -> None:
-    """It was freed: the memory goes as soon as nothing here looks at it any more."""
+    """Release an object that was freed: its memory goes as soon as nothing here uses it."""
     for key in [key for key in _mapped if key[1] == name]:
         del _mapped[key]
 

@@ -1,9 +1,9 @@
 """What every framing must offer: a request as bytes, and answers out of bytes as they arrive.
 
-Three rules hold here. A framing does no I/O and belongs to one worker. It never raises over what
-arrived: the answers that were complete are returned, then `error` is set and stays. And it costs
-time and memory in proportion to the bytes, however they are cut: an unfinished answer is collected
-once and never searched again.
+Three rules hold here. A framing does no I/O and belongs to one worker. It never raises because of
+what arrived: complete answers are returned, then `error` is set and stays. And its time and memory
+are proportional to the bytes, however they are cut: an unfinished answer is collected once and
+never searched again.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from io import BytesIO
 from processpool.errors import ProtocolError
 
 SHOWN = 64
-"""At most so many offending bytes are shown in an error."""
+"""Offending bytes that an error shows, at most."""
 
 KEPT = 64 * 1024
-"""At most so many bytes of an unfinished or broken answer are kept for its record."""
+"""Bytes of an unfinished or broken answer that are kept for its record, at most."""
 
 SMALL = 64 * 1024
 """Up to this size a request is copied behind its header: cheaper than a second buffer to write."""
@@ -34,7 +34,7 @@ class Framing(ABC):
     """What asks a worker to exit; empty where closing its stdin is the only way."""
 
     expects = False
-    """True if `expect` must be told of every request before it is written."""
+    """True if `expect` must be called with every request before it is written."""
 
     error: ProtocolError | None = None
     """Set once what arrived breaks the rules; from then on `feed` returns nothing."""
@@ -60,26 +60,26 @@ class Framing(ABC):
         """Note a request that is about to be written: its mark ends the answer that is due."""
 
     def take_skipped(self) -> list[bytes]:
-        """Hand out the messages that came and were no answers: the last few of them."""
+        """Return the last few messages that came and were not answers."""
         return []
 
     asks_back = False
     """True if a program may ask something itself: `take_replies` has what to write then."""
 
     def take_replies(self) -> bytes:
-        """Hand out what is to be written to a program that asked something itself."""
+        """Return what must be written to a program that has asked something itself."""
         return b""
 
     def whole(self, data: bytes) -> bytes | None:
         """The answer, if these bytes are exactly one and nothing of one had arrived; else None.
 
-        A short cut for the usual case, without which everything works: `feed` finds the same.
+        An optional short cut for the usual case: `feed` finds the same.
         """
         return None
 
     @abstractmethod
     def eof(self) -> ProtocolError | None:
-        """Tell what is wrong with stdout ending here: None between two answers.
+        """Return what is wrong if stdout ends here; None between two answers.
 
         Returns:
             An `UnexpectedEOF` in the middle of an answer; `error` where that is set already.
@@ -88,7 +88,7 @@ class Framing(ABC):
     @property
     @abstractmethod
     def is_clean(self) -> bool:
-        """Whether nothing of an unfinished answer has arrived."""
+        """True if nothing of an unfinished answer has arrived."""
 
     @property
     def partial(self) -> bytes:
@@ -106,7 +106,7 @@ class Framing(ABC):
         self._body.write(data)
 
     def _collected(self) -> bytes:
-        """Hand out the body, without a copy, and begin a new one."""
+        """Return the body, without a copy, and begin a new one."""
         body, self._body = self._body, BytesIO()
         return body.getvalue()
 

@@ -1,7 +1,7 @@
-"""Answers of so many lines.
+"""Answers with a fixed number of lines.
 
-One rule holds here: the lines of an answer stay as they are, newlines between them included; only
-the newline that ends the last one is no part of it.
+One rule holds here: the lines of an answer stay as they are, including the newlines between them;
+only the newline after the last one is not part of it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class CountedLinesFraming(DeclaredFraming):
-    """Answers out of bytes as they arrive, each of the same number of lines."""
+    """Turns bytes as they arrive into answers of the same number of lines each."""
 
     def __init__(self, declaration: Declaration) -> None:
         super().__init__(declaration)
@@ -60,7 +60,7 @@ class CountedLinesFraming(DeclaredFraming):
         return messages
 
     def _stop(self, data: bytes, begin: int) -> int:
-        """Return where the answer is over, behind its last newline; 0 if that must come."""
+        """Return where the answer ends, behind its last newline; 0 if that has not come."""
         while stop := data.find(b"\n", begin) + 1:
             self._missing -= 1
             if not self._missing:

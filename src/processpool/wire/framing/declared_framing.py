@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from processpool.wire.framing.declaration import Declaration
 
 _SKIPPED = 100
-"""At most so many skipped messages are kept for an item's record."""
+"""Skipped messages that are kept for an item's record, at most."""
 
 
 class DeclaredFraming(Framing):
-    """A framing made from a declaration; how an answer ends is its subclass's own affair."""
+    """A framing made from a declaration; subclasses know how an answer ends."""
 
     def __init__(self, declaration: Declaration) -> None:
         super().__init__(declaration.max_message)
@@ -70,13 +70,13 @@ class DeclaredFraming(Framing):
         return answers
 
     def take_skipped(self) -> list[bytes]:
-        """Hand out the messages that came and were no answers: the last 100 of them."""
+        """Return the last 100 messages that came and were not answers."""
         skipped = list(self._skipped)
         self._skipped.clear()
         return skipped
 
     def eof(self) -> ProtocolError | None:
-        """Tell what is wrong with stdout ending here: None between two answers."""
+        """Return what is wrong if stdout ends here; None between two answers."""
         if self.error is not None:
             return self.error
         if not self.is_clean:
@@ -96,7 +96,7 @@ class DeclaredFraming(Framing):
         self._size += len(data)
 
     def _kept(self) -> bytes:
-        """Hand out what was collected, and begin anew."""
+        """Return what was collected, and start over."""
         self._size = 0
         return self._collected()
 

@@ -19,7 +19,7 @@ _COMMON = {b"%d" % length: length for length in range(2048)}
 
 
 class FramedFraming(Framing):
-    """Length-prefixed answers out of bytes as they arrive."""
+    """Turns bytes as they arrive into length-prefixed answers."""
 
     exit_message = b"0;\n"
 
@@ -65,7 +65,7 @@ class FramedFraming(Framing):
         return None
 
     def eof(self) -> ProtocolError | None:
-        """Tell what is wrong with stdout ending here: None between two answers."""
+        """Return what is wrong if stdout ends here; None between two answers."""
         if self.error is not None:
             return self.error
         if self._missing:
@@ -77,7 +77,7 @@ class FramedFraming(Framing):
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing of an unfinished answer has arrived."""
+        """True if nothing of an unfinished answer has arrived."""
         return not (self._missing or self._header or self.error)
 
     @property

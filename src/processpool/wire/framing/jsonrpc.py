@@ -1,9 +1,9 @@
-"""JSON-RPC 2.0: requests with ids of the pool's own, and answers that find theirs by these.
+"""JSON-RPC 2.0: requests with ids of the pool's own, and answers that are matched by them.
 
 Three rules hold here. Answers may come in any order and are handed out in the order of the
-requests, as with every framing. What a server says without being asked is no answer: its
+requests, as with every framing. What a server says without being asked is not an answer: its
 notifications are skipped, and its requests are answered with "method not found", in `take_replies`.
-And an answer to nobody, such as one that came too late, is skipped, too.
+And an answer to no request, such as one that came too late, is skipped too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NOT_FOUND = -32601
 _SKIPPED = 100
-"""At most so many skipped messages are kept for an item's record."""
+"""Skipped messages that are kept for an item's record, at most."""
 _ID = b'"id":'
 _ID_WITHIN = 200
 """The id of a request stands within so many bytes, behind its header."""
@@ -77,19 +77,19 @@ class JsonRpcFraming(Framing):
         return answers
 
     def take_skipped(self) -> list[bytes]:
-        """Hand out the messages that came and were no answers: the last 100 of them."""
+        """Return the last 100 messages that came and were not answers."""
         skipped = list(self._skipped)
         self._skipped.clear()
         return skipped
 
     def take_replies(self) -> bytes:
-        """Hand out what is to be written to a server that asked something itself."""
+        """Return what must be written to a server that has asked something itself."""
         replies = b"".join(self._replies)
         self._replies.clear()
         return replies
 
     def eof(self) -> ProtocolError | None:
-        """Tell what is wrong with stdout ending here: None between two messages."""
+        """Return what is wrong if stdout ends here; None between two messages."""
         return self.error or self._messages.eof()
 
     @property
@@ -103,7 +103,7 @@ class JsonRpcFraming(Framing):
         return self._broken if self._broken else self._messages.partial
 
     def _sort(self, message: bytes) -> None:
-        """See what a message is, and put it where it belongs."""
+        """Sort a message to where it belongs."""
         try:
             found = json.loads(message)
         except (ValueError, RecursionError):

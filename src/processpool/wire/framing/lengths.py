@@ -1,9 +1,9 @@
-r"""Answers that begin with a header, which says how many bytes follow.
+r"""Answers that begin with a header which says how many bytes follow.
 
 Three rules hold here. A length is checked before anything of its size is allocated. A header has at
-most 4 KiB, and is looked for only where it can end: so what is no header is an error soon, and
-reading one takes time in proportion to its bytes. And a header that cannot be one breaks the
-framing as soon as that is seen, without waiting for its end.
+most 4 KiB, and is looked for only where it can end, so reading one takes time in proportion to its
+bytes. And what cannot be a header breaks the framing as soon as that is seen, without waiting for
+an end.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class NotAHeader(Exception):
 
 
 class LengthFraming(DeclaredFraming):
-    """Answers out of bytes as they arrive, each as long as its header says."""
+    """Turns bytes as they arrive into answers as long as their headers say."""
 
     def __init__(self, declaration: Declaration) -> None:
         super().__init__(declaration)
@@ -86,7 +86,7 @@ class LengthFraming(DeclaredFraming):
         return None if self._skip is not None and self._skip(answer) else answer
 
     def eof(self) -> ProtocolError | None:
-        """Tell what is wrong with stdout ending here: None between two answers."""
+        """Return what is wrong if stdout ends here; None between two answers."""
         if self.error is not None:
             return self.error
         if self._missing:

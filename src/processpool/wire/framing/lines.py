@@ -1,8 +1,8 @@
 r"""The `lines` protocol: one line in, one line out.
 
-Two rules hold here. A line ends with ``\n``, which is no part of the message; a ``\r`` before it
-is, since only the program knows whether it meant it. And a message with a newline in it is refused
-before it is sent, for it would be two requests and every later answer would be somebody else's.
+Two rules hold here. A line ends with ``\n``, which is not part of the message; a ``\r`` before it
+is, since only the program knows what it means. And a message with a newline in it is refused before
+it is sent: it would be two requests, and every later answer would go to the wrong item.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from processpool.wire.framing.base import SMALL, Framing
 
 
 class LinesFraming(Framing):
-    """Lines out of bytes as they arrive."""
+    """Turns bytes as they arrive into lines."""
 
     def __init__(self, max_message: int) -> None:
         super().__init__(max_message)
@@ -53,7 +53,7 @@ class LinesFraming(Framing):
         return data[:end]
 
     def eof(self) -> ProtocolError | None:
-        """Tell what is wrong with stdout ending here: None between two lines."""
+        """Return what is wrong if stdout ends here; None between two lines."""
         if self.error is not None:
             return self.error
         if self._arrived:
@@ -64,7 +64,7 @@ class LinesFraming(Framing):
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing of an unfinished line has arrived."""
+        """True if nothing of an unfinished line has arrived."""
         return not (self._arrived or self.error)
 
     def _finish(self, lines: list[bytes]) -> None:

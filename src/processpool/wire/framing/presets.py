@@ -1,9 +1,9 @@
 r"""The protocols of well-known programs, as data: what a declaration says, and an example of each.
 
-Two rules hold here. A preset is nothing but keys that a YAML file could have itself, so that any of
-them can be replaced by a file that starts from it. And where a program keeps a state between
-requests, or a message could smuggle in a second one, the preset sees to it as far as the program
-allows; what it cannot see to, `note` says.
+Two rules hold here. A preset is nothing but keys that a YAML file could have itself, so a file that
+starts from it can replace any of them. And where a program keeps state between requests, or a
+message could smuggle in a second one, the preset prevents it as far as the program allows; what it
+cannot prevent is in `note`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-r"""Regular expressions of a declaration: compiled once, for bytes, and looked into where need be.
+r"""Regular expressions of a declaration: compiled once, for bytes, and analysed where needed.
 
-Two rules hold here. A pattern is searched for in complete lines, headers and answers only, never in
-what may go on: so nothing depends on how the bytes were cut. And what a pattern *is*, such as the
-bytes that it can end with, is asked of Python's own parser, not guessed from its text.
+Two rules hold here. A pattern is only searched for in complete lines, headers and answers, never in
+unfinished ones, so nothing depends on how the bytes were cut. And questions about a pattern, such
+as which bytes it can end with, are answered by Python's own parser, not guessed from its text.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def pattern(text: str) -> re.Pattern[bytes]:
 
 
 def whole_line(text: str) -> tuple[re.Pattern[bytes], bool] | None:
-    """Return what finds, among many lines, the first complete one in which `text` is found.
+    """Return a pattern that finds the first of many lines in which `text` is found.
 
     Returns:
         The pattern, which matches to the newline, and whether it matches from the beginning of the

@@ -1,7 +1,7 @@
 """What happens between a program's start and its first request, as an object without I/O.
 
-Two rules hold here. Steps are taken in order, and each costs time in proportion to the bytes. And
-what came in the same read as the end of the last step belongs to the start: it is dropped with it.
+Two rules hold here. Steps are taken in order, and each takes time in proportion to the bytes. And
+what came in the same read as the end of the last step belongs to the start, and is dropped.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from processpool.wire.framing.declaration import Declaration
 
 _SHOWN = 200
-"""At most so many bytes of what a program has written are shown in an error."""
+"""Bytes of what a program has written that an error shows, at most."""
 
 
 class StartDialogue:
-    """The start of one worker: bytes as they arrive in, bytes to be written out."""
+    """The start of one worker: arriving bytes go in, bytes to be written come out."""
 
     def __init__(self, declaration: Declaration) -> None:
         self._declaration = declaration
@@ -64,7 +64,7 @@ class StartDialogue:
         return written
 
     def awaited(self) -> str:
-        """Say what has not come yet, and what came instead."""
+        """Return a text that says what has not come yet, and what came instead."""
         if self.is_over:
             return ""
         step = self._steps[self._taken]

@@ -1,9 +1,9 @@
 r"""A request as it is declared: text in which names in braces stand for what a message decides.
 
-Three rules hold here. Only the names in `FIELDS` are replaced, every other brace is what it looks
-like, so that `{ready}` and JSON need no escapes; what nearly is one of the names is refused, since
-it would reach the program as it is. A message stands in its template exactly once. And a mark is
-random and new for each request, so that no answer can be taken for another one's.
+Three rules hold here. Only the names in `FIELDS` are replaced; other braces stay as they are, so
+`{ready}` and JSON need no escapes, and near misses of a name are refused. A template contains its
+message exactly once. And a mark is random and new for each request, so no answer can be taken for
+another.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _U32_MOST = 0xFFFFFFFF
 
 
 class Marks:
-    """A stock of marks, each between the same two texts; making many at once costs least."""
+    """A stock of marks, each between the same two texts; making many at once is cheapest."""
 
     def __init__(self, before: bytes = b"", after: bytes = b"") -> None:
         self.stock: list[bytes] = []
@@ -46,7 +46,7 @@ class Marks:
         self._before, self._after = before + MARK_PREFIX, after
 
     def draw(self) -> bytes:
-        """Return one that nobody has had; from any thread."""
+        """Return a new one; may be called on any thread."""
         try:
             return self.stock.pop()
         except IndexError:

@@ -1,8 +1,8 @@
 """Answers that end with a text, such as a prompt or the mark of their request.
 
-Two rules hold here. The text ends an answer wherever it comes, also in the middle of a line. And
-what was searched once is not searched again: of what is collected, only as many bytes as may be the
-beginning of the text are looked at together with what comes next.
+Two rules hold here. The text ends an answer wherever it comes, even in the middle of a line. And
+nothing is searched twice: of what was collected, only as many bytes as could be the beginning of
+the text are looked at again, together with what comes next.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class UntilFraming(DeclaredFraming):
-    """Answers out of bytes as they arrive, each ended by a text."""
+    """Turns bytes as they arrive into answers, each ended by a text."""
 
     def __init__(self, declaration: Declaration) -> None:
         super().__init__(declaration)

@@ -1,8 +1,8 @@
 """Answers that end with a line in which a regular expression is found.
 
-Two rules hold here. A line is looked at once, when it is complete: no pattern is tried on what may
-go on. And where the pattern cannot reach over a newline, which is asked of its parser, all lines
-that have come are searched at once, since that costs as much as searching one.
+Two rules hold here. A line is looked at once, when it is complete: no pattern is tried on a line
+that may go on. And if the pattern cannot match across a newline, which its parser knows, all lines
+that have come are searched at once, which costs as much as searching one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _NOWHERE = 0, 0
 
 
 class UntilLineFraming(DeclaredFraming):
-    """Answers out of bytes as they arrive, each ended by a line of its kind."""
+    """Turns bytes as they arrive into answers, each ended by a line that matches."""
 
     def __init__(self, declaration: Declaration) -> None:
         super().__init__(declaration)

@@ -1,1 +1,1 @@
-"""What travels between a pool and its Python workers, and in what form."""
+"""What travels between a pool and its Python workers, and how."""

@@ -1,14 +1,15 @@
 """Shared memory for large payloads: one side places them, the other maps them.
 
-Each direction of each worker has an arena, which is a nameless file in memory: no crash of either
-side can leave it behind. Its owner writes; a place is free again when nothing of it is mapped any
-more on the other side. Freed memory is used again, since fresh memory costs four times as much.
+Each direction of each worker has an arena, a nameless file in memory that no crash of either side
+can leave behind. Its owner writes; a place is free again when the other side maps nothing of it any
+more. Freed memory is reused, since fresh memory costs four times as much.
 
-Fresh memory is written through the file, where a lack of it is an error and not a signal that ends
-the process. Memory that is used again is there for sure, and a mapping of it is twice as fast.
+Fresh memory is written through the file, so that a lack of it is an error and not a signal that
+ends the process. Reused memory surely exists, and is written through a mapping, which is twice as
+fast.
 
-The file never shrinks, and is sealed against it: who looks at what was cut off would be ended by a
-signal. What is given back to the system becomes a hole.
+The file never shrinks, and is sealed against it: reading what was cut off would end the reader by a
+signal. Memory that is given back to the system leaves a hole in it.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Arena:
         self._mapping: mmap.mmap | None = None
 
     def place(self, parts: Sequence[Buffer]) -> tuple[int, int]:
-        """Write parts next to each other; their place.
+        """Write parts next to each other, and return their place.
 
         Raises:
             OSError: there is no memory left.
@@ -63,7 +64,7 @@ class Arena:
         return offset, total
 
     def free(self, offset: int, size: int) -> None:
-        """A place can be used again."""
+        """Mark a place as free again."""
         self._free.append((offset, _pages(size)))
         self._free.sort()
         merged: list[tuple[int, int]] = []
@@ -80,13 +81,13 @@ class Arena:
             _give_back(self._fd, self._end, length - KEEP_FREE)
 
     def close(self) -> None:
-        """Nothing more will be written here."""
+        """Write nothing more: free what is held for that."""
         if self._mapping is not None:
             self._mapping.close()
             self._mapping = None
 
     def _find(self, size: int) -> tuple[int, bool]:
-        """A free place; and whether all of it was written before."""
+        """Return a free place, and whether all of it was written before."""
         size = _pages(size)
         for index, (begin, length) in enumerate(self._free):
             if length >= size:
@@ -144,10 +145,10 @@ class Reader:
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self.freed: list[tuple[int, int]] = []
-        """Places whose mapping is gone; the owner wants to hear of them."""
+        """Places whose mapping is gone, to be reported to the owner."""
 
     def read(self, offset: int, size: int) -> list[memoryview]:
-        """The parts of a place, without a copy as long as they are few; they keep it mapped."""
+        """Return the parts of a place, uncopied as long as they are few; they keep it mapped."""
         if len(_mapped) >= MAPPED:
             return self._copy(offset, size)
         try:
@@ -178,7 +179,7 @@ def _unmapped(gone: ref[mmap.mmap]) -> None:
 
 
 def join(parts: Sequence[Buffer]) -> list[Buffer]:
-    """Parts with a table of their sizes before them, each begun at a multiple of `ALIGN`."""
+    """Return parts behind a table of their sizes, each at a multiple of `ALIGN`."""
     sizes = [memoryview(part).nbytes for part in parts]
     table = b"".join(number.to_bytes(8, "little") for number in (len(sizes), *sizes))
     joined: list[Buffer] = []

@@ -1,7 +1,7 @@
 """Pickling by value: cloudpickle, and what it cannot do by itself.
 
-Functions with a cache and functions that dispatch on a type are made anew from the functions that
-they consist of, if they cannot be imported; the cache itself does not travel.
+Functions with a cache, and functions that dispatch on a type, are rebuilt from the functions that
+they consist of if they cannot be imported; the cache itself does not travel.
 """
 
 from __future__ import annotations

@@ -2,12 +2,12 @@
 
 What `__init_subclass__`, `__set_name__`, a metaclass or a decorator did when the class statement
 ran is in the class's attributes by now, and travels with them. Running these again would do it
-twice: registries would refuse a second class of the same name, and keywords of the class statement
-are not known any more. So a class is made by `type.__new__` alone, empty but for its slots, and
-then given its attributes. Cycles end there: methods refer to the class that they belong to.
+twice: registries would refuse a second class of the same name, and the keywords of the class
+statement are lost. So a class is made by `type.__new__` alone, empty except for its slots, and then
+given its attributes. This also ends cycles, as methods refer to the class that they belong to.
 
-A class that cannot be made so - its metaclass is written in C, or its attributes cannot be
-pickled - is declared again instead, from its source; see `declarations`.
+A class that cannot be made this way, since its metaclass is written in C or its attributes cannot
+be pickled, is declared again from its source; see `declarations`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _ENUM_OWN = frozenset(
 """What the metaclass of enumerations makes of their members."""
 _MEMBER_OWN = frozenset({"_value_", "_name_", "__objclass__", "_sort_order_"})
 _new: WeakSet[type] = WeakSet()
-"""Classes that were made here, and have no attributes yet."""
+"""Classes that were made here and have no attributes yet."""
 _LINE = "__firstlineno__"
 """Of Python 3.13: it is dropped when another attribute is set."""
 
@@ -112,7 +112,7 @@ def make_enum(
 
 
 def track(number: str, made: type) -> type:
-    """Have a class that was made here known by its number."""
+    """Register a class that was made here under its number."""
     _new.add(made)
     tracked: type = cloudpickle._lookup_class_or_track(number, made)
     return tracked
@@ -141,7 +141,7 @@ def is_new(made: type) -> bool:
 
 
 def _make(make: Callable[[tuple[type, ...]], type], bases: tuple[type, ...]) -> type:
-    """Make a class with these bases, of which none is told by `__init_subclass__`.
+    """Make a class with these bases, without calling any `__init_subclass__`.
 
     `type.__new__` asks the first base that has such a method. So one that does nothing comes first,
     and is taken away when the class is there. That takes one whose instances are as large.
@@ -154,7 +154,7 @@ def _make(make: Callable[[tuple[type, ...]], type], bases: tuple[type, ...]) -> 
 
 
 def _quiet(base: type) -> type:
-    """A class that nobody hears of, in front of `base`; its instances are laid out the same way."""
+    """Return a silent class to put in front of `base`, with the same layout of instances."""
     while base.__base__ is not None and _layout(base) == _layout(base.__base__):
         base = base.__base__
     below = base.__base__ or object

@@ -1,9 +1,9 @@
-"""Classes by their declaration: the source of the class statement, run once where it is read.
+"""Classes by their declaration: the source of the class statement, run once by the reader.
 
 For classes that cannot be made from their attributes (see `classes`): those whose metaclass is
 written in C, such as `msgspec.Struct`, and those whose attributes cannot be pickled, such as the
-mappers of SQLAlchemy or a lock. What else the statement names travels with it: what is used while
-it runs first, and what its methods use afterwards, since that may lead back to the class.
+mappers of SQLAlchemy or a lock. The globals that the statement names travel with it: first those
+used while it runs, then those that its methods use, since these may lead back to the class.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What comes up a Python worker's pipe, cut into frames: an object without I/O.
 
 Two rules hold here. Bytes may arrive cut anywhere, and come out as whole frames in order. And a
-frame of a kind that does not exist was not written by the worker's own code: from there on nothing
-that arrives can be trusted, so the reader keeps what broke the rules and returns no more frames.
+frame of an unknown kind was not written by the worker's own code: nothing after it can be trusted,
+so the reader keeps what broke the rules and returns no more frames.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Frame = tuple[int, int, bytes]
 
 SHOWN = 64
-"""Bytes that are kept of what is no frame."""
+"""Bytes that are kept of what is not a frame."""
 
 
 class FrameReader:
@@ -23,13 +23,13 @@ class FrameReader:
 
     def __init__(self) -> None:
         self.broken = b""
-        """The first bytes of what is no frame; empty as long as all is well."""
+        """The first bytes of what is not a frame; empty as long as all is well."""
         self.pace = 0
         """Nanoseconds that an item took, by the slowest of the frames with answers that came last;
         0 if one of them did not say so."""
         self._buffer = bytearray()
         self._wanted = 0
-        """Bytes until the frame that has begun is whole."""
+        """Bytes missing from the frame that has begun."""
 
     @property
     def is_clean(self) -> bool:
@@ -37,7 +37,7 @@ class FrameReader:
         return not self._buffer
 
     def feed(self, data: bytes) -> list[Frame]:
-        """The frames that these bytes complete."""
+        """Return the frames that these bytes complete."""
         if self.broken:
             return []
         if self._buffer:

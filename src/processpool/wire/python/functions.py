@@ -1,10 +1,10 @@
 """Functions on their way to the workers: pickled once, sent once to each worker.
 
 A function that can be imported travels by its name. One from `__main__`, a notebook cell, a lambda
-or a closure travels by value, with what it refers to; so before each use it is made sure that the
-value is still the same, and a cell that was edited and run again, or a global that was changed, is
-sent anew. That is seen without pickling it where `watching` can; where only pickling tells, and it
-takes long, single calls have it done once in a while, and maps always.
+or a closure travels by value, with what it refers to. So before each use it is checked whether the
+value is still the same; a function whose cell was edited and run again, or whose globals have
+changed, is sent again. `watching` sees this without pickling where it can. Where only pickling
+tells, and takes long, single calls do it now and then, and maps always.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 QUICK = 0.02
 """Seconds that pickling a function may take before every call."""
 PAUSE, LONGEST_PAUSE = 10, 1.0
-"""If it takes longer, so many times as long nothing is looked for; seconds, at most."""
+"""If it takes longer, it is not repeated for this many times as long; seconds, at most."""
 LARGE = 1024 * 1024
-"""Bytes of what travels with a function from which on that is told."""
+"""Bytes that travel with a function from which on the user is told."""
 DIGESTED = 64 * 1024
 """Bytes of a pickle of which only a digest is kept."""
 RECHECK = 50e-6
-"""Seconds after a look at a source file in which nobody can have edited it."""
+"""Seconds for which a look at a source file is good."""
 KEPT = 256
 KEPT_SIZE = 64 * 1024 * 1024
-"""Functions that are kept for the next use, and bytes of their pickles."""
+"""Functions, and bytes of their pickles, that are kept for the next use."""
 _CONSTANT = (int, float, str, bytes, bool, type(None))
 _MISSING = object()
 _UNCHANGING = (FunctionType, BuiltinFunctionType, type)
@@ -49,7 +49,7 @@ _UNCHANGING = (FunctionType, BuiltinFunctionType, type)
 
 
 class _Known:
-    """A function that was pickled: what it is to workers, and how to see that it has changed."""
+    """A pickled function: what workers know it by, and how to see that it has changed."""
 
     __slots__ = ("_due", "_pause", "alive", "function", "seconds", "state", "watch")
 
@@ -97,7 +97,7 @@ class Function:
         self.sources = sources
         """Files that it runs the code of, besides what travels with it."""
         self.looked_at = 0.0
-        """When it was last made sure that its source has not changed."""
+        """When its source was last found unchanged."""
         self.task = Task(self, FULL)
         """What is to be done with a single item."""
 
@@ -120,7 +120,7 @@ HANDLER = Function(0, [], "handler")
 
 
 class Functions:
-    """The functions that a pool was given so far."""
+    """The functions that a pool has been given so far."""
 
     def __init__(
         self, sources: Sources | None = None, tell: Callable[[str], object] | None = None
@@ -130,14 +130,14 @@ class Functions:
         self._numbers = count(1)
         self._known: dict[int, _Known] = {}
         self._told: set[str] = set()
-        """Names of the functions of which it was told that they are large."""
+        """Names of the functions that were reported as large."""
         self._by_value: dict[bytes, Function] = {}
         self._kept_size = 0
         self._adding = RLock()
         self.sources = sources or Sources()
 
     def get(self, function: Callable[..., Any], *, exactly: bool = False) -> Function:
-        """The function as workers know it.
+        """Return the function as workers know it.
 
         Args:
             function: what is to be called.
@@ -193,7 +193,7 @@ class Functions:
                     self._tell(_size_in_words(known, kept.watch))
 
     def _make_room(self, size: int) -> None:
-        """Let go of those whose last use was longest ago."""
+        """Drop the least recently used."""
         self._kept_size += size
         kept = self._by_value
         while kept and (len(kept) >= KEPT or self._kept_size > KEPT_SIZE):
@@ -231,7 +231,7 @@ def _key(parts: list[Any]) -> bytes:
 
 
 def _size_in_words(function: Function, watch: Watch) -> str:
-    """What makes a function so large."""
+    """Say what makes a function so large."""
     largest, what = 0, "something"
     for name, value in watch.named:
         try:

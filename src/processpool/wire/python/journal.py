@@ -1,9 +1,9 @@
-"""Answers that a worker has made and not sent, in memory that outlives it: both of its sides.
+"""Answers that a worker has not sent yet, in memory that outlives it: both sides of it.
 
-The worker writes the `Journal`; should the worker die, or be held up by a slow item, the pool reads
-the same memory through a `JournalView`. So this file is where every order of two stores matters:
-whatever instruction the worker stops at for ever, the view must find each finished answer, and know
-whether the next item has begun.
+The worker writes the `Journal`. If it dies, or is held up by a slow item, the pool reads the same
+memory through a `JournalView`. So the order of any two stores matters in this file: at whatever
+instruction the worker stops forever, the view must find each finished answer, and know whether the
+next item has begun.
 
 Answers come in two ways. *One by one*: the number of an item is stored in STARTED before it begins,
 its answer is appended, and LENGTH says how far the answers reach. *In a run* of many fast items
@@ -34,11 +34,11 @@ _UNMARKED = bytes(layout.MARKS_SIZE)
 _SHORT_SIZES = {b"N": 1, b"T": 1, b"F": 1, b"i": 5, b"g": 9}
 """Marshalled None, True, False, int of 32 bits, float: their bytes. Of others the size follows."""
 _NAN = 0x7FF8 << 48
-"""A float's bits that make it no number; the 51 bits below are its own affair."""
+"""Bits of a float that make it a NaN; the 51 bits below are free."""
 
 
 class Journal:
-    """The worker's side."""
+    """The journal as the worker writes it."""
 
     def __init__(self, shared: int, answers: int) -> None:
         """Begin empty.
@@ -69,7 +69,7 @@ class Journal:
     # -- answers one by one ----------------------------------------------------------------------
 
     def append(self, kind: int, body: bytes) -> None:
-        """Put an answer down; the body must fit into an empty journal."""
+        """Append an answer; the body must fit into an empty journal."""
         if self.count and (kind != self.kind or self.length + len(body) > len(self.memory)):
             self.flush()
         if kind != self.kind:
@@ -80,7 +80,7 @@ class Journal:
         self.count += 1
 
     def flush(self) -> None:
-        """Send what is in the journal, and begin it anew."""
+        """Send what is in the journal, and empty it."""
         pace, self.pace = self.pace, 0
         if not self.count:
             return
@@ -137,7 +137,7 @@ class Journal:
         return self._run is None
 
     def cut_short(self) -> int:
-        """The item that runs is out of the ordinary: a run ends with it, before it is answered.
+        """End a run with the item that is running, before it is answered, as it is unusual.
 
         Returns:
             its number, which from then on is STARTED. Only if another thread than that of the items
@@ -171,7 +171,7 @@ class Journal:
         self.send(kind, self.cut_short() & 0xFFFFFFFF, body)
 
     def disown(self) -> None:
-        """In a fork: what is put down here goes nowhere."""
+        """In a fork: have what is written here go nowhere."""
         self._release_run()
         self.blank = 0  # as all is in the memory that it gets
         self._sending = allocate_lock()
@@ -183,7 +183,7 @@ class Journal:
 
 
 class JournalView:
-    """The pool's side: it reads what the worker has not sent, and asks it to begin no more."""
+    """The pool's side: reads what the worker has not sent, and asks it to begin no more."""
 
     def __init__(self, shared: int) -> None:
         self._mapping = mmap.mmap(shared, layout.ARENA_BASE)

@@ -1,6 +1,6 @@
 """How a pool and its Python workers talk: packets, frames, and the page they share.
 
-Both sides import this module, so it holds only numbers and formats. Requests go down a pipe in
+Both sides import this module, so it contains only numbers and formats. Requests go down a pipe in
 packets, each read whole or not at all, so that the pool can take back what a worker has not begun.
 Answers come up another pipe in frames. What is too large for either lies in shared memory, and only
 its place travels.
@@ -61,7 +61,7 @@ ENTRY = Struct("<BI")
 """flags, bytes that follow: one answer among ENTRIES."""
 REPLY = 1
 """Flag of an entry: it is not a pickled value, but (the parts of that or None, error, stdout,
-stderr): to read it runs no code of anybody's."""
+stderr): reading it runs none of the user's code."""
 PLACE = Struct("<QQ")
 """offset, size: something in shared memory."""
 
@@ -96,4 +96,4 @@ LARGE = 64 * 1024
 """Payloads and buffers from this size on travel in shared memory."""
 
 DUMP_SIGNAL: int = SIGRTMAX - 1
-"""Has a worker write the stacks of its threads to stderr: one that nobody else uses."""
+"""Has a worker write the stacks of its threads to stderr: a signal that nobody else uses."""

@@ -1,4 +1,4 @@
-"""Which item is which: a worker counts what it begins and answers, and knows no more of its items.
+"""Which item is which: a worker only counts the items that it begins and answers.
 
 The pool sends batches, numbered from 1; a call's one item belongs to none. Everything else is
 arithmetic: how many answers have come, how many of them belong to the first batch that is still
@@ -36,13 +36,13 @@ B = TypeVar("B", bound=Run)
 
 
 class Ledger(Generic[B]):
-    """What one worker was sent, and how far it has come. Items of a worker count from 1."""
+    """What one worker was sent, and how far it is. Items of a worker count from 1."""
 
     def __init__(self) -> None:
         self.received = 0
         """Items whose answers have come."""
         self._batches: deque[tuple[int, B]] = deque()
-        """Those with open items, and their numbers; the worker is in the first of them."""
+        """Batches with open items, and their numbers; the worker is in the first of them."""
         self._last = 0
         self._answered = 0
         """Items of the first batch that were answered."""
@@ -56,7 +56,7 @@ class Ledger(Generic[B]):
         return (self._last + 1) & MASK
 
     def sent(self, batch: B) -> None:
-        """A batch is on its way, under `next_number`."""
+        """Note that a batch is on its way, under `next_number`."""
         self._last += 1
         self._batches.append((self._last, batch))
 

@@ -1,7 +1,7 @@
 """The source of what the main module was made from: a script, cells of a notebook, `python -c`.
 
-Where that is no file which a worker could read too, it travels with the code, so that tracebacks
-and `inspect.getsource` have it there.
+If that is not a file which workers can read too, the source travels with the code, so that
+tracebacks and `inspect.getsource` can show it there.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What an item raised, ready to travel: the exception if it can be pickled, its text always.
 
-An exception is pickled as its class has it. Where that cannot be read again - its `__init__` takes
-other arguments than it hands on - it is made without `__init__`, and given its arguments, its
-attributes and its fields. What of these cannot be pickled goes as text.
+An exception is pickled the way its class defines it. If that cannot be unpickled, because
+`__init__` takes other arguments than it passes on, the exception is rebuilt without `__init__` and
+given its arguments, attributes and fields. Those that cannot be pickled travel as text.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class RefusedError(Exception):
 
 
 def describe(error: BaseException, hidden: dict[str, object]) -> Raised:
-    """An exception as (pickle, type, message, traceback, pickle of its cause).
+    """Return an exception as (pickle, type, message, traceback, pickle of its cause).
 
     Args:
         error: what was raised.
@@ -68,7 +68,7 @@ def _is_hidden(names: dict[str, object], hidden: dict[str, object]) -> bool:
 
 
 def _hint(error: BaseException) -> None:
-    """Say what `breakpoint()` and `input()` lack."""
+    """Add a note about what `breakpoint()` and `input()` lack in a worker."""
     names: tuple[str, ...] = ()
     trace = error.__traceback__
     while trace is not None:

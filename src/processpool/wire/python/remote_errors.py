@@ -21,14 +21,14 @@ class RemoteTraceback(Exception):
         text = escape_control(text)
         super().__init__(text)
         self.tb = text
-        """As the standard library's has it."""
+        """Pickle it, as the standard library does."""
 
     def __str__(self) -> str:
         return f'\n"""\n{self.tb}"""'
 
 
 def in_words(error: BaseException) -> str:
-    """An error's class and message."""
+    """Return an error's class and message."""
     try:
         return f"{type(error).__name__}: {error}"
     except BaseException:  # its own code runs here
@@ -36,7 +36,7 @@ def in_words(error: BaseException) -> str:
 
 
 def ends_the_program(error: BaseException) -> bool:
-    """True for `sys.exit()` and Ctrl-C on the user's main thread: elsewhere they harm nobody."""
+    """True for `sys.exit()` and Ctrl-C on the user's main thread; elsewhere they do no harm."""
     return not isinstance(error, Exception) and current_thread() is main_thread()
 
 
@@ -50,7 +50,7 @@ def add_note(error: BaseException, note: str) -> None:
 
 
 def rebuild(raised: Raised) -> BaseException:
-    """The exception itself, or a `RemoteError` that tells of it; its cause is the traceback."""
+    """Return the exception, or a `RemoteError` that describes it; its cause is the traceback."""
     pickled, name, message, text, cause = raised
     error = _load(pickled)
     if error is None:

@@ -1,8 +1,8 @@
 """Answers by value: a class that comes back to where it was defined is that class, untouched.
 
-Such a class is found again by the number that it was given on its way here. Its attributes are
+Such a class is found again by the number that it was given on its way here. Its attributes stay
 those of the process that defined it, not those of the copy that comes back: only a class that is
-new to the process which reads it is given any.
+new to the reading process is given any.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class HomePickler(Pickler):
-    """As `by_value.Pickler`, for a value on its way back to the pool."""
+    """Like `by_value.Pickler`, for a value on its way back to the pool."""
 
     @staticmethod
     def fill_class(made: type, state: dict[str, Any]) -> None:

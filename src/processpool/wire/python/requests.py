@@ -1,8 +1,8 @@
 """What goes down to a Python worker, as packets: functions, items, and what it is to forget.
 
 Three rules hold here. A packet is written and read whole or not at all. What is too large for one
-lies in shared memory, and only its place travels. And an item that cannot be pickled takes its own
-place in the request, so that it fails alone; why is kept here, by number.
+lies in shared memory, and only its place travels. And an item that cannot be pickled is replaced by
+a number in the request, so that it fails alone; the reason is kept here, under that number.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Requests:
     # -- items -----------------------------------------------------------------------------------
 
     def small(self, payload: Any, task: Task) -> bytes | None:
-        """The packet of an item whose arguments are simple and small; None for others."""
+        """Return the packet of an item whose arguments are simple and small; None for others."""
         function, style = task
         args, keywords = payload
         if keywords or self.unsent or self._freed or function.number not in self._known:
@@ -80,7 +80,7 @@ class Requests:
         return PACKET.pack(layout.ITEMS, style, function.number, 0, 1, size, 0) + stream
 
     def stage_items(self, items: Sequence[Any], task: Task, batch: int, flags: int = 0) -> None:
-        """Put items down, after the function that they are for, if it is new to the worker."""
+        """Stage items, after the function that they are for if it is new to the worker."""
         function = task.function
         if function.number not in self._known:
             self._stage_path()
@@ -130,7 +130,7 @@ class Requests:
     # -- what the worker knows -------------------------------------------------------------------
 
     def stage_freed(self, names: deque[str]) -> None:
-        """Put down that what is named was freed, and empty the names.
+        """Stage the news that what is named was freed, and empty the names.
 
         Functions may refer to it, so all are sent again when they are needed.
         """
@@ -189,7 +189,7 @@ class Requests:
     def _stage(
         self, kind: int, flags: int, function: int, batch: int, count: int, parts: list[Any]
     ) -> None:
-        """Put one request down to be written: in a packet or, if it is large, beside it."""
+        """Stage one request: in a packet or, if it is large, beside it."""
         if self._freed:
             self._return_places()
         size = len(parts[0])
@@ -216,7 +216,7 @@ class Requests:
             self.unsent.append(body[begin : begin + layout.PACKET_LIMIT])
 
     def _return_places(self) -> None:
-        """Tell the worker which places in its shared memory nobody looks at any more."""
+        """Tell the worker which places in its shared memory are not used any more."""
         places = self._freed
         while places:
             some = [places.pop() for _ in range(min(len(places), INLINE // PLACE.size))]

@@ -1,6 +1,6 @@
-"""The source files that functions come from, as the process that runs them knows them.
+"""The source files that functions come from, as known to the process that runs them.
 
-What is installed counts for nothing here: nobody edits it while a pool is open.
+Installed packages are ignored: nobody edits them while a pool is open.
 """
 
 from __future__ import annotations

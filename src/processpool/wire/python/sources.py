@@ -1,4 +1,4 @@
-"""Were the files that functions come from edited since the workers have read them?"""
+"""Whether the files that functions come from were edited since the workers read them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Modules of this process that workers would not find: what is defined in them travels by value.
+"""Modules that workers would not find: what is defined in them travels by value.
 
 One that was loaded from its file by `importlib.util.spec_from_file_location`, or made by hand, has
 a name that leads nowhere in another process, or to something else.

@@ -1,4 +1,4 @@
-"""Where in a value is what cannot be pickled? Looked for only when pickling has failed."""
+"""Finds the part of a value that cannot be pickled, once pickling it has failed."""
 
 from __future__ import annotations
 

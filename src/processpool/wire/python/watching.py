@@ -1,9 +1,8 @@
-"""Has what a function refers to changed since it was pickled? Seen without pickling it again.
+"""Sees whether what a function refers to has changed since it was pickled, without pickling.
 
-Names that were given another value are always seen. What is inside of lists, dictionaries and
-classes is compared with what was inside before, item by item, if these are plain values or
-functions. Of everything else only pickling could tell; how often that is done is up to whoever
-asks.
+Names that were given another value are always noticed. The contents of lists, dictionaries and
+classes are compared with what they were, item by item, if they are plain values or functions. For
+everything else only pickling could tell; how often to do that is up to the caller.
 """
 
 from __future__ import annotations
