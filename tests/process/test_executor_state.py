@@ -145,7 +145,7 @@ class TestState:
         assert type(error) is ValueError
         text = str(error.__cause__)
         assert ", in fail" in text
-        assert "anew" not in text
+        assert "fresh_copy" not in text
 
 
 class TestLarge:

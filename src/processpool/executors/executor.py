@@ -21,7 +21,7 @@ from processpool.system.cpus import usable_cpus
 from processpool.system.interrupts import uninterrupted
 from processpool.wire.python.functions import Task
 from processpool.wire.python.layout import STAR
-from processpool.worker.fresh_copy import anew
+from processpool.worker.fresh_copy import with_fresh_copies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -272,7 +272,7 @@ def _callable(fn: Any) -> Callable[..., Any]:
     """
     if not callable(fn):
         raise TypeError(f"{type(fn).__name__!r} object is not callable")
-    return anew(fn)
+    return with_fresh_copies(fn)
 
 
 def _check_sizes(chunksize: int, buffersize: int | None) -> None:

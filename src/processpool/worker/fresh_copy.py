@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-_ONE_AS_EVER = (type, FunctionType, ModuleType, _lru_cache_wrapper)
+_SHARED = (type, FunctionType, ModuleType, _lru_cache_wrapper)
 
 
-class Anew:
+class FreshCopies:
     """Calls a copy of a callable; the callable itself if it is large or cannot be copied."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -31,7 +31,7 @@ class Anew:
         self._copy: Callable[[], Callable[..., Any]] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Anew, (self.__wrapped__,)
+        return FreshCopies, (self.__wrapped__,)
 
     def __call__(self, /, *args: Any, **keywords: Any) -> Any:
         """Call a fresh copy."""
@@ -40,7 +40,7 @@ class Anew:
         return self._copy()(*args, **keywords)
 
 
-def anew(function: Callable[..., Any]) -> Callable[..., Any]:
+def with_fresh_copies(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the function; wrapped, if it carries something that its calls may change."""
     if type(function) is BuiltinFunctionType:  # a method of what is written in C is one, too
         has_state = not isinstance(function.__self__, (ModuleType, type, NoneType))
@@ -49,7 +49,7 @@ def anew(function: Callable[..., Any]) -> Callable[..., Any]:
     else:
         call = getattr(type(function), "__call__", None)  # noqa: B004
         has_state = isinstance(function, partial) or isinstance(call, FunctionType)
-    return Anew(function) if has_state else function
+    return FreshCopies(function) if has_state else function
 
 
 def _copier(function: Callable[..., Any]) -> Callable[[], Callable[..., Any]]:
@@ -87,10 +87,10 @@ def _copier(function: Callable[..., Any]) -> Callable[[], Callable[..., Any]]:
 
 class _Writer(Pickler):
     kept: list[Any]
-    """What the copies have in common, by number."""
+    """What the copies share, by number."""
 
     def persistent_id(self, obj: Any) -> int | None:
-        if not isinstance(obj, _ONE_AS_EVER):
+        if not isinstance(obj, _SHARED):
             return None
         self.kept.append(obj)
         return len(self.kept) - 1
