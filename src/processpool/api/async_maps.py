@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 from processpool.api.call_forms import CallForm
 from processpool.api.futures import PoolFuture, SingleJob
 from processpool.api.map_input import InputChunk, MapInput
-from processpool.api.map_job import MapJob, ending_error, open_run, raisable, with_record
+from processpool.api.map_job import MapJob, ending_error, load_run, raisable, with_record
 from processpool.api.map_state import SKIPPED, LazyState, Run, Step
 from processpool.core.jobs import Batch, Origin
-from processpool.core.replies import open_all
+from processpool.core.replies import load_all
 from processpool.errors import QueueFull
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _deliver_opened(
     if origin.plain or not engine.is_current:
         deliver(batch, answers, origin)
     else:
-        engine.run_callback(lambda: deliver(batch, open_all(answers), origin))
+        engine.run_callback(lambda: deliver(batch, load_all(answers), origin))
 
 
 async def _submit(engine: Backend, batch: Batch, *, wait: bool) -> None:
@@ -254,7 +254,7 @@ class AsyncMap(MapJob):
         try:
             while (arrived := await self._next()) is not None:
                 for chunk in arrived:
-                    values, error = self._open(chunk)
+                    values, error = self._load(chunk)
                     for value in values:
                         self._state.taken += 1
                         self._room.set()
@@ -292,11 +292,11 @@ class AsyncMap(MapJob):
                 return None
             await self._news.wait()
 
-    def _open(self, chunk: Chunk) -> tuple[list[Any], BaseException | None]:
+    def _load(self, chunk: Chunk) -> tuple[list[Any], BaseException | None]:
         if not isinstance(chunk, Run):
             return chunk, None
         options = self._options
-        values, spoilt, error = open_run(chunk, details=options.details, on_error=options.on_error)
+        values, spoilt, error = load_run(chunk, details=options.details, on_error=options.on_error)
         with self._lock:
             self._state.failed += spoilt
         return values, error

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from processpool.core.jobs import Attempt, Batch, Job, Origin, attach
 from processpool.core.outcome import Outcome
-from processpool.core.replies import Reply, Sealed, has_failed
+from processpool.core.replies import PickledReply, Reply, has_failed
 from processpool.system.interrupts import USERS_CODE, uninterrupted
 from processpool.system.monitor import SlimCondition
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("processpool")
 
-_NOT_OPENED = Exception("this stands for the error of a worker's that nobody has looked at")
+_NOT_LOADED = Exception("this stands for the error of a worker's that nobody has looked at")
 _QUICK = ("asyncio.futures", "processpool.executors.work")
 
 
@@ -37,7 +37,7 @@ class PoolFuture(Future[Any]):
         self._record: Outcome | None = None
         self._attempt: Attempt | None = None
         """How it has ended, until somebody looks at the record."""
-        self._is_sealed = False
+        self._is_pickled = False
         """True while its answer is still to be unpickled."""
 
     @property
@@ -62,7 +62,7 @@ class PoolFuture(Future[Any]):
         What the item returned or raised is unpickled by the first call.
         """
         self._wait(timeout)
-        self._open()
+        self._load()
         if self._state != FINISHED:
             return super().result(0)
         error = self._exception
@@ -79,7 +79,7 @@ class PoolFuture(Future[Any]):
         if locked:  # by `wait`, which takes the locks of all, and asks only if there is one
             return super().exception(0)
         self._wait(timeout)
-        self._open()
+        self._load()
         return super().exception(0)
 
     def _wait(self, timeout: float | None) -> None:
@@ -94,9 +94,9 @@ class PoolFuture(Future[Any]):
             if self._state in (PENDING, RUNNING):
                 self._condition.wait(timeout)
 
-    def _open(self) -> None:
+    def _load(self) -> None:
         """Unpickle the answer, if nobody has yet: with no lock, as it may take long."""
-        if self._is_sealed:
+        if self._is_pickled:
             self._keep_record()
 
     def _keep_record(self) -> None:
@@ -107,17 +107,17 @@ class PoolFuture(Future[Any]):
         with self._condition:
             if self._attempt is not None:  # no other thread was faster
                 self._record, self._result, self._exception = record, record.value, record.error
-                self._is_sealed = False
+                self._is_pickled = False
                 self._attempt = None
 
     def _get_snapshot(self) -> Any:
         """What asyncio asks for, from Python 3.14 on."""
-        self._open()
+        self._load()
         return super()._get_snapshot()  # type: ignore[misc]
 
     def __repr__(self) -> str:
         """Like the standard library's, without unpickling anything."""
-        if not self._is_sealed:
+        if not self._is_pickled:
             return super().__repr__()
         return f"<{type(self).__name__} at {id(self):#x} state=finished>"
 
@@ -214,9 +214,9 @@ class SingleJob(Job):
         future = self._future
         future._attempt = Attempt(batch, answer, origin)
         batch.items = ()  # the record needs no message
-        if type(answer) is Sealed:
-            future._is_sealed = True
-            self._end(None, _NOT_OPENED if has_failed(answer) else None)
+        if type(answer) is PickledReply:
+            future._is_pickled = True
+            self._end(None, _NOT_LOADED if has_failed(answer) else None)
         else:
             self._end(answer, None)
 

@@ -16,7 +16,7 @@ from processpool.api.map_state import SKIPPED, Run
 from processpool.core.batch_size import Pace
 from processpool.core.jobs import Attempt, Batch, Job, Origin, attach
 from processpool.core.outcome import Outcome
-from processpool.core.replies import Reply, has_failed, open_all
+from processpool.core.replies import Reply, has_failed, load_all
 from processpool.core.snapshot import MapSnapshot
 
 if TYPE_CHECKING:
@@ -130,17 +130,17 @@ class MapJob(Job):
                 maps.ended.append(last)
 
 
-def open_run(
+def load_run(
     run: Run, *, details: bool, on_error: OnError
 ) -> tuple[list[Any], int, BaseException | None]:
     """Unpickle the answers of a run, which may run the user's code.
 
     Returns:
         What the consumer gets for each item, or `SKIPPED`; how many have failed only now, since
-        they cannot be opened; and, with `on_error="raise"`, the first error, before which the
+        they cannot be unpickled; and, with `on_error="raise"`, the first error, before which the
         values end.
     """
-    values = open_all(run.answers)
+    values = load_all(run.answers)
     if not (details or any(type(value) is Reply for value in values)):
         return values, 0, None
     spoilt = 0

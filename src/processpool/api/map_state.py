@@ -57,7 +57,7 @@ class Run:
         return len(self.answers)
 
     def outcome(self, offset: int, answer: Any) -> Outcome:
-        """The record of one of the items, whose answer may have been opened meanwhile."""
+        """Return the record of one of the items, whose answer may be loaded by now."""
         return self.batch.outcome(offset, answer, self.origin)
 
 
@@ -277,7 +277,7 @@ class EagerState(MapState):
         return self.outstanding <= self._low
 
     def _arrive(self, run: Run) -> bool:
-        """The consumer opens it while others are made, and tells `settle`."""
+        """Keep answers for the consumer, which loads them meanwhile and calls `settle`."""
         self._arrived.append(run)
         return True
 
@@ -286,7 +286,7 @@ class EagerState(MapState):
         self.results[start : start + len(values)] = values
 
     def look(self) -> list[Chunk] | Step | None:
-        """Runs that are to be opened and settled, in any order, or what is to be done instead."""
+        """Return runs that must be loaded and settled, in any order, or what to do instead."""
         if self._is_stopped or self.ending is not None:
             return Step.END
         if self._arrived:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from processpool.api.echo import Echo
 from processpool.api.map_input import MAX_CHUNK, MapInput
-from processpool.api.map_job import MapJob, OnError, ending_error, open_run, with_record
+from processpool.api.map_job import MapJob, OnError, ending_error, load_run, with_record
 from processpool.api.map_state import SKIPPED, EagerState, LazyState, Run, Step
 from processpool.core.jobs import Batch
 from processpool.system.interrupts import uninterrupted
@@ -199,8 +199,8 @@ class MapRun(MapJob):
                 self._state.end_input(chunk.error)
             return start
 
-    def _open(self, run: Run) -> tuple[list[Any], BaseException | None]:
-        values, spoilt, error = open_run(run, details=self._details, on_error=self._on_error)
+    def _load(self, run: Run) -> tuple[list[Any], BaseException | None]:
+        values, spoilt, error = load_run(run, details=self._details, on_error=self._on_error)
         if spoilt:
             with self._lock:
                 self._state.failed += spoilt
@@ -258,7 +258,7 @@ class EagerMap(MapRun):
         while runs:
             run = runs.pop(0)
             assert isinstance(run, Run)
-            values, error = self._open(run)
+            values, error = self._load(run)
             if error is not None:
                 raise error
             self._state.settle(run.start, values)
@@ -302,7 +302,7 @@ class LazyMap(MapRun):
                     if not isinstance(chunk, Run):
                         yield chunk
                         continue
-                    values, error = self._open(chunk)
+                    values, error = self._load(chunk)
                     if self._on_error == "skip":
                         values = [value for value in values if value is not SKIPPED]
                     yield values

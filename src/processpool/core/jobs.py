@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from processpool.core.outcome import Outcome
-from processpool.core.replies import Reply, opened
+from processpool.core.replies import Reply, loaded
 from processpool.system.interrupts import SHIELD
 
 if TYPE_CHECKING:
@@ -117,8 +117,8 @@ class Batch:
         return part
 
     def outcome(self, offset: int, answer: Any, origin: Origin) -> Outcome:
-        """The record of the item at `offset`, from its answer, which is opened for it."""
-        answer = opened(answer)
+        """Return the record of the item at `offset`; its answer is loaded for that."""
+        answer = loaded(answer)
         reply = answer if type(answer) is Reply else Reply(answer)
         record = Outcome(
             index=self.start + offset,
@@ -160,7 +160,7 @@ class Attempt:
 
     @property
     def record(self) -> Outcome:
-        """The record of the item; that may run code of the user's, as its answer is opened."""
+        """The record of the item; loading its answer may run the user's code."""
         answer = self._answer  # looked at first: another thread may be about to drop it
         if self._record is None:
             self._record = self._batch.outcome(0, answer, self._origin)

@@ -1,8 +1,7 @@
-"""What comes back for an item: its value itself, or a `Reply`, or something `Sealed`.
+"""What comes back for an item: its value itself, a `Reply`, or a `PickledReply`.
 
 Unpickling runs the user's code, which may take long or never end. So anything but a simple value
-stays pickled, or *sealed*, until somebody takes it, and is opened on their thread: the engine's
-must not wait.
+stays pickled until somebody takes it, and is loaded on their thread: the engine must not wait.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class Reply:
 
 
 @dataclass(slots=True, eq=False)
-class Sealed:
+class PickledReply:
     """An answer as a Python worker has sent it: pickles of what it returned, or raised."""
 
     parts: list[Any] | None
@@ -52,7 +51,7 @@ class Sealed:
         _, name, message, _, _ = self.raised
         return f"{name.rpartition('.')[2]}: {message}"
 
-    def open(self) -> Any:
+    def load(self) -> Any:
         """Return the value, or a `Reply`; if it cannot be unpickled, one with that error."""
         if self.parts is None:
             return Reply(error=self._error(), stdout=self.stdout, stderr=self.stderr)
@@ -71,25 +70,25 @@ class Sealed:
         return self.raised if isinstance(self.raised, BaseException) else rebuild(self.raised)
 
 
-def opened(answer: Any) -> Any:
+def loaded(answer: Any) -> Any:
     """Return the value of an answer, or a `Reply`."""
-    return open_all([answer])[0] if type(answer) is Sealed else answer
+    return load_all([answer])[0] if type(answer) is PickledReply else answer
 
 
 @uninterrupted
-def open_all(answers: list[Any]) -> list[Any]:
+def load_all(answers: list[Any]) -> list[Any]:
     """Return the values of answers, or their `Reply`; raise nothing but an interrupt."""
     with USERS_CODE:
-        return [answer.open() if type(answer) is Sealed else answer for answer in answers]
+        return [answer.load() if type(answer) is PickledReply else answer for answer in answers]
 
 
 def has_failed(answer: Any) -> bool:
-    """True if an answer is known to be an error; one that is sealed may still become one."""
-    if type(answer) is Sealed:
+    """True if an answer is known to be an error; one that is pickled may still become one."""
+    if type(answer) is PickledReply:
         return answer.raised is not None
     return type(answer) is Reply and answer.error is not None
 
 
 def error_in_words(answer: Any) -> str:
     """Return the class and message of the error of an answer that has failed."""
-    return answer.error_in_words if type(answer) is Sealed else in_words(answer.error)
+    return answer.error_in_words if type(answer) is PickledReply else in_words(answer.error)

@@ -11,7 +11,7 @@ from processpool.core.exit_reason import ExitReason
 from processpool.core.exits import DUMP_GRACE
 from processpool.core.jobs import attach
 from processpool.core.outcome import Outcome
-from processpool.core.replies import Reply, open_all
+from processpool.core.replies import Reply, load_all
 from processpool.engine.backend import NotBegun
 from processpool.engine.closed_pipes import CLOSED_GRACE
 from processpool.engine.workers import failures
@@ -139,7 +139,7 @@ def _ask_patiently(
         answers = _await_answer(worker, None if timeout is None else began + timeout)
     if not answers:
         raise _failure(caller, worker, began)
-    return open_all(worker.decode(answers)[0])
+    return load_all(worker.decode(answers)[0])
 
 
 def _unwrap(caller: Caller, worker: Worker, reply: Any, began: float) -> Any:

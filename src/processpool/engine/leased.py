@@ -6,7 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool.core.exit_reason import ExitReason
-from processpool.core.replies import Reply, opened
+from processpool.core.replies import Reply, loaded
 from processpool.engine.closed_pipes import CLOSED_GRACE
 from processpool.engine.workers import failures
 from processpool.errors import UnexpectedEOF
@@ -100,7 +100,7 @@ class LocalLease:
             self._pump(None)
         with INTERRUPTIBLE:
             (answer,), _ = self._worker.decode(self._answers[:1])
-            value = opened(answer)
+            value = loaded(answer)
         del self._answers[0]
         self.owed -= 1
         self._handled += 1

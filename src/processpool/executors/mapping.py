@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from processpool.api.map_job import MapJob
 from processpool.api.map_state import LazyState, Run
 from processpool.core.jobs import Batch, Origin
-from processpool.core.replies import Reply, opened
+from processpool.core.replies import Reply, loaded
 from processpool.executors.work import echo, translate_all, translated
 from processpool.system.interrupts import uninterrupted
 from processpool.system.monitor import Monitor
@@ -205,7 +205,7 @@ class _Answers:
         """The next value; or its error is raised."""
         if self._run is None:
             return self.left.pop()
-        answer = opened(self.left.pop())
+        answer = loaded(self.left.pop())
         self._offset += 1
         if type(answer) is not Reply:
             return answer

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from processpool.api.futures import PoolFuture, SingleJob
-from processpool.core.replies import Reply, Sealed
+from processpool.core.replies import PickledReply, Reply
 from processpool.engine import at_exit
 from processpool.errors import PoolBroken, PoolClosed, WorkerDied
 from processpool.system.monitor import Monitor
@@ -145,7 +145,7 @@ class _ExecutorJob(SingleJob):
 def echo(answers: list[Any]) -> None:
     """Print here what items have printed."""
     for answer in answers:
-        if isinstance(answer, Reply | Sealed):
+        if isinstance(answer, Reply | PickledReply):
             for text, stream in ((answer.stdout, sys.stdout), (answer.stderr, sys.stderr)):
                 if text and stream is not None:
                     with suppress(OSError, ValueError):  # closed, or nobody reads it

@@ -51,14 +51,14 @@ class Answers:
         """Answer with an error, or with a value and what was printed."""
         self.output.own(self._journal.page[layout.STARTED])
         stdout, stderr = self.output.take()
-        sealed = None
+        pickled = None
         if raised is None:
             try:
-                sealed = [PickleBuffer(part) for part in pack_answer(value)]
+                pickled = [PickleBuffer(part) for part in pack_answer(value)]
             except BaseException as error:
                 raised = _unsendable(error, value)
         large: list[Any] = []
-        reply = (sealed, raised, stdout, stderr)
+        reply = (pickled, raised, stdout, stderr)
         stream = dumps(reply, PROTOCOL, buffer_callback=collector(large, LARGE))
         self._entry(layout.REPLY, [stream, *large])
 

@@ -1,4 +1,4 @@
-"""From the frames of a Python worker to values: what is plain data is read, the rest stays sealed.
+"""From the frames of a Python worker to values: what is plain data is read, the rest stays pickled.
 
 To read an answer here must run no code of the user's, which may take its time or never end. So what
 may name a class or a function stays pickled until its consumer takes it.
@@ -10,7 +10,7 @@ import marshal
 from pickle import loads
 from typing import TYPE_CHECKING, Any
 
-from processpool.core.replies import Reply, Sealed
+from processpool.core.replies import PickledReply, Reply
 from processpool.wire.python import layout
 from processpool.wire.python.arena import split
 from processpool.wire.python.layout import ENTRY, PLACE
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _REFUSED = "processpool.wire.python.raised.RefusedError"
 _STACK_GLOBAL = b"\x93"
 """The opcode without which a pickle of ours names no class or function, and so runs no code."""
-_NO_VALUES = frozenset({Reply, Sealed})
+_NO_VALUES = frozenset({Reply, PickledReply})
 
 
 class Answers:
@@ -48,7 +48,7 @@ class Answers:
         self._note_stderr = note_stderr
 
     def decode(self, frames: list[Frame]) -> tuple[list[Any], bool]:
-        """What is in frames, and whether all are values; what may run code stays sealed."""
+        """What is in frames, and whether all are values; what may run code stays pickled."""
         values: list[Any] = []
         plain = True
         for frame in frames:
@@ -78,14 +78,14 @@ class Answers:
                 if flags:
                     answers.append(self._unusual(flags, entry))
                 elif _STACK_GLOBAL in entry:
-                    answers.append(Sealed([entry]))
+                    answers.append(PickledReply([entry]))
                 else:  # plain data, and little of it
                     answers.append(loads(entry))
             except Exception as error:  # an item has spoilt the memory
                 answers.append(Reply(error=error, raw=entry))
         return answers
 
-    def _unusual(self, flags: int, body: bytes) -> Sealed:
+    def _unusual(self, flags: int, body: bytes) -> PickledReply:
         """An answer that lies elsewhere, or that is more than a value."""
         parts: list[Any] = [body]
         if flags & layout.AWAY:
@@ -93,13 +93,13 @@ class Answers:
         elif flags & layout.LONG:
             parts = split(memoryview(body))
         if not flags & layout.REPLY:
-            return Sealed(parts)
-        sealed, raised, stdout, stderr = loads(parts[0], buffers=parts[1:])
+            return PickledReply(parts)
+        pickled, raised, stdout, stderr = loads(parts[0], buffers=parts[1:])
         if stderr:
             self._note_stderr(stderr)
         if raised is not None and raised[1] == _REFUSED:
             raised = self._refused.pop(int(raised[2]))
-        return Sealed(sealed, raised, stdout, stderr)
+        return PickledReply(pickled, raised, stdout, stderr)
 
 
 def plain_values(kind: int, count: int, body: bytes) -> list[Any]:

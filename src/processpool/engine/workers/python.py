@@ -15,7 +15,7 @@ from math import isnan
 from pickle import loads
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from processpool.core.replies import Reply, opened
+from processpool.core.replies import Reply, loaded
 from processpool.engine.workers.answers import Answers
 from processpool.engine.workers.worker import UNUSUAL, Returned, Worker
 from processpool.errors import ProtocolError
@@ -269,10 +269,10 @@ class PythonWorker(Worker):
 
     def value_of(self, answer: Frame) -> Any:
         """The value of a frame with one answer, or a `Reply`."""
-        return opened(self._answers.values(answer)[0])
+        return loaded(self._answers.values(answer)[0])
 
     def decode(self, answers: list[Frame]) -> tuple[list[Any], bool]:
-        """What is in frames, and whether all are values; what may run code stays sealed."""
+        """What is in frames, and whether all are values; what may run code stays pickled."""
         return self._answers.decode(answers)
 
     def _read_unasked(self) -> bytes:

@@ -165,7 +165,7 @@ class Worker(ABC):
 
     @abstractmethod
     def decode(self, answers: list[Any]) -> tuple[list[Any], bool]:
-        """The values of answers, and whether all are; others are a `Reply`, or `Sealed`."""
+        """The values of answers, and whether all are; others are a `Reply`, or `PickledReply`."""
 
     @abstractmethod
     def ask_to_exit(self) -> None:
