@@ -1,1 +1,1 @@
-"""Runs, feeds and supervises worker processes; `backend` is all that the rest knows of it."""
+"""Runs, feeds and supervises worker processes."""

@@ -1,7 +1,8 @@
-"""The user's callbacks run on threads of their own: one that waits must not stop the pool.
+"""Runs the user's callbacks on threads of their own: one that waits must not stop the pool.
 
-So do log handlers, for what the pool itself or a worker has to say. There is one thread, started
-with the first callback; only while a callback takes long, another one sees to those behind it.
+Log handlers run there too, for records of the pool itself and of workers. There is one thread,
+started with the first callback; only while a callback takes long does another one run those behind
+it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Workers lent to threads: one for a call, or a lease of one's own.
 
-A call keeps its worker for the next one: it lies in `warm`, leased as far as the scheduler knows,
-until somebody else has need of it. From there it goes to the call's `loan`, a list, and back, each
-in a single step: that needs neither lock nor decision, and wherever an interrupt is raised, the
-worker is in exactly one of the two.
+A call leaves its worker for the next one: it lies in `warm`, leased as far as the scheduler knows,
+until somebody else needs it. From there it moves to the call's `loan`, a list, and back, each in a
+single step: this needs neither lock nor decision, and wherever an interrupt is raised, the worker
+is in exactly one of the two.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Checkout:
         self, core: Core, dispatcher: Dispatcher, receiver: Receiver, reaper: Reaper, hub: EventHub
     ) -> None:
         self.warm: deque[Worker] = deque()
-        """Workers that a call has done with, and the next one takes."""
+        """Workers that a call has finished with, and the next one takes."""
         self.lost: deque[list[Worker]] = deque()
         """Loans of calls that were interrupted: their workers are to be ended."""
         self._core = core
@@ -96,7 +96,7 @@ class Checkout:
                 return
 
     def keep(self, loan: list[Worker]) -> None:
-        """A call has done with its worker: the next one takes it, unless others have need of it."""
+        """Keep a call's worker for the next call, unless somebody else needs it."""
         worker = loan[0]
         self.warm.extend(islice(iter(loan.pop, None), 1))
         if self._core.wants_idle or worker.process.exitcode is not None:

@@ -1,8 +1,8 @@
-"""What the parts of an engine have in common: the lock, all that it guards, and the loop.
+"""What the parts of an engine share: the lock, all that it guards, and the loop.
 
-`decide` is the way to change anything: the scheduler decides under the lock, what is to be written
-is put in order there, and everything that was decided is done after the lock was let go. The short
-ways of single items are `Receiver.on_answer` and `Engine.submit`, which do the same in fewer steps.
+`decide` is the way to change anything: under the lock the scheduler decides, and what must be
+written is staged in order; once the lock is released, everything that was decided is executed. The
+short ways of single items, in `Intake` and `Receiver.on_answer`, do the same in fewer steps.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Core:
     keeper: threading.Thread
     """The thread that starts processes, and leads when nobody waits."""
     stage: Callable[[Sequence[Command]], None]
-    """Puts down what is to be written, in the order of the decisions; under the lock."""
+    """Stages what must be written, in the order of the decisions; under the lock."""
     execute: Callable[[Sequence[Command]], None]
     """Does what was decided; without the lock."""
 
@@ -66,7 +66,7 @@ class Core:
         self.wants_idle = False
         """True if a call must not keep its worker for the next one."""
         self.start_error: WorkerStartFailed | OSError | None = None
-        """Why a worker has failed to start, of late."""
+        """Why a worker has recently failed to start."""
         self.forgiven = 0.0
         """When the failed starts up to then were forgiven."""
         self.announces_failures = False
@@ -78,8 +78,8 @@ class Core:
     def decide(self, decision: Callable[[float], Sequence[Command]]) -> Sequence[Command]:
         """Let the scheduler decide something, given the time, and do it.
 
-        What comes in between another decision of the same thread, from a signal's handler or a
-        finaliser, is decided a little later.
+        A decision that comes up in the middle of another one on the same thread, in a signal's
+        handler or a finalizer, is made a little later.
 
         Returns:
             what was decided.
@@ -94,10 +94,10 @@ class Core:
         return commands
 
     def postpones(self, action: Callable[[], object]) -> bool:
-        """If it came in between a decision on this thread, have it done a little later.
+        """If this thread is in the middle of a decision, have `action` done a little later.
 
         Returns:
-            True if that is so: then nothing is to be done now.
+            True if so: then there is nothing to do now.
         """
         if self.lock.is_mine:
             self.loop.post(action)
@@ -146,10 +146,10 @@ class Core:
         return max(self.max_pending - self.scheduler.queued, 0)
 
     def require_own_process(self) -> None:
-        """See that this is no fork of the process that has opened the pool.
+        """Refuse to work in a fork of the process that has opened the pool.
 
         Raises:
-            PoolClosed: it is.
+            PoolClosed: this is one.
         """
         if self.is_forked:
             raise PoolClosed(_OF_THE_PARENT)

@@ -1,4 +1,4 @@
-"""One request on the calling thread: no queue, no future, no other thread that has to wake up."""
+"""One request on the calling thread: no queue, no future, and no other thread to wake up."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The hands of an engine: what was decided is done here, and what must be watched is watched.
+"""Executes what was decided about workers, and watches their descriptors.
 
-`enqueue` runs under the lock, so that batches are written in the order of the decisions; everything
+`stage` runs under the lock, so that batches are written in the order of the decisions; everything
 else runs without it, on whatever thread has decided.
 """
 
@@ -46,7 +46,7 @@ SLOW_PICKLING = 0.02
 
 
 class Dispatcher:
-    """Does what was decided about the workers of one engine."""
+    """Executes the decisions about the workers of one engine."""
 
     on_answer: Callable[[Worker], None]
     """What is called when a worker has written something; the receiver's."""

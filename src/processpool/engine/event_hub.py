@@ -1,8 +1,8 @@
-"""What an engine tells: events to whoever listens, and the last failure to the displays.
+"""Publishes events to listeners, and keeps the last failure for the displays.
 
-Listeners and log handlers are the user's code. The thread that leads does not run them: a
-thread of their own does it, and is waited for a moment. So what happens to an item is told before
-its caller has its answer, and yet nobody who waits there stops the pool.
+Listeners and log handlers are the user's code. The thread that leads does not run them: a thread
+of their own does, and is waited for a moment. So listeners know about an item before its caller has
+the answer, and yet a listener that waits does not stop the pool.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What of `multiprocessing` a worker can only inherit: queues, locks, values, pipes in its setup.
+"""Parts of `multiprocessing` that can only be inherited: queues, locks, values and pipes.
 
 They are pickled as `multiprocessing` does it for a process that it is about to spawn. Pipes and
 memory are descriptors then, which every worker is given under the same numbers.

@@ -1,4 +1,4 @@
-"""Work comes in, and is taken back: what callers hand to an engine, on their own threads."""
+"""Takes work into an engine, and takes it back, on the callers' threads."""
 
 from __future__ import annotations
 

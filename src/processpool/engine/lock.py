@@ -1,4 +1,4 @@
-"""The lock of an engine: threads wait under it for news, and event loops are told by a call."""
+"""The lock of an engine: threads wait for changes, and event loops get a call instead."""
 
 from __future__ import annotations
 

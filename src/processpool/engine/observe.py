@@ -1,4 +1,4 @@
-"""How an engine looks at one moment: the frozen snapshot that every display reads.
+"""Takes the frozen snapshot of an engine that every display reads.
 
 The lock is held only to copy numbers; what the system knows of the processes is read without it.
 """

@@ -1,4 +1,4 @@
-"""From a free slot to a worker that is ready: starting processes, and failing to.
+"""From a free slot to a worker that is ready: starts processes, and reports failed starts.
 
 Processes are started by the keeper alone; everything else is done by the thread that leads.
 """

@@ -1,4 +1,4 @@
-"""What the owner of a pool may have changed while it runs: its sizes, its pace, its workers."""
+"""Changes to a running pool: its sizes, pausing, and the replacement of workers."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What an engine asks of a worker, and how each kind of worker does it."""
+"""Workers as an engine sees them: what it asks of any, and how each kind does it."""

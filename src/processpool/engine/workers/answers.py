@@ -1,6 +1,6 @@
-"""From the frames of a Python worker to values: what is plain data is read, the rest stays pickled.
+"""Turns the frames of a Python worker into values: plain data is read, all else stays pickled.
 
-To read an answer here must run no code of the user's, which may take its time or never end. So what
+Reading an answer here must not run the user's code, which may take long or never end. So whatever
 may name a class or a function stays pickled until its consumer takes it.
 """
 

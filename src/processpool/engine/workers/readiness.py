@@ -1,4 +1,4 @@
-"""When does a program that says nothing of itself await its first request?
+"""Finds out when a program that does not say so is ready for its first request.
 
 It is ready when it sleeps in a read from a pipe, or when it has slept for a while without using any
 CPU time: a runtime that polls its input, or a program that is not interested in it yet. A program

@@ -1,4 +1,4 @@
-"""What a worker writes to its standard error: whose it is, and how much of it is kept.
+"""What a worker writes to its standard error: which item it belongs to, and how much is kept.
 
 All of it is read, so that a worker which floods it is never blocked, and only its end is kept.
 What arrives while a worker has a request belongs to that request; the log tail keeps the last of

@@ -1,9 +1,9 @@
 """A worker as the pool sees it: its process, what it is sent, and what it has said.
 
-A worker's pipes belong to the engine thread, except while the worker is leased: then they belong to
-the thread that has it. Whoever writes or reads holds `io`; nothing here ever blocks but `pump`,
-which the owner of a leased worker calls to wait. What was decided to be sent lies in `outbox`, in
-the order of the decisions.
+Whoever writes to a worker's pipes or reads from them holds `io`. Answers are read by the thread
+that leads, or, while the worker is leased, by the thread that has it. Nothing here ever blocks but
+`pump`, which the owner of a leased worker calls to wait. What is decided to be sent lies in
+`outbox`, in the order of the decisions.
 """
 
 from __future__ import annotations
