@@ -4,7 +4,7 @@ All of it is read when a worker starts, so that a successor has what holds then;
 environment, and what is of the opening thread alone, is read when the pool opens, and stays.
 What the operating system hands on to any child is inherited as ever, the working directory aside,
 which is the pool's: umask, resource limits, CPU affinity. Everything else is not: what modules
-hold, threads, open files, signal handlers, the state of `random`, which each worker seeds anew.
+hold, threads, open files, signal handlers, the state of `random`, which each worker seeds itself.
 """
 
 from __future__ import annotations

@@ -252,7 +252,7 @@ def _travels_by_value(stream: bytes) -> bool:
 
 
 def _state(function: Any) -> tuple[Any, ...]:
-    """What a function refers to, if all of it is constant; else nothing, and it is looked at anew.
+    """Return what a function refers to, if it is all constant; else nothing: check it each time.
 
     Compared by equality: two empty results never count as the same.
     """
