@@ -1,4 +1,4 @@
-"""The ways in which a pool is asked for answers: one, many, and under asyncio."""
+"""The ways to get answers from a pool: one, many, and under asyncio."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class AskedPool(WatchedPool):
             raise
 
     def submit(self, /, *args: Any, **kwargs: Any) -> PoolFuture:
-        """Send one request; its answer comes with the future.
+        """Send one request; return the future of its answer.
 
         Raises:
             QueueFull: the queue is full, and the pool declares `queue.when_full: raise`.
@@ -179,7 +179,7 @@ class AskedPool(WatchedPool):
         return LazyMap(self._engine, items, options).results(bar=not self._is_on_show)
 
     async def acall(self, /, *args: Any, **kwargs: Any) -> Any:
-        """As `call`, under asyncio: awaits the answer, and never blocks the event loop.
+        """Like `call`, for asyncio: awaits the answer, and never blocks the event loop.
 
         When the awaiting task is cancelled, the item is too; if it runs, its worker is replaced.
         """
@@ -198,10 +198,10 @@ class AskedPool(WatchedPool):
         details: bool = False,
         buffersize: int | None = None,
     ) -> AsyncIterator[Any]:
-        """As `imap`, under asyncio: `async for answer in pool.aimap(...)`, in order.
+        """Like `imap`, for asyncio: `async for answer in pool.aimap(...)`, in order.
 
-        The input may be endless, and may be asynchronous iterables. Leaving the loop early stops
-        what has not started; cancelling the task ends what runs as well.
+        The input may be endless, and asynchronous. Leaving the loop early stops what has not
+        started; cancelling the task ends running items as well.
 
         Args:
             *args: as of `imap`.

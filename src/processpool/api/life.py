@@ -56,7 +56,7 @@ class PoolLife:
         return self.config.name
 
     def open(self) -> Self:
-        """Start the pool; returns as soon as one worker is ready, the others start meanwhile.
+        """Start the pool; return as soon as one worker is ready, while the others still start.
 
         Raises:
             WorkerStartFailed: no worker could be started; it says why.
@@ -72,7 +72,7 @@ class PoolLife:
         return self
 
     def close(self, grace: float | str | EllipsisType | None = ...) -> None:
-        """Take nothing more, finish what was submitted, end every worker, and wait for it.
+        """Accept nothing more, finish what was submitted, end all workers, and wait for that.
 
         Args:
             grace: seconds that submitted work may still take, `timeouts.exit` if not given; what

@@ -113,7 +113,7 @@ class MapJob(Job):
         self.deliver(Batch(self, index, (None,), now), [Reply(error=error)], origin)
 
     def _cancel_soon(self) -> None:
-        """Have nothing more of it started; takes no lock, so it may be called under any."""
+        """Have nothing more of it started. Takes no lock, so it may be called under any."""
         self._engine.cancel(self, kill=False, soon=True)
 
     def _appear(self) -> None:

@@ -1,4 +1,4 @@
-"""A pool as it is looked at and steered while it runs."""
+"""What can be seen and steered of a running pool."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ class WatchedPool(PoolLife):
 
     @property
     def num_unassigned(self) -> int:
-        """Workers that wait for a request, those that are still starting included."""
+        """Workers that wait for a request, including those that are still starting."""
         return self._engine.counts.unassigned
 
     def snapshot(self, *, resources: bool | Collection[int] = True) -> PoolSnapshot:
-        """The pool at this moment.
+        """Return the pool at this moment.
 
         Args:
             resources: whether to look at the CPU time and memory of all workers, of none, or of
-                those with these numbers; it is by far the dearest part.
+                those with these numbers; this is by far the most expensive part.
         """
         return self._engine.snapshot(self.name, resources=resources)
 
@@ -51,12 +51,12 @@ class WatchedPool(PoolLife):
     ) -> Callable[[], None]:
         """Call `callback` with everything that happens from now on, mostly on a thread of its own.
 
-        It may wait, and use the pool. If it returns at once, it has heard of an item before the
-        item's caller has the answer.
+        It may wait, and use the pool. If it returns at once, it has been called for an item before
+        the item's caller has the answer.
 
         Args:
             callback: what to call.
-            quick: call it at once, on whatever thread it is; it must neither wait nor use the pool.
+            quick: call it at once, on any thread; it must neither wait nor use the pool.
 
         Returns:
             A function that ends the subscription.
@@ -78,11 +78,11 @@ class WatchedPool(PoolLife):
         return trace
 
     def tracing(self, path: str | os.PathLike[str] | None = None) -> Recording:
-        """The same for a block: `with pool.tracing("run.json"): ...`."""
+        """Like `trace`, for a block: `with pool.tracing("run.json"): ...`."""
         return self.trace(path)
 
     def plot_timeline(self) -> Picture:
-        """A figure of what the last trace has recorded: who did what, and when.
+        """Return a figure of what the last trace has recorded: which worker did what, and when.
 
         Raises:
             ValueError: there is no trace.
@@ -114,7 +114,7 @@ class WatchedPool(PoolLife):
     # -- steering ----------------------------------------------------------------------------------
 
     def pause(self) -> None:
-        """Hand out no more work; what runs goes on, and new work waits in the queue."""
+        """Hand out no more work: running items go on, and new work waits in the queue."""
         self._engine.require_open()
         self._engine.steering.pause()
 
@@ -126,7 +126,7 @@ class WatchedPool(PoolLife):
     def resize(
         self, *, min: int | None = None, max: int | None = None, spare: int | None = None
     ) -> None:
-        """Change the sizes of the running pool; what is not given stays.
+        """Change the sizes of the running pool; those not given stay as they are.
 
         Raises:
             ValueError: the sizes contradict each other.

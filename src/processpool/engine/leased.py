@@ -1,4 +1,4 @@
-"""A worker that one thread drives by hand: its pipes, and how it comes back to its engine."""
+"""A worker that one thread drives by hand: its pipes, and how it returns to its engine."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class LocalLease:
 
     @property
     def _is_over(self) -> bool:
-        """True if the worker answers no more: it has ended, or closed its stdin."""
+        """True if the worker will not answer any more: it has ended, or closed its stdin."""
         return self._worker.ended or self._worker.is_deaf()
 
     def _read_off(self, grace: float) -> None:

@@ -1,4 +1,4 @@
-"""The life of an engine: it is opened, closed, ended when a process ends, and disowned by forks."""
+"""The life of an engine: opening it, closing it, and disowning it in forks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers that grow: the memory of each is looked at now and then, after an answer of its."""
+"""Checks the memory of workers now and then, after an answer, and retires the large."""
 
 from __future__ import annotations
 
