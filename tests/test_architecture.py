@@ -558,6 +558,7 @@ LONG_MODULES = {
     "engine.workers.worker",
 }
 LONG_CLASSES = {
+    "engine.workers.python.PythonWorker",
     "engine.workers.worker.Worker",
 }
 STRAY_TESTS: set[str] = set()

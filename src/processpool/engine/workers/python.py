@@ -22,7 +22,7 @@ from processpool.errors import ProtocolError
 from processpool.system.text import escape_control
 from processpool.wire.python import layout
 from processpool.wire.python.arena import Arena, Reader
-from processpool.wire.python.frames import FrameReader
+from processpool.wire.python.frames import FrameReader, single
 from processpool.wire.python.journal import JournalView
 from processpool.wire.python.layout import FRAME, PLACE, READY, REPORT, SEQUENCE
 from processpool.wire.python.ledger import Ledger
@@ -58,12 +58,6 @@ class Shared(NamedTuple):
     outbox: int
     stdout: int
     stderr: int
-
-
-KIND_MASK = (1 << layout.PACE) - 1
-"""Of the first number of a frame: what is beside its pace."""
-PLAIN_KINDS = frozenset({layout.PLAIN, layout.INTS, layout.FLOATS, layout.SHORT})
-"""Kinds of frames whose answers are values and nothing else."""
 
 
 class PythonWorker(Worker):
@@ -256,13 +250,12 @@ class PythonWorker(Worker):
             data = os.read(self.process.stdout, self._read_size)
         except BlockingIOError:
             return UNUSUAL
-        if len(data) > FRAME.size and self._frames.is_clean and self._ledger.is_single:
-            head, count, size = FRAME.unpack_from(data)
-            kind = head & KIND_MASK
-            if count == 1 and size == len(data) - FRAME.size and kind in PLAIN_KINDS:
+        if self._frames.is_clean and self._ledger.is_single:
+            found = single(data)
+            if found is not None:
                 self._ledger.settle(1)
-                self.seconds_each = (head >> layout.PACE) / 1e9
-                return kind, 1, data[FRAME.size :]
+                frame, self.seconds_each = found
+                return frame
         self.ended = self.ended or not data
         self._early += self.feed(data)
         return UNUSUAL

@@ -18,6 +18,27 @@ SHOWN = 64
 """Bytes that are kept of what is not a frame."""
 
 
+KIND_MASK = (1 << layout.PACE) - 1
+"""Of the first number of a frame: what is beside its pace."""
+PLAIN_KINDS = frozenset({layout.PLAIN, layout.INTS, layout.FLOATS, layout.SHORT})
+"""Kinds of frames whose answers are values and nothing else."""
+
+
+def single(data: bytes) -> tuple[Frame, float] | None:
+    """The frame, if these bytes are one whole frame with one plain answer; else None.
+
+    Returns:
+        with it, the seconds that the item took; 0 if the worker does not say so.
+    """
+    if len(data) <= FRAME.size:
+        return None
+    head, count, size = FRAME.unpack_from(data)
+    kind = head & KIND_MASK
+    if count != 1 or size != len(data) - FRAME.size or kind not in PLAIN_KINDS:
+        return None
+    return (kind, 1, data[FRAME.size :]), (head >> layout.PACE) / 1e9
+
+
 class FrameReader:
     """Turns bytes as they arrive into frames: kind, number, body."""
 
@@ -52,7 +73,7 @@ class FrameReader:
         while end - at >= FRAME.size:
             kind, number, size = FRAME.unpack_from(data, at)
             pace = kind >> layout.PACE
-            kind &= (1 << layout.PACE) - 1
+            kind &= KIND_MASK
             if not layout.PLAIN <= kind <= layout.BACK:
                 self.broken = data[at : at + SHOWN]
                 return frames
