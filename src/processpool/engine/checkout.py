@@ -158,11 +158,15 @@ class Checkout:
         self._core.lock.require_free()
         deadline = None if timeout is None else monotonic() + timeout
         while True:
-            worker = self._lease_once(None if deadline is None else deadline - monotonic())
-            if worker is None or self._is_fit(worker):
+            waiter = self._await_grant(None if deadline is None else deadline - monotonic())
+            if waiter is None:
+                return None
+            worker = self._granted(waiter)
+            if worker is not None and self._is_fit(worker):
                 return worker
 
-    def _lease_once(self, timeout: float | None) -> Worker | None:
+    def _await_grant(self, timeout: float | None) -> LeaseWaiter | None:
+        """Wait in the line until a worker is granted; None if the time is over."""
         waiter = LeaseWaiter()
         try:
             can_grow = self._line_up(waiter)
@@ -172,15 +176,22 @@ class Checkout:
                 lambda: waiter.granted is not None or waiter.pool_state is not None, timeout
             )
         except BaseException:
-            if self._give_up(waiter) and waiter.granted is not None:
-                self.discard(self._core.workers[waiter.granted], ExitReason.LEASE_INTERRUPTED)
+            if self._give_up(waiter):
+                worker = self._granted(waiter)
+                if worker is not None:
+                    self.discard(worker, ExitReason.LEASE_INTERRUPTED)
             raise
         if waiter.pool_state is not None:
             raise self._core.state_error() or PoolClosed("the pool was closed")
         if waiter.granted is None and not self._give_up(waiter):
             return None
+        return waiter
+
+    def _granted(self, waiter: LeaseWaiter) -> Worker | None:
+        """The worker that was granted; None if it has ended before this thread came to take it."""
         assert waiter.granted is not None
-        return self._core.workers[waiter.granted]
+        with self._core.lock:
+            return self._core.workers.get(waiter.granted)
 
     def _line_up(self, waiter: LeaseWaiter) -> bool:
         """Join the line for a worker; True if the pool may start another one."""

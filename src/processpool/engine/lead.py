@@ -97,7 +97,7 @@ class Lead:
         has_followed = False
         try:
             while not bell.rung:
-                if self._lead.acquire(False):
+                if not self._ended and self._lead.acquire(False):
                     has_followed = False
                     self._drive(bell, deadline, is_main)
                 else:
@@ -143,9 +143,10 @@ class Lead:
 
     def _follow(self, bell: Bell, deadline: float | None) -> None:
         """Sleep until the bell rings, or whoever leads steps down."""
+        bell.prepare()  # whoever leads may step down, and nudge, before the sleep has begun
         self._followers[bell] = None
         try:
-            if self._lead.locked():  # otherwise who led has just left
+            if self._ended or self._lead.locked():  # otherwise who led has just left
                 left = WAIT if deadline is None else max(deadline - monotonic(), 0)
                 with INTERRUPTIBLE:
                     bell.sleep(min(left, WAIT))

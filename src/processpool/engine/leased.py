@@ -60,7 +60,8 @@ class LocalLease:
     def wait(self, timeout: float | None) -> bool:
         """Wait for something to take, or for its end; False if the time is over."""
         deadline = None if timeout is None else monotonic() + timeout
-        while not (self.has_answer or self.has_stderr):
+        self._pump(0)
+        while not (self._has_answer or self._worker.stderr.pending):  # read by the same pump
             left = None if deadline is None else deadline - monotonic()
             if left is not None and left < 0:
                 return False
@@ -72,6 +73,11 @@ class LocalLease:
     def has_answer(self) -> bool:
         """True if `take_answer` returns, or raises, at once."""
         self._pump(0)
+        return self._has_answer
+
+    @property
+    def _has_answer(self) -> bool:
+        """True if there is an answer, or none will come."""
         return bool(self._answers) or self._is_over or self._worker.fault() is not None
 
     @property

@@ -74,12 +74,16 @@ class Bell:
             with suppress(RuntimeError):  # somebody else was faster
                 lock.release()
 
-    def sleep(self, seconds: float) -> None:
-        """Sleep until it rings or is nudged, for `seconds` at most; see `INTERRUPTIBLE`."""
+    def prepare(self) -> None:
+        """From here on a nudge is not lost: it ends the next sleep, if it comes before that."""
         if self._lock is None:
             lock = allocate_lock()
             lock.acquire()
             self._lock = lock
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep until it rings or is nudged, for `seconds` at most; see `INTERRUPTIBLE`."""
+        self.prepare()
         if not self.rung:  # looked at after the lock was put there, so that no ring is missed
             self._lock.acquire(True, seconds)
 

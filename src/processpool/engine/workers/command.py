@@ -121,9 +121,9 @@ class CommandWorker(Worker):
             written = os.write(self.stdin, data)
         except BlockingIOError:
             written = 0
-        except OSError:  # its end will be seen
+        except OSError:  # its end will be seen; of this it has read nothing
             self.nobody_reads = True
-            return False
+            written = 0
         if written != size:
             self.not_written(data, written)
             return False

@@ -271,7 +271,7 @@ class Worker(ABC):
 
     def send_next(self, batch: Batch) -> bool:
         """Write one item to a worker that has answered all others; False if the pipe is full."""
-        self.outbox.append(batch)
+        self.outbox.appendleft(batch)  # what lies there was decided later
         return self.flush()
 
     def send(self, payload: Any, task: Task | None = None) -> bool:

@@ -1,0 +1,100 @@
+"""Faults planted in a copy of the product, one at a time: the simulation must find each of them.
+
+    python -m tests.simulation.planted --count 600
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+PLANTED: dict[str, tuple[str, str, str]] = {
+    "a nudge is lost": ("engine/lead.py", "        bell.prepare()", "        #"),
+    "an answer that came with stderr is not seen": (
+        "engine/leased.py",
+        "while not (self._has_answer or self._worker.stderr.pending):",
+        "while not (self.has_answer or self.has_stderr):",
+    ),
+    "a failed write leaves no trace": (
+        "engine/workers/command.py",
+        "            self.nobody_reads = True\n            written = 0\n",
+        "            self.nobody_reads = True\n            return False\n",
+    ),
+    "the worker of a lease is not looked up again": (
+        "engine/checkout.py", "self._core.workers.get(waiter.granted)",
+        "self._core.workers[waiter.granted]",
+    ),
+    "a decision wakes nobody": (
+        "engine/core.py", "            self.lock.notify_all()\n", "            pass\n",
+    ),
+    "pipes are closed while they are watched": (
+        "engine/reaper.py", "            self._dispatcher.abandon_pipes(worker)\n", "",
+    ),
+    "an item stays in the line when it is handed out": (
+        "core/work_queue.py", "            batch = line.popleft()\n            self._move_up(batch.job)\n",
+        "            batch = first\n",
+    ),
+    "an idle worker that is asked to exit stays among the idle": (
+        "core/fleet.py", "        self.idle.pop(slot.id, None)\n", "",
+    ),
+    "the load is not counted down": (
+        "core/fleet.py", "        self.running -= items\n", "",
+    ),
+    "an item that is cancelled begins all the same": (
+        "core/assignment.py", "            if queue.first.job.cancelled:", "            if False:",
+    ),
+    "what a dead worker had not begun is forgotten": (
+        "core/flight.py", "        self._queue.take_back(slot.inflight)\n        return []\n",
+        "        return []\n",
+    ),
+    "what a dead worker had begun is begun again": (
+        "core/flight.py", "elif slot.inflight and (begun or singly or slot.costs_item):",
+        "elif slot.inflight and singly:",
+    ),
+    "the time of an item does not run": (
+        "core/assignment.py", "            self._deadlines.set(slot, now + timeout)\n",
+        "            slot.deadline = None\n",
+    ),
+}  # fmt: skip
+"""What is wrong → the file of the product, what is in it, and what stands there instead."""
+
+
+def find(name: str, count: int) -> bool:
+    """Plant one fault; True if a history shows it."""
+    path, there, instead = PLANTED[name]
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        shutil.copytree(ROOT / "src" / "processpool", copy / "processpool")
+        file = copy / "processpool" / path
+        text = file.read_text()
+        if there not in text:
+            raise ValueError(f"{path} has no {there!r}: {name!r} cannot be planted")
+        file.write_text(text.replace(there, instead))
+        command = [sys.executable, "-m", "tests.simulation", "--count", str(count)]
+        environment = os.environ | {"PYTHONPATH": f"{copy}{os.pathsep}{ROOT}"}
+        run = subprocess.run(
+            command, env=environment, cwd=copy, capture_output=True, text=True, check=False
+        )
+        last = next((line for line in run.stdout.splitlines() if line.startswith("seed")), "")
+        print(f"{name}: {last or 'NOT FOUND'}", flush=True)
+        return run.returncode == 1 and bool(last)
+
+
+def main() -> None:
+    """Plant each fault in turn."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation.planted")
+    parser.add_argument("--count", type=int, default=600, help="histories for each (default: 600)")
+    options = parser.parse_args()
+    missed = [name for name in PLANTED if not find(name, options.count)]
+    sys.exit(f"not found: {missed}" if missed else 0)
+
+
+if __name__ == "__main__":
+    main()
