@@ -1,6 +1,6 @@
 """Faults planted in a copy of the product, one at a time: the simulation must find each of them.
 
-    python -m tests.simulation.planted --count 600
+python -m tests.simulation.planted --count 600
 """
 
 from __future__ import annotations

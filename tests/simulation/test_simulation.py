@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-COUNT = 2000
+COUNT = 1000
 
 
 def test_every_history_comes_to_its_end() -> None:

@@ -9,7 +9,7 @@ from processpool.api.lease import Lease
 from processpool.core.jobs import Batch, Job, Origin
 from processpool.core.policy import Policy
 from processpool.core.replies import has_failed
-from processpool.engine.direct import NotBegun
+from processpool.engine.backend import NotBegun
 from processpool.engine.local import Engine
 from processpool.engine.workers.command import CommandWorker
 from processpool.errors import PoolBroken, PoolClosed, QueueFull, WorkerStartFailed
