@@ -38,7 +38,8 @@ PLANTED: dict[str, tuple[str, str, str]] = {
         "engine/reaper.py", "            self._dispatcher.abandon_pipes(worker)\n", "",
     ),
     "an item stays in the line when it is handed out": (
-        "core/work_queue.py", "            batch = line.popleft()\n            self._move_up(batch.job)\n",
+        "core/work_queue.py",
+        "            batch = line.popleft()\n            self._move_up(batch.job)\n",
         "            batch = first\n",
     ),
     "an idle worker that is asked to exit stays among the idle": (
