@@ -275,12 +275,13 @@ class TestGivingBack:
         assert (future.result(), future.stderr) == ("next", "")
 
     def test_stderr_that_floods_after_the_answer_blocks_nobody(
-        self, make_pool: Callable[..., ProcessPool]
+        self, make_pool: Callable[..., ProcessPool], gate: Gate
     ) -> None:
         pool = make_pool()
         lease = pool.lease()
-        lease.send("answer('done'); err(b'x' * 1_000_000)")
+        lease.send(f"answer('done'); wait({str(gate.path)!r}); err(b'x' * 1_000_000)")
         assert lease.read_stdout() == "done"
+        gate.open()
         eventually(lambda: has_input(pool, lease.pid, "stderr"))
         lease.release()
         assert pool.submit("answer('next')").result(30) == "next"
