@@ -360,13 +360,10 @@ def is_harmless(text: str) -> bool:
     return not any(character in text for character in RAW)
 
 
-class Unsendable(Exception):
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.lock = threading.Lock()
-
-
 def raise_unsendable(text: str) -> None:
+    class Unsendable(Exception):  # not to be found by name, nor to be sent by value
+        lock = threading.Lock()
+
     raise Unsendable(text)
 
 

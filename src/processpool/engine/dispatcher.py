@@ -140,6 +140,7 @@ class Dispatcher:
                     worker.unasked = not usual
                 if usual:
                     outbox.popleft()
+                    batch.unsent = False
                     done = worker.send_next(batch)
         if not usual:
             self._flush(worker)
