@@ -82,7 +82,7 @@ class Dispatcher:
         for command in commands:
             match command:
                 case Send(number):
-                    self._flush(self._core.workers.get(number))
+                    self.flush(self._core.workers.get(number))
                 case Drop(batch, state):
                     self.drop(batch, state)
                 case Stop(number):
@@ -100,7 +100,8 @@ class Dispatcher:
                         self._core.lock.notify_all()
         self.plan()
 
-    def _flush(self, worker: Worker | None) -> None:
+    def flush(self, worker: Worker | None) -> None:
+        """Write what was decided to be sent; code of the user's may run, where it is pickled."""
         if worker is None:
             return
         core = self._core
@@ -143,7 +144,7 @@ class Dispatcher:
                     batch.unsent = False
                     done = worker.send_next(batch)
         if not usual:
-            self._flush(worker)
+            self.flush(worker)
         elif not done:
             self._core.loop.post(partial(self.write, worker))
 
@@ -179,7 +180,7 @@ class Dispatcher:
         with self._core.lock:
             slot = self._core.scheduler.slots.get(worker.id)
         if slot is not None and slot.state is not WorkerState.LEASED:
-            self._flush(worker)
+            self.flush(worker)
 
     def recall(self, number: int, cancelled: Job | None = None, *, read: bool = False) -> bool:
         """Take from a worker what it has not begun; True if the item of `cancelled` is among it.
@@ -205,7 +206,7 @@ class Dispatcher:
             self.relieve(worker, partial(self._core.scheduler.taken_back, number, batches))
             with worker.io:
                 worker.held -= 1
-            self._flush(worker)
+            self.flush(worker)
         return found
 
     def relieve(self, worker: Worker, decision: Callable[[float], list[Command]]) -> None:
