@@ -5,7 +5,6 @@ Runs on the thread that leads; nobody else closes a worker's descriptors.
 
 from __future__ import annotations
 
-import signal
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from processpool.core.exit_reason import ExitReason
 from processpool.core.jobs import Origin
 from processpool.core.states import WorkerState
 from processpool.engine.workers import failures
+from processpool.system.platform import signals
 from processpool.wire.python.remote_errors import in_words
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from processpool.engine.spawner import Spawner
     from processpool.engine.workers.worker import Worker
 
-_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_FROM_OUTSIDE = signals("KILL", "TERM", "INT", "HUP")
 
 
 class Reaper:
