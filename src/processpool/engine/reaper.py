@@ -143,10 +143,11 @@ class Reaper:
         seconds = now - batch.sent_at if batch.job.timeout is None else batch.job.timeout
         error = failures.lost_item(worker, lost.exit_reason, core.command, seconds, reply.stderr)
         text = in_words(error)
-        if lost.exit_reason is not ExitReason.CANCELLED:
-            self._hub.remember(text, worker.id, worker)
         reply.error = error
         stderr = worker.item_stderr()
+        if lost.exit_reason is not ExitReason.CANCELLED:
+            own = stderr if reply.stderr is None else reply.stderr
+            self._hub.remember(text, worker.id, worker, own)
         origin = Origin(worker.id, worker.pid, batch.sent_at, now, stderr, plain=False, failed=1)
         if type(lost) is Retry:
             batch.history = (*batch.history, batch.attempt(0, reply, origin))
