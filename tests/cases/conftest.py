@@ -50,7 +50,7 @@ def run(tmp_path: Path) -> Callable[..., Ran]:
         source: str, *arguments: str, flags: tuple[str, ...] = (), **options: Any
     ) -> Ran:
         path = tmp_path / "script.py"
-        path.write_text(PRELUDE + dedent(source))
+        path.write_text(options.pop("before", PRELUDE) + dedent(source))
         env = {**os.environ, **options.pop("env", {})}
         done = subprocess.run(
             [sys.executable, *flags, str(path), *arguments],

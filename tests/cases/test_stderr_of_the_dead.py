@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from processpool import ProcessPool, RequestTimeout, WorkerDied
+from processpool.widget.view import Figures, render
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SIZE = {"min": 1, "max": 1}
 SCRIPT = """
@@ -60,6 +65,57 @@ def test_the_time_that_was_given_is_told() -> None:
     pool = ProcessPool.from_dict({"worker": {"kind": "python"}, "size": SIZE})
     with pool, pytest.raises(RequestTimeout, match=r"within 0\.25 s"):
         pool.map(_sleep, [60], timeout=0.25)
+
+
+def test_a_call_tells_the_time_that_was_given_too() -> None:
+    declared = {"worker": {"kind": "python"}, "size": SIZE, "timeouts": {"request": 0.25}}
+    pool = ProcessPool.from_dict(declared)
+    with pool, pytest.raises(RequestTimeout, match=r"within 0\.25 s"):
+        pool.call(_sleep, 60)
+
+
+@pytest.mark.parametrize("way", ["call", "submit"])
+@pytest.mark.parametrize("end", [lambda: os._exit(3), lambda: 1 / 0])
+def test_the_display_of_an_error_shows_nothing_of_earlier_items(
+    way: str, end: Callable[[], object]
+) -> None:
+    with ProcessPool.from_dict({"worker": {"kind": "python"}, "size": SIZE}) as pool:
+        pool.call(complain_and_return)
+        with pytest.raises((WorkerDied, ZeroDivisionError)):
+            pool.call(end) if way == "call" else pool.submit(end).result()
+        _is_shown_without_earlier(pool)
+
+
+@pytest.mark.parametrize("way", ["call", "submit"])
+def test_the_display_of_a_programs_end_shows_nothing_of_earlier_items(way: str) -> None:
+    with ProcessPool.from_dict({"worker": PROGRAM, "size": SIZE}) as pool:
+        assert pool.call("hello") == "answer"
+        with pytest.raises(WorkerDied):
+            pool.call("die") if way == "call" else pool.submit("die").result()
+        _is_shown_without_earlier(pool)
+
+
+def test_the_display_of_a_lost_item_shows_what_it_wrote() -> None:
+    with ProcessPool.from_dict({"worker": {"kind": "python"}, "size": SIZE}) as pool:
+        pool.call(complain_and_return)
+        with pytest.raises(KeyError):
+            pool.call(_complain_and_raise)
+        assert _shown(pool)["log"] == ["of this item"]
+
+
+def _complain_and_raise() -> None:
+    print("of this item", file=sys.stderr)
+    raise KeyError("gone")
+
+
+def _is_shown_without_earlier(pool: ProcessPool) -> None:
+    assert "earlier" not in str(_shown(pool))
+
+
+def _shown(pool: ProcessPool) -> dict[str, Any]:
+    """The error panel of the widget."""
+    error: dict[str, Any] = render(pool.snapshot(), Figures())["error"]
+    return error
 
 
 def _sleep(seconds: float) -> None:

@@ -1,7 +1,8 @@
 """A leased worker, driven by hand.
 
 While a lease lasts, its worker gets nothing from anybody else, and its pipes belong to the thread
-that uses the lease.
+that uses the lease. It is one worker, but for one case: if it had ended before it read its first
+request, nothing is lost, and another one gets that request.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ can leave it behind.
 from __future__ import annotations
 
 import array
-import fcntl
 import mmap
 import os
 import secrets
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-_SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 _PLAIN = (bytes, bytearray, memoryview, array.array, mmap.mmap)
 """What arrives as a `memoryview`."""
 _FORMATS = frozenset("cbB?hHiIlLqQnNfd")
@@ -54,7 +52,7 @@ class Shared:
         self._fd = os.memfd_create(self._name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
             _, self.nbytes = Arena(self._fd, 0).place(parts)
-            fcntl.fcntl(self._fd, fcntl.F_ADD_SEALS, _SEALS)
+            _seal(self._fd)
         except BaseException:
             os.close(self._fd)
             raise
@@ -138,6 +136,14 @@ class _Times:
 
 
 @uninterrupted
+def _seal(fd: int) -> None:
+    """Let nobody write to a file in memory, nor change its size, from now on."""
+    import fcntl
+
+    seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+
+
 def _parts_of(value: Any) -> list[Any]:
     """A pickle, and the buffers that it refers to."""
     what = _Plain(memoryview(value)) if type(value) in _PLAIN else _contiguous(value)

@@ -11,12 +11,14 @@ import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from processpool.system.platform import signals
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
     from typing import NoReturn
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SIGNALS = signals("INT", "TERM", "HUP")
 
 
 class Stopped(BaseException):

@@ -94,6 +94,8 @@ class Failure:
     pid: int | None = None
     stderr: str = ""
     """The end of what this worker had written to its stderr."""
+    own_stderr: str | None = None
+    """What the item itself, or the start, wrote there; None if that is all of `stderr`."""
 
 
 @dataclass(frozen=True, slots=True)

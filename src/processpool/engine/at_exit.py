@@ -9,12 +9,13 @@ too late for. Ctrl-C in the meantime ends everything at once.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import weakref
 from contextlib import suppress
 from time import monotonic
 from typing import Protocol
+
+from processpool.system.platform import in_forks
 
 log = logging.getLogger("processpool")
 
@@ -99,6 +100,6 @@ def _after_fork() -> None:
     _pools.clear()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+in_forks(_after_fork)
 with suppress(RuntimeError):  # first imported when the interpreter ends: there is no pool yet
     threading._register_atexit(_end_all)  # type: ignore[attr-defined]

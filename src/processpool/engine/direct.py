@@ -138,7 +138,7 @@ def _ask_patiently(
     if not answers:
         answers = _await_answer(worker, None if timeout is None else began + timeout)
     if not answers:
-        raise _failure(caller, worker, began)
+        raise _failure(caller, worker, began, timeout)
     return load_all(worker.decode(answers)[0])
 
 
@@ -166,7 +166,7 @@ def _await_answer(worker: Worker, deadline: float | None) -> list[Any]:
     return answers
 
 
-def _failure(caller: Caller, worker: Worker, began: float) -> BaseException:
+def _failure(caller: Caller, worker: Worker, began: float, timeout: float | None) -> BaseException:
     """Why there is no answer."""
     exit_reason = caller.checkout.exit_reason_of(worker)
     if worker.fault() is not None:
@@ -183,7 +183,7 @@ def _failure(caller: Caller, worker: Worker, began: float) -> BaseException:
     elif exit_reason is None and not worker.has_begun() and not worker.died_loading():
         return NotBegun()
     reply = worker.unfinished()
-    seconds = monotonic() - began
+    seconds = monotonic() - began if timeout is None else timeout
     reply.error = failures.lost_item(
         worker, exit_reason, caller.core.command, seconds, reply.stderr
     )
@@ -197,12 +197,13 @@ def _failure(caller: Caller, worker: Worker, began: float) -> BaseException:
 def _recorded(caller: Caller, worker: Worker, reply: Reply, began: float) -> BaseException:
     """The error of a reply, with the record of its item; the displays show it as the last one."""
     assert reply.error is not None
-    caller.hub.remember(in_words(reply.error), worker.id, worker)
+    stderr = worker.item_stderr() if reply.stderr is None else reply.stderr
+    caller.hub.remember(in_words(reply.error), worker.id, worker, stderr)
     record = Outcome(
         index=0,
         error=reply.error,
         stdout=reply.stdout or "",
-        stderr=worker.item_stderr() if reply.stderr is None else reply.stderr,
+        stderr=stderr,
         worker_id=worker.id,
         pid=worker.pid,
         running=monotonic() - began,

@@ -78,14 +78,20 @@ class EventHub:
         """True if anybody wants to know of events."""
         return bool(self._listeners)
 
-    def remember(self, error: str, number: int, worker: Worker | None) -> None:
-        """Keep an error, in words, for the displays, as the last one."""
+    def remember(
+        self, error: str, number: int, worker: Worker | None, own_stderr: str | None = None
+    ) -> None:
+        """Keep an error, in words, for the displays, as the last one.
+
+        `own_stderr` is what its item wrote; None if it is all that the worker did.
+        """
         self.last_failure = Failure(
             monotonic(),
             error,
             number,
             None if worker is None else worker.pid,
             "" if worker is None else worker.stderr.tail,
+            own_stderr,
         )
 
     def publish(self, event: events.Event) -> None:

@@ -1,4 +1,8 @@
-"""A worker that one thread drives by hand: its pipes, and how it returns to its engine."""
+"""A worker that one thread drives by hand: its pipes, and how it returns to its engine.
+
+A worker may end just after its last answer, and be lent before that is seen. What it is sent then
+it never reads, so nothing is lost: another worker takes its place, within the lease.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,9 @@ if TYPE_CHECKING:
     from processpool.engine.workers.worker import Worker
     from processpool.wire.python.functions import Task
 
+REPLACEMENTS = 3
+"""Workers that take the place of such a one in a lease, at most: their program may always end."""
+
 
 class LocalLease:
     """A leased worker process; the local `LeasedWorker`."""
@@ -29,6 +36,9 @@ class LocalLease:
         self._answers: list[Any] = []
         self._handled = 0
         self._failed = False
+        self._replacements = REPLACEMENTS
+        self._sent: list[tuple[Any, Task | None]] = []
+        """Its requests so far, as long as it has answered none."""
         self.owed = 0
         """Requests that were sent, and whose answers nobody has taken yet."""
         self.id = worker.id
@@ -47,10 +57,18 @@ class LocalLease:
     @uninterrupted
     def send(self, payload: Any, task: Task | None) -> None:
         """Send a request, all of it; that does not wait for an answer."""
+        if self._sent and not self._worker.is_quiet():  # it may have ended without beginning them
+            self._pump(0)
+            self._replace_if_unbegun()
+        self.owed += 1
+        if not self._handled:
+            self._sent.append((payload, task))
+        self._write(payload, task)
+
+    def _write(self, payload: Any, task: Task | None) -> None:
         worker = self._worker
         with worker.io:
             sent = worker.send(payload, task)
-        self.owed += 1
         while not sent and not worker.ended:
             self._pump(None)
             with worker.io:
@@ -61,7 +79,7 @@ class LocalLease:
         """Wait for something to take, or for its end; False if the time is over."""
         deadline = None if timeout is None else monotonic() + timeout
         self._pump(0)
-        while not (self._has_answer or self._worker.stderr.pending):  # read by the same pump
+        while not (self._sees_answer() or self._worker.stderr.pending):  # read by the same pump
             left = None if deadline is None else deadline - monotonic()
             if left is not None and left < 0:
                 return False
@@ -73,11 +91,11 @@ class LocalLease:
     def has_answer(self) -> bool:
         """True if `take_answer` returns, or raises, at once."""
         self._pump(0)
-        return self._has_answer
+        return self._sees_answer()
 
-    @property
-    def _has_answer(self) -> bool:
-        """True if there is an answer, or none will come."""
+    def _sees_answer(self) -> bool:
+        """True if there is an answer, or none will come, from another worker either."""
+        self._replace_if_unbegun()
         return bool(self._answers) or self._is_over or self._worker.fault() is not None
 
     @property
@@ -100,7 +118,7 @@ class LocalLease:
             if fault is not None:
                 self._failed = True
                 raise fault
-            if self._is_over:
+            if self._is_over and not self._replace_if_unbegun():
                 self._failed = True
                 raise self._end()
             self._pump(None)
@@ -110,6 +128,7 @@ class LocalLease:
         del self._answers[0]
         self.owed -= 1
         self._handled += 1
+        self._sent.clear()
         if type(value) is not Reply:
             return value
         if value.error is not None:
@@ -149,6 +168,41 @@ class LocalLease:
     def _is_over(self) -> bool:
         """True if the worker will not answer any more: it has ended, or closed its stdin."""
         return self._worker.ended or self._worker.is_deaf()
+
+    def _replace_if_unbegun(self) -> bool:
+        """Have another worker in place of one that has ended, if it has begun nothing; True if so.
+
+        Raises:
+            PoolClosed, PoolBroken: there is no other one.
+        """
+        if not self._is_over or not self._is_unbegun():
+            return False
+        self._replacements -= 1
+        self._failed = True  # until there is another one
+        self._checkout.discard(self._worker, ExitReason.ENDED)
+        worker = self._checkout.lease(None)
+        assert worker is not None
+        self._worker, self.id, self.pid = worker, worker.id, worker.pid
+        self._failed = False
+        for payload, task in self._sent:
+            self._write(payload, task)
+        return True
+
+    def _is_unbegun(self) -> bool:
+        """Of a worker that answers no more: True if nothing that it was sent here was begun."""
+        worker = self._worker
+        if not self._replacements or self._failed or self._handled or self._answers:
+            return False
+        if worker.fault() is not None or worker.died_loading() or not worker.is_clean:
+            return False
+        if len(self._sent) != 1 or worker.has_begun():  # of several, which one it has read?
+            return False
+        if self._checkout.exit_reason_of(worker) is not None:
+            return False
+        if not worker.process.wait(CLOSED_GRACE):  # it has but closed its pipes
+            self._replacements = 0
+            return False
+        return True
 
     def _read_off(self, grace: float) -> None:
         """Read what is owed; with more to come when the time is over, it has failed."""

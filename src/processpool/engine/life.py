@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import signal
 import weakref
 from contextlib import ExitStack
@@ -244,4 +243,4 @@ def _after_fork() -> None:
     _live.clear()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+platform.in_forks(_after_fork)

@@ -5,7 +5,6 @@ Runs on the thread that leads; nobody else closes a worker's descriptors.
 
 from __future__ import annotations
 
-import signal
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from processpool.core.exit_reason import ExitReason
 from processpool.core.jobs import Origin
 from processpool.core.states import WorkerState
 from processpool.engine.workers import failures
+from processpool.system.platform import signals
 from processpool.wire.python.remote_errors import in_words
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from processpool.engine.spawner import Spawner
     from processpool.engine.workers.worker import Worker
 
-_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_FROM_OUTSIDE = signals("KILL", "TERM", "INT", "HUP")
 
 
 class Reaper:
@@ -143,10 +143,11 @@ class Reaper:
         seconds = now - batch.sent_at if batch.job.timeout is None else batch.job.timeout
         error = failures.lost_item(worker, lost.exit_reason, core.command, seconds, reply.stderr)
         text = in_words(error)
-        if lost.exit_reason is not ExitReason.CANCELLED:
-            self._hub.remember(text, worker.id, worker)
         reply.error = error
         stderr = worker.item_stderr()
+        if lost.exit_reason is not ExitReason.CANCELLED:
+            own = stderr if reply.stderr is None else reply.stderr
+            self._hub.remember(text, worker.id, worker, own)
         origin = Origin(worker.id, worker.pid, batch.sent_at, now, stderr, plain=False, failed=1)
         if type(lost) is Retry:
             batch.history = (*batch.history, batch.attempt(0, reply, origin))

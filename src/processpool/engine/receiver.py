@@ -239,7 +239,8 @@ class Receiver:
         origin.each = worker.seconds_each
         self._dispatcher.execute(commands)
         if failed:
-            self._hub.remember(error_in_words(failed[-1]), worker.id, worker)
+            own = origin.stderr if failed[-1].stderr is None else failed[-1].stderr
+            self._hub.remember(error_in_words(failed[-1]), worker.id, worker, own)
         begin = 0
         for batch in [command.batch for command in commands if type(command) is Done]:
             end = begin + len(batch)

@@ -13,8 +13,6 @@ at the end they are put back, and called. Other threads are never interrupted.
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 import threading
 from _signal import getsignal
@@ -24,18 +22,17 @@ from concurrent.futures import _base as futures
 from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from processpool.system.platform import in_forks, signals
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType, TracebackType
 
     Handler = Callable[[int, FrameType | None], object]
 
-_SIGNALS = tuple(map(int, (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)))
+_SIGNALS = signals("INT", "TERM", "ALRM")
 """Those whose handlers may well raise."""
-_RARE = tuple(
-    map(int, (signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGVTALRM,
-              signal.SIGPROF, signal.SIGXCPU, signal.SIGCHLD, signal.SIGCONT, signal.SIGWINCH))
-)  # fmt: skip
+_RARE = signals("HUP", "QUIT", "USR1", "USR2", "VTALRM", "PROF", "XCPU", "CHLD", "CONT", "WINCH")
 """Those whose handlers may raise as well: they are held back where much would be lost."""
 HOLDERS = {__file__, futures.__file__}
 """The files of the code that holds interrupts back, or takes locks that do."""
@@ -235,7 +232,7 @@ class Shield:
 
 
 SHIELD = Shield()
-os.register_at_fork(after_in_child=SHIELD.forget)
+in_forks(SHIELD.forget)
 
 
 class Interruptible:

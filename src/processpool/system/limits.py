@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import resource
 import shutil
 import signal
 from dataclasses import dataclass
@@ -25,11 +24,9 @@ CPU_GRACE = 5
 """Seconds of CPU time between SIGXCPU and SIGKILL."""
 _INACCURACY = 2.5
 """Seconds by which the kernel may count CPU time differently for the limit and for us."""
-_OPTIONS = {
-    resource.RLIMIT_AS: "--as",
-    resource.RLIMIT_CPU: "--cpu",
-    resource.RLIMIT_NOFILE: "--nofile",
-}
+_AS, _CPU, _NOFILE = "AS", "CPU", "NOFILE"
+_OPTIONS = {_AS: "--as", _CPU: "--cpu", _NOFILE: "--nofile"}
+"""What is limited, as `resource` has it behind RLIMIT_ → the option of `prlimit`."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ class Limits:
         if self.nice is not None:
             _try_nice(self.nice)
             words += [_find("nice"), "-n", str(self.nice), "--"]
-        bounds = [f"{_OPTIONS[number]}={soft}:{hard}" for number, soft, hard in self._bounds()]
+        bounds = [f"{_OPTIONS[kind]}={soft}:{hard}" for kind, soft, hard in self._bounds()]
         if bounds:  # behind `nice`, which they might keep from running
             words += [_find("prlimit"), *bounds, "--"]
         found = [word for word in words if word is not None]
@@ -73,9 +70,11 @@ class Limits:
         Raises:
             WorkerStartFailed: this user may not set one of them.
         """
+        import resource
+
         try:
-            for number, soft, hard in self._bounds():
-                resource.prlimit(pid, number, (soft, hard))
+            for kind, soft, hard in self._bounds():
+                resource.prlimit(pid, _number(kind), (soft, hard))
             if self.nice is not None:
                 own = os.getpriority(os.PRIO_PROCESS, 0)
                 os.setpriority(os.PRIO_PROCESS, pid, own + self.nice)
@@ -103,25 +102,35 @@ class Limits:
         """Whether it was the end of its CPU time: at once, or of one that ignores SIGXCPU."""
         if exitcode != -signal.SIGKILL or cpu_seconds is None:
             return exitcode == -signal.SIGXCPU
-        bounds = {number: hard for number, _, hard in self._bounds()}
+        bounds = {kind: hard for kind, _, hard in self._bounds()}
         soft = _seconds(self.cpu_time) or 0
-        return cpu_seconds >= max(bounds[resource.RLIMIT_CPU] - _INACCURACY, soft)
+        return cpu_seconds >= max(bounds[_CPU] - _INACCURACY, soft)
 
-    def _bounds(self) -> Iterator[tuple[int, int, int]]:
-        """Return each limit that is set: its number, soft and hard."""
+    def _bounds(self) -> Iterator[tuple[str, int, int]]:
+        """Return each limit that is set: what it limits, soft and hard."""
+        import resource
+
         wanted = [
-            (resource.RLIMIT_AS, self.memory, self.memory),
-            (resource.RLIMIT_CPU, _seconds(self.cpu_time), _seconds(self.cpu_time, CPU_GRACE)),
-            (resource.RLIMIT_NOFILE, self.open_files, self.open_files),
+            (_AS, self.memory, self.memory),
+            (_CPU, _seconds(self.cpu_time), _seconds(self.cpu_time, CPU_GRACE)),
+            (_NOFILE, self.open_files, self.open_files),
         ]
-        for number, soft, hard in wanted:
+        for kind, soft, hard in wanted:
             if soft is not None and hard is not None:
-                most = resource.getrlimit(number)[1]
+                most = resource.getrlimit(_number(kind))[1]
                 ends = hard if most == resource.RLIM_INFINITY else min(hard, most)
-                yield number, min(soft, ends), ends
+                yield kind, min(soft, ends), ends
 
 
 UNLIMITED = Limits()
+
+
+def _number(kind: str) -> int:
+    """Return the number of a limit, for the system."""
+    import resource
+
+    number: int = getattr(resource, f"RLIMIT_{kind}")
+    return number
 
 
 def _try_nice(more: int) -> None:

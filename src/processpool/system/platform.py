@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 WHERE = (
     "processpool runs on Linux (5.3 or later) with CPython 3.11 or later; on Windows use WSL, on "
     "macOS a Linux container"
 )
 """The one sentence."""
+
+
+def signals(*names: str) -> tuple[int, ...]:
+    """Return the numbers of signals, of those that this system has: `INT` is SIGINT."""
+    known = signal.Signals.__members__
+    return tuple(int(known[f"SIG{name}"]) for name in names if f"SIG{name}" in known)
+
+
+def in_forks(action: Callable[[], None]) -> None:
+    """Call `action` in every fork of this process, where a system has any."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=action)
 
 
 def missing() -> str | None:

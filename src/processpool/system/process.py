@@ -16,7 +16,6 @@ import shutil
 import signal
 import subprocess
 import threading
-import tty
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from time import monotonic, sleep
@@ -352,6 +351,8 @@ def _terminal(undo: ExitStack) -> tuple[int, int]:
     ours, theirs = os.openpty()
     undo.callback(os.close, ours)
     undo.callback(os.close, theirs)
+    import tty
+
     tty.setraw(theirs)
     return ours, theirs
 

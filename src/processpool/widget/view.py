@@ -134,7 +134,8 @@ def _label(text: str) -> str:
 @lru_cache(maxsize=4)
 def _error(failure: Failure) -> State:
     text = escape_control(failure.error)[:MAX_ERROR_LENGTH]
-    log = lines_of(failure.stderr, last=MAX_ERROR_LINES)
+    own = failure.stderr if failure.own_stderr is None else failure.own_stderr
+    log = lines_of(own, last=MAX_ERROR_LINES)
     if all(line in text for line in log):  # errors of workers that died quote it
         log = []
     return {"at": round(failure.at, _TENTHS), "text": text, "worker": failure.worker_id, "log": log}

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import struct
-import termios
 from collections import deque
 from contextlib import suppress
 from itertools import chain, islice
@@ -230,9 +228,7 @@ class CommandWorker(Worker):
         if self.outbox and not self._open:
             return False
         sent = self._open_bytes() if self._open else self._last_request
-        answer = fcntl.ioctl(self.process.stdin, termios.FIONREAD, b"\0" * 4)
-        unread: int = struct.unpack("i", answer)[0]
-        return not sent or unread + sum(map(len, self._unsent)) < sent
+        return not sent or _unread(self.process.stdin) + sum(map(len, self._unsent)) < sent
 
     def _forget_answered(self) -> None:
         while self._open and self._answered >= len(self._open[0]):
@@ -256,3 +252,13 @@ class CommandWorker(Worker):
     def unfinished(self) -> Reply:
         """The bytes that it has written of its answer."""
         return Reply(raw=self.framing.partial or None)
+
+
+def _unread(pipe: int) -> int:
+    """Bytes in a pipe that its reader has not read yet."""
+    import fcntl
+    import termios
+
+    answer = fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4)
+    unread: int = struct.unpack("i", answer)[0]
+    return unread

@@ -8,7 +8,6 @@ that leads, or, while the worker is leased, by the thread that has it. Nothing h
 
 from __future__ import annotations
 
-import fcntl
 import os
 import select
 from abc import ABC, abstractmethod
@@ -351,6 +350,8 @@ class Worker(ABC):
 
     def _widen(self) -> None:
         """Give the pipes the size that large messages need, where the system allows it."""
+        import fcntl
+
         if self._read_size == SMALL_READ:
             self._read_size = LARGE_READ
             for fd in (self.process.stdin, self.process.stdout):
