@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from concurrent.futures import CancelledError
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from processpool.core.exit_reason import ExitReason
 from processpool.errors import (
@@ -22,6 +22,8 @@ from processpool.system.text import escape_control
 if TYPE_CHECKING:
     from processpool.engine.workers.worker import Worker
 
+_SHOWN = 64
+"""Bytes of what a worker wrote to stdout that are quoted."""
 _STDERR_LINES = 12
 _FATAL = "Fatal Python error: "
 _START_LINES = 60
@@ -81,6 +83,22 @@ def died(
     error.exitcode = None if exitcode == UNKNOWN else exitcode
     error.__cause__ = cut_off
     return error
+
+
+def surplus(worker: Worker, answer: Any, more: Any) -> ProtocolError:
+    """Why an answer is not delivered: more came with it than was asked for."""
+    return ProtocolError(
+        f"worker {worker.id} (pid {worker.pid}) answered {_shown(answer)}, and with that came "
+        f"{_shown(more)}, for which nobody had asked; neither is delivered, and the worker was "
+        f"replaced; {worker.advice}"
+    )
+
+
+def _shown(output: Any) -> str:
+    """The first of what a worker wrote, as an error quotes it."""
+    if isinstance(output, bytes):
+        return repr(output[:_SHOWN])
+    return escape_control(repr(output)[:_SHOWN])
 
 
 def start_failed(

@@ -36,6 +36,15 @@ class Framing(ABC):
     expects = False
     """True if `expect` must be called with every request before it is written."""
 
+    skips = False
+    """True if what nobody asked for may be a message that is no answer, and does no harm."""
+
+    advice = (
+        "a request is to have exactly one answer: worker.protocol.answer says where it ends "
+        "(lines, until, until_line or length)"
+    )
+    """What to do about a program that does not follow it."""
+
     error: ProtocolError | None = None
     """Set once what arrived breaks the rules; from then on `feed` returns nothing."""
 
