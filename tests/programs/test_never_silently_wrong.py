@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from processpool import ProcessPool, ProtocolError, RequestTimeout
+from processpool import ProcessPool, ProtocolError, RequestTimeout, UnexpectedEOF
 from tests.process.support import ask
 
 if TYPE_CHECKING:
@@ -97,3 +97,36 @@ def test_one_line_too_few(make_pool: Make, way: str) -> None:
     assert record is not None
     assert record.raw == b"A1\n"
     assert record.stderr == "about 1\n"
+    assert r"of its answer had come b'A1\n'; the last it wrote to stderr:" in str(caught.value)
+    assert "  | about 1" in str(caught.value)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_is_no_answer_is_quoted_with_stderr(make_pool: Make, way: str) -> None:
+    pool = make_pool(["sh", "-c", "read -r x; echo trouble >&2; echo oops; exec sleep 60"])
+    error = error_of(pool, way, "1\n")
+    assert error.record is not None
+    assert error.record.raw == b"oops\n"
+    assert error.record.stderr == "trouble\n"
+    assert r"got: b'oops\n'" in str(error)
+    assert "write `protocol: lines`" in str(error)
+    assert "  | trouble" in str(error)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_surplus_is_quoted_with_stderr(make_pool: Make, way: str) -> None:
+    pool = make_pool(**shell('echo "about $x" >&2; printf "A\\nB\\n"'))
+    error = error_of(pool, way, "1")
+    assert error.record is not None
+    assert error.record.raw == b"A"
+    assert error.record.stderr == "about 1\n"
+    assert "  | about 1" in str(error)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_answer_that_is_cut_off_is_quoted_with_stderr(make_pool: Make, way: str) -> None:
+    pool = make_pool(**shell("echo trouble >&2; printf half; exit 3"))
+    with pytest.raises(UnexpectedEOF) as caught:
+        ask(pool, way, "1")
+    assert "exited with status 3; of its answer had come b'half'" in str(caught.value)
+    assert "  | trouble" in str(caught.value)

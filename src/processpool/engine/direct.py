@@ -189,9 +189,7 @@ def _failure(caller: Caller, worker: Worker, began: float) -> BaseException:
         return NotBegun()
     reply = worker.unfinished()
     seconds = monotonic() - began
-    reply.error = failures.lost_item(
-        worker, exit_reason, caller.core.command, seconds, reply.stderr
-    )
+    reply.error = failures.lost_item(worker, exit_reason, caller.core.command, seconds, reply)
     worker.failed_calls += 1
     error = _recorded(caller, worker, reply, began)
     now, text = monotonic(), in_words(error)

@@ -100,7 +100,7 @@ class LocalLease:
             fault = self._worker.fault()
             if fault is not None:
                 self._failed = True
-                raise fault
+                raise failures.broken(self._worker, fault, self._worker.stderr.request)
             if self._is_over:
                 self._failed = True
                 raise self._end()

@@ -190,7 +190,7 @@ class Worker(ABC):
         return False
 
     advice = ""
-    """What to do about a program that does not follow its protocol."""
+    """What to do about a program that does not speak its protocol, where that helps."""
 
     def runs(self, answers: list[Any]) -> list[tuple[list[Any], Returned | None]]:
         """The answers, cut where the rest of a batch comes back without having begun."""

@@ -39,11 +39,8 @@ class Framing(ABC):
     skips = False
     """True if what nobody asked for may be a message that is no answer, and does no harm."""
 
-    advice = (
-        "a request is to have exactly one answer: worker.protocol.answer says where it ends "
-        "(lines, until, until_line or length)"
-    )
-    """What to do about a program that does not follow it."""
+    advice = ""
+    """What to do about a program that does not speak it at all, where there is anything to say."""
 
     error: ProtocolError | None = None
     """Set once what arrived breaks the rules; from then on `feed` returns nothing."""
