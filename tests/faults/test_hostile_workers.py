@@ -218,12 +218,32 @@ def test_all_misdeeds_at_once_in_one_map(
             each.end()
 
 
-AFTER_ITS_ANSWER = {
+WITH_ITS_ANSWER = {
     "answers twice": "raw(b'3;one3;two')",
-    "answers twice in two writes": "answer('one'); answer('two')",
     "answers too much": "raw(b'3;oneone')",
+}
+BEHIND_ITS_ANSWER = {
+    "answers twice in two writes": "answer('one'); answer('two')",
     "prints": "answer('one'); print('Done.', flush=True)",
     "floods stdout": "answer('one')\nwhile True: raw(b'x' * 65536)",
+}
+"""Whether it comes with the answer or after it is a matter of luck."""
+
+
+@pytest.mark.parametrize("way", ["call", "map"])
+@pytest.mark.parametrize("name", WITH_ITS_ANSWER | BEHIND_ITS_ANSWER)
+def test_more_than_an_answer(make_pool: Callable[..., ProcessPool], name: str, way: str) -> None:
+    pool = make_pool(timeouts={"request": 10})
+    try:
+        got = ask(pool, way, (WITH_ITS_ANSWER | BEHIND_ITS_ANSWER)[name])
+    except ProtocolError as error:
+        got = str(error)
+    if got != "one" or name in WITH_ITS_ANSWER:
+        assert "answered b'one', and with that came b'" in got
+    assert [ask(pool, way, f"answer({n})") for n in range(5)] == [str(n) for n in range(5)]
+
+
+AFTER_ITS_ANSWER = {
     "floods stderr": "answer('one')\nfor _ in range(200): err(b'x' * 65536)",
     "exits": "answer('one'); os._exit(1)",
     "is killed": "answer('one'); die()",

@@ -403,13 +403,20 @@ class TestWrongAnswers:
     """None of them reaches the next request."""
 
     @pytest.mark.parametrize("way", WAYS)
-    @pytest.mark.parametrize("wrong", ["raw(b'3;oneone')", "raw(b'3;one3;two')"])
+    @pytest.mark.parametrize(
+        ("wrong", "more"), [("raw(b'3;onerest')", "rest"), ("raw(b'3;one3;two')", "two")]
+    )
     def test_too_long_or_twice(
-        self, make_pool: Callable[..., ProcessPool], way: str, wrong: str
+        self, make_pool: Callable[..., ProcessPool], way: str, wrong: str, more: str
     ) -> None:
         pool = make_pool()
         for number in range(3):
-            assert ask(pool, way, wrong) == "one"
+            with pytest.raises(
+                ProtocolError, match=f"answered b'one', and with that came b'{more}'"
+            ) as caught:
+                ask(pool, way, wrong)
+            assert caught.value.record is not None
+            assert caught.value.record.raw == b"one"
             assert ask(pool, way, f"answer({number})") == str(number)
 
     @pytest.mark.parametrize("way", WAYS)

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from processpool import ProcessPool
-from tests.process.conftest import _leave_nothing_behind
+from tests.process.conftest import _leave_nothing_behind, make_pool
 from tests.programs.table import PROGRAMS, Program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["_leave_nothing_behind"]
+__all__ = ["_leave_nothing_behind", "make_pool"]
 
 
 @pytest.fixture(params=PROGRAMS)

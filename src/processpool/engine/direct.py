@@ -14,6 +14,7 @@ from processpool.core.outcome import Outcome
 from processpool.core.replies import Reply, load_all
 from processpool.engine.backend import NotBegun
 from processpool.engine.closed_pipes import CLOSED_GRACE
+from processpool.engine.surplus import spoil
 from processpool.engine.workers import failures
 from processpool.engine.workers.worker import SMALL_READ, UNUSUAL
 from processpool.system.interrupts import is_raised_by_a_handler, uninterrupted
@@ -67,11 +68,12 @@ def _exchange(caller: Caller, loan: list[Worker], request: Request, timeout: flo
     if value is SENT:
         value, began = UNUSUAL, monotonic()
     if value is UNUSUAL:
-        value, *surplus = _ask_patiently(caller, worker, began, timeout)
+        value, *unasked = _ask_patiently(caller, worker, began, timeout)
         if type(value) is not Reply:
             worker.stderr.take()  # it is this request's, and nobody asks for it
-        if surplus or not worker.is_clean:
-            _report(caller, worker, surplus)
+        if unasked or not worker.is_clean:
+            worker.failed_calls += type(value) is Reply and value.error is not None
+            _report(caller, worker, unasked)
             caller.checkout.end(loan, ExitReason.WROTE_UNASKED, handled=1)
             return _unwrap(caller, worker, value, began)
     worker.calls += 1
@@ -85,9 +87,9 @@ def _exchange(caller: Caller, loan: list[Worker], request: Request, timeout: flo
     return value
 
 
-def _report(caller: Caller, worker: Worker, surplus: list[Any]) -> None:
+def _report(caller: Caller, worker: Worker, unasked: list[Any]) -> None:
     """The worker has answered, and then wrote more."""
-    stray = repr(surplus[0]).encode() if surplus else worker.unfinished().raw or b""
+    stray = repr(unasked[0]).encode() if unasked else worker.unfinished().raw or b""
     caller.hub.report_stray(worker, stray)
 
 
@@ -139,7 +141,10 @@ def _ask_patiently(
         answers = _await_answer(worker, None if timeout is None else began + timeout)
     if not answers:
         raise _failure(caller, worker, began, timeout)
-    return load_all(worker.decode(answers)[0])
+    values = load_all(worker.decode(answers)[0])
+    if len(values) > 1 or not worker.is_clean:
+        spoil(worker, answers, values, owed=1)
+    return values
 
 
 def _unwrap(caller: Caller, worker: Worker, reply: Any, began: float) -> Any:
@@ -184,9 +189,7 @@ def _failure(caller: Caller, worker: Worker, began: float, timeout: float | None
         return NotBegun()
     reply = worker.unfinished()
     seconds = monotonic() - began if timeout is None else timeout
-    reply.error = failures.lost_item(
-        worker, exit_reason, caller.core.command, seconds, reply.stderr
-    )
+    reply.error = failures.lost_item(worker, exit_reason, caller.core.command, seconds, reply)
     worker.failed_calls += 1
     error = _recorded(caller, worker, reply, began)
     now, text = monotonic(), in_words(error)

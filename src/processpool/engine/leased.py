@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from processpool.core.exit_reason import ExitReason
 from processpool.core.replies import Reply, loaded
 from processpool.engine.closed_pipes import CLOSED_GRACE
+from processpool.engine.surplus import spoil
 from processpool.engine.workers import failures
 from processpool.errors import UnexpectedEOF
 from processpool.system.interrupts import INTERRUPTIBLE, uninterrupted
@@ -117,7 +118,7 @@ class LocalLease:
             fault = self._worker.fault()
             if fault is not None:
                 self._failed = True
-                raise fault
+                raise failures.broken(self._worker, fault, self._worker.stderr.request)
             if self._is_over and not self._replace_if_unbegun():
                 self._failed = True
                 raise self._end()
@@ -125,6 +126,8 @@ class LocalLease:
         with INTERRUPTIBLE:
             (answer,), _ = self._worker.decode(self._answers[:1])
             value = loaded(answer)
+        if self.owed == 1 and (len(self._answers) > 1 or self._worker.has_surplus):
+            value = self._spoilt(value)
         del self._answers[0]
         self.owed -= 1
         self._handled += 1
@@ -223,6 +226,13 @@ class LocalLease:
     def _pump(self, timeout: float | None) -> None:
         with self._worker.io:
             self._answers += self._worker.pump(timeout)
+
+    def _spoilt(self, value: Any) -> Any:
+        """The last answer that was due, with which more has come: an error."""
+        self._failed = True
+        values = [value, *self._answers[1:]]
+        spoil(self._worker, self._answers, values, owed=1)
+        return values[0]
 
     def _end(self) -> UnexpectedEOF:
         worker = self._worker

@@ -141,7 +141,7 @@ class Reaper:
         batch = lost.batch
         reply = worker.unfinished()
         seconds = now - batch.sent_at if batch.job.timeout is None else batch.job.timeout
-        error = failures.lost_item(worker, lost.exit_reason, core.command, seconds, reply.stderr)
+        error = failures.lost_item(worker, lost.exit_reason, core.command, seconds, reply)
         text = in_words(error)
         reply.error = error
         stderr = worker.item_stderr()

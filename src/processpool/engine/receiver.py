@@ -15,6 +15,7 @@ from processpool.core.exit_reason import ExitReason
 from processpool.core.jobs import Origin
 from processpool.core.replies import Reply, error_in_words, has_failed
 from processpool.core.states import WorkerState
+from processpool.engine import surplus
 from processpool.engine.closed_pipes import see_to_stdout
 from processpool.engine.stray import on_unasked
 from processpool.engine.weighing import weigh
@@ -227,10 +228,13 @@ class Receiver:
         with core.lock:
             slot = core.scheduler.slots[worker.id]
             since = slot.since
-            surplus = len(values) - slot.load
             commands: list[Command] = []
-            if surplus > 0 or (not surplus and not worker.is_clean):
-                commands = core.scheduler.kill(worker.id, ExitReason.WROTE_UNASKED)
+            if len(values) > slot.load or not worker.is_clean:
+                reason = surplus.end_reason(worker, slot, len(values))
+                if reason is not None:
+                    commands = core.scheduler.kill(worker.id, reason)
+                    if surplus.spoil(worker, answers, values, slot.load):
+                        plain, failed = False, list(filter(has_failed, values))
             commands += core.scheduler.answered(worker.id, len(values), now, len(failed))
             worker.unasked = not slot.load
             self._dispatcher.stage(commands)

@@ -36,6 +36,7 @@ class CommandWorker(Worker):
     ) -> None:
         super().__init__(number, process, ready)
         self.framing = framing = make_framing(protocol)
+        self.advice = framing.advice
         self._expect = framing.expect if framing.expects else None
         self._errors = ErrorRules(protocol, codec, self.stderr) if protocol.has_errors else None
         if protocol.has_start:
@@ -206,6 +207,12 @@ class CommandWorker(Worker):
         if self._errors is not None and self._errors.spent:
             return False
         return self.framing.error is None and self.framing.is_clean
+
+    @property
+    def has_surplus(self) -> bool:
+        """True if behind its last answer came something that may belong to another one."""
+        framing = self.framing
+        return framing.error is not None or not (framing.is_clean or framing.skips)
 
     says_more = True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from concurrent.futures import CancelledError
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from processpool.core.exit_reason import ExitReason
 from processpool.errors import (
@@ -20,8 +20,15 @@ from processpool.system.process import UNKNOWN, describe_exit
 from processpool.system.text import escape_control
 
 if TYPE_CHECKING:
+    from processpool.core.replies import Reply
     from processpool.engine.workers.worker import Worker
 
+_ONE_ANSWER = (
+    "a request is to have exactly one answer: worker.protocol.answer says where it ends "
+    "(lines, until, until_line or length)"
+)
+_SHOWN = 64
+"""Bytes of what a worker wrote to stdout that are quoted."""
 _STDERR_LINES = 12
 _FATAL = "Fatal Python error: "
 _START_LINES = 60
@@ -33,26 +40,37 @@ def lost_item(
     exit_reason: ExitReason | None,
     command: str,
     seconds: float,
-    stderr: str | None = None,
+    reply: Reply,
 ) -> BaseException:
-    """Why a worker did not answer the item that it had, given why the pool ended the worker."""
+    """Why a worker did not answer the item that it had.
+
+    Args:
+        worker: who had it.
+        exit_reason: why the pool ended the worker; None if it ended by itself.
+        command: what the worker was started with.
+        seconds: how long it had the item, or might have it.
+        reply: what there is of its answer.
+    """
+    stderr = worker.stderr.request if reply.stderr is None else reply.stderr
     who = f"worker {worker.id} (pid {worker.pid})"
     match exit_reason:
         case ExitReason.TIMEOUT:
             half = worker.cut_off()
             where = f" ({half})".replace("ended", "had stopped", 1) if half else ""
             how = exit_reason.sentence.format(limit=seconds, where=where)
-            return RequestTimeout(f"{who} {how}")
+            return RequestTimeout(f"{who} {how}{_what_came(reply.raw, stderr)}")
         case ExitReason.PROTOCOL:
-            return worker.fault() or ProtocolError(f"{who} {exit_reason.sentence}")
+            fault = worker.fault() or ProtocolError(f"{who} {exit_reason.sentence}")
+            return broken(worker, fault, stderr)
         case ExitReason.CLOSED:
             return PoolClosed(f"the pool was closed while {who} had the item")
         case ExitReason.CANCELLED:
             return CancelledError(f"{who} {exit_reason.sentence}")
         case ExitReason.CLOSED_STDOUT:
-            return worker.cut_off() or UnexpectedEOF(f"{who} {exit_reason.sentence}")
+            cut_off = worker.cut_off() or UnexpectedEOF(f"{who} {exit_reason.sentence}")
+            return type(cut_off)(f"{cut_off}{_what_came(reply.raw, stderr)}")
         case _:
-            return died(worker, exit_reason, command, stderr)
+            return died(worker, exit_reason, command, reply.stderr)
 
 
 def died(
@@ -62,10 +80,11 @@ def died(
     exitcode = worker.process.reap()
     how = describe_exit(exitcode) if exit_reason is None else f"was ended ({exit_reason})"
     cut_off = worker.fault() or worker.cut_off()
-    if cut_off is not None and exitcode >= 0:
-        return type(cut_off)(f"{cut_off}; worker {worker.id} (pid {worker.pid}) {how}")
     if stderr is None:  # of earlier requests nothing is told
         stderr = worker.stderr.request
+    if cut_off is not None and exitcode >= 0:
+        came = _what_came(worker.unfinished().raw, stderr)
+        return type(cut_off)(f"{cut_off}; worker {worker.id} (pid {worker.pid}) {how}{came}")
     limit = worker.process.limit_reached if exit_reason is None else None
     before = f": {limit}; it had not answered" if limit else " before it answered"
     if exit_reason is None and limit is None and exitcode == -signal.SIGKILL:
@@ -81,6 +100,34 @@ def died(
     error.exitcode = None if exitcode == UNKNOWN else exitcode
     error.__cause__ = cut_off
     return error
+
+
+def surplus(worker: Worker, answer: Any, more: Any) -> ProtocolError:
+    """Why an answer is not delivered: more came with it than was asked for."""
+    return ProtocolError(
+        f"worker {worker.id} (pid {worker.pid}) answered {_shown(answer)}, and with that came "
+        f"{_shown(more)}, for which nobody had asked; neither is delivered, and the worker was "
+        f"replaced; {worker.advice or _ONE_ANSWER}{quote_stderr(worker.stderr.request)}"
+    )
+
+
+def broken(worker: Worker, fault: ProtocolError, stderr: str) -> ProtocolError:
+    """What is wrong with what a worker has written, with what may help."""
+    advice = f"; {worker.advice}" if worker.advice else ""
+    return type(fault)(f"{fault}{advice}{quote_stderr(stderr)}")
+
+
+def _what_came(raw: bytes | None, stderr: str) -> str:
+    """What a worker has written in vain, as the end of a message."""
+    came = f"; of its answer had come {_shown(raw)}" if raw else ""
+    return came + quote_stderr(stderr)
+
+
+def _shown(output: Any) -> str:
+    """The first of what a worker wrote, as an error quotes it."""
+    if isinstance(output, bytes):
+        return repr(output[:_SHOWN])
+    return escape_control(repr(output)[:_SHOWN])
 
 
 def start_failed(

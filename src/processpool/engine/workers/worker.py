@@ -183,6 +183,14 @@ class Worker(ABC):
         """True if it has closed its stdin, and not begun what it was sent: it never will."""
         return self.nobody_reads and not self.has_begun()
 
+    @property
+    def has_surplus(self) -> bool:
+        """Of one that owes nothing: True if behind its last answer came what belongs to none."""
+        return False
+
+    advice = ""
+    """What to do about a program that does not speak its protocol, where that helps."""
+
     def runs(self, answers: list[Any]) -> list[tuple[list[Any], Returned | None]]:
         """The answers, cut where the rest of a batch comes back without having begun."""
         return [(answers, None)]

@@ -22,6 +22,10 @@ class FramedFraming(Framing):
     """Turns bytes as they arrive into length-prefixed answers."""
 
     exit_message = b"0;\n"
+    advice = (
+        "if the program does not speak `framed`, which is the protocol where none is given, write "
+        "`protocol: lines`, or its own name or description (`processpool presets` lists them)"
+    )
 
     def __init__(self, max_message: int) -> None:
         super().__init__(max_message)

@@ -41,6 +41,7 @@ class JsonRpcFraming(Framing):
 
     expects = True
     asks_back = True
+    skips = True
 
     def __init__(self, over: Over, max_message: int) -> None:
         super().__init__(max_message)
