@@ -177,12 +177,11 @@ class Shield:
         return bool(self._open) and self._open[-1][0] == self._depth
 
     def _restore(self) -> None:
-        replaced = self._replaced
-        while replaced:
-            handler = getsignal(replaced[-1])
+        replaced, self._replaced = self._replaced, []  # a handler may come in between, and enter
+        for number in replaced:
+            handler = getsignal(number)
             if type(handler) is StandIn:
-                set_handler(replaced[-1], handler.original)
-            replaced.pop()
+                set_handler(number, handler.original)
 
     def _raise_held(self) -> None:
         """Call the handlers of what was held back: all of them, even if one raises."""
