@@ -94,6 +94,8 @@ class Lead:
             BaseException: what the handler of a signal has raised meanwhile.
         """
         is_main = get_ident() == SHIELD.main
+        if is_main:
+            SHIELD.widen()  # before the lead is taken: nothing may raise while it is held
         has_followed = False
         try:
             while not bell.rung:
@@ -119,7 +121,6 @@ class Lead:
         must_not_wait.add(me)
         bell.wake = self._loop.wake  # before it is looked at, so that no ring is missed
         if is_main:
-            SHIELD.widen()
             SHIELD.wake = bell.wake
         try:
             self._take_over()
