@@ -8,6 +8,7 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 MATRIX := 7.1 7.3 6.29
 MINUTES ?= 3
 SEED ?= 1
+HISTORIES ?= 20000
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
@@ -42,8 +43,9 @@ endif
 slow: $(VENV)/.installed-dev  ## Run the tests that take long
 	$(BIN)/python -m pytest -m slow
 
-stress: $(VENV)/.installed-dev  ## Random work and random kills for minutes: MINUTES=3 SEED=1
+stress: $(VENV)/.installed-dev  ## Random work and kills for minutes, and simulated: MINUTES=3 HISTORIES=20000 SEED=1
 	$(BIN)/python -m tests.stress --minutes $(MINUTES) --seed $(SEED)
+	$(BIN)/python -m tests.simulation --seed $(SEED) --count $(HISTORIES)
 
 lint: $(VENV)/.installed-dev  ## Check style, formatting and types
 	$(BIN)/python -m ruff check .
