@@ -17,6 +17,10 @@ from processpool.system.malloc import LARGE, keep_large_blocks
 from processpool.wire.framing.declared import make_framing
 from processpool.wire.framing.start import StartDialogue
 
+with suppress(ImportError):  # not Linux: whoever opens a pool is told
+    import fcntl
+    import termios
+
 if TYPE_CHECKING:
     from processpool.core.jobs import Batch
     from processpool.system.process import Process
@@ -263,9 +267,6 @@ class CommandWorker(Worker):
 
 def _unread(pipe: int) -> int:
     """Bytes in a pipe that its reader has not read yet."""
-    import fcntl
-    import termios
-
     answer = fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4)
     unread: int = struct.unpack("i", answer)[0]
     return unread

@@ -21,6 +21,9 @@ from processpool.engine.workers.stderr import StderrLog
 from processpool.system.interrupts import INTERRUPTIBLE
 from processpool.system.monitor import WAIT, Monitor
 
+with suppress(ImportError):  # not Linux: whoever opens a pool is told
+    import fcntl
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -358,8 +361,6 @@ class Worker(ABC):
 
     def _widen(self) -> None:
         """Give the pipes the size that large messages need, where the system allows it."""
-        import fcntl
-
         if self._read_size == SMALL_READ:
             self._read_size = LARGE_READ
             for fd in (self.process.stdin, self.process.stdout):
