@@ -46,16 +46,17 @@ def _referred(value: Any, *, by_value: bool) -> Iterator[Any]:
     if not by_value:
         yield value
         yield sys.modules.get(value.__globals__.get("__name__", ""))  # perhaps a decorator's
-    names = {name for code in _codes(value.__code__) for name in code.co_names}
+    names = {name for code in codes_in(value.__code__) for name in code.co_names}
     yield from (value.__globals__[name] for name in names if name in value.__globals__)
     yield from map(_content, value.__closure__ or ())
 
 
-def _codes(code: CodeType) -> Iterator[CodeType]:
+def codes_in(code: CodeType) -> Iterator[CodeType]:
+    """A code object, and those of the functions that are defined in it, however deep."""
     yield code
     for constant in code.co_consts:
         if type(constant) is CodeType:
-            yield from _codes(constant)
+            yield from codes_in(constant)
 
 
 def _content(cell: Any) -> Any:

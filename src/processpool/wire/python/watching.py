@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from functools import partial
 from operator import is_
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from processpool.wire.python.source_files import codes_in
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
 PLAIN = frozenset({int, float, complex, str, bytes, bool, range, type(None)})
 """Types of values that cannot change."""
@@ -89,7 +91,7 @@ class Watch:
         for name in ("__code__", "__defaults__", "__kwdefaults__"):
             self._fixed.append((function, name, getattr(function, name)))
         names = function.__globals__
-        used = sorted({name for code in _codes(function.__code__) for name in code.co_names})
+        used = sorted({name for code in codes_in(function.__code__) for name in code.co_names})
         for name in used:
             value = names.get(name, _ABSENT)
             self._names.append((names, name, value))
@@ -142,13 +144,6 @@ def _contents(table: Any) -> tuple[list[Any], list[Any]]:
     if hasattr(table, "values"):  # a dictionary, or that of a class
         return list(table), list(table.values())
     return [], list(table)
-
-
-def _codes(code: CodeType) -> Iterator[CodeType]:
-    yield code
-    for constant in code.co_consts:
-        if type(constant) is CodeType:
-            yield from _codes(constant)
 
 
 def _content(cell: Any) -> Any:
