@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from processpool.errors import WorkerStartFailed as WorkerStartFailed
     from processpool.executors.executor import PoolExecutor as PoolExecutor
     from processpool.executors.executor import ProcessPoolExecutor as ProcessPoolExecutor
+    from processpool.worker.current import CurrentWorker as CurrentWorker
+    from processpool.worker.current import current_worker as current_worker
     from processpool.worker.progress import progress as progress
     from processpool.worker.serve import serve as serve
 
@@ -43,6 +45,8 @@ __version__ = "0.1.0"
 _HOME = {
     "serve": "worker.serve",
     "progress": "worker.progress",
+    "current_worker": "worker.current",
+    "CurrentWorker": "worker.current",
     "Outcome": "core.outcome",
     "PoolExecutor": "executors.executor",
     "ProcessPoolExecutor": "executors.executor",

@@ -13,11 +13,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from processpool.core.policy import Policy
+from processpool.engine.identity import Identity
 from processpool.engine.inheritance import Environ, with_hash_seed
 from processpool.engine.inherited import Inherited, pack_setup
 from processpool.engine.launcher import CommandLauncher, Orders, PythonLauncher
 from processpool.engine.local import Engine
-from processpool.errors import ConfigError
 from processpool.system.limits import Limits
 from processpool.system.process import Command
 from processpool.wire.codecs import make_codec
@@ -104,8 +104,6 @@ def build_engine(
             f"a pool is made from a PoolConfig, got {type(config).__qualname__}; for a dictionary "
             "there is ProcessPool.from_dict(data), for a file ProcessPool.from_yaml(path)"
         )
-    if config.worker.each:
-        raise ConfigError("worker.each: workers cannot be told apart yet; leave it out")
     if config.worker.kind == "command":
         return _build_command_engine(config, config.worker)
     return _build_python_engine(config, config.worker, setup)
@@ -120,7 +118,13 @@ def _build_command_engine(config: PoolConfig, worker: CommandWorkerConfig) -> tu
     policy = build_policy(config, window=worker.protocol.pipeline)
     env = Environ(partial(_command_environment, worker))
     launcher = CommandLauncher(
-        command, env, protocol, codec, build_limits(config), terminal=worker.stdout == "pty"
+        command,
+        env,
+        protocol,
+        codec,
+        build_limits(config),
+        Identity(config.name, worker.each),
+        terminal=worker.stdout == "pty",
     )
     engine = Engine(policy, launcher, env, str(command), config.queue.max_pending, config.name)
     return engine, MessageParts(make_framing(protocol), codec)
@@ -138,7 +142,8 @@ def _build_python_engine(
         path=tuple(map(str, worker.path)),
         preload=worker.preload,
     )
-    launcher = PythonLauncher(str(worker.cwd), env, orders, build_limits(config), inherited)
+    identity, limits = Identity(config.name, worker.each), build_limits(config)
+    launcher = PythonLauncher(str(worker.cwd), env, orders, limits, identity, inherited)
     policy = build_policy(config, window=PYTHON_WINDOW, takes_back=True)
     engine = Engine(policy, launcher, env, str(launcher), config.queue.max_pending, config.name)
     if worker.handler is not None:
@@ -201,6 +206,7 @@ def build_policy(config: PoolConfig, window: int, *, takes_back: bool = False) -
         spare=config.size.spare,
         window=window,
         takes_back=takes_back,
+        exclusive=bool(config.worker.each),
         dumps_stacks=config.worker.kind == "python",
         start=config.timeouts.start,
         idle=config.timeouts.idle,

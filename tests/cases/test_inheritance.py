@@ -39,7 +39,7 @@ def test_all_of_it_is_documented() -> None:
                  "warning", "numpy", "log", "authkey", "resource tracker", "sys.flags", "-X",
                  "current_process()"):  # fmt: skip
         assert what in listed
-    assert len(inheritance(1, Environ(dict))) == 11, "is it in the README's table, too?"
+    assert len(inheritance(Environ(dict))) == 10, "is it in the README's table, too?"
 
 
 def test_the_arguments_of_the_program(run: Callable[..., Ran]) -> None:

@@ -530,7 +530,7 @@ class TestSizes:
         assert pool.call(functions.inc, 1) == 2
 
     def test_lengths_between_pool_and_python_worker_have_64_bits(self) -> None:
-        packet = (layout.ITEMS, layout.AWAY, 1, 1, 1, OVER_4_GIB, 2 * OVER_4_GIB)
+        packet = (layout.ITEMS, layout.AWAY, 1, 1, 1, 1, OVER_4_GIB, 2 * OVER_4_GIB, OVER_4_GIB)
         assert layout.PACKET.unpack(layout.PACKET.pack(*packet)) == packet
         frame = (layout.ENTRIES, 1, OVER_4_GIB)
         assert layout.FRAME.unpack(layout.FRAME.pack(*frame)) == frame

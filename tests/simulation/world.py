@@ -152,7 +152,7 @@ class World:
         self._form: Any = _Form(self._encode)
         monitor.must_not_wait.clear()
 
-    def _launch(self, number: int, mark: str) -> Worker:
+    def _launch(self, number: int, place: int, mark: str) -> Worker:
         if self.random.random() < self.start_fails:
             raise WorkerStartFailed("there is no such program")
         policy = self.engine.policy

@@ -50,7 +50,7 @@ def packets(requests: Requests) -> list[tuple[int, ...]]:
 def items_of(requests: Requests, inbox: int) -> Any:
     """What the worker would read from the last packet."""
     packet = bytes(requests.unsent[-1])
-    _, flags, _, _, _, size, offset = PACKET.unpack_from(packet)
+    _, flags, _, _, _, _, size, offset, _ = PACKET.unpack_from(packet)
     parts: list[Any] = [packet[PACKET.size :]]
     if flags & layout.AWAY:
         parts = list(Reader(inbox).read(offset, size))
@@ -59,9 +59,10 @@ def items_of(requests: Requests, inbox: int) -> Any:
 
 @pytest.mark.parametrize("items", [[1, "two", None], list(range(10_000)), ["x" * 1_000_000]])
 def test_what_goes_down_is_what_was_given(requests: Requests, inbox: int, items: list[Any]) -> None:
-    requests.stage_items(items, TASK, 7, layout.RUN)
-    ((kind, flags, function, batch, count, _, _),) = packets(requests)
+    requests.stage_items(items, TASK, 7, layout.RUN, (500, 3))
+    ((kind, flags, attempt, function, batch, count, _, _, index),) = packets(requests)
     assert (kind, function, batch, count) == (layout.ITEMS, HANDLER.number, 7, len(items))
+    assert (index, attempt) == (500, 3)
     assert flags & layout.RUN
     assert len(requests.unsent[0]) <= layout.PACKET_LIMIT
     assert items_of(requests, inbox) == items

@@ -42,7 +42,7 @@ class _WorkerConfig(Section):
     inherit_env: Inherited = True
     """Whether a worker also gets the pool's own environment: all, nothing, or these names."""
     each: Each = Field(default_factory=Variants)
-    """Environment variables with a list of values, one for each worker, over and over."""
+    """Environment variables with a list of values, one for each slot, over and over."""
 
 
 class CommandWorkerConfig(_WorkerConfig):

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
 
 class Spawn(NamedTuple):
-    """Start a process for this worker."""
+    """Start a process for this worker, in this place: what users know as its slot."""
 
     worker: int
+    place: int
 
 
 class Send(NamedTuple):

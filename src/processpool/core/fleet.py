@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING
 
+from processpool.core.places import next_place
 from processpool.core.slot import Slot
 from processpool.core.states import WorkerEvent, WorkerState, after
 
@@ -40,6 +41,11 @@ class Fleet:
         return len(self.slots) - self.counts[WorkerState.STOPPING] - self.expiring
 
     @property
+    def taken(self) -> int:
+        """Workers that nobody can take the place of yet."""
+        return len(self.slots) if self.policy.exclusive else self.alive
+
+    @property
     def has_free_worker(self) -> bool:
         """True if one is idle and may begin: a replacement waits until its predecessor is done."""
         counts = self.counts
@@ -52,7 +58,9 @@ class Fleet:
 
     def add(self, now: float) -> Slot:
         """Add a worker that is being started."""
-        slot = Slot(next(self._numbers), now, self.policy)
+        policy = self.policy
+        place = next_place(self.slots.values(), policy.max, exclusive=policy.exclusive)
+        slot = Slot(next(self._numbers), now, policy, place)
         self.slots[slot.id] = slot
         self.counts[slot.state] += 1
         return slot

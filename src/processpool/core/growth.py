@@ -43,7 +43,7 @@ class Growth:
         wanted = waiting - fleet.counts[WorkerState.STARTING] - len(fleet.idle)
         if state is not PoolState.CLOSING:
             wanted = max(wanted, policy.min - alive)
-        return min(wanted, policy.max - alive)
+        return min(wanted, policy.max - fleet.taken)
 
     def spawn(self, state: PoolState, now: float) -> list[Spawn]:
         """Start one more worker, if one is wanted and its time has come."""
@@ -53,7 +53,7 @@ class Growth:
         start = self._fleet.policy.start
         if start is not None:
             self._deadlines.set(slot, now + start)
-        return [Spawn(slot.id)]
+        return [Spawn(slot.id, slot.place)]
 
     def breaks(self, now: float, *, killed: bool) -> bool:
         """Note a failed start; True if that is one too many, and no other worker is alive."""

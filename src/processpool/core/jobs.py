@@ -36,6 +36,7 @@ class Origin:
     failed: int = 0
     each: float = 0.0
     """Seconds that an item took by the worker's own clock; 0 if it does not say so."""
+    slot: int | None = None
 
 
 class Batch:
@@ -128,6 +129,7 @@ class Batch:
             stderr=origin.stderr if reply.stderr is None else reply.stderr,
             worker_id=origin.worker_id,
             pid=origin.pid,
+            slot=origin.slot,
             attempts=max(self.attempts, 1),
             queued=max(self.sent_at - self.queued_at, 0.0),
             running=max(origin.until - origin.since, 0.0),

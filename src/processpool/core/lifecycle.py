@@ -27,7 +27,9 @@ class Lifecycle(Books):
         self.fleet.policy = policy
         out: list[Command] = []
         idle = self.fleet.idle
-        for slot in list(idle.values())[: max(self.alive - policy.max, 0)]:
+        # First those whose place is none any more, then those that have been idle for longest.
+        in_order = sorted(idle.values(), key=lambda slot: slot.place < policy.max)
+        for slot in in_order[: max(self.alive - policy.max, 0)]:
             out += self.exits.ask(slot, ExitReason.RESIZED, now)
         for slot in idle.values():
             self.retirement.set_idle_timer(slot, now)

@@ -25,6 +25,8 @@ class Outcome:
     worker_id: int | None = None
     """The worker that had the item; None if it never reached one."""
     pid: int | None = None
+    slot: int | None = None
+    """Which of the pool's slots that worker has, from 0."""
     attempts: int = 1
     """How often it was handed to a worker, the last time included."""
     queued: float = 0.0

@@ -27,6 +27,8 @@ class Policy:
     """Items that a worker may have at a time, unless their job says otherwise."""
     takes_back: bool = False
     """Whether what a worker has not begun can be taken back."""
+    exclusive: bool = False
+    """Whether a worker must be gone before its successor starts: both would use the same thing."""
     dumps_stacks: bool = False
     """Whether a worker that is out of time can dump its stacks before it is killed."""
     start: float | None = 30.0

@@ -61,6 +61,8 @@ class Retirement:
     def idle_too_long(self, slot: Slot, now: float) -> list[Command]:
         """Let an idle worker go whose time is over, unless it is one of the `min`."""
         self.note_expiry(slot, now)
+        if slot.retiring is not None:
+            return self._exits.ask(slot, slot.retiring, now)
         if self._fleet.alive > self._fleet.policy.min and not slot.expiring:
             return self._exits.ask(slot, ExitReason.IDLE, now)
         return []
@@ -78,18 +80,36 @@ class Retirement:
 
     def note_expiry(self, slot: Slot, now: float) -> None:
         """Check whether a worker is near its limit of items or age."""
-        if slot.expires(now):
-            self.mark_expiring(slot)
+        if slot.expires(now, early=not self._fleet.policy.exclusive):
+            self._mark_expiring(slot)
 
-    def mark_expiring(self, slot: Slot) -> None:
-        """Mark a worker as to be recycled: a replacement may be started."""
-        if not slot.expiring and slot.state is not WorkerState.STOPPING:
+    def expire(self, slot: Slot, now: float) -> list[Command]:
+        """Recycle a worker as soon as its replacement is ready; or at once, if that must wait."""
+        if self._fleet.policy.exclusive:
+            return self.retire(slot, ExitReason.RECYCLED, now)
+        self._mark_expiring(slot)
+        return []
+
+    def _mark_expiring(self, slot: Slot) -> None:
+        """Mark a worker as to be recycled: a replacement may be started, now or when it is gone."""
+        if slot.expiring or slot.state is WorkerState.STOPPING:
+            return
+        if self._fleet.policy.exclusive:
+            slot.retiring = slot.retiring or ExitReason.RECYCLED
+            self._fleet.has_capacity.pop(slot.id, None)
+        else:
             slot.expiring = True
             self._fleet.expiring += 1
 
-    def replace_expiring(self, now: float) -> list[Command]:
-        """A replacement is ready: retire the oldest of the workers that are to be recycled."""
-        for slot in self._fleet.slots.values():
-            if slot.expiring and slot.retiring is None and slot.state is not WorkerState.STOPPING:
-                return self.retire(slot, ExitReason.RECYCLED, now)
-        return []
+    def replace_expiring(self, successor: Slot, now: float) -> list[Command]:
+        """A replacement is ready: retire its predecessor, or else the oldest that is to go."""
+        expiring = [
+            slot
+            for slot in self._fleet.slots.values()
+            if slot.expiring and slot.retiring is None and slot.state is not WorkerState.STOPPING
+        ]
+        if not expiring:
+            return []
+        # The first one that has the same place; the first of all, if none has.
+        slot = min(expiring, key=lambda slot: slot.place != successor.place)
+        return self.retire(slot, ExitReason.RECYCLED, now)

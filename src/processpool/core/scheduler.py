@@ -142,7 +142,7 @@ class Scheduler(ShortWay):
         self.fleet.move(slot, WorkerEvent.READY)
         out = self.retirement.park(slot, now)
         if self.fleet.expiring:
-            out += self.retirement.replace_expiring(now)
+            out += self.retirement.replace_expiring(slot, now)
         return out + self._assign(now)
 
     def ended(self, worker: int) -> list[Command]:
@@ -190,9 +190,8 @@ class Scheduler(ShortWay):
     def expire(self, worker: int, now: float) -> list[Command]:
         """Replace a worker that has grown too large, as soon as its replacement is ready."""
         slot = self.slots.get(worker)
-        if slot is not None:
-            self.retirement.mark_expiring(slot)
-        return self._assign(now)
+        out = [] if slot is None else self.retirement.expire(slot, now)
+        return out + self._assign(now)
 
     def kill(
         self, worker: int, reason: ExitReason, handled: int = 0, failed: int = 0

@@ -21,11 +21,14 @@ class Slot:
 
     __slots__ = (
         "deadline", "exit_reason", "exit_step", "expiring", "failed", "handled", "id", "inflight",
-        "load", "max_age", "max_requests", "retiring", "since", "started_at", "state", "timer",
+        "load", "max_age", "max_requests", "place", "retiring", "since", "started_at", "state",
+        "timer",
     )  # fmt: skip
 
-    def __init__(self, number: int, now: float, policy: Policy) -> None:
+    def __init__(self, number: int, now: float, policy: Policy, place: int = 0) -> None:
         self.id = number
+        self.place = place
+        """What users know as its slot: 0 to `max` - 1, and the same for its successor."""
         self.state = WorkerState.STARTING
         self.inflight: deque[Batch] = deque()
         self.load = 0
@@ -65,10 +68,14 @@ class Slot:
         """Items that it may still be given before it is recycled; None for no limit."""
         return None if self.max_requests is None else self.max_requests - self.handled - self.load
 
-    def expires(self, now: float) -> bool:
-        """True if it should have a replacement by now: it is near its limit of items or age."""
+    def expires(self, now: float, *, early: bool = True) -> bool:
+        """True if it should have a replacement by now: it is near its limit of items or age.
+
+        Not `early`: only once it has reached its age, since nothing is given to it at its limit of
+        items.
+        """
         remaining = self.remaining
-        if remaining is not None and self.max_requests is not None:
+        if early and remaining is not None and self.max_requests is not None:
             used = self.max_requests - remaining
             if used and remaining <= self.max_requests // LEAD:
                 return True

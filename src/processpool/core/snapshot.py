@@ -38,6 +38,8 @@ class WorkerSnapshot(NamedTuple):
     """Bytes that it has written there in all."""
     progress: tuple[float, float | None, str] | None = None
     """What the item reports of its progress: done, total, note."""
+    slot: int | None = None
+    """Which of the pool's slots it has, from 0; its successor has the same."""
 
 
 class WorkerCounts(NamedTuple):

@@ -209,6 +209,7 @@ def _recorded(caller: Caller, worker: Worker, reply: Reply, began: float) -> Bas
         stderr=stderr,
         worker_id=worker.id,
         pid=worker.pid,
+        slot=worker.place,
         running=monotonic() - began,
         raw=reply.raw,
     )

@@ -165,6 +165,7 @@ class FakeWork:
         reply.error = self._verdict(worker, batch, reply, monotonic() - since)
         origin = Origin(worker.id, worker.pid, since, monotonic(), failed=int(bool(reply.error)))
         origin.stderr, reply.stderr = reply.stderr or "", None
+        origin.slot = worker.place
         origin.plain = reply.error is None and reply.stdout is None
         again = self._finish(worker, batch, reply, origin)
         if not again:

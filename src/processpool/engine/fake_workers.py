@@ -30,8 +30,10 @@ Handler: TypeAlias = "Callable[[Any, Task | None], Any]"
 class FakeWorker:
     """One that works in this process."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, place: int) -> None:
         self.id = number
+        self.place = place
+        """What users know as its slot."""
         self.pid = os.getpid()
         self.state = WorkerState.IDLE
         self.item: int | None = None
@@ -85,6 +87,7 @@ class FakeWorker:
             memory=None,
             stderr=self.stderr,
             stderr_bytes=len(self.stderr.encode()),
+            slot=self.place,
         )
 
 
@@ -134,7 +137,9 @@ class Roster:
         return WorkerCounts(running=len(self.workers) - idle, unassigned=idle, starting=0)
 
     def _add(self) -> FakeWorker:
-        worker = FakeWorker(next(self._numbers))
+        held = {worker.place for worker in self.workers.values()}
+        place = next(place for place in count() if place not in held)
+        worker = FakeWorker(next(self._numbers), place)
         self.workers[worker.id] = worker
         return worker
 

@@ -56,10 +56,9 @@ def with_hash_seed(env: dict[str, str]) -> dict[str, str]:
     return env
 
 
-def inheritance(number: int, environ: Environ) -> dict[str, Any]:
-    """What the worker of this number inherits, besides `flags()` and the environment."""
+def inheritance(environ: Environ) -> dict[str, Any]:
+    """What a worker inherits, besides `flags()` and the environment."""
     return {
-        "number": number,
         "path": search_path(),
         "argv": [*getattr(sys, "argv", [""])],
         "recursion_limit": sys.getrecursionlimit(),

@@ -15,6 +15,7 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from processpool.engine.identity import Identity
 from processpool.engine.inheritance import Environ, flags, inheritance, resource_tracker
 from processpool.engine.inherited import Inherited
 from processpool.engine.workers.command import CommandWorker
@@ -42,7 +43,7 @@ _BOOT = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
     "from processpool.worker.bootstrap import main; main()"
 )
-_Start = TypeVar("_Start", bound="Callable[[Any, int, str], Worker]")
+_Start = TypeVar("_Start", bound="Callable[[Any, int, int, str], Worker]")
 _ROOT = str(Path(__file__).parents[2])
 """Where a worker finds this package."""
 
@@ -73,9 +74,9 @@ def _refused_in_words(start: _Start) -> _Start:
     """Whatever keeps a worker from being launched is a `WorkerStartFailed`, or of the system."""
 
     @wraps(start)
-    def started(self: Any, number: int, mark: str) -> Any:
+    def started(self: Any, number: int, place: int, mark: str) -> Any:
         try:
-            return start(self, number, mark)
+            return start(self, number, place, mark)
         except (OSError, WorkerStartFailed):
             raise
         except Exception as error:
@@ -96,12 +97,13 @@ class CommandLauncher:
     protocol: Declaration
     codec: Codec
     limits: Limits = UNLIMITED
+    identity: Identity = field(default_factory=Identity)
     terminal: bool = False
     """Whether a worker's stdout is a terminal."""
 
     @_refused_in_words
-    def __call__(self, number: int, mark: str) -> CommandWorker:
-        """Start one, which the guard can know by `mark`.
+    def __call__(self, number: int, place: int, mark: str) -> CommandWorker:
+        """Start one for this place, which the guard can know by `mark`.
 
         Raises:
             WorkerStartFailed: the program or the working directory is not usable.
@@ -114,6 +116,7 @@ class CommandLauncher:
             undo.callback(os.close, ready)
             try:
                 told = {READY_VARIABLE: str(theirs), MARK_VARIABLE: mark}
+                told |= self.identity.variables(number, place)
                 command = replace(self.command, env={**self.env(), **told})
                 process = Process(command, (theirs,), terminal=self.terminal, limits=self.limits)
             finally:
@@ -136,18 +139,21 @@ class Orders:
         named = (self.handler, self.setup, self.teardown, *self.preload)
         return any(isinstance(target, str) for target in named)
 
-    def pickled(self, number: int, cwd: str, environ: Environ) -> bytes:
-        """As the worker of this number reads it, with what holds in this process now.
+    def pickled(self, who: tuple[int, int, str], cwd: str, environ: Environ) -> bytes:
+        """As a worker reads it, with what holds in this process now.
+
+        `who` it is: its slot, its number, and its pool.
 
         Modules that are named may also lie in `cwd`: usually the folder of the YAML file.
         """
-        inherited = inheritance(number, environ)
+        inherited = inheritance(environ)
         places = [*self.path, *inherited["path"], *([cwd] if self._names_modules() else ())]
         orders = {
             "handler": self.handler,
             "setup": self.setup,
             "teardown": self.teardown,
             "preload": self.preload,
+            "who": who,
             "inherited": {**inherited, "path": places},
         }
         return pickle.dumps(orders)
@@ -161,6 +167,7 @@ class PythonLauncher:
     env: Environ = field(repr=False)
     orders: Orders
     limits: Limits = UNLIMITED
+    identity: Identity = field(default_factory=Identity)
     inherited: Inherited = field(default_factory=Inherited)
     sources: Sources = field(default_factory=Sources)
 
@@ -168,8 +175,8 @@ class PythonLauncher:
         return f"{sys.executable or 'python'} (a Python worker)"
 
     @_refused_in_words
-    def __call__(self, number: int, mark: str) -> PythonWorker:
-        """Start one, which the guard can know by `mark`.
+    def __call__(self, number: int, place: int, mark: str) -> PythonWorker:
+        """Start one for this place, which the guard can know by `mark`.
 
         Raises:
             WorkerStartFailed: the working directory is missing, or what it inherits was closed.
@@ -186,10 +193,11 @@ class PythonLauncher:
             for fd in (shared.inbox, shared.outbox):  # an item must not cut off what is mapped here
                 fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
             inbox = Arena(shared.inbox, layout.ARENA_BASE)
-            orders = self.orders.pickled(number, self.cwd, self.env)
+            who = place, number, self.identity.pool
+            orders = self.orders.pickled(who, self.cwd, self.env)
             os.pwrite(shared.inbox, orders, layout.PAGE_SIZE)
             arguments = (*shared, told, layout.PAGE_SIZE, len(orders), mark)
-            command = self._command(arguments)
+            command = self._command(arguments, self.identity.variables(number, place))
             tracker = resource_tracker()
             passed = (*shared, told, *self.inherited.descriptors())
             passed = passed if tracker is None or tracker in passed else (*passed, tracker)
@@ -205,9 +213,9 @@ class PythonLauncher:
         undo.callback(os.close, fd)
         return fd
 
-    def _command(self, arguments: tuple[Any, ...]) -> Command:
+    def _command(self, arguments: tuple[Any, ...], who: dict[str, str]) -> Command:
         argv = (interpreter(), *flags(), "-c", _BOOT, _ROOT, *map(str, arguments))
-        return Command(argv, self.cwd, self.env())
+        return Command(argv, self.cwd, {**self.env(), **who})
 
 
 def _discard(process: Process) -> None:

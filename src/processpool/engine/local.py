@@ -48,7 +48,7 @@ class Engine:
     def __init__(
         self,
         policy: Policy,
-        launch: Callable[[int, str], Worker],
+        launch: Callable[[int, int, str], Worker],
         environ: Environ,
         command: str,
         max_pending: int,
@@ -58,7 +58,7 @@ class Engine:
 
         Args:
             policy: the numbers to work by.
-            launch: starts the worker process of a number, with a mark.
+            launch: starts the worker process of a number, for a place, with a mark.
             environ: what its workers inherit, read when it opens.
             command: what its workers run, for errors.
             max_pending: items that may wait.

@@ -83,6 +83,7 @@ def _freeze(slot: Slot, worker: Worker | None, now: float) -> WorkerSnapshot:
         log.tail if log.received else "",
         log.received,
         None if worker is None else worker.progress,
+        slot.place,
     )
 
 

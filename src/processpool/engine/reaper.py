@@ -149,6 +149,7 @@ class Reaper:
             own = stderr if reply.stderr is None else reply.stderr
             self._hub.remember(text, worker.id, worker, own)
         origin = Origin(worker.id, worker.pid, batch.sent_at, now, stderr, plain=False, failed=1)
+        origin.slot = worker.place
         if type(lost) is Retry:
             batch.history = (*batch.history, batch.attempt(0, reply, origin))
         else:

@@ -110,7 +110,9 @@ class Receiver:
         if job.takes_values:
             job.put(index, value)
         else:
-            origin = Origin(worker.id, worker.pid, since, now, each=worker.seconds_each)
+            origin = Origin(
+                worker.id, worker.pid, since, now, each=worker.seconds_each, slot=worker.place
+            )
             job.deliver(ended, [value], origin)
 
     def _await_end(self, worker: Worker) -> None:
@@ -240,7 +242,7 @@ class Receiver:
             self._dispatcher.stage(commands)
             core.lock.notify_all()
         origin = Origin(worker.id, worker.pid, since, now, worker.item_stderr(), plain, len(failed))
-        origin.each = worker.seconds_each
+        origin.each, origin.slot = worker.seconds_each, worker.place
         self._dispatcher.execute(commands)
         if failed:
             own = origin.stderr if failed[-1].stderr is None else failed[-1].stderr

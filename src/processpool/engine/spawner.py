@@ -53,9 +53,9 @@ class Spawner:
         core: Core,
         dispatcher: Dispatcher,
         hub: EventHub,
-        launch: Callable[[int, str], Worker],
+        launch: Callable[[int, int, str], Worker],
     ) -> None:
-        """`launch(number, mark)` starts a worker process."""
+        """`launch(number, place, mark)` starts a worker process."""
         self._core = core
         self._dispatcher = dispatcher
         self._hub = hub
@@ -74,19 +74,20 @@ class Spawner:
             self._dispatcher.plan()
             for command in commands:
                 if type(command) is Spawn:
-                    self._start(command.worker)
+                    self._start(command.worker, command.place)
 
-    def _start(self, number: int) -> None:
+    def _start(self, number: int, place: int) -> None:
         core = self._core
         try:
             with self.guard.starting() as mark:
-                worker = self._launch(number, mark)
+                worker = self._launch(number, place, mark)
         except (OSError, WorkerStartFailed) as error:
             self._keep_error(number, error)
             core.loop.post(partial(self._tell_failure, number, None, error))
             core.decide(lambda now: core.scheduler.exited(number, now, failed_start=True))
             core.loop.post(self.tell_if_broken)
             return
+        worker.place = place
         self.guard.add(worker.pid)  # at once: another start would take the place of its mark
         self.launched.append(worker)
         core.loop.post(self._adopt)

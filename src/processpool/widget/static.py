@@ -28,7 +28,10 @@ def final(before: State, after: State) -> State:
     """The state of a closed pool: its totals, and the workers that it had before it was closed."""
     if after["order"] or not before:
         return after
-    rows = {key: [row[0], ENDED, None, None, *row[4:8], False, None] for key, row in _rows(before)}
+    rows = {
+        key: [row[0], ENDED, None, None, *row[4:8], False, None, row[10]]
+        for key, row in _rows(before)
+    }
     return {**after, "order": before["order"], "rows": rows, "hidden": before["hidden"]}
 
 
@@ -86,7 +89,7 @@ def _cells(state: State) -> list[list[str]]:
 
 
 def _row(key: str, row: list[Any]) -> list[str]:
-    pid, word, item, _, handled, failed, cpu, memory, _, _ = row
+    pid, word, item, _, handled, failed, cpu, memory, *_ = row
     return [
         key,
         _text(pid),

@@ -82,7 +82,7 @@ def render(snapshot: PoolSnapshot, figures: Figures, shown: Collection[int] = ()
 
 
 def _row(worker: WorkerSnapshot, figures: Figures, now: float) -> list[Any]:
-    """One worker: pid, state, item, since, handled, failed, CPU, memory, late, progress."""
+    """One worker: pid, state, item, since, handled, failed, CPU, memory, late, progress, slot."""
     since = None if worker.item_age is None else round(now - worker.item_age, _TENTHS)
     progress = worker.progress
     cpu = figures.cpu.get(worker.id)
@@ -97,6 +97,7 @@ def _row(worker: WorkerSnapshot, figures: Figures, now: float) -> list[Any]:
         figures.memory.get(worker.id),
         worker.id in figures.late,
         None if progress is None or worker.item is None else _progress(progress),
+        worker.slot,
     ]
 
 

@@ -11,6 +11,7 @@ import sys
 from processpool.wire.python import layout
 from processpool.wire.python.journal import Journal
 from processpool.wire.python.pickling import dumps, loads
+from processpool.worker.current import find_item, introduce
 from processpool.worker.descriptors import high
 from processpool.worker.inheritance import take
 from processpool.worker.loop import PythonWorker
@@ -35,10 +36,13 @@ def main() -> None:
     orders: dict[str, Any] = loads(os.pread(shared, size, offset))
     os.pwrite(shared, bytes(size), offset)
     inherited: dict[str, Any] = orders["inherited"]
-    take(inherited)
+    slot, number, pool = orders["who"]
+    take(inherited, slot)
+    introduce(slot, number, pool)
     requests, answers = _take_pipes()
     worker = PythonWorker(requests, Journal(shared, answers), shared, outbox)
-    _watch(worker, inherited)
+    find_item(worker.current)
+    _watch(worker, inherited, slot)
     sys.modules["__main__"].__getattr__ = _find_class  # type: ignore[method-assign]
     teardown = _prepare(worker, orders)
     _start(worker, stdout, stderr)
@@ -78,7 +82,7 @@ def _take_pipes() -> tuple[int, int]:
     return requests, answers
 
 
-def _watch(worker: PythonWorker, inherited: dict[str, Any]) -> None:
+def _watch(worker: PythonWorker, inherited: dict[str, Any], slot: int) -> None:
     """Before any of the user's code runs: have its crashes and log records reported."""
     import faulthandler
 
@@ -87,7 +91,7 @@ def _watch(worker: PythonWorker, inherited: dict[str, Any]) -> None:
     faulthandler.enable(file=2)
     faulthandler.register(layout.DUMP_SIGNAL, file=2)
     _never_block(layout.DUMP_SIGNAL)
-    forwarder = Forwarder(worker.journal, inherited)
+    forwarder = Forwarder(worker.journal, inherited, slot)
     worker.before_items = forwarder.follow
 
 

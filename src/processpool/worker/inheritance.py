@@ -15,23 +15,25 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-NAME = "PoolWorker-{}"
-"""What `multiprocessing.current_process().name` is, with the worker's number."""
+
+def process_name(slot: int) -> str:
+    """What `multiprocessing.current_process().name` is in the worker that has this slot."""
+    return f"PoolWorker-{slot + 1}"
 
 
-def take(inherited: dict[str, Any]) -> None:
+def take(inherited: dict[str, Any], slot: int) -> None:
     """Take over what is inherited, apart from log levels, which `logs` sees to."""
     sys.path[:] = inherited["path"]
     sys.argv[:] = inherited["argv"]
     sys.setrecursionlimit(inherited["recursion_limit"])
     sys.set_int_max_str_digits(inherited["int_digits"])
-    number, authkey = inherited["number"], inherited["authkey"]
+    authkey = inherited["authkey"]
     tracker, errors = inherited["tracker"], inherited["numpy_errors"]
     _Filters(inherited["warnings"])
 
     def name_process(module: Any) -> None:
         process = module._current_process
-        process._identity, process._name = (number,), NAME.format(number)
+        process._identity, process._name = (slot + 1,), process_name(slot)
         if authkey is not None:
             process.authkey = authkey
 

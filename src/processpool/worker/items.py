@@ -17,6 +17,7 @@ from processpool.wire.python import layout
 from processpool.wire.python.layout import SHORT_VERSION
 from processpool.wire.python.pickling import dumps
 from processpool.wire.python.raised import RefusedError, describe
+from processpool.worker.current import NO_ITEM
 from processpool.worker.output import SLOW
 
 TYPE_CHECKING = False
@@ -101,9 +102,13 @@ class Items:
     def __init__(self, journal: Journal, answers: Answers) -> None:
         self.started = 0
         """The number of the last item that has begun."""
+        self.at = 0, 1
+        """The index in its map of the first item of the request, and which attempt this is."""
         self._journal = journal
         self._answers = answers
         self._batch = -1
+        self._first = 0
+        """The number of the request's first item; 0 between two requests."""
 
     def answer(self, habit: Habit, items: list[Any], batch: int, *, run: bool) -> None:
         """Answer the items of a request.
@@ -115,10 +120,23 @@ class Items:
             run: whether the pool can do without the time at which each of them begins.
         """
         self._batch = batch or -1
+        self._first = self.started + 1
         if run and habit.suits_a_run(items):
             items = self._in_runs(habit, items)
         if items:
             self._singly(habit, items)
+        self._first = 0
+
+    def disown(self) -> None:
+        """In a fork that an item made: it has no item."""
+        self.current = lambda: NO_ITEM  # type: ignore[method-assign]
+
+    def current(self) -> tuple[int | None, int | None]:
+        """The index and the attempt of the item that is running, if one is; it ends a run."""
+        if not self._first:
+            return NO_ITEM
+        index, attempt = self.at
+        return index + self._journal.cut_short() - self._first, attempt
 
     # -- one by one ------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import sys
 
 from processpool.wire.python.layout import LEVEL, LOG
 from processpool.wire.python.pickling import dumps
-from processpool.worker.inheritance import NAME, when_imported
+from processpool.worker.inheritance import process_name, when_imported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 class Forwarder:
     """Puts a handler on the root logger of this process, as soon as there is one."""
 
-    def __init__(self, journal: Journal, inherited: dict[str, Any]) -> None:
-        """`inherited` has the worker's number, and the levels of the pool's loggers."""
+    def __init__(self, journal: Journal, inherited: dict[str, Any], slot: int) -> None:
+        """`inherited` has the levels of the pool's loggers; the worker is named by its slot."""
         level, levels = inherited["log_level"], inherited["log_levels"]
-        self._name = NAME.format(inherited["number"])
+        self._name = process_name(slot)
         journal.page[LEVEL] = max(level, 0)
         self._journal = journal
         self._levels = levels

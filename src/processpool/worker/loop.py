@@ -60,6 +60,10 @@ class PythonWorker:
     def output(self, output: Output) -> None:
         self._answers.output = output
 
+    def current(self) -> tuple[int | None, int | None]:
+        """The index and the attempt of the item that is running."""
+        return self._items.current()
+
     def _disown(self) -> None:
         """In a fork that an item made: never answer in place of the worker."""
         self.journal.disown()
@@ -69,14 +73,18 @@ class PythonWorker:
         self.output.echo = None
         self.output.flags[0] = True  # so that its item, if it returns, comes to `reply`
         self._answers.disown()
+        self._items.disown()
 
     def run(self) -> None:
         """Answer requests until the pool says to exit, or is gone."""
         read, requests = os.read, self._requests
         while packet := read(requests, layout.PACKET_LIMIT):
-            kind, flags, function, batch, count, size, offset = PACKET.unpack_from(packet)
+            kind, flags, attempt, function, batch, count, size, offset, index = PACKET.unpack_from(
+                packet
+            )
             place = (flags, packet[PACKET.size :], size, offset)
             if kind == layout.ITEMS:
+                self._items.at = index, attempt
                 self._serve(function, flags, batch, count, place)
             elif kind == layout.DEFINE:
                 self.functions[function] = _load_function(self._parts(*place))

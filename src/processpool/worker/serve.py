@@ -14,6 +14,7 @@ import os
 import sys
 
 from processpool.worker.capture import Capture
+from processpool.worker.current import introduce
 from processpool.worker.descriptors import high
 from processpool.worker.framed_pipes import BrokenRequestError, DisconnectedError, Wire
 
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
 CODEC_VARIABLE = "PROCESSPOOL_CODEC"
 """Names the codec of the pool that started this worker."""
+
+SLOT_VARIABLE, WORKER_VARIABLE = "PROCESSPOOL_SLOT", "PROCESSPOOL_WORKER"
+POOL_VARIABLE = "PROCESSPOOL_POOL"
+"""Tell who this worker is."""
 
 READY_VARIABLE = "PROCESSPOOL_READY_FD"
 """The descriptor on which the pool is told: a newline, ready for the first request; and a dot with
@@ -65,6 +70,7 @@ def serve(handler: Callable[[Any], Any] | Handler, *, codec: str | None = None) 
     capture = Capture()
     faulthandler.enable(file=2)
     pool = _Pool()
+    _introduce()
     try:
         _Worker(handle, decode, wire, capture, pool.say_last).run()
         getattr(handler, "handle_exit", _nothing)()
@@ -200,6 +206,13 @@ class _Pool:
                 os.write(self._descriptor, word)
             except OSError:
                 self._descriptor = -1  # nobody listens
+
+
+def _introduce() -> None:
+    """Find out who this worker is, if a pool started it."""
+    slot, number = os.environ.get(SLOT_VARIABLE, ""), os.environ.get(WORKER_VARIABLE, "")
+    if slot.isdecimal() and number.isdecimal():
+        introduce(int(slot), int(number), os.environ.get(POOL_VARIABLE, ""))
 
 
 def _nothing() -> None:

@@ -109,7 +109,8 @@ class PythonWorker(Worker):
     def _stage_batch(self, batch: Batch) -> None:
         timeout = batch.job.timeout
         flags = layout.RUN if timeout is None or timeout > SHORT_TIMEOUT else 0
-        self._stage_items(batch.payloads, batch.job.task, self._ledger.next_number, flags)
+        number, at = self._ledger.next_number, (batch.start, batch.attempts)
+        self._stage_items(batch.payloads, batch.job.task, number, flags, at)
         self._ledger.sent(batch)
 
     def _stage_freed(self) -> None:
@@ -119,9 +120,16 @@ class PythonWorker(Worker):
         assert task is not None
         self._stage_items([payload], task, 0, 0)
 
-    def _stage_items(self, items: Sequence[Any], task: Task, batch: int, flags: int) -> None:
+    def _stage_items(
+        self,
+        items: Sequence[Any],
+        task: Task,
+        batch: int,
+        flags: int,
+        at: tuple[int, int] = (0, 1),
+    ) -> None:
         self._journal.page[layout.LEVEL] = min(max(logging.root.level, 0), layout.WORD)
-        self._requests.stage_items(items, task, batch, flags)
+        self._requests.stage_items(items, task, batch, flags, at)
 
     def small_request(self, payload: Any, task: Task | None) -> bytes | None:
         """The packet of an item whose arguments are simple and small; None for others."""

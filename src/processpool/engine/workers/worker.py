@@ -220,6 +220,8 @@ class Worker(ABC):
     """True if it may have answers that it sends when its next item has ended; see `peek`."""
     seconds_each = 0.0
     """What an item took, if the answers that came last say so; else 0."""
+    place = 0
+    """What users know as its slot."""
     says_more = False
     """True if it has more to say, where it has said that it is ready."""
 

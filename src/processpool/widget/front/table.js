@@ -69,7 +69,7 @@ class Row {
       plan: () => this.plan(number),
     });
     this.node = element("tr", {},
-      element("th", { scope: "row", class: "pp-number" }, String(number)),
+      this.number = element("th", { scope: "row", class: "pp-number" }, String(number)),
       ...this.cells, element("td", { class: "pp-act" }, this.button.node));
   }
 
@@ -86,6 +86,7 @@ class Row {
 
   update(row) {
     this.row = row;
+    setAttribute(this.number, "title", row[ROW.slot] == null ? null : `slot ${row[ROW.slot]}`);
     setText(this.pid, row[ROW.pid] == null ? "" : String(row[ROW.pid]));
     setText(this.word, row[ROW.state]);
     setText(this.glyph, WORKER_GLYPHS[row[ROW.state]] ?? "");

@@ -20,8 +20,11 @@ READY = Struct("<I")
 
 PACKET_LIMIT = 4096
 """Bytes of a packet at most: what Linux writes and reads as one (PIPE_BUF)."""
-PACKET = Struct("<BBxxIIIQQ")
-"""kind, flags, function, batch, items, size, offset; then the payload, if it lies nowhere else."""
+PACKET = Struct("<BBHIIIQQQ")
+"""kind, flags, attempt, function, batch, items, size, offset, index of the first item; then the
+payload, if it lies nowhere else."""
+MANY_ATTEMPTS = 65535
+"""The largest number of attempts that a packet tells."""
 
 DEFINE, ITEMS, FREED, EXIT, FORGET, UNSHARE, PATH = range(1, 8)
 """Kinds of packet: a function, items to call it with, places free again, the end; that no function

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("processpool")
 
-EXIT = PACKET.pack(layout.EXIT, 0, 0, 0, 0, 0, 0)
+EXIT = PACKET.pack(layout.EXIT, 0, 0, 0, 0, 0, 0, 0, 0)
 """The exit message."""
 INLINE = layout.PACKET_LIMIT - PACKET.size
 """Bytes that a packet has room for."""
@@ -77,15 +77,30 @@ class Requests:
         size = len(stream)
         if size > INLINE:
             return None
-        return PACKET.pack(layout.ITEMS, style, function.number, 0, 1, size, 0) + stream
+        return PACKET.pack(layout.ITEMS, style, 1, function.number, 0, 1, size, 0, 0) + stream
 
-    def stage_items(self, items: Sequence[Any], task: Task, batch: int, flags: int = 0) -> None:
-        """Stage items, after the function that they are for if it is new to the worker."""
+    def stage_items(
+        self,
+        items: Sequence[Any],
+        task: Task,
+        batch: int,
+        flags: int = 0,
+        at: tuple[int, int] = (0, 1),
+    ) -> None:
+        """Stage items, after the function that they are for if it is new to the worker.
+
+        Args:
+            items: the arguments of each.
+            task: the function, and how it is called.
+            batch: the number under which they can be taken back; 0 for a call's one item.
+            flags: those of the request, besides what `task` says.
+            at: the index of the first of them, and which attempt this is.
+        """
         function = task.function
         if function.number not in self._known:
             self._stage_path()
             self._remember(function)
-            self._stage(layout.DEFINE, 0, function.number, 0, 1, function.parts)
+            self._stage((layout.DEFINE, 0, 0, function.number, 0, 1), function.parts)
         flags |= task.style
         items = items if type(items) is list else list(items)  # the worker takes it apart
         with PICKLING:
@@ -96,7 +111,10 @@ class Requests:
                     raise
                 flags |= layout.CHECKED
                 parts = self._pack_checked(items)
-        self._stage(layout.ITEMS, flags, function.number, batch, len(items), parts)
+        index, attempt = at
+        attempt = min(attempt, layout.MANY_ATTEMPTS)
+        head = layout.ITEMS, flags, attempt, function.number, batch, len(items)
+        self._stage(head, parts, index)
 
     def _pack_checked(self, items: list[Any]) -> list[Any]:
         """Those items that can be pickled, and places for those that cannot."""
@@ -137,7 +155,8 @@ class Requests:
         self._forget_functions()
         while names:
             name = names.popleft().encode()
-            self.unsent.append(PACKET.pack(layout.UNSHARE, 0, 0, 0, 0, len(name), 0) + name)
+            header = PACKET.pack(layout.UNSHARE, 0, 0, 0, 0, 0, len(name), 0, 0)
+            self.unsent.append(header + name)
 
     def _stage_path(self) -> None:
         """A new function may come from where this process has begun to look for modules lately."""
@@ -147,7 +166,7 @@ class Requests:
         behind = [_absolute(entry) for entry in path[first:] if entry not in known]
         if before or behind:
             known.update(path)
-            self._stage(layout.PATH, 0, 0, 0, 0, [dumps((before, behind), PROTOCOL)])
+            self._stage((layout.PATH, 0, 0, 0, 0, 0), [dumps((before, behind), PROTOCOL)])
 
     def _remember(self, function: Function) -> None:
         """The worker is about to know this function, and may have to forget the others."""
@@ -158,7 +177,7 @@ class Requests:
         self._known.add(function.number)
 
     def _forget_functions(self) -> None:
-        self.unsent.append(PACKET.pack(layout.FORGET, 0, 0, 0, 0, 0, 0))
+        self.unsent.append(PACKET.pack(layout.FORGET, 0, 0, 0, 0, 0, 0, 0, 0))
         self._known = {HANDLER.number}
         self._functions_size = 0
 
@@ -176,7 +195,7 @@ class Requests:
                 packet = os.read(requests, layout.PACKET_LIMIT)
             except BlockingIOError:
                 break
-            kind, flags, _, batch, _, size, offset = PACKET.unpack_from(packet)
+            kind, flags, _, _, batch, _, size, offset, _ = PACKET.unpack_from(packet)
             if kind != layout.ITEMS:
                 kept.append(packet)
                 continue
@@ -186,32 +205,31 @@ class Requests:
         self.unsent.extendleft(reversed(kept))
         return taken
 
-    def _stage(
-        self, kind: int, flags: int, function: int, batch: int, count: int, parts: list[Any]
-    ) -> None:
-        """Stage one request: in a packet or, if it is large, beside it."""
+    def _stage(self, head: tuple[int, ...], parts: list[Any], index: int = 0) -> None:
+        """Stage one request: in a packet or, if it is large, beside it.
+
+        `head` is its kind, flags, attempt, function, batch and number of items.
+        """
         if self._freed:
             self._return_places()
         size = len(parts[0])
         if size <= INLINE and len(parts) == 1:
-            header = PACKET.pack(kind, flags, function, batch, count, size, 0)
-            self.unsent.append(header + parts[0])
+            self.unsent.append(PACKET.pack(*head, size, 0, index) + parts[0])
             return
         try:
             offset, size = self._inbox.place(parts)
         except OSError as error:
-            self._stage_long(error, (kind, flags, function, batch, count), join(parts))
+            self._stage_long(error, head, join(parts), index)
         else:
-            flags |= layout.AWAY
-            self.unsent.append(PACKET.pack(kind, flags, function, batch, count, size, offset))
+            self.unsent.append(PACKET.pack(*_flagged(head, layout.AWAY), size, offset, index))
 
-    def _stage_long(self, error: OSError, head: tuple[int, ...], joined: list[Any]) -> None:
+    def _stage_long(
+        self, error: OSError, head: tuple[int, ...], joined: list[Any], index: int
+    ) -> None:
         log.warning("no shared memory for a large message (%s): it goes through the pipe", error)
         self.sent_long = True
-        kind, flags, function, batch, count = head
         body = memoryview(b"".join(joined))
-        flags |= layout.LONG
-        self.unsent.append(PACKET.pack(kind, flags, function, batch, count, len(body), 0))
+        self.unsent.append(PACKET.pack(*_flagged(head, layout.LONG), len(body), 0, index))
         for begin in range(0, len(body), layout.PACKET_LIMIT):
             self.unsent.append(body[begin : begin + layout.PACKET_LIMIT])
 
@@ -220,8 +238,14 @@ class Requests:
         places = self._freed
         while places:
             some = [places.pop() for _ in range(min(len(places), INLINE // PLACE.size))]
-            header = PACKET.pack(layout.FREED, 0, 0, 0, len(some), 0, 0)
+            header = PACKET.pack(layout.FREED, 0, 0, 0, 0, len(some), 0, 0, 0)
             self.unsent.append(header + b"".join(PLACE.pack(*place) for place in some))
+
+
+def _flagged(head: tuple[int, ...], flag: int) -> tuple[int, ...]:
+    """The head of a request with a further flag."""
+    kind, flags, *rest = head
+    return kind, flags | flag, *rest
 
 
 def _absolute(path: str) -> str:
