@@ -31,9 +31,9 @@ class Intake(NamedTuple):
         """Return a call as it is sent.
 
         Raises:
-            Exception: whatever pickling the function raises.
+            Exception: whatever pickling the function or its arguments raises.
         """
-        return self.form.single("submit", (fn, *args), kwargs)
+        return self.form.pack(self.form.single("submit", (fn, *args), kwargs))
 
     def submit(self, job: Job, request: Request) -> None:
         """Hand in the one item of a job.

@@ -54,7 +54,7 @@ class Lease:
             InvalidLease: the lease was released.
         """
         self._check()
-        self._worker.send(*self._form.single("lease().send", data, {}))
+        self._worker.send(*self._form.pack(self._form.single("lease().send", data, {})))
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for something to read on stdout or stderr, or for its end.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 from contextlib import redirect_stdout
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from processpool.wire.codecs import make_codec
+from processpool.wire.python.arguments import Pickled, Unpacker
 from processpool.wire.python.functions import Function, Functions, Task
 from processpool.wire.python.layout import FULL, ONE, STAR
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from processpool.wire.framing.base import Framing
 
 _STYLES = ONE | STAR | FULL
+_unpickling = Lock()
 
 
 class Unframed:
@@ -53,8 +56,14 @@ class _LiveFunction(Function):
 
 
 def call(handler: Callable[..., Any] | None, item: Any, task: Task | None) -> Any:
-    """Call the handler, or the function that the request names, with an item's arguments."""
+    """Call the handler, or the function that the request names, with an item's arguments.
+
+    These are copies, as they are in a worker.
+    """
     assert task is not None
+    if type(item) is Pickled:
+        with _unpickling:
+            item = Unpacker().unpack(item.packed)
     if handler is None:
         assert isinstance(task.function, _LiveFunction)
         handler = task.function.call

@@ -13,6 +13,7 @@ from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from processpool.api.map_input import MAX_BYTES
 from processpool.api.map_job import MapJob
 from processpool.api.map_state import LazyState, Run
 from processpool.core.jobs import Batch, Origin
@@ -20,6 +21,8 @@ from processpool.core.replies import Reply, loaded
 from processpool.executors.work import echo, translate_all, translated
 from processpool.system.interrupts import uninterrupted
 from processpool.system.monitor import Monitor
+from processpool.wire.python.arguments import pack_items
+from processpool.wire.python.layout import STAR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,25 +62,35 @@ class ExecutorMap(MapJob):
         while most is None or most > 0:
             size = CHUNK if most is None else min(most, CHUNK)
             items = list(islice(self._items, size))
-            if items:
-                self._submit(items)
+            self._submit_all(items)
             if len(items) < size:
                 self._end_input()
                 return
             most = None if most is None else most - size
 
+    def _submit_all(self, items: list[Any]) -> None:
+        while items:
+            payloads, _, refusal = pack_items(items, STAR, MAX_BYTES)
+            taken = len(payloads) + (refusal is not None)
+            self._submit(payloads, taken, refusal)
+            items = items[taken:]
+
     @uninterrupted
-    def _submit(self, items: list[Any]) -> None:
+    def _submit(self, payloads: list[Any], taken: int, refusal: Exception | None) -> None:
+        """Submit what was packed; behind it there may be one item that cannot be sent."""
         with self._lock:
             self._work.admit(self)
-            start = self._state.add(len(items))
+            start = self._state.add(taken)
         self._appear()
-        batch = Batch(self, start, items, monotonic())
-        try:
-            self._engine.submit(batch, limit=False)
-        except Exception as error:
-            self.drop(batch, error)
-            raise translated(error)  # noqa: B904 - it has a cause of its own
+        if payloads:
+            batch = Batch(self, start, payloads, monotonic())
+            try:
+                self._engine.submit(batch, limit=False)
+            except Exception as error:
+                self.drop(batch, error)
+                raise translated(error)  # noqa: B904 - it has a cause of its own
+        if refusal is not None:
+            self._refuse(start + len(payloads), refusal)
 
     @uninterrupted
     def _end_input(self) -> None:

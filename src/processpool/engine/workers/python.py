@@ -83,7 +83,7 @@ class PythonWorker(Worker):
         outbox = Reader(shared.outbox)
         self._requests = Requests(inbox, outbox.freed)
         self._unsent = self._requests.unsent
-        self._answers = Answers(outbox, self._requests.refused, self.stderr.note)
+        self._answers = Answers(outbox, self.stderr.note)
         self._journal = JournalView(shared.inbox)
         self._ledger: Ledger[Batch] = Ledger()
         self._frames = FrameReader()

@@ -14,6 +14,7 @@ from functools import (
     singledispatch,
     singledispatchmethod,
 )
+from io import BytesIO
 from types import CodeType
 
 import cloudpickle
@@ -27,7 +28,9 @@ from cloudpickle.cloudpickle import (
 )
 
 from processpool.wire.python import classes, declarations
+from processpool.wire.python.arguments import shared_class
 from processpool.wire.python.main_source import keep_source, source_to_send
+from processpool.wire.python.pickling import PROTOCOL, WHOLE, pack_by_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -105,6 +108,46 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return super()._dynamic_function_reduce(func)
         wrapped, registry = func.__wrapped__, dict(func.registry)  # type: ignore[attr-defined]
         return singledispatch, (wrapped,), registry, None, None, fill_registry
+
+
+class ClassTable:
+    """Classes that many items refer to by number: they travel once for all of these."""
+
+    def __init__(self) -> None:
+        self.stream = b""
+        """The pickle of all the classes, once it is made."""
+        self._numbers: dict[type, int] = {}
+
+    def pack_item(self, item: Any, collect: Callable[[Any], bool]) -> bytes:
+        """Pickle an item, but not the classes in it that cannot be imported.
+
+        Raises:
+            Exception: it cannot be pickled.
+        """
+        stream = BytesIO()
+        writer = _ItemPickler(stream, PROTOCOL, buffer_callback=collect)
+        writer.numbers = self._numbers
+        writer.dump(item)
+        return stream.getvalue()
+
+    def pack(self) -> None:
+        """Pickle the classes.
+
+        Raises:
+            Exception: one of them cannot be pickled.
+        """
+        self.stream = pack_by_value(list(self._numbers), WHOLE)[0]
+
+
+class _ItemPickler(Pickler):
+    """Puts numbers in the place of classes that cannot be imported."""
+
+    numbers: dict[type, int]
+
+    def reducer_override(self, obj: Any) -> Any:
+        if not isinstance(obj, type) or _should_pickle_by_reference(obj) or obj in _BUILTIN:
+            return super().reducer_override(obj)
+        return shared_class, (self.numbers.setdefault(obj, len(self.numbers)),)
 
 
 def make_code(

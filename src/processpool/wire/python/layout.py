@@ -35,9 +35,8 @@ ONE, STAR, FULL = 0, 1, 2
 """Flags of ITEMS: an item is the argument, the arguments, or (arguments, keywords)."""
 ECHOED = 4
 """Flag of ITEMS: what the items print is shown while they run."""
-CHECKED = 8
-"""Flag of ITEMS: an item is (True, item), or (False, number) in the place of one that cannot be
-sent."""
+PICKLED = 8
+"""Flag of ITEMS: each is by itself, as `arguments` has it: pickled, or simple and in a tuple."""
 AWAY, LONG = 16, 32
 """Flags: the payload lies in shared memory; or it follows in packets of its own."""
 RUN = 64

@@ -26,10 +26,6 @@ _DEPTH = 5
 """Groups of exceptions in each other of which each is brought across."""
 
 
-class RefusedError(Exception):
-    """Stands for an item that could not be sent; the pool knows why."""
-
-
 def describe(error: BaseException, hidden: dict[str, object]) -> Raised:
     """Return an exception as (pickle, type, message, traceback, pickle of its cause).
 
