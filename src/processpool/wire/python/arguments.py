@@ -130,6 +130,8 @@ class _Packer:
                 return item
         elif type(item) in _SIMPLE:
             return item
+        if self._classes is not None:  # most likely it is like those before
+            return self._by_value(item)
         try:
             stream = dumps(item, PROTOCOL, buffer_callback=self._collect)
         except Exception:  # see what cloudpickle can do
@@ -145,11 +147,10 @@ class _Packer:
 
             self._classes = ClassTable()
         try:
-            stream = self._classes.pack_item(item, self._collect)
+            stream, *buffers = self._classes.pack_item(item)
         except Exception:
-            self._take_buffers()
             return _alone(item)
-        return Pickled(stream, self._take_buffers(), self._classes)
+        return Pickled(stream, buffers, self._classes)
 
     def _take_buffers(self) -> list[Any]:
         buffers = self._beside[:]

@@ -6,6 +6,7 @@ they consist of if they cannot be imported; the cache itself does not travel.
 
 from __future__ import annotations
 
+import _pickle
 import sys
 from functools import (
     _lru_cache_wrapper,
@@ -15,7 +16,8 @@ from functools import (
     singledispatchmethod,
 )
 from io import BytesIO
-from types import CodeType
+from pickle import PicklingError
+from types import CodeType, FunctionType
 
 import cloudpickle
 from cloudpickle.cloudpickle import (
@@ -29,13 +31,13 @@ from cloudpickle.cloudpickle import (
 
 from processpool.wire.python import classes, declarations
 from processpool.wire.python.arguments import shared_class
+from processpool.wire.python.layout import LARGE
 from processpool.wire.python.main_source import keep_source, source_to_send
-from processpool.wire.python.pickling import PROTOCOL, WHOLE, pack_by_value
+from processpool.wire.python.pickling import PROTOCOL, WHOLE, collector, pack_by_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FunctionType
     from typing import Any
 
 _DISPATCHER = singledispatch(len).__code__  # type: ignore[attr-defined]
@@ -116,19 +118,38 @@ class ClassTable:
     def __init__(self) -> None:
         self.stream = b""
         """The pickle of all the classes, once it is made."""
-        self._numbers: dict[type, int] = {}
+        self._classes: list[type] = []
+        self._reduced: dict[type, Any] = {}
 
-    def pack_item(self, item: Any, collect: Callable[[Any], bool]) -> bytes:
-        """Pickle an item, but not the classes in it that cannot be imported.
+    def pack_item(self, item: Any) -> list[Any]:
+        """Pickle an item, but not the classes in it that cannot be imported; as `pack` does.
 
         Raises:
             Exception: it cannot be pickled.
         """
+        try:
+            return self._pack_item(_QuickItemPickler, item)
+        except Exception:  # there is more in it that cannot be imported
+            return self._pack_item(_ItemPickler, item)
+
+    def _pack_item(self, pickler: Callable[..., Any], item: Any) -> list[Any]:
+        buffers: list[Any] = []
         stream = BytesIO()
-        writer = _ItemPickler(stream, PROTOCOL, buffer_callback=collect)
-        writer.numbers = self._numbers
+        writer = pickler(stream, PROTOCOL, buffer_callback=collector(buffers, LARGE))
+        writer.table = self
         writer.dump(item)
-        return stream.getvalue()
+        return [stream.getvalue(), *buffers]
+
+    def reduce(self, kind: type) -> Any:
+        """The reduction of a class to its number; None if it can be imported."""
+        reduced = self._reduced.get(kind, self)
+        if reduced is self:
+            reduced = None
+            if not _should_pickle_by_reference(kind) and kind not in _BUILTIN:
+                reduced = shared_class, (len(self._classes),)
+                self._classes.append(kind)
+            self._reduced[kind] = reduced
+        return reduced
 
     def pack(self) -> None:
         """Pickle the classes.
@@ -136,18 +157,30 @@ class ClassTable:
         Raises:
             Exception: one of them cannot be pickled.
         """
-        self.stream = pack_by_value(list(self._numbers), WHOLE)[0]
+        self.stream = pack_by_value(self._classes, WHOLE)[0]
 
 
 class _ItemPickler(Pickler):
     """Puts numbers in the place of classes that cannot be imported."""
 
-    numbers: dict[type, int]
+    table: ClassTable
 
     def reducer_override(self, obj: Any) -> Any:
-        if not isinstance(obj, type) or _should_pickle_by_reference(obj) or obj in _BUILTIN:
-            return super().reducer_override(obj)
-        return shared_class, (self.numbers.setdefault(obj, len(self.numbers)),)
+        reduced = self.table.reduce(obj) if isinstance(obj, type) else None
+        return reduced or super().reducer_override(obj)
+
+
+class _QuickItemPickler(_pickle.Pickler):
+    """Like it, for items in which classes are all that cannot be imported."""
+
+    table: ClassTable
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, type):
+            return self.table.reduce(obj) or NotImplemented
+        if type(obj) is FunctionType and obj is not shared_class and not _is_imported(obj):
+            raise PicklingError("a function by value")
+        return NotImplemented
 
 
 def make_code(
