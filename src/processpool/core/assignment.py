@@ -96,7 +96,6 @@ class Assignment:
         batch = self._queue.take(size)
         batch.job.begun = True
         batch.sent_at = now
-        batch.unsent = False
         batch.attempts += 1
         slot.inflight.append(batch)
         slot.load += len(batch)

@@ -81,14 +81,6 @@ class Scheduler(ShortWay):
         """Start nothing more of this job; with `kill`, replace the workers that run it."""
         return self.flight.cancel(job, self.state, kill=kill)
 
-    def sent(self, worker: int, batch: Batch, now: float) -> list[Command]:
-        """Start the clock of a batch only now, as writing it to the worker took a while."""
-        slot = self.slots.get(worker)
-        if slot is not None and slot.state is WorkerState.BUSY and slot.inflight[0] is batch:
-            batch.sent_at = now
-            self.assignment.begin_item(slot, now)
-        return []
-
     def retry(self, batch: Batch, reason: str, now: float) -> bool:
         """Return True if an item that failed by crash, timeout or error will be tried again."""
         return self.flight.retry(batch, reason, now)
@@ -245,9 +237,6 @@ class Scheduler(ShortWay):
             case WorkerState.STARTING:
                 self.growth.restarts.hold(self.policy, now)
                 return self.exits.end(slot, ExitReason.START_TIMEOUT)
-            case WorkerState.BUSY if slot.inflight[0].unsent:
-                self.assignment.begin_item(slot, now)
-                return []
             case WorkerState.BUSY if self.policy.dumps_stacks:
                 return self.exits.dump(slot, ExitReason.TIMEOUT, now)
             case WorkerState.BUSY:

@@ -88,7 +88,6 @@ class ShortWay(Lifecycle):
             job.queued -= 1
         else:
             batch = slot.inflight[0] = queue.take(1)
-            batch.unsent = False
         job.begun = True
         batch.sent_at = slot.since = now
         batch.attempts += 1

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import select
 import signal
-from _thread import get_ident
 from contextlib import suppress
 from functools import partial
-from time import monotonic
 from typing import TYPE_CHECKING
 
 from processpool.core.commands import (
@@ -29,8 +27,6 @@ from processpool.core.exit_reason import ExitReason
 from processpool.core.states import PoolState, WorkerState
 from processpool.engine.closed_pipes import see_to_stdin
 from processpool.errors import PoolBroken
-from processpool.system.interrupts import SHIELD
-from processpool.system.monitor import must_not_wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,10 +35,6 @@ if TYPE_CHECKING:
     from processpool.engine.core import Core
     from processpool.engine.event_hub import EventHub
     from processpool.engine.workers.worker import Worker
-
-
-SLOW_PICKLING = 0.02
-"""Seconds from which on it does not count as an item's time that its arguments are pickled."""
 
 
 class Dispatcher:
@@ -69,7 +61,6 @@ class Dispatcher:
                 self.unwatch(worker)
             elif type(command) is Send:
                 worker = self._core.workers[command.worker]
-                command.batch.unsent = True
                 worker.outbox.append(command.batch)
                 command.batch.job.begin()
                 if worker.keeps_answers and len(command.batch) > 1 and not worker.watched_over:
@@ -101,21 +92,19 @@ class Dispatcher:
         self.plan()
 
     def flush(self, worker: Worker | None) -> None:
-        """Write what was decided to be sent; code of the user's may run, where it is pickled."""
+        """Write what was decided to be sent."""
         if worker is None:
             return
         core = self._core
-        if worker.io.is_mine:  # an argument uses the pool while it is pickled
+        if worker.io.is_mine:  # a finaliser uses the pool in the middle of this
             core.loop.post(partial(self.write, worker))
             return
-        began = monotonic()
         with worker.io:
             if worker.borrowed or worker.held:
                 return
-            first = worker.outbox[0] if worker.outbox else None
             stray = worker.stray_output() if worker.unasked else b""
             worker.unasked = False
-            done = not stray and (worker.closed or self._write(worker))
+            done = not stray and (worker.closed or worker.flush())
             if done:
                 see_to_stdin(self._core, worker)
         if stray:
@@ -126,44 +115,24 @@ class Dispatcher:
                 if not worker.closed:
                     handler = partial(self._on_writable, worker)
                     core.loop.watch(worker.process.stdin, select.EPOLLOUT, handler)
-        if first is not None and monotonic() - began > SLOW_PICKLING:
-            core.decide(partial(core.scheduler.sent, worker.id, first))
 
     def send_single(self, worker: Worker, batch: Batch) -> None:
         """Write one item to a worker that has nothing else to do; see `Scheduler.begin`."""
         done = usual = False
         with worker.io:
             outbox = worker.outbox
-            if len(outbox) == 1 and outbox[0] is batch and worker.sends_at_once(batch):
+            if len(outbox) == 1 and outbox[0] is batch:
                 usual = not (worker.held or worker.closed)
                 if usual and worker.unasked:
                     usual = worker.is_quiet()
                     worker.unasked = not usual
                 if usual:
                     outbox.popleft()
-                    batch.unsent = False
                     done = worker.send_next(batch)
         if not usual:
             self.flush(worker)
         elif not done:
             self._core.loop.post(partial(self.write, worker))
-
-    def _write(self, worker: Worker) -> bool:
-        """Write what is to be written, pickling it; False if the pipe is full."""
-        thread = get_ident()
-        others = thread in must_not_wait
-        must_not_wait.add(thread)
-        try:
-            return worker.flush()
-        except BaseException as error:
-            if not SHIELD.has_raised(error):
-                raise
-            SHIELD.hold_back()  # it came while an argument was pickled: whoever leads goes on
-            self._core.loop.post(partial(self.write, worker))
-            return True
-        finally:
-            if not others:
-                must_not_wait.discard(thread)
 
     def _dump_stacks(self, worker: Worker | None) -> None:
         if worker is not None:

@@ -63,7 +63,6 @@ class Intake:
             if slot is not None:  # the short way of a single item, if a worker is free
                 worker = core.workers[slot.id]
                 batch.job.begin()
-                batch.unsent = True
                 worker.outbox.append(batch)  # here, in the order of the decisions
                 dispatcher.watch(worker)
                 dispatcher.plan_timer()

@@ -56,7 +56,6 @@ class Receiver:
         core = self._core
         commands: list[Command] | None = None
         following = None
-        is_staged = False
         with worker.io:
             if worker.closed:
                 return
@@ -88,17 +87,11 @@ class Receiver:
                             self._dispatcher.plan_timer()
                         if core.lock.is_awaited:
                             core.lock.notify_all()
-                if following is not None:
-                    if not worker.sends_at_once(following):  # code of the user's runs for that
-                        following.unsent = is_staged = True
-                        worker.outbox.appendleft(following)
-                    elif not worker.send_next(following):
-                        core.loop.post(partial(self._dispatcher.write, worker))
+                if following is not None and not worker.send_next(following):
+                    core.loop.post(partial(self._dispatcher.write, worker))
         if following is None and commands is None:
             self._on_unusual(worker, answer)
             return
-        if is_staged:
-            self._dispatcher.flush(worker)
         if commands:
             self._dispatcher.execute(commands)
         if self._hub.has_listeners:

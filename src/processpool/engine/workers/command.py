@@ -104,10 +104,6 @@ class CommandWorker(Worker):
             return os.write(self.process.stdin, self._unsent[0])
         return os.writev(self.process.stdin, list(islice(self._unsent, _IOV_MAX)))
 
-    def sends_at_once(self, batch: Batch) -> bool:
-        """Always: messages were encoded before they came here."""
-        return True
-
     def send_next(self, batch: Batch) -> bool:
         """Write one item to a worker that has answered all others; False if the pipe is full."""
         payload = batch.payloads[0]

@@ -274,12 +274,8 @@ class Worker(ABC):
             self._stage_freed()
         while self.outbox:
             self._stage_batch(self.outbox[0])
-            self.outbox.popleft().unsent = False
+            self.outbox.popleft()
         return self._write()
-
-    def sends_at_once(self, batch: Batch) -> bool:
-        """True if nothing of the user's runs when this batch is written; see `send_next`."""
-        return False
 
     def send_next(self, batch: Batch) -> bool:
         """Write one item to a worker that has answered all others; False if the pipe is full."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from _pickle import PickleBuffer, dumps, loads
 from itertools import chain
 
-from processpool.wire.python import unfindable
+from processpool.wire.python import shared_classes, unfindable
 from processpool.wire.python.layout import LARGE, STAR
 from processpool.wire.python.pickling import MAIN, PROTOCOL, collector, pack
 
@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from processpool.wire.python.by_value import ClassTable
+    from processpool.wire.python.class_table import ClassTable
 
 _SIMPLE = frozenset({int, float, bool, str, bytes, type(None)})
 """Of these types exactly: a subclass has code of its own."""
@@ -143,7 +143,7 @@ class _Packer:
 
     def _by_value(self, item: Any) -> Pickled:
         if self._classes is None:
-            from processpool.wire.python.by_value import ClassTable
+            from processpool.wire.python.class_table import ClassTable
 
             self._classes = ClassTable()
         try:
@@ -211,15 +211,5 @@ class Unpacker:
         if classes != self._stream:
             self._classes = loads(classes)
             self._stream = classes
-        global _shared
-        _shared = self._classes
+        shared_classes.use(self._classes)
         return loads(stream, buffers=buffers)
-
-
-_shared: list[type] = []
-"""The classes that the pickle refers to which is being read."""
-
-
-def shared_class(number: int) -> type:
-    """Return the class that a pickled item refers to by its number."""
-    return _shared[number]

@@ -6,7 +6,6 @@ they consist of if they cannot be imported; the cache itself does not travel.
 
 from __future__ import annotations
 
-import _pickle
 import sys
 from functools import (
     _lru_cache_wrapper,
@@ -15,9 +14,7 @@ from functools import (
     singledispatch,
     singledispatchmethod,
 )
-from io import BytesIO
-from pickle import PicklingError
-from types import CodeType, FunctionType
+from types import CodeType
 
 import cloudpickle
 from cloudpickle.cloudpickle import (
@@ -30,14 +27,12 @@ from cloudpickle.cloudpickle import (
 )
 
 from processpool.wire.python import classes, declarations
-from processpool.wire.python.arguments import shared_class
-from processpool.wire.python.layout import LARGE
 from processpool.wire.python.main_source import keep_source, source_to_send
-from processpool.wire.python.pickling import PROTOCOL, WHOLE, collector, pack_by_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FunctionType
     from typing import Any
 
 _DISPATCHER = singledispatch(len).__code__  # type: ignore[attr-defined]
@@ -49,7 +44,7 @@ if "__mp_main__" in sys.modules:  # a child of multiprocessing has its main modu
 
 def _reduce_cached(function: Any) -> Any:
     """The reduction of what `functools.cache` and `lru_cache` make."""
-    if _is_imported(function):
+    if is_imported(function):
         return function.__reduce__()
     names = {name: value for name, value in vars(function).items() if name != "cache_parameters"}
     return make_cached, (function.__wrapped__, function.cache_parameters()), names
@@ -65,9 +60,15 @@ def _reduce_dispatching_method(found: Any) -> Any:
     return singledispatchmethod, (found.func,), {"dispatcher": found.dispatcher}
 
 
-def _is_imported(value: Any) -> bool:
+def is_imported(value: Any) -> bool:
+    """True of a function that is found under its name in a worker."""
     found = _lookup_module_and_qualname(value)
     return found is not None and not _is_registered_pickle_by_value(found[0])
+
+
+def travels_by_name(kind: type) -> bool:
+    """True of a class that is found under its name in a worker, or that each process has."""
+    return bool(_should_pickle_by_reference(kind)) or kind in _BUILTIN
 
 
 def _reduce_code(code: CodeType) -> Any:
@@ -98,7 +99,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def reducer_override(self, obj: Any) -> Any:
         """Have classes that cannot be imported made from their attributes, or declared again."""
-        if not isinstance(obj, type) or _should_pickle_by_reference(obj) or obj in _BUILTIN:
+        if not isinstance(obj, type) or travels_by_name(obj):
             return super().reducer_override(obj)
         if self.searching:
             declarations.note_unpicklable(obj)
@@ -110,77 +111,6 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return super()._dynamic_function_reduce(func)
         wrapped, registry = func.__wrapped__, dict(func.registry)  # type: ignore[attr-defined]
         return singledispatch, (wrapped,), registry, None, None, fill_registry
-
-
-class ClassTable:
-    """Classes that many items refer to by number: they travel once for all of these."""
-
-    def __init__(self) -> None:
-        self.stream = b""
-        """The pickle of all the classes, once it is made."""
-        self._classes: list[type] = []
-        self._reduced: dict[type, Any] = {}
-
-    def pack_item(self, item: Any) -> list[Any]:
-        """Pickle an item, but not the classes in it that cannot be imported; as `pack` does.
-
-        Raises:
-            Exception: it cannot be pickled.
-        """
-        try:
-            return self._pack_item(_QuickItemPickler, item)
-        except Exception:  # there is more in it that cannot be imported
-            return self._pack_item(_ItemPickler, item)
-
-    def _pack_item(self, pickler: Callable[..., Any], item: Any) -> list[Any]:
-        buffers: list[Any] = []
-        stream = BytesIO()
-        writer = pickler(stream, PROTOCOL, buffer_callback=collector(buffers, LARGE))
-        writer.table = self
-        writer.dump(item)
-        return [stream.getvalue(), *buffers]
-
-    def reduce(self, kind: type) -> Any:
-        """The reduction of a class to its number; None if it can be imported."""
-        reduced = self._reduced.get(kind, self)
-        if reduced is self:
-            reduced = None
-            if not _should_pickle_by_reference(kind) and kind not in _BUILTIN:
-                reduced = shared_class, (len(self._classes),)
-                self._classes.append(kind)
-            self._reduced[kind] = reduced
-        return reduced
-
-    def pack(self) -> None:
-        """Pickle the classes.
-
-        Raises:
-            Exception: one of them cannot be pickled.
-        """
-        self.stream = pack_by_value(self._classes, WHOLE)[0]
-
-
-class _ItemPickler(Pickler):
-    """Puts numbers in the place of classes that cannot be imported."""
-
-    table: ClassTable
-
-    def reducer_override(self, obj: Any) -> Any:
-        reduced = self.table.reduce(obj) if isinstance(obj, type) else None
-        return reduced or super().reducer_override(obj)
-
-
-class _QuickItemPickler(_pickle.Pickler):
-    """Like it, for items in which classes are all that cannot be imported."""
-
-    table: ClassTable
-
-    def reducer_override(self, obj: Any) -> Any:
-        if isinstance(obj, type):
-            return self.table.reduce(obj) or NotImplemented
-        if type(obj) is FunctionType and obj is not shared_class and not _is_imported(obj):
-            raise PicklingError("a function by value")
-        return NotImplemented
 
 
 def make_code(
