@@ -100,7 +100,7 @@ class Shield:
             self._replace(_SIGNALS)
         except BaseException:  # by a handler that is not replaced yet
             self._depth = 0
-            self._restore()
+            self._end()
             raise
 
     def widen(self) -> None:
@@ -129,9 +129,7 @@ class Shield:
             self._depth -= 1
             if not self._depth:
                 self._raised = None
-                self._restore()
-                if self._held:
-                    self._raise_held()
+                self._end()
 
     def open(self, *, once: bool) -> None:
         """Allow an interrupt to be raised from here on, and raise one that was held back.
@@ -176,12 +174,24 @@ class Shield:
     def _is_open(self) -> bool:
         return bool(self._open) and self._open[-1][0] == self._depth
 
+    def _end(self) -> None:
+        """Put the handlers back, and call those of what was held back."""
+        try:
+            self._restore()
+        finally:  # one that was put back may have raised: what came before it is not to come later
+            if self._held:
+                self._raise_held()
+
     def _restore(self) -> None:
-        replaced, self._replaced = self._replaced, []  # a handler may come in between, and enter
-        for number in replaced:
-            handler = getsignal(number)
-            if type(handler) is StandIn:
-                set_handler(number, handler.original)
+        try:
+            while self._replaced:  # one by one: a handler may come in between, and enter
+                number = self._replaced.pop()
+                handler = getsignal(number)
+                if type(handler) is StandIn:
+                    set_handler(number, handler.original)
+        finally:
+            if self._replaced:
+                self._restore()
 
     def _raise_held(self) -> None:
         """Call the handlers of what was held back: all of them, even if one raises."""
