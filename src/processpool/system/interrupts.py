@@ -185,10 +185,12 @@ class Shield:
     def _restore(self) -> None:
         try:
             while self._replaced:  # one by one: a handler may come in between, and enter
-                number = self._replaced.pop()
+                number = self._replaced[-1]
                 handler = getsignal(number)
                 if type(handler) is StandIn:
                     set_handler(number, handler.original)
+                if number in self._replaced:
+                    self._replaced.remove(number)
         finally:
             if self._replaced:
                 self._restore()
