@@ -10,14 +10,15 @@ from typing import Any, NoReturn
 
 import pytest
 
-from processpool.wire.python.arguments import Pickled, Unpacker, pack_call, pack_items
+from processpool.wire.python.arguments import Pickled, Unsendable, pack_call, pack_items
 from processpool.wire.python.layout import ONE, STAR
 from processpool.wire.python.pickling import PROTOCOL
+from processpool.wire.python.unpacker import Unpacker
 
 MUCH = 1 << 40
 
 
-class Unsendable:
+class Unpicklable:
     def __reduce__(self) -> NoReturn:
         raise ValueError("not me")
 
@@ -136,14 +137,15 @@ class TestClassesThatCannotBeImported:
 
 class TestWhatCannotBeSent:
     def test_ends_what_is_packed_and_says_so(self) -> None:
-        payloads, _, refusal = pack_items([[1], Unsendable(), [3]], ONE, MUCH)
+        payloads, _, refusal = pack_items([[1], Unpicklable(), [3]], ONE, MUCH)
         assert travelled(payloads) == [[1]]
         assert str(refusal) == "not me"
 
     def test_says_where_it_was(self) -> None:
-        with pytest.raises(ValueError, match="not me") as caught:
-            pack_call((1,), {"rows": [0, Unsendable()]})
-        (note,) = caught.value.__notes__
+        with pytest.raises(Unsendable) as caught:
+            pack_call((1,), {"rows": [0, Unpicklable()]})
+        assert str(caught.value.error) == "not me"
+        (note,) = caught.value.error.__notes__
         assert note.startswith("The item cannot be sent to a worker")
         assert "['rows'][1], of type" in note
 

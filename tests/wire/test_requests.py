@@ -11,10 +11,11 @@ import pytest
 
 from processpool.wire.python import layout
 from processpool.wire.python.arena import Arena, Reader
-from processpool.wire.python.arguments import Unpacker, pack_call, pack_items
+from processpool.wire.python.arguments import pack_call, pack_items
 from processpool.wire.python.functions import HANDLER, Task
 from processpool.wire.python.layout import PACKET, PLACE
 from processpool.wire.python.requests import Requests
+from processpool.wire.python.unpacker import Unpacker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

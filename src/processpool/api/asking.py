@@ -14,6 +14,8 @@ from processpool.api.watched import WatchedPool
 from processpool.core.jobs import Batch, attach
 from processpool.core.outcome import Outcome
 from processpool.engine.backend import NotBegun
+from processpool.errors import ProcessPoolError
+from processpool.wire.python.arguments import Unsendable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -66,9 +68,9 @@ class AskedPool(WatchedPool):
         self._engine.require_open()
         try:
             request = self._form.pack(call)
-        except Exception as error:
+        except (ProcessPoolError, Unsendable) as trouble:
             future = PoolFuture(self._engine, None)
-            future._job.refuse(error)
+            future._job.refuse(trouble.error if isinstance(trouble, Unsendable) else trouble)
             return future
         return self._submit(request)
 
@@ -76,9 +78,10 @@ class AskedPool(WatchedPool):
         """Return an item as it travels; the error of one that cannot be sent carries its record."""
         try:
             return self._form.pack(call)
-        except Exception as error:
-            attach(Outcome(index=0, error=error, attempts=0))
-            raise
+        except (ProcessPoolError, Unsendable) as trouble:
+            error = trouble.error if isinstance(trouble, Unsendable) else trouble
+        attach(Outcome(index=0, error=error, attempts=0))
+        raise error
 
     def _submit(self, request: Request) -> PoolFuture:
         payload, task = request

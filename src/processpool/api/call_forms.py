@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from processpool.factory import Framer
     from processpool.wire.codecs import Codec
+    from processpool.wire.python.arguments import Packed
 
-    Packer = Callable[[list[Any], int], tuple[list[Any], int, Exception | None]]
-    """Takes items, and how many bytes are enough; returns the first of them as they travel, the
-    bytes of these, and why the item behind them cannot be sent, if so."""
+    Packer = Callable[[list[Any], int], Packed]
+    """Packs items of a map, until that makes so many bytes."""
 
 Call = tuple[tuple[Any, ...], dict[str, Any], Task | None]
 """Arguments and keywords of one item, and what is to be done with it."""
@@ -58,7 +58,7 @@ class Form(Protocol):
         """Return an item as it travels.
 
         Raises:
-            Exception: it cannot be sent.
+            ProcessPoolError, Unsendable: it cannot be sent.
         """
 
     def many(self, method: str, args: tuple[Any, ...]) -> Items:
@@ -115,7 +115,7 @@ class MessageForm:
             )
         return Items(iter(args[0]), self._pack_many, total_of(args[0]))
 
-    def _pack_many(self, messages: list[Any], most: int) -> tuple[list[Any], int, Exception | None]:
+    def _pack_many(self, messages: list[Any], most: int) -> Packed:
         frame, encode = self._frame, self._encode
         payloads: list[tuple[bytes, ...]] = []
         size = 0
@@ -138,7 +138,7 @@ class PythonForm:
         """Return the arguments of one call, pickled unless they are simple.
 
         Raises:
-            Exception: whatever their own pickling raises.
+            Unsendable: they cannot be pickled.
         """
         args, kwargs, task = call
         return pack_call(args, kwargs), task

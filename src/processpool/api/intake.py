@@ -31,7 +31,8 @@ class Intake(NamedTuple):
         """Return a call as it is sent.
 
         Raises:
-            Exception: whatever pickling the function or its arguments raises.
+            Unsendable: the arguments cannot be pickled.
+            Exception: whatever pickling the function raises.
         """
         return self.form.pack(self.form.single("submit", (fn, *args), kwargs))
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from processpool.errors import InvalidLease
 from processpool.system.interrupts import uninterrupted
+from processpool.wire.python.arguments import Unsendable
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -54,7 +55,12 @@ class Lease:
             InvalidLease: the lease was released.
         """
         self._check()
-        self._worker.send(*self._form.pack(self._form.single("lease().send", data, {})))
+        call = self._form.single("lease().send", data, {})
+        try:
+            request = self._form.pack(call)
+        except Unsendable as trouble:
+            raise trouble.error from None
+        self._worker.send(*request)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for something to read on stdout or stderr, or for its end.

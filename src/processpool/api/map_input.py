@@ -33,7 +33,7 @@ class InputChunk:
 
     def __init__(self) -> None:
         self.payloads: list[Any] = []
-        self.refusal: Exception | None = None
+        self.refusal: BaseException | None = None
         """Why the last item cannot be sent, if so."""
         self.bytes = 0
         """Bytes of the payloads, as far as they are known."""

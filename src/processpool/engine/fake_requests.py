@@ -8,9 +8,10 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from processpool.wire.codecs import make_codec
-from processpool.wire.python.arguments import Pickled, Unpacker
+from processpool.wire.python.arguments import Pickled
 from processpool.wire.python.functions import Function, Functions, Task
 from processpool.wire.python.layout import FULL, ONE, STAR
+from processpool.wire.python.unpacker import Unpacker
 
 if TYPE_CHECKING:
     from collections.abc import Callable

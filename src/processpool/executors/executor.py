@@ -19,6 +19,7 @@ from processpool.executors.mapping import ExecutorMap
 from processpool.executors.work import ExecutorFuture, Work, translated
 from processpool.system.cpus import usable_cpus
 from processpool.system.interrupts import uninterrupted
+from processpool.wire.python.arguments import Unsendable
 from processpool.wire.python.functions import Task
 from processpool.wire.python.layout import STAR
 from processpool.worker.fresh_copy import with_fresh_copies
@@ -71,7 +72,9 @@ class PoolExecutor(Executor):
         intake = self._open()
         try:
             request = intake.pack(_callable(fn), args, kwargs)
-        except Exception as error:  # it cannot be pickled, or is no function
+        except Unsendable as trouble:
+            return self._admit(intake).refuse(trouble.error)
+        except Exception as error:  # the function cannot be pickled, or is none
             return self._admit(intake).refuse(error)
         return self._submit(intake, request)
 

@@ -76,7 +76,7 @@ class ExecutorMap(MapJob):
             items = items[taken:]
 
     @uninterrupted
-    def _submit(self, payloads: list[Any], taken: int, refusal: Exception | None) -> None:
+    def _submit(self, payloads: list[Any], taken: int, refusal: BaseException | None) -> None:
         """Submit what was packed; behind it there may be one item that cannot be sent."""
         with self._lock:
             self._work.admit(self)

@@ -14,10 +14,10 @@ from itertools import chain, compress
 from time import monotonic_ns
 
 from processpool.wire.python import layout
-from processpool.wire.python.arguments import Unpacker
 from processpool.wire.python.layout import SHORT_VERSION
 from processpool.wire.python.pickling import dumps
 from processpool.wire.python.raised import describe
+from processpool.wire.python.unpacker import Unpacker
 from processpool.worker.current import NO_ITEM
 from processpool.worker.output import SLOW
 

@@ -4,16 +4,17 @@ So nothing of the user's runs while the pool decides or writes, an item that can
 alone, and what becomes of its arguments later makes no difference. Simple values stay as they are:
 it runs no code to pickle them, it cannot fail, and many of them travel in one pickle.
 
-A worker unpickles an item when it comes to it. So what cannot be unpickled, or kills the worker
-meanwhile, is an item of its own as well.
+A worker unpickles an item when it comes to it (`unpacker`). So what cannot be unpickled, or kills
+the worker meanwhile, is an item of its own as well.
 """
 
 from __future__ import annotations
 
-from _pickle import PickleBuffer, dumps, loads
+from _pickle import PickleBuffer, dumps
 from itertools import chain
 
-from processpool.wire.python import shared_classes, unfindable
+from processpool.system.interrupts import PICKLING, SHIELD, uninterrupted
+from processpool.wire.python import unfindable
 from processpool.wire.python.layout import LARGE, STAR
 from processpool.wire.python.pickling import MAIN, PROTOCOL, collector, pack
 
@@ -23,8 +24,21 @@ if TYPE_CHECKING:
 
     from processpool.wire.python.class_table import ClassTable
 
+    Packed = tuple[list[Any], int, BaseException | None]
+    """The first of some items as they travel, their bytes, as far as these are plain to see, and
+    why the item behind them cannot be sent, if so."""
+
 _SIMPLE = frozenset({int, float, bool, str, bytes, type(None)})
 """Of these types exactly: a subclass has code of its own."""
+
+
+class Unsendable(Exception):
+    """An item cannot be sent to a worker."""
+
+    def __init__(self, error: BaseException) -> None:
+        """`error` says why."""
+        super().__init__(error)
+        self.error = error
 
 
 class Pickled:
@@ -52,21 +66,29 @@ class Pickled:
         return [self.stream, buffers, None if self.classes is None else self.classes.stream]
 
 
-# -- in the pool's process -------------------------------------------------------------------------
-
-
 def pack_call(args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
     """Return the arguments of one call, pickled unless they are simple.
 
     Raises:
-        Exception: whatever their own pickling raises; a note says which part was to blame.
+        Unsendable: they cannot be pickled; a note of the error says which part is to blame.
     """
     if not keywords and _SIMPLE.issuperset(map(type, args)):
         return args, keywords
-    return _alone((args, keywords))
+    return _pack_call((args, keywords))
 
 
-def pack_items(items: list[Any], style: int, most: int) -> tuple[list[Any], int, Exception | None]:
+@uninterrupted
+def _pack_call(call: tuple[Any, ...]) -> Pickled:
+    try:
+        with PICKLING:
+            return _alone(call)
+    except BaseException as error:  # the code of the arguments runs there, and may raise anything
+        if SHIELD.has_raised(error):
+            raise
+        raise Unsendable(error) from None
+
+
+def pack_items(items: list[Any], style: int, most: int) -> Packed:
     """Return the items of a map as they travel, pickled unless they are simple.
 
     Args:
@@ -81,13 +103,21 @@ def pack_items(items: list[Any], style: int, most: int) -> tuple[list[Any], int,
     flat = chain.from_iterable(items) if style == STAR else items
     if _SIMPLE.issuperset(map(type, flat)):
         return items, len(items) * _size_of(items[-1]) if items else 0, None
-    packer = _Packer(style)
-    packed = packer.pack(items, most)
-    try:
-        packer.finish()
-    except Exception:  # a class among them cannot be pickled: whose is it?
-        packed = _Packer(style, shares_classes=False).pack(items, most)
-    return packed
+    return _pack_items(items, style, most)
+
+
+@uninterrupted
+def _pack_items(items: list[Any], style: int, most: int) -> Packed:
+    with PICKLING:
+        packer = _Packer(style)
+        packed = packer.pack(items, most)
+        try:
+            packer.finish()
+        except BaseException as error:  # a class among them cannot be pickled: whose is it?
+            if SHIELD.has_raised(error):
+                raise
+            packed = _Packer(style, shares_classes=False).pack(items, most)
+        return packed
 
 
 class _Packer:
@@ -100,14 +130,16 @@ class _Packer:
         self._beside: list[Any] = []
         self._collect = collector(self._beside, LARGE)
 
-    def pack(self, items: list[Any], most: int) -> tuple[list[Any], int, Exception | None]:
+    def pack(self, items: list[Any], most: int) -> Packed:
         """See `pack_items`."""
         payloads: list[Any] = []
         size = 0
         for item in items:
             try:
                 payload = self._pack(item)
-            except Exception as error:
+            except BaseException as error:
+                if SHIELD.has_raised(error):
+                    raise
                 return payloads, size, error
             payloads.append(payload)
             size += len(payload) if type(payload) is Pickled else _size_of(payload)
@@ -182,34 +214,3 @@ def _size_of(item: Any) -> int:
     if type(item) is tuple:
         return sum(map(_size_of, item))
     return len(item) if type(item) in (bytes, str) else 0
-
-
-# -- in a worker -----------------------------------------------------------------------------------
-
-
-class Unpacker:
-    """Turns items back into what they were, one at a time."""
-
-    def __init__(self) -> None:
-        self._stream: bytes | None = None
-        self._classes: list[type] = []
-
-    def unpack(self, packed: Any) -> Any:
-        """Return an item that has come among others: simple, in a tuple of its own, or pickled.
-
-        Raises:
-            Exception: whatever its own unpickling raises.
-        """
-        kind = type(packed)
-        if kind is bytes:
-            return loads(packed)
-        if kind is tuple:
-            return packed[0]
-        stream, buffers, classes = packed
-        if classes is None:
-            return loads(stream, buffers=buffers)
-        if classes != self._stream:
-            self._classes = loads(classes)
-            self._stream = classes
-        shared_classes.use(self._classes)
-        return loads(stream, buffers=buffers)

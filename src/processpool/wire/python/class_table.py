@@ -14,7 +14,7 @@ from types import FunctionType
 from processpool.wire.python.by_value import Pickler, is_imported, travels_by_name
 from processpool.wire.python.layout import LARGE
 from processpool.wire.python.pickling import PROTOCOL, WHOLE, collector, pack_by_value
-from processpool.wire.python.shared_classes import shared_class
+from processpool.wire.python.unpacker import shared_class
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
