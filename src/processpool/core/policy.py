@@ -48,16 +48,16 @@ class Policy:
     backoff: tuple[float, float] = (0.1, 30.0)
     jitter: Callable[[], float] = field(default=_one)
     """A factor near 1, drawn for each back-off."""
+    recycles: bool = field(init=False)
+    """Whether workers are replaced after a number of items, or at an age."""
+    renews: bool = field(init=False)
+    """Whether workers are replaced for any of these reasons, or for their size."""
 
-    @property
-    def recycles(self) -> bool:
-        """Whether workers are replaced after a number of items, or at an age."""
-        return self.recycle_requests is not None or self.recycle_age is not None
-
-    @property
-    def renews(self) -> bool:
-        """Whether workers are replaced for any of these reasons, or for their size."""
-        return self.recycles or self.recycle_memory is not None
+    def __post_init__(self) -> None:
+        """Work out what is asked for every item."""
+        recycles = self.recycle_requests is not None or self.recycle_age is not None
+        object.__setattr__(self, "recycles", recycles)
+        object.__setattr__(self, "renews", recycles or self.recycle_memory is not None)
 
     def retries(self, reason: str, attempts: int) -> bool:
         """True if an item that has been tried `attempts` times is tried again after `reason`."""

@@ -26,7 +26,7 @@ class ShortWay(Lifecycle):
             the worker to which the item must be written; None if it must be submitted.
         """
         fleet = self.fleet
-        if self.queue or self.assignment.waiters or self.state is not PoolState.OPEN:
+        if self.queue.line or self.assignment.waiters or self.state is not PoolState.OPEN:
             return None
         if fleet.policy.renews or not fleet.has_free_worker or batch.job.cancelled:
             return None
@@ -39,7 +39,7 @@ class ShortWay(Lifecycle):
         fleet.running += 1
         fleet.move(slot, WorkerEvent.ASSIGNED)
         self.assignment.begin_item(slot, now)
-        if slot.takes_more and fleet.window(batch.job.window) > 1:
+        if (batch.job.window or fleet.policy.window) > 1 and slot.takes_more:
             fleet.has_capacity[number] = slot
         return slot
 
@@ -53,7 +53,7 @@ class ShortWay(Lifecycle):
         fleet = self.fleet
         if slot.load != 1 or slot.state is not WorkerState.BUSY or slot.inflight[0].job.killed:
             return None
-        if self.queue or self.assignment.waiters or self.state is not PoolState.OPEN:
+        if self.queue.line or self.assignment.waiters or self.state is not PoolState.OPEN:
             return None
         if fleet.policy.renews or fleet.prefetching or fleet.expiring:
             return None
@@ -63,7 +63,13 @@ class ShortWay(Lifecycle):
         slot.handled += 1
         self.finished += 1
         fleet.move(slot, WorkerEvent.FINISHED)
-        return self.retirement.park(slot, now)
+        if slot.retiring is not None or len(fleet.slots) > fleet.policy.min:
+            return self.retirement.park(slot, now)
+        slot.since = now
+        slot.deadline = None
+        fleet.has_capacity.pop(slot.id, None)
+        fleet.idle[slot.id] = slot
+        return []
 
     def follow(self, slot: Slot, now: float) -> Batch | None:
         """Give a worker that has answered its only item the next one of the queue.
@@ -75,7 +81,7 @@ class ShortWay(Lifecycle):
             nothing has been decided.
         """
         queue, policy = self.queue, self.fleet.policy
-        if slot.load != 1 or slot.retiring is not None or not queue or self.assignment.waiters:
+        if slot.load != 1 or slot.retiring is not None or not queue.line or self.assignment.waiters:
             return None
         if self.state is not PoolState.OPEN or policy.renews or slot.state is not WorkerState.BUSY:
             return None

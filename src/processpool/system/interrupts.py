@@ -80,7 +80,7 @@ class Shield:
     @property
     def is_up(self) -> bool:
         """True on a thread that is in the middle of something: for code in a signal's handler."""
-        up = get_ident() == self.main and self._depth > 0 and not self._is_open
+        up = self._depth > 0 and get_ident() == self.main and not self._is_open
         return up and self._is_held(sys._getframe(1))
 
     @property
@@ -114,9 +114,11 @@ class Shield:
     def _replace(self, numbers: tuple[int, ...]) -> None:
         for number in numbers:
             handler = getsignal(number)
+            if handler is None or type(handler) is int:  # the system's own, as nearly all are
+                continue
             if type(handler) is StandIn:  # somebody has put it back, at the wrong time
                 self._replaced.append(number)
-            elif callable(handler):
+            else:
                 stand_in = self._stand_ins.get(number)
                 if stand_in is None or stand_in.original is not handler:
                     stand_in = self._stand_ins[number] = StandIn(handler)
