@@ -99,8 +99,8 @@ class Shield:
             self._depth = 1
             self._replace(_SIGNALS)
         except BaseException:  # by a handler that is not replaced yet
-            self._depth = 0
-            self._end()
+            self._depth = 1
+            self.leave()
             raise
 
     def widen(self) -> None:
@@ -133,7 +133,11 @@ class Shield:
             self._depth -= 1
             if not self._depth:
                 self._raised = None
-                self._end()
+                try:
+                    self._restore()
+                finally:  # a handler may have raised: what came before it is not to come later
+                    if self._held:
+                        self._raise_held()
 
     def open(self, *, once: bool) -> None:
         """Allow an interrupt to be raised from here on, and raise one that was held back.
@@ -178,14 +182,6 @@ class Shield:
     def _is_open(self) -> bool:
         return bool(self._open) and self._open[-1][0] == self._depth
 
-    def _end(self) -> None:
-        """Put the handlers back, and call those of what was held back."""
-        try:
-            self._restore()
-        finally:  # one that was put back may have raised: what came before it is not to come later
-            if self._held:
-                self._raise_held()
-
     def _restore(self) -> None:
         try:
             while self._replaced:  # one by one: a handler may come in between, and enter
@@ -193,8 +189,8 @@ class Shield:
                 handler = getsignal(number)
                 if type(handler) is StandIn:
                     set_handler(number, handler.original)
-                if number in self._replaced:
-                    self._replaced.remove(number)
+                if self._replaced and self._replaced[-1] == number:
+                    del self._replaced[-1]
         finally:
             if self._replaced:
                 self._restore()
