@@ -128,7 +128,9 @@ class Shield:
     def leave(self) -> None:
         """Raise an interrupt that has come meanwhile, if this was the outermost `enter`."""
         if get_ident() == self.main:
-            while self._open and self._open[-1][0] >= self._depth:  # `open` was cut off by a handler
+            while (
+                self._open and self._open[-1][0] >= self._depth
+            ):  # `open` was cut off by a handler
                 self._open.pop()
             self._depth -= 1
             if not self._depth:
