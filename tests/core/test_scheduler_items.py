@@ -37,7 +37,7 @@ class TestCounters:
         assert (scheduler.finished, scheduler.failures) == (3, 2)
         assert (scheduler.slots[1].handled, scheduler.slots[1].failed) == (3, 2)
         bench.take()
-        assert words(scheduler.kill(1, ExitReason.LEASE_FAILED, 4, 1)) == ["kill 1"]
+        assert words(scheduler.kill(1, ExitReason.LEASE_FAILED, bench.now, 4, 1)) == ["kill 1"]
         assert (scheduler.finished, scheduler.failures) == (7, 3)
         assert (scheduler.slots[1].handled, scheduler.slots[1].failed) == (7, 3)
         bench.exited(1)
@@ -127,7 +127,7 @@ class TestQuestions:
         assert not bench.scheduler.keeps(job)
         bench.submit(job, start=1)
         assert bench.scheduler.keeps(job)
-        bench.scheduler.cancel(job, kill=False)
+        bench.scheduler.cancel(job, bench.now, kill=False)
         assert not bench.scheduler.keeps(job)
         bench, job = busy(1, window=1, attempts=2, retry_on=frozenset({"crash"}))
         bench.exited(1)

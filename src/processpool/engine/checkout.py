@@ -244,7 +244,9 @@ class Checkout:
             worker.borrowed = worker.leased = False
             handled, failed = handled + worker.calls, worker.failed_calls
             worker.calls = worker.failed_calls = 0
-            commands = self._core.scheduler.kill(worker.id, exit_reason, handled, failed)
+            scheduler = self._core.scheduler
+            commands = scheduler.kill(worker.id, exit_reason, monotonic(), handled, failed)
+            self._dispatcher.stage(commands)
         self._dispatcher.execute(commands)
         self._reaper.reap_later(worker)
 

@@ -35,11 +35,11 @@ def _end_deaf(core: Core, worker: Worker) -> None:
     with worker.io:
         deaf = not worker.closed and worker.is_deaf()
     if deaf:
-        core.decide(lambda _: core.scheduler.kill(worker.id, ExitReason.CLOSED_STDIN))
+        core.decide(partial(core.scheduler.kill, worker.id, ExitReason.CLOSED_STDIN))
     else:  # it may still answer what it had read before
         see_to_stdin(core, worker)
 
 
 def _end_mute(core: Core, worker: Worker) -> None:
     if not worker.closed:
-        core.decide(lambda _: core.scheduler.kill(worker.id, ExitReason.CLOSED_STDOUT))
+        core.decide(partial(core.scheduler.kill, worker.id, ExitReason.CLOSED_STDOUT))

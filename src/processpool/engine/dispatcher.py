@@ -109,7 +109,7 @@ class Dispatcher:
                 see_to_stdin(self._core, worker)
         if stray:
             self._hub.report_stray(worker, stray)
-            core.decide(lambda _: core.scheduler.kill(worker.id, ExitReason.WROTE_UNASKED))
+            core.decide(partial(core.scheduler.kill, worker.id, ExitReason.WROTE_UNASKED))
         elif not done:
             with core.lock, suppress(OSError):
                 if not worker.closed:

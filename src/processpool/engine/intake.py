@@ -91,7 +91,7 @@ class Intake:
         With `soon` that happens in a moment, and no lock is taken.
         """
         core = self._core
-        decide = partial(core.decide, lambda _: core.scheduler.cancel(job, kill=kill))
+        decide = partial(core.decide, lambda now: core.scheduler.cancel(job, now, kill=kill))
         if soon:
             core.loop.post(decide)
         else:
@@ -110,7 +110,7 @@ class Intake:
         with core.lock:
             if not job.begun or core.scheduler.keeps(job):
                 job.recalled = True
-                commands = core.scheduler.cancel(job, kill=False)
+                commands = core.scheduler.cancel(job, monotonic(), kill=False)
                 core.lock.notify_all()
                 number = None
             else:

@@ -130,7 +130,7 @@ class Receiver:
         elif answers:
             self.complete_all(worker, answers)
         if worker.fault() is not None:
-            core.decide(lambda _: core.scheduler.kill(worker.id, ExitReason.PROTOCOL))
+            core.decide(partial(core.scheduler.kill, worker.id, ExitReason.PROTOCOL))
         elif worker.ended:
             self._await_end(worker)
 
@@ -227,7 +227,7 @@ class Receiver:
             if len(values) > slot.load or not worker.is_clean:
                 reason = surplus.end_reason(worker, slot, len(values))
                 if reason is not None:
-                    commands = core.scheduler.kill(worker.id, reason)
+                    commands = core.scheduler.kill(worker.id, reason, now)
                     if surplus.spoil(worker, answers, values, slot.load):
                         plain, failed = False, list(filter(has_failed, values))
             commands += core.scheduler.answered(worker.id, len(values), now, len(failed))

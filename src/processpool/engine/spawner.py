@@ -137,7 +137,7 @@ class Spawner:
             self._core.loop.forget(worker.process.stdout)
         if start.error is not None:
             scheduler, reason = self._core.scheduler, ExitReason.GARBLED_START
-            self._core.decide(lambda _: scheduler.kill(worker.id, reason))
+            self._core.decide(partial(scheduler.kill, worker.id, reason))
         elif start.is_over:
             self._end_start(worker)
 
@@ -181,9 +181,8 @@ class Spawner:
                 return  # the rest of it will come
         except Exception:  # it was the user's code that wrote this
             self._core.loop.forget(worker.ready_fd)
-            self._core.decide(
-                lambda _: self._core.scheduler.kill(worker.id, ExitReason.GARBLED_START)
-            )
+            scheduler, reason = self._core.scheduler, ExitReason.GARBLED_START
+            self._core.decide(partial(scheduler.kill, worker.id, reason))
             return
         self._core.loop.forget(worker.ready_fd)
         if not told or not worker.says_more:
@@ -214,7 +213,7 @@ class Spawner:
             stray = worker.stray_output()
         if stray and worker.start is None:  # what comes at the end of a start belongs to it
             self._hub.report_stray(worker, stray)
-            core.decide(lambda _: core.scheduler.kill(worker.id, ExitReason.WROTE_UNASKED))
+            core.decide(partial(core.scheduler.kill, worker.id, ExitReason.WROTE_UNASKED))
             return
         with core.lock:
             started_at = core.scheduler.slots[worker.id].started_at

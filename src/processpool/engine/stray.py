@@ -38,4 +38,4 @@ def on_unasked(core: Core, dispatcher: Dispatcher, hub: EventHub, worker: Worker
 
 def _end_stray(core: Core, hub: EventHub, worker: Worker, stray: bytes) -> None:
     hub.report_stray(worker, stray)
-    core.decide(lambda _: core.scheduler.kill(worker.id, ExitReason.WROTE_UNASKED))
+    core.decide(partial(core.scheduler.kill, worker.id, ExitReason.WROTE_UNASKED))
