@@ -7,12 +7,12 @@ from itertools import product
 import pytest
 
 from processpool.core.exit_reason import ExitReason
+from processpool.core.machine import IllegalTransition
 from processpool.core.policy import Policy
 from processpool.core.scheduler import Scheduler
 from processpool.core.states import (
     POOL_TRANSITIONS,
     TRANSITIONS,
-    IllegalTransition,
     PoolEvent,
     PoolState,
     WorkerEvent,

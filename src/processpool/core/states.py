@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from processpool.core.machine import IllegalTransition
+
 
 class WorkerState(StrEnum):
     """Where a worker is in its life."""
@@ -137,10 +139,6 @@ POOL_TRANSITIONS: dict[tuple[PoolState, PoolEvent], PoolState] = {
     (_P.CLOSING, _N.CLOSED): _P.CLOSED,
     **{(state, _N.FORKED): _P.FORKED for state in _P},
 }
-
-
-class IllegalTransition(RuntimeError):
-    """An event that cannot happen in that state: a bug in this package."""
 
 
 def after(state: WorkerState, event: WorkerEvent) -> WorkerState:

@@ -26,6 +26,8 @@ from processpool.core.commands import (
 from processpool.core.exit_reason import ExitReason
 from processpool.core.states import PoolState, WorkerState
 from processpool.engine.closed_pipes import see_to_stdin
+from processpool.engine.workers.listening import Listening, ListeningEvent
+from processpool.engine.workers.owner import Owner, OwnerEvent
 from processpool.errors import PoolBroken
 
 if TYPE_CHECKING:
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
     from processpool.engine.core import Core
     from processpool.engine.event_hub import EventHub
     from processpool.engine.workers.worker import Worker
+
+
+SILENT, EXPECTING = Listening.SILENT, Listening.EXPECTING
 
 
 class Dispatcher:
@@ -57,7 +62,7 @@ class Dispatcher:
         for command in commands:
             if type(command) is Grant:
                 worker = self._core.workers[command.worker]
-                worker.leased = True
+                worker.owner.on(OwnerEvent.LEASED)
                 self.unwatch(worker)
             elif type(command) is Send:
                 worker = self._core.workers[command.worker]
@@ -100,10 +105,14 @@ class Dispatcher:
             core.loop.post(partial(self.write, worker))
             return
         with worker.io:
-            if worker.borrowed or worker.held:
+            if worker.owner.state is not Owner.POOL or worker.held:
                 return
-            stray = worker.stray_output() if worker.unasked else b""
-            worker.unasked = False
+            stray = b""
+            if worker.outbox:
+                if worker.listening.state is SILENT:
+                    stray = worker.stray_output()
+                if not stray:
+                    worker.listening.on(ListeningEvent.ASKED)
             done = not stray and (worker.closed or worker.flush())
             if done:
                 see_to_stdin(self._core, worker)
@@ -123,9 +132,10 @@ class Dispatcher:
             outbox = worker.outbox
             if len(outbox) == 1 and outbox[0] is batch:
                 usual = not (worker.held or worker.closed)
-                if usual and worker.unasked:
+                if usual and worker.listening.state is SILENT:
                     usual = worker.is_quiet()
-                    worker.unasked = not usual
+                    if usual:
+                        worker.listening.state = EXPECTING  # by its table: it is asked
                 if usual:
                     outbox.popleft()
                     done = worker.send_next(batch)
@@ -163,7 +173,7 @@ class Dispatcher:
             self._core.loop.post(partial(self.recall, number, read=read))
             return False
         with worker.io:
-            gone = worker.closed or worker.borrowed or worker.leased
+            gone = worker.closed or worker.owner.state is not Owner.POOL
             batches = [] if gone else worker.take_back()
             worker.held += bool(batches)
             if read and not gone:
@@ -184,8 +194,9 @@ class Dispatcher:
         def decide(now: float) -> list[Command]:
             commands = decision(now)
             slot = self._core.scheduler.slots.get(worker.id)
-            if slot is not None and not slot.load:
-                worker.unasked = True
+            owes_nothing = slot is not None and not slot.load
+            if owes_nothing and worker.listening.state is EXPECTING:
+                worker.listening.on(ListeningEvent.SETTLED)
             return commands
 
         self._core.decide(decide)
@@ -216,7 +227,6 @@ class Dispatcher:
     def watch(self, worker: Worker) -> None:
         """Under the lock: the worker is given something to do."""
         if worker.id not in self._watched:
-            worker.unasked = True
             self._watched.add(worker.id)
             handler = partial(self.on_answer, worker)
             self._core.loop.watch(worker.process.stdout, select.EPOLLIN, handler, last=True)

@@ -37,6 +37,8 @@ class LocalLease:
         self._answers: list[Any] = []
         self._handled = 0
         self._failed = False
+        self._is_returned = False
+        """True while it has no worker: its own was given back, and another one is not there."""
         self._replacements = REPLACEMENTS
         self._sent: list[tuple[Any, Task | None]] = []
         """Its requests so far, as long as it has answered none."""
@@ -148,6 +150,8 @@ class LocalLease:
     def release(self, grace: float) -> None:
         """Give it back; answers that are owed are read for `grace` seconds at most."""
         worker = self._worker
+        if self._is_returned:
+            return
         try:
             self._read_off(grace)
         except BaseException:
@@ -164,6 +168,8 @@ class LocalLease:
 
     def drop(self) -> None:
         """Give it back soon, as it is. Takes no lock."""
+        if self._is_returned:
+            return
         discard, worker = self._checkout.discard, self._worker
         self._core.loop.post(lambda: discard(worker, ExitReason.LEASE_DROPPED))
 
@@ -181,12 +187,12 @@ class LocalLease:
         if not self._is_over or not self._is_unbegun():
             return False
         self._replacements -= 1
-        self._failed = True  # until there is another one
+        self._failed = self._is_returned = True  # until there is another one
         self._checkout.discard(self._worker, ExitReason.ENDED)
         worker = self._checkout.lease(None)
         assert worker is not None
         self._worker, self.id, self.pid = worker, worker.id, worker.pid
-        self._failed = False
+        self._failed = self._is_returned = False
         for payload, task in self._sent:
             self._write(payload, task)
         return True

@@ -15,6 +15,8 @@ from processpool.core.exit_reason import ExitReason
 from processpool.core.jobs import Origin
 from processpool.core.states import WorkerState
 from processpool.engine.workers import failures
+from processpool.engine.workers.listening import Listening
+from processpool.engine.workers.owner import Owner
 from processpool.system.platform import signals
 from processpool.wire.python.remote_errors import in_words
 
@@ -61,7 +63,7 @@ class Reaper:
         with core.lock:
             core.loop.forget(worker.process.pidfd)
             leased = core.scheduler.slots[worker.id].state is WorkerState.LEASED
-            in_use = leased or worker.borrowed
+            in_use = leased or worker.owner.state in (Owner.CALL, Owner.WARM)
             core.lock.notify_all()
         if not in_use:  # otherwise the thread that has it will see, and discard it
             self.reap(worker)
@@ -130,8 +132,9 @@ class Reaper:
         with worker.io:
             answers = worker.drain()
             begun = worker.has_begun()
+            is_stray = worker.listening.state is Listening.SILENT  # it was asked for nothing yet
         self._receiver.release_held(worker)
-        if answers and core.scheduler.slots[worker.id].load:
+        if answers and not is_stray and core.scheduler.slots[worker.id].load:
             self._receiver.complete_all(worker, answers)
         return begun
 

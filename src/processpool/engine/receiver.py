@@ -19,6 +19,7 @@ from processpool.engine import surplus
 from processpool.engine.closed_pipes import see_to_stdout
 from processpool.engine.stray import on_unasked
 from processpool.engine.weighing import weigh
+from processpool.engine.workers.listening import Listening, ListeningEvent
 from processpool.engine.workers.worker import ALWAYS, LATE_PAUSE, LINGER, UNUSUAL
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from processpool.engine.event_hub import EventHub
     from processpool.engine.workers.worker import Worker
 
+SILENT, EXPECTING = Listening.SILENT, Listening.EXPECTING
 PEEK_EVERY = 0.05
 """Seconds between two looks for answers that wait for a slow item behind them."""
 SETTLED = 0.002
@@ -57,9 +59,7 @@ class Receiver:
         commands: list[Command] | None = None
         following = None
         with worker.io:
-            if worker.closed:
-                return
-            if worker.unasked:
+            if worker.listening.state is not EXPECTING:
                 if on_unasked(core, self._dispatcher, self._hub, worker):
                     self._await_end(worker)
                 return
@@ -80,7 +80,8 @@ class Receiver:
                         following = core.scheduler.follow(slot, now)
                         if following is None:
                             commands = core.scheduler.finish(slot, now)
-                            worker.unasked = commands is not None
+                            if commands is not None:
+                                worker.listening.state = SILENT  # by its table: it is settled
                         elif not following.job.takes_values:
                             following.job.begin()
                         if slot.deadline is not None:
@@ -231,7 +232,8 @@ class Receiver:
                     if surplus.spoil(worker, answers, values, slot.load):
                         plain, failed = False, list(filter(has_failed, values))
             commands += core.scheduler.answered(worker.id, len(values), now, len(failed))
-            worker.unasked = not slot.load
+            if not slot.load:
+                worker.listening.on(ListeningEvent.SETTLED)
             self._dispatcher.stage(commands)
             core.lock.notify_all()
         origin = Origin(worker.id, worker.pid, since, now, worker.item_stderr(), plain, len(failed))

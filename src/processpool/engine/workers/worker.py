@@ -17,6 +17,8 @@ from time import sleep
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from processpool.core.replies import Reply
+from processpool.engine.workers.listening import ListeningEvent, listening
+from processpool.engine.workers.owner import owner
 from processpool.engine.workers.stderr import StderrLog
 from processpool.system.interrupts import INTERRUPTIBLE
 from processpool.system.monitor import WAIT, Monitor
@@ -78,14 +80,12 @@ class Worker(ABC):
         """Answers for which late stderr is still awaited; `ALWAYS` once some has come late."""
         self.calls = self.failed_calls = 0
         """Calls it has answered, and those that failed, since the scheduler was last told."""
-        self.unasked = False
-        """True while nothing was written to it that it has not answered: what it says is stray."""
+        self.listening = listening()
+        """Whether an answer is due from it."""
         self.unheard = False
         """True if it wrote to stderr while it was leased, and nobody may have read all of it."""
-        self.borrowed = False
-        """True while it is there for calls: whoever has it closes nothing, but gives it back."""
-        self.leased = False
-        """True while it is somebody's own: what it has not read yet is theirs."""
+        self.owner = owner()
+        """Who has it."""
         self.watched_over = False
         """True while somebody looks now and then for answers that it has not sent."""
         self.weighed_at = 0.0
@@ -454,6 +454,7 @@ class Worker(ABC):
     def close(self) -> None:
         """Close every descriptor of a worker that has ended."""
         self.closed = self.ended = True
+        self.listening.on(ListeningEvent.CLOSED)
         self._unsent.clear()
         self.outbox.clear()
         if self.ready_fd >= 0:
