@@ -563,20 +563,12 @@ EFFECTS_IN_WIRE = {
     "wire.python.unfindable imports os",
 }
 HEAVY_IN_WORKERS: set[str] = set()
-LONG_MODULES = {
-    "engine.workers.worker",
-}
-LONG_CLASSES = {
-    "engine.workers.python.PythonWorker",
-    "engine.workers.worker.Worker",
-}
+LONG_MODULES: set[str] = set()
+LONG_CLASSES: set[str] = set()
 STRAY_TESTS: set[str] = set()
 UNEXPLAINED_CONSTANTS = {
     "core.states: POOL_TRANSITIONS",
     "core.states: TRANSITIONS",
-    "engine.direct: SENT",
-    "engine.workers.worker: ALWAYS",
-    "engine.workers.worker: LINGERS",
     "system.interrupts: SHIELD",
     "system.limits: UNLIMITED",
 }

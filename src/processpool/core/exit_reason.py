@@ -17,6 +17,7 @@ class ExitReason(StrEnum):
     WROTE_UNASKED = "wrote unasked"
     """It wrote to its stdout, and nobody had asked it anything."""
     CLOSED_STDIN = "closed stdin"
+    TORE_REQUEST = "closed stdin within a request"
     CLOSED_STDOUT = "closed stdout"
     PROTOCOL = "protocol"
     """What it wrote is not an answer."""
@@ -64,13 +65,14 @@ class ExitReason(StrEnum):
 
 
 _R = ExitReason
-_COSTS_ITEM = frozenset({_R.TIMEOUT, _R.PROTOCOL, _R.CLOSED_STDOUT})
+_COSTS_ITEM = frozenset({_R.TIMEOUT, _R.PROTOCOL, _R.CLOSED_STDOUT, _R.TORE_REQUEST})
 _BLAMES_START = frozenset({_R.START_TIMEOUT, _R.GARBLED_START, _R.WROTE_UNASKED, _R.CLOSED_STDIN})
 _SENTENCES = {
     _R.START_TIMEOUT: "was not ready within {limit:.3g} s (timeouts.start)",
     _R.GARBLED_START: "wrote something else where it should have said that it is ready",
     _R.WROTE_UNASKED: "wrote to its standard output before it was asked anything",
     _R.CLOSED_STDIN: "closed its standard input before it had read a request",
+    _R.TORE_REQUEST: "closed its standard input in the middle of the request",
     _R.CLOSED_STDOUT: "closed its standard output without an answer; one answer a request is due",
     _R.PROTOCOL: "broke the protocol",
     _R.TIMEOUT: (

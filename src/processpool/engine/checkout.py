@@ -67,7 +67,7 @@ class Checkout:
                 self._borrow_from_scheduler(loan)
                 return
             loan[0].owner.state = CALL  # by its table: it is borrowed
-            if loan[0].is_quiet() or self._is_still_fit(loan):
+            if loan[0].channel.is_quiet() or self._is_still_fit(loan):
                 return
 
     @uninterrupted
@@ -229,7 +229,8 @@ class Checkout:
             worker.calls = worker.failed_calls = 0
             commands = self._core.scheduler.release(worker.id, handled, monotonic(), failed)
             self._dispatcher.stage(commands)
-            unheard, worker.unheard = worker.unheard, False
+            unheard = worker.attribution.is_unheard
+            worker.attribution.is_unheard = False
         self._dispatcher.execute(commands)
         if self._core.scheduler.policy.recycle_memory is not None:
             self._core.loop.post(partial(weigh, self._core, worker))
@@ -262,13 +263,20 @@ class Checkout:
             return None if slot is None else slot.exit_reason
 
     def _is_fit(self, worker: Worker) -> bool:
-        """False if a free worker wrote unasked or has ended; it is replaced then."""
+        """False if a free worker wrote unasked, reads no more or has ended; it is replaced then."""
         with worker.io:
             stray = worker.stray_output()
-            leaving = worker.is_leaving()
-        if not (stray or leaving or worker.ended) and worker.process.exitcode is None:
+            leaving = worker.channel.nobody_reads or worker.protocol.is_leaving()
+        if not (stray or leaving or worker.has_ended) and worker.process.exitcode is None:
             return True
         if stray:
             self._hub.report_stray(worker, stray)
-        self.discard(worker, ExitReason.WROTE_UNASKED if stray else ExitReason.ENDED)
+        self.discard(worker, _why_unfit(worker, stray))
         return False
+
+
+def _why_unfit(worker: Worker, stray: bytes) -> ExitReason:
+    if stray:
+        return ExitReason.WROTE_UNASKED
+    lives_on = worker.process.exitcode is None and not worker.has_ended
+    return ExitReason.CLOSED_STDIN if lives_on and worker.channel.nobody_reads else ExitReason.ENDED

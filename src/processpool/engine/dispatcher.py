@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import select
 import signal
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,7 @@ from processpool.core.commands import (
 )
 from processpool.core.exit_reason import ExitReason
 from processpool.core.states import PoolState, WorkerState
-from processpool.engine.closed_pipes import see_to_stdin
+from processpool.engine.workers.channel import ChannelState
 from processpool.engine.workers.listening import Listening, ListeningEvent
 from processpool.engine.workers.owner import Owner, OwnerEvent
 from processpool.errors import PoolBroken
@@ -40,6 +39,8 @@ if TYPE_CHECKING:
 
 
 SILENT, EXPECTING = Listening.SILENT, Listening.EXPECTING
+CLOSED = ChannelState.CLOSED
+"""What single items look at, as names of its own."""
 
 
 class Dispatcher:
@@ -68,8 +69,10 @@ class Dispatcher:
                 worker = self._core.workers[command.worker]
                 worker.outbox.append(command.batch)
                 command.batch.job.begin()
-                if worker.keeps_answers and len(command.batch) > 1 and not worker.watched_over:
-                    worker.watched_over = True
+                prefetching = worker.prefetching
+                is_ahead = prefetching is not None and len(command.batch) > 1
+                if prefetching is not None and is_ahead and not prefetching.is_watched:
+                    prefetching.is_watched = True
                     self._core.loop.post(partial(self.watch_over, worker))
                 self.watch(worker)
 
@@ -105,7 +108,7 @@ class Dispatcher:
             core.loop.post(partial(self.write, worker))
             return
         with worker.io:
-            if worker.owner.state is not Owner.POOL or worker.held:
+            if worker.owner.state is not Owner.POOL or worker.recalls:
                 return
             stray = b""
             if worker.outbox:
@@ -113,17 +116,14 @@ class Dispatcher:
                     stray = worker.stray_output()
                 if not stray:
                     worker.listening.on(ListeningEvent.ASKED)
-            done = not stray and (worker.closed or worker.flush())
-            if done:
-                see_to_stdin(self._core, worker)
+            done = not stray and (worker.is_closed or worker.flush())
         if stray:
             self._hub.report_stray(worker, stray)
             core.decide(partial(core.scheduler.kill, worker.id, ExitReason.WROTE_UNASKED))
         elif not done:
-            with core.lock, suppress(OSError):
-                if not worker.closed:
-                    handler = partial(self._on_writable, worker)
-                    core.loop.watch(worker.process.stdin, select.EPOLLOUT, handler)
+            with core.lock:
+                if not worker.is_closed:
+                    core.loop.change(worker.process.stdin, select.EPOLLOUT)
 
     def send_single(self, worker: Worker, batch: Batch) -> None:
         """Write one item to a worker that has nothing else to do; see `Scheduler.begin`."""
@@ -131,14 +131,14 @@ class Dispatcher:
         with worker.io:
             outbox = worker.outbox
             if len(outbox) == 1 and outbox[0] is batch:
-                usual = not (worker.held or worker.closed)
+                usual = not (worker.recalls or worker.channel.state is CLOSED)
                 if usual and worker.listening.state is SILENT:
-                    usual = worker.is_quiet()
+                    usual = worker.channel.is_quiet()
                     if usual:
                         worker.listening.state = EXPECTING  # by its table: it is asked
                 if usual:
                     outbox.popleft()
-                    done = worker.send_next(batch)
+                    done = worker.protocol.send_next(batch)
         if not usual:
             self.flush(worker)
         elif not done:
@@ -146,7 +146,7 @@ class Dispatcher:
 
     def _dump_stacks(self, worker: Worker | None) -> None:
         if worker is not None:
-            worker.dump_stacks()
+            worker.protocol.dump_stacks()
 
     def unshare(self, name: str) -> None:
         """Tell every worker that something shared was freed; those that are lent, on return."""
@@ -167,24 +167,24 @@ class Dispatcher:
         With `read`, it is asked to give back what it has read, too.
         """
         worker = self._core.workers.get(number)
-        if worker is None:
+        if worker is None or worker.prefetching is None:
             return False
         if worker.io.is_mine:  # it is just being written to, on this thread
             self._core.loop.post(partial(self.recall, number, read=read))
             return False
         with worker.io:
-            gone = worker.closed or worker.owner.state is not Owner.POOL
-            batches = [] if gone else worker.take_back()
-            worker.held += bool(batches)
+            gone = worker.is_closed or worker.owner.state is not Owner.POOL
+            batches = [] if gone else worker.prefetching.take_back()
+            worker.recalls += bool(batches)
             if read and not gone:
-                worker.ask_back()
+                worker.prefetching.ask_back()
         found = any(batch.job is cancelled for batch in batches)
         if found and cancelled is not None:
             cancelled.cancelled = cancelled.recalled = True
         if batches:
             self.relieve(worker, partial(self._core.scheduler.taken_back, number, batches))
             with worker.io:
-                worker.held -= 1
+                worker.recalls -= 1
             self.flush(worker)
         return found
 
@@ -214,7 +214,8 @@ class Dispatcher:
             self._core.loop.post(partial(self._stop, worker))
         elif worker is not None:
             with worker.io:
-                if not worker.closed:
+                if not worker.is_closed:
+                    self._core.loop.forget(worker.process.stdin)
                     worker.ask_to_exit()
 
     def _signal(self, number: int, signum: signal.Signals) -> None:
@@ -240,17 +241,9 @@ class Dispatcher:
     def abandon_pipes(self, worker: Worker) -> None:
         """Under the lock: watch nothing of this worker any more."""
         self.unwatch(worker)
-        process = worker.process
-        for fd in (process.stdin, process.stdout, process.stderr, process.pidfd, worker.ready_fd):
+        process, ready = worker.process, worker.readiness.fd
+        for fd in (process.stdin, process.stdout, process.stderr, process.pidfd, ready):
             self._core.loop.forget(fd)
-
-    def _on_writable(self, worker: Worker) -> None:
-        with worker.io:
-            done = worker.closed or (not worker.held and worker.flush())
-            see_to_stdin(self._core, worker)
-        if done:
-            with self._core.lock:
-                self._core.loop.forget(worker.process.stdin)
 
     def plan_timer(self) -> None:
         """Under the lock: an item has begun, or a worker is idle, and nothing else is new."""

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from processpool.engine.identity import Identity
 from processpool.engine.inheritance import Environ, flags, inheritance, resource_tracker
 from processpool.engine.inherited import Inherited
-from processpool.engine.workers.command import CommandWorker
-from processpool.engine.workers.python import PythonWorker, Shared
+from processpool.engine.workers.command import command_worker
+from processpool.engine.workers.python import Shared, python_worker
 from processpool.errors import WorkerStartFailed
 from processpool.system.limits import UNLIMITED, Limits
 from processpool.system.process import Command, Process
@@ -102,7 +102,7 @@ class CommandLauncher:
     """Whether a worker's stdout is a terminal."""
 
     @_refused_in_words
-    def __call__(self, number: int, place: int, mark: str) -> CommandWorker:
+    def __call__(self, number: int, place: int, mark: str) -> Worker:
         """Start one for this place, which the guard can know by `mark`.
 
         Raises:
@@ -122,7 +122,7 @@ class CommandLauncher:
             finally:
                 os.close(theirs)
             undo.pop_all()
-        return CommandWorker(number, process, self.protocol, self.codec, ready)
+        return command_worker(number, process, self.protocol, self.codec, ready)
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ class PythonLauncher:
         return f"{sys.executable or 'python'} (a Python worker)"
 
     @_refused_in_words
-    def __call__(self, number: int, place: int, mark: str) -> PythonWorker:
+    def __call__(self, number: int, place: int, mark: str) -> Worker:
         """Start one for this place, which the guard can know by `mark`.
 
         Raises:
@@ -203,7 +203,7 @@ class PythonLauncher:
             passed = passed if tracker is None or tracker in passed else (*passed, tracker)
             process = Process(command, passed, packets=True, limits=self.limits)
             undo.callback(_discard, process)
-            worker = PythonWorker(number, process, shared, inbox, ready, self.sources)
+            worker = python_worker(number, process, shared, inbox, ready, self.sources)
             undo.pop_all()
         return worker
 

@@ -73,7 +73,7 @@ class Reaper:
         self._core.loop.post(partial(self._reap_if_dead, worker))
 
     def _reap_if_dead(self, worker: Worker) -> None:
-        if worker.process.exitcode is not None and not worker.closed:
+        if worker.process.exitcode is not None and not worker.is_closed:
             self.reap(worker)
 
     def reap(self, worker: Worker) -> None:
@@ -84,7 +84,7 @@ class Reaper:
         with core.lock:
             self._dispatcher.abandon_pipes(worker)
             slot = core.scheduler.slots[worker.id]
-            failed_start = _is_failed_start(slot, exitcode, begun or worker.died_loading())
+            failed_start = _is_failed_start(slot, exitcode, begun or worker.protocol.died_loading())
             killed = slot.exit_reason is None and -exitcode in _FROM_OUTSIDE
             chance = killed and core.scheduler.forgives_kills
         if failed_start and not chance:
@@ -116,7 +116,7 @@ class Reaper:
                 failed_start=failed_start,
                 killed=killed,
                 begun=begun,
-                singly=worker.died_loading(),
+                singly=worker.protocol.died_loading(),
             )
 
         commands = core.decide(release)
@@ -142,7 +142,7 @@ class Reaper:
         """The item that the worker had fails; or, if it is tried again, that is noted."""
         core = self._core
         batch = lost.batch
-        reply = worker.unfinished()
+        reply = worker.protocol.unfinished()
         seconds = now - batch.sent_at if batch.job.timeout is None else batch.job.timeout
         error = failures.lost_item(worker, lost.exit_reason, core.command, seconds, reply)
         text = in_words(error)

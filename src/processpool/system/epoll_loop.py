@@ -69,6 +69,12 @@ class Loop:
             self._last.add(fd)
         self._epoll.register(fd, events)
 
+    def change(self, fd: int, events: int) -> None:
+        """Watch a descriptor for these events instead; it may be unknown."""
+        if fd in self._handlers:
+            with suppress(OSError):
+                self._epoll.modify(fd, events)
+
     def forget(self, fd: int) -> None:
         """Stop watching a descriptor; it may be unknown."""
         if self._handlers.pop(fd, None) is not None:

@@ -55,19 +55,19 @@ def lost_item(
     who = f"worker {worker.id} (pid {worker.pid})"
     match exit_reason:
         case ExitReason.TIMEOUT:
-            half = worker.cut_off()
+            half = worker.protocol.cut_off()
             where = f" ({half})".replace("ended", "had stopped", 1) if half else ""
             how = exit_reason.sentence.format(limit=seconds, where=where)
             return RequestTimeout(f"{who} {how}{_what_came(reply.raw, stderr)}")
         case ExitReason.PROTOCOL:
-            fault = worker.fault() or ProtocolError(f"{who} {exit_reason.sentence}")
+            fault = worker.protocol.fault() or ProtocolError(f"{who} {exit_reason.sentence}")
             return broken(worker, fault, stderr)
         case ExitReason.CLOSED:
             return PoolClosed(f"the pool was closed while {who} had the item")
         case ExitReason.CANCELLED:
             return CancelledError(f"{who} {exit_reason.sentence}")
         case ExitReason.CLOSED_STDOUT:
-            cut_off = worker.cut_off() or UnexpectedEOF(f"{who} {exit_reason.sentence}")
+            cut_off = worker.protocol.cut_off() or UnexpectedEOF(f"{who} {exit_reason.sentence}")
             return type(cut_off)(f"{cut_off}{_what_came(reply.raw, stderr)}")
         case _:
             return died(worker, exit_reason, command, reply.stderr)
@@ -79,11 +79,11 @@ def died(
     """The error of an item whose worker has ended; `stderr` is the item's, where it is known."""
     exitcode = worker.process.reap()
     how = describe_exit(exitcode) if exit_reason is None else f"was ended ({exit_reason})"
-    cut_off = worker.fault() or worker.cut_off()
+    cut_off = worker.protocol.fault() or worker.protocol.cut_off()
     if stderr is None:  # of earlier requests nothing is told
         stderr = worker.stderr.request
     if cut_off is not None and exitcode >= 0:
-        came = _what_came(worker.unfinished().raw, stderr)
+        came = _what_came(worker.protocol.unfinished().raw, stderr)
         return type(cut_off)(f"{cut_off}; worker {worker.id} (pid {worker.pid}) {how}{came}")
     limit = worker.process.limit_reached if exit_reason is None else None
     before = f": {limit}; it had not answered" if limit else " before it answered"
@@ -107,13 +107,13 @@ def surplus(worker: Worker, answer: Any, more: Any) -> ProtocolError:
     return ProtocolError(
         f"worker {worker.id} (pid {worker.pid}) answered {_shown(answer)}, and with that came "
         f"{_shown(more)}, for which nobody had asked; neither is delivered, and the worker was "
-        f"replaced; {worker.advice or _ONE_ANSWER}{quote_stderr(worker.stderr.request)}"
+        f"replaced; {worker.protocol.advice or _ONE_ANSWER}{quote_stderr(worker.stderr.request)}"
     )
 
 
 def broken(worker: Worker, fault: ProtocolError, stderr: str) -> ProtocolError:
     """What is wrong with what a worker has written, with what may help."""
-    advice = f"; {worker.advice}" if worker.advice else ""
+    advice = f"; {worker.protocol.advice}" if worker.protocol.advice else ""
     return type(fault)(f"{fault}{advice}{quote_stderr(stderr)}")
 
 
@@ -141,7 +141,8 @@ def start_failed(
         limit_reached = worker.process.limit_reached
         reason = f" ({limit_reached})" if limit_reached else ""
         how = f"{describe_exit(exitcode)}{reason} before it was ready"
-    awaited = worker.start.awaited() if worker.start is not None else ""
+    dialogue = worker.readiness.dialogue
+    awaited = dialogue.awaited() if dialogue is not None else ""
     if awaited:
         how = f"{how} ({awaited})"
     return WorkerStartFailed(
