@@ -98,7 +98,7 @@ class TestExitReasons:
 
     def test_those_that_cost_an_item(self) -> None:
         costly = {reason for reason in ExitReason if reason.costs_item}
-        assert costly == {"timeout", "protocol", "closed stdout"}
+        assert costly == {"timeout", "protocol", "closed stdout", "closed stdin within a request"}
 
     def test_those_that_count_as_a_failed_start(self) -> None:
         blamed = {reason for reason in ExitReason if reason.blames_start}
