@@ -130,6 +130,9 @@ class _Form:
     def single(self, _: str, data: tuple[str], named: object) -> tuple[tuple[bytes, ...], None]:
         return self._encode(data[0].encode()), None
 
+    def pack(self, call: tuple[tuple[bytes, ...], None]) -> tuple[tuple[bytes, ...], None]:
+        return call
+
 
 class World:
     """A pool, and what goes on around it."""
