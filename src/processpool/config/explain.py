@@ -1,8 +1,7 @@
-"""From pydantic's errors to sentences in the user's words.
+"""Translation of pydantic's errors into problems in the terms of the configuration file.
 
-Two rules hold here. A sentence says what would be right and then what was found, as the document
-allows it to be shown. And an error about what is already known to be wrong says nothing new, and
-is dropped.
+Two rules hold here. A sentence says what is expected, then what was found, as far as the document
+allows it to be shown. And an error about a value that was rejected already is dropped.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from processpool.config.nodes import Path
 
 _KEY = "[key]"
-"""What pydantic puts at the end of a location that means the key, not its value."""
+"""The last part of a location in pydantic's errors that concern a key, not its value."""
 
 _RIGHT = {
     "int_type": "must be a whole number",
@@ -38,7 +37,7 @@ _RIGHT = {
 
 
 def explain(error: ValidationError, document: Document, root: type[BaseModel]) -> list[Problem]:
-    """Return the problems that pydantic found in `document`, validated as `root`."""
+    """Return the problems in `error`, from validating `document` as the model `root`."""
     explainer = _Explainer(document, root)
     problems: list[Problem] = []
     for details in error.errors(include_url=False, include_input=False):
@@ -47,14 +46,14 @@ def explain(error: ValidationError, document: Document, root: type[BaseModel]) -
 
 
 class _Explainer:
-    """Says what each of pydantic's errors means for one document."""
+    """Translates pydantic's errors for one document."""
 
     def __init__(self, document: Document, root: type[BaseModel]) -> None:
         self._document = document
         self._root = root
 
     def explain(self, details: ErrorDetails) -> Iterator[Problem]:
-        """Yield the problems behind one of pydantic's errors."""
+        """Yield the problems that one of pydantic's errors stands for."""
         path = self._path(details)
         match details["type"]:
             case "missing":
@@ -71,7 +70,7 @@ class _Explainer:
                 yield from self._value(self._document.existing(path), details, kind)
 
     def _path(self, details: ErrorDetails) -> Path:
-        """Return the location without the tag that pydantic puts after `worker`."""
+        """Return the location without the union tag that pydantic inserts after `worker`."""
         path = details["loc"]
         if path[:1] == (WORKER,) and WORKER in self._root.model_fields:
             path = path[:1] + path[2:]
@@ -90,7 +89,7 @@ class _Explainer:
         return self._document.problem(path, _right(details), at_key=True)
 
     def _kind(self, path: Path) -> Iterator[Problem]:
-        """Explain a `kind` that is missing or wrong; the keys beside it are then looked at here."""
+        """Explain a missing or wrong `kind`, and check the keys beside it, as pydantic does not."""
         if self._document.is_unknown(path):
             return
         models = worker_models(self._root)
@@ -130,14 +129,14 @@ class _Explainer:
         return f"must be {either(words)}, got {shown}{hint}"
 
     def _name(self, details: ErrorDetails, path: Path) -> str:
-        """Say that a name is none of many, and which was probably meant."""
+        """Return the sentence for a value that is not one of many known names."""
         context, shown = details["ctx"], self._document.shown(path)
         meant = nearest(shown.strip('"'), context["known"])
         hint = f"did you mean {meant}?" if meant else context["hint"]
         return f"must be the name of {context['what']}, got {shown}; {hint}"
 
     def _bound(self, details: ErrorDetails, path: Path) -> str:
-        """Name the other key with its value, as it is written if it is written."""
+        """Return the sentence for a value out of the bounds that another key sets."""
         context = details["ctx"]
         other = (*path[:-1], context["other"])
         value = str(context["value"])
@@ -149,7 +148,7 @@ class _Explainer:
 
 
 def _words(details: ErrorDetails) -> list[str]:
-    """Return the choice of a literal, which pydantic writes as `'a', 'b' or 'c'`."""
+    """Return the values of a literal, which pydantic lists as `'a', 'b' or 'c'`."""
     expected: str = details["ctx"]["expected"]
     return expected.replace("'", "").replace(" or ", ", ").split(", ")
 

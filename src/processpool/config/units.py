@@ -1,8 +1,8 @@
-"""Durations and sizes, as people write them.
+"""Parsers for durations (`250ms`, `5m`) and sizes (`512MiB`).
 
-Two rules hold here. A bare number is in the base unit, seconds or bytes; a string carries its
-unit. And an error is a `ValueError` that says what would be right and never repeats the value,
-because the value may be a secret: whoever reports it decides what may be shown.
+Two rules hold here. A bare number is in the base unit, seconds or bytes; a string must name its
+unit. And errors are `ValueError`s that say what is expected, but never repeat the value: it may be
+a secret, so the code that reports the error decides what to show.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ DURATION_PATTERN = r"^[0-9]+(\.[0-9]+)? ?(ms|s|m|h|d)$"
 SIZE_PATTERN = r"^[0-9]+(\.[0-9]+)? ?(B|[kK]B|[MGT]B|[KMGT]iB)$"
 
 LONGEST = 36_500 * 86_400.0
-"""A hundred years, in seconds: what every operating system's timers can still count."""
+"""The longest duration, in seconds: a hundred years, which fits any timer of the system."""
 LARGEST = 2**63 - 1
-"""In bytes: what a resource limit can still hold."""
+"""The largest size, in bytes: the largest value of a resource limit."""
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _BYTES = {"B": 1, "kB": 1000, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "TB": 1000**4}
@@ -27,10 +27,10 @@ _LONGEST_TEXT = 40
 
 
 def parse_duration(value: object) -> float:
-    """Return `value` in seconds.
+    """Return the duration `value` in seconds.
 
     Raises:
-        ValueError: It is neither a finite number from 0 to `LONGEST`, nor a string with a unit.
+        ValueError: It is not a number from 0 to `LONGEST`, or a string with a unit.
     """
     if isinstance(value, str):
         number, unit = _split(value, DURATION_PATTERN, _DURATION)
@@ -43,10 +43,10 @@ def parse_duration(value: object) -> float:
 
 
 def parse_size(value: object) -> int:
-    """Return `value` in bytes.
+    """Return the size `value` in bytes.
 
     Raises:
-        ValueError: It is neither a whole number from 0 to `LARGEST`, nor a string with a unit.
+        ValueError: It is not a whole number from 0 to `LARGEST`, or a string with a unit.
     """
     if isinstance(value, str):
         number, unit = _split(value, SIZE_PATTERN, _SIZE)
