@@ -18,9 +18,9 @@ from processpool.config.problems import Problem, one_line, quoted
 if TYPE_CHECKING:
     from processpool.config.nodes import Path, Place
 
-SECRETS = "env"
+ENV_KEY = "env"
 """The key below which no value is ever shown."""
-_DEEPEST = 4
+_MAX_NESTING = 4
 """The deepest nesting of mappings in the models: the pool, `worker`, `protocol`, `answer`."""
 
 
@@ -84,18 +84,18 @@ class Document:
 
     def shown(self, path: Path) -> str:
         """Return the value at `path` as an error may show it."""
-        if SECRETS in path:
+        if ENV_KEY in path:
             return kind_of(self.at(path))
         if path in self.written and not self.is_overridden(path):
             return self.written[path]
-        return _words(self.at(path))
+        return _describe(self.at(path))
 
     def wants_quotes(self, path: Path) -> bool:
         """Return whether an error may suggest to put the value at `path` in quotes."""
-        return path in self.unquoted and SECRETS not in path and not self.is_overridden(path)
+        return path in self.unquoted and ENV_KEY not in path and not self.is_overridden(path)
 
 
-def plain(value: object, depth: int = _DEEPEST) -> object:
+def plain(value: object, depth: int = _MAX_NESTING) -> object:
     """Return `value` with its mappings copied to dictionaries, `depth` levels deep.
 
     The user's mapping classes are thus called only here, and what their `items` raises is not
@@ -113,15 +113,15 @@ def _step(value: Any, part: str | int) -> object:
     return value[True] if part == "on" and part not in value else value[part]  # type: ignore[index]
 
 
-def _words(value: object) -> str:
+def _describe(value: object) -> str:
     if isinstance(value, str):
         return quoted(value)
     if value is None or isinstance(value, bool | int | float):
-        return one_line(_number(value))
+        return one_line(_number_text(value))
     return kind_of(value)
 
 
-def _number(value: object) -> str:
+def _number_text(value: object) -> str:
     try:
         return repr(value)
     except ValueError:  # an int of more digits than Python prints

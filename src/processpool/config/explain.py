@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _KEY = "[key]"
 """The last part of a location in pydantic's errors that concern a key, not its value."""
 
-_RIGHT = {
+_EXPECTED = {
     "int_type": "must be a whole number",
     "float_type": "must be a number",
     "finite_number": "must be a number",
@@ -61,7 +61,7 @@ class _Explainer:
             case "extra_forbidden":
                 yield self._unknown(path, known_keys(self._root, path[:-1], self._document))
             case "invalid_key":
-                yield self._no_text(path)
+                yield self._key_not_text(path)
             case "union_tag_not_found" | "union_tag_invalid":
                 yield from self._kind((*path, "kind"))
             case kind if path[-1:] == (_KEY,):
@@ -79,14 +79,14 @@ class _Explainer:
     def _unknown(self, path: Path, known: list[str]) -> Problem:
         return self._document.problem(path, unknown_key(str(path[-1]), known), at_key=True)
 
-    def _no_text(self, path: Path) -> Problem:
+    def _key_not_text(self, path: Path) -> Problem:
         shown = one_line(str(path[-1]))
         return self._document.problem(path[:-1], f"a key must be text, got {shown}")
 
     def _key(self, path: Path, details: ErrorDetails, kind: str) -> Problem:
         if kind == "string_type":
-            return self._no_text(path)
-        return self._document.problem(path, _right(details), at_key=True)
+            return self._key_not_text(path)
+        return self._document.problem(path, _expected(details), at_key=True)
 
     def _kind(self, path: Path) -> Iterator[Problem]:
         """Explain a missing or wrong `kind`, and check the keys beside it, as pydantic does not."""
@@ -107,18 +107,18 @@ class _Explainer:
         if self._document.is_unknown(path):
             return
         if kind == "literal_error":
-            sentence = self._choice(_words(details), path)
+            sentence = self._choice(_literal_values(details), path)
         elif kind == "name":
             sentence = self._name(details, path)
         elif kind == "bound":
             sentence = self._got(self._bound(details, path), path)
         else:
-            sentence = self._got(_right(details), path)
+            sentence = self._got(_expected(details), path)
         yield self._document.problem(path, sentence)
 
     def _got(self, right: str, path: Path) -> str:
         shown = self._document.shown(path)
-        if right == _RIGHT["string_type"] and self._document.wants_quotes(path):
+        if right == _EXPECTED["string_type"] and self._document.wants_quotes(path):
             return f"{right}, got {shown} (write {quoted(shown)})"
         return f"{right}, got {shown}"
 
@@ -147,13 +147,13 @@ class _Explainer:
         return f"must be {context['words']} {dotted(other)} ({value})"
 
 
-def _words(details: ErrorDetails) -> list[str]:
+def _literal_values(details: ErrorDetails) -> list[str]:
     """Return the values of a literal, which pydantic lists as `'a', 'b' or 'c'`."""
     expected: str = details["ctx"]["expected"]
     return expected.replace("'", "").replace(" or ", ", ").split(", ")
 
 
-def _right(details: ErrorDetails) -> str:
+def _expected(details: ErrorDetails) -> str:
     context = details.get("ctx", {})
     if details["type"] == "value_error":
         return str(context["error"])
@@ -161,7 +161,7 @@ def _right(details: ErrorDetails) -> str:
         return f"must be at least {_plain(context['ge'])}"
     if "le" in context:
         return f"must be at most {_plain(context['le'])}"
-    return _RIGHT.get(details["type"], "is not valid")
+    return _EXPECTED.get(details["type"], "is not valid")
 
 
 def _plain(bound: float) -> str:

@@ -28,7 +28,7 @@ from processpool.config.scalars import resolve
 from processpool.config.units import DURATION_PATTERN, SIZE_PATTERN, parse_duration, parse_size
 from processpool.system.cpus import usable_cpus
 
-_MANY = 2**31 - 1
+_MAX_COUNT = 2**31 - 1
 
 _TEXT = {"type": "string"}
 
@@ -39,13 +39,13 @@ def _positive(value: float) -> float:
     return value
 
 
-def _number(value: object) -> object:
+def _unquoted_number(value: object) -> object:
     """Return the number in a quoted string that a variable was substituted into."""
     return resolve(value) if isinstance(value, Interpolated) else value
 
 
 def _whole_or_cpu(value: object) -> object:
-    value = _number(value)
+    value = _unquoted_number(value)
     if value == "cpu" and isinstance(value, str):
         return usable_cpus()
     if isinstance(value, bool) or not isinstance(value, int):
@@ -71,7 +71,7 @@ def _name(value: str) -> str:
     return value
 
 
-def _words(value: object) -> object:
+def _split_command(value: object) -> object:
     if isinstance(value, str):
         try:
             return tuple(shlex.split(value))
@@ -127,7 +127,7 @@ def _inherited(value: object) -> object:
     return tuple(value)
 
 
-def _values(value: object) -> object:
+def _variant_values(value: object) -> object:
     if not isinstance(value, list | tuple) or not value:
         raise ValueError("must be a list of values, such as [0, 1], one for each worker in turn")
     return tuple(
@@ -182,10 +182,10 @@ def _either_unit(pattern: str, number: str) -> WithJsonSchema:
 
 
 Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "minLength": 1})]
-Interpolatable = BeforeValidator(_number)
+Interpolatable = BeforeValidator(_unquoted_number)
 """Annotates a number or a boolean, to accept a quoted string that a variable was put into."""
-Count = Annotated[int, Field(ge=0, le=_MANY), Interpolatable]
-Positive = Annotated[int, Field(ge=1, le=_MANY), Interpolatable]
+Count = Annotated[int, Field(ge=0, le=_MAX_COUNT), Interpolatable]
+Positive = Annotated[int, Field(ge=1, le=_MAX_COUNT), Interpolatable]
 _CPU_SCHEMA = {"anyOf": [{"type": "integer", "minimum": 0}, {"const": "cpu"}]}
 Workers = Annotated[Count, BeforeValidator(_whole_or_cpu), WithJsonSchema(_CPU_SCHEMA)]
 
@@ -219,7 +219,7 @@ Target = Annotated[str, AfterValidator(_target)]
 Modules = Annotated[tuple[Annotated[str, AfterValidator(_module)], ...], Listed]
 Command = Annotated[
     tuple[Annotated[str, AfterValidator(_no_nul)], ...],
-    BeforeValidator(_words),
+    BeforeValidator(_split_command),
     AfterValidator(_program),
     WithJsonSchema(
         {
@@ -244,7 +244,7 @@ Each = Annotated[
         Annotated[str, AfterValidator(_variable)],
         Annotated[
             tuple[Annotated[str, AfterValidator(_no_nul)], ...],
-            BeforeValidator(_values),
+            BeforeValidator(_variant_values),
             WithJsonSchema(
                 {
                     "type": "array",

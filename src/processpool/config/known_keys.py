@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 WORKER = "worker"
 """The key whose model depends on the `kind` inside it."""
 
-_MAX = "size: {max: …}"
-ELSEWHERE = {
-    "max_workers": _MAX,
-    "num_workers": _MAX,
-    "n_workers": _MAX,
-    "workers": _MAX,
-    "processes": _MAX,
-    "n_jobs": _MAX,
+_SIZE_MAX = "size: {max: …}"
+FOREIGN_OPTIONS = {
+    "max_workers": _SIZE_MAX,
+    "num_workers": _SIZE_MAX,
+    "n_workers": _SIZE_MAX,
+    "workers": _SIZE_MAX,
+    "processes": _SIZE_MAX,
+    "n_jobs": _SIZE_MAX,
     "min_workers": "size: {min: …}",
     "timeout": "timeouts: {request: …}",
     "initializer": "worker: {setup: package.module:function}",
@@ -71,8 +71,8 @@ def _model_of(model: type[BaseModel], key: str) -> type[BaseModel] | None:
 
 def unknown_key(key: str, known: list[str]) -> str:
     """Return the sentence that `key` is unknown, with the nearest of the `known` keys."""
-    if key in ELSEWHERE:
-        return f"unknown key; write {ELSEWHERE[key]}"
+    if key in FOREIGN_OPTIONS:
+        return f"unknown key; write {FOREIGN_OPTIONS[key]}"
     meant = nearest(key, known)
     if meant is not None:
         return f"unknown key; did you mean {meant}?"

@@ -34,7 +34,7 @@ from processpool.config.section import Section
 from processpool.config.workers import Worker  # noqa: TC001 - pydantic evaluates it
 from processpool.system.cpus import usable_cpus
 
-_SPARE = 5
+_EXTRA_SPARES = 5
 _DERIVED = object()
 """A placeholder for a default that depends on other keys."""
 
@@ -69,7 +69,7 @@ class SizeConfig(Section):
         if value is not _DERIVED:
             return value
         least = info.data.get("min", 1)
-        return min(least + _SPARE, info.data.get("max", least))
+        return min(least + _EXTRA_SPARES, info.data.get("max", least))
 
     @field_validator("max", "spare")
     @classmethod
@@ -118,7 +118,7 @@ class RetryConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _heal_on(cls, value: object) -> object:
+    def _restore_on(cls, value: object) -> object:
         # YAML 1.1, and so PyYAML, reads the key `on` as a boolean.
         if isinstance(value, dict) and True in value:
             return {"on" if key is True else key: found for key, found in value.items()}
@@ -157,7 +157,7 @@ def _in_order(value: tuple[float, float]) -> tuple[float, float]:
     return value
 
 
-def _two(value: object) -> object:
+def _pair(value: object) -> object:
     if not isinstance(value, list | tuple) or len(value) != 2:
         raise ValueError("must be a list of two durations, such as [0.1s, 30s]")
     return tuple(value)
@@ -171,7 +171,7 @@ class RestartConfig(Section):
     within: PositiveDuration = 10.0
     """The time over which failed starts are counted."""
     backoff: Annotated[
-        tuple[Duration, Duration], BeforeValidator(_two), AfterValidator(_in_order)
+        tuple[Duration, Duration], BeforeValidator(_pair), AfterValidator(_in_order)
     ] = (
         0.1,
         30.0,
@@ -179,7 +179,7 @@ class RestartConfig(Section):
     """The shortest and longest delay before the next start; it doubles with each failure."""
 
 
-def _off(value: object) -> object:
+def _off_as_text(value: object) -> object:
     # YAML 1.1 reads an unquoted `off` as a boolean.
     return "off" if value is False else value
 
@@ -205,7 +205,7 @@ class PoolConfig(Section):
     """Limits on each worker that the operating system enforces."""
     restart: RestartConfig = RestartConfig()
     """What the pool does when workers fail to start."""
-    widget: Annotated[Literal["auto", "off"], BeforeValidator(_off)] = "auto"
+    widget: Annotated[Literal["auto", "off"], BeforeValidator(_off_as_text)] = "auto"
     """Whether a notebook shows the live widget: auto or off."""
 
     if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from processpool.config.document import SECRETS, Document, kind_of, plain
+from processpool.config.document import ENV_KEY, Document, kind_of, plain
 from processpool.config.problems import Problem
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ def _split(dotted: object) -> tuple[str, ...]:
     if not isinstance(dotted, str):
         return ()
     path = tuple(dotted.split("."))
-    if SECRETS in path[:-1]:
-        end = path.index(SECRETS) + 1
+    if ENV_KEY in path[:-1]:
+        end = path.index(ENV_KEY) + 1
         path = (*path[:end], ".".join(path[end:]))
     return path
 

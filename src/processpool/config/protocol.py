@@ -46,12 +46,12 @@ _NAMES = tuple(PRESETS)
 _VERBS = ("expect", "send", "ask")
 
 
-_A_PROTOCOL = {
+_PROTOCOL_NAMES = {
     "what": "a protocol",
     "known": list(_NAMES),
     "hint": "`processpool presets` lists them",
 }
-_A_LENGTH = {
+_LENGTH_NAMES = {
     "what": "a length, or a regex for the header",
     "known": list(LENGTHS),
     "hint": f"known are {', '.join(LENGTHS)}",
@@ -60,7 +60,7 @@ _A_LENGTH = {
 
 def _known(name: str) -> str:
     if name not in PRESETS:
-        raise PydanticCustomError("name", "", _A_PROTOCOL)
+        raise PydanticCustomError("name", "", _PROTOCOL_NAMES)
     return name
 
 
@@ -84,7 +84,7 @@ def _end(text: str) -> str:
 def _length(text: str) -> str:
     if text not in LENGTHS:
         if re.fullmatch(r"[\w-]*", text):
-            raise PydanticCustomError("name", "", _A_LENGTH)
+            raise PydanticCustomError("name", "", _LENGTH_NAMES)
         header_ends(text)
     return text
 

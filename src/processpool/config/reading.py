@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from processpool.config.document import SECRETS, Document
+from processpool.config.document import ENV_KEY, Document
 from processpool.config.interpolation import (
     Interpolated,
     NotSetError,
@@ -24,8 +24,8 @@ from processpool.config.scalars import not_text, resolve
 if TYPE_CHECKING:
     from collections.abc import Mapping as Environ
 
-_SHORT = 5
-_ENV = ("worker", SECRETS)
+_MAX_SHOWN_DIGITS = 5
+_ENV_PATH = ("worker", ENV_KEY)
 
 
 def read_document(
@@ -73,7 +73,7 @@ class _Reader:
 
     def _scalar(self, node: Scalar, path: Path) -> object:
         self._note(node, path)
-        is_env = len(path) == len(_ENV) + 1 and path[: len(_ENV)] == _ENV
+        is_env = len(path) == len(_ENV_PATH) + 1 and path[: len(_ENV_PATH)] == _ENV_PATH
         if has_variables(node.text):
             return self._interpolated(node, path, is_env)
         if is_env and node.plain:
@@ -103,7 +103,7 @@ class _Reader:
         if kind is None:
             return
         # A long number may be a password, so it is not shown.
-        if kind == "a number" and len(text) > _SHORT:
+        if kind == "a number" and len(text) > _MAX_SHOWN_DIGITS:
             sentence = "must be text, but this is a number in YAML (write it in quotes)"
         else:
             sentence = (

@@ -19,7 +19,7 @@ _FLOAT = re.compile(
     r"|[0-9][0-9_]*[eE][-+]?[0-9]+)"
 )
 _SPECIAL = {".inf": "inf", "+.inf": "inf", "-.inf": "-inf", ".nan": "nan"}
-_ELSEWHERE_NUMBER = re.compile(
+_NUMBER_IN_SOME_VERSION = re.compile(
     r"[-+]?([0-9][0-9_]*|0o[0-7]+|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)"
 )
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?")
@@ -52,4 +52,8 @@ def not_text(text: str) -> str | None:
         return "a boolean"
     if _DATE.fullmatch(text):
         return "a date"
-    return "a number" if not isinstance(value, str) or _ELSEWHERE_NUMBER.fullmatch(text) else None
+    return (
+        "a number"
+        if not isinstance(value, str) or _NUMBER_IN_SOME_VERSION.fullmatch(text)
+        else None
+    )

@@ -19,7 +19,7 @@ from processpool.config.problems import Problem, config_error, one_line
 from processpool.config.tree import BRACES, MAX_DEPTH, Refused, TreeBuilder
 
 MAX_BYTES = 1 << 20
-_NO_FILES = {
+_REFUSED_TYPES = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
@@ -55,7 +55,7 @@ def read_source(path: str | os.PathLike[str]) -> Source:
 
 def _bytes(label: str) -> bytes | Problem:
     try:
-        found = _NO_FILES.get(stat.S_IFMT(os.stat(label).st_mode))
+        found = _REFUSED_TYPES.get(stat.S_IFMT(os.stat(label).st_mode))
         if found is not None:
             return Problem((), f"is {found}, not a YAML file")
         with open(label, "rb", opener=_open_at_once) as file:
