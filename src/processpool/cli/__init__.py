@@ -24,7 +24,7 @@ import sys
 
 def main() -> None:
     """Run the command that `sys.argv` names, and exit with its status."""
-    _hold_standard_descriptors()
+    _occupy_standard_descriptors()
     try:
         from processpool.cli.app import app
 
@@ -33,7 +33,7 @@ def main() -> None:
         sys.exit(130)
 
 
-def _hold_standard_descriptors() -> None:
+def _occupy_standard_descriptors() -> None:
     """Open the null device on each of 0, 1 and 2 that is closed.
 
     Otherwise a descriptor of a pool would get that number, and be taken for a standard stream. The

@@ -119,7 +119,7 @@ class Answers:
         try:
             self._file: BinaryIO = open(path or 1, "wb", closefd=path is not None)  # noqa: SIM115
         except OSError as error:
-            raise FileError(self._trouble(error)) from None
+            raise FileError(self._error_text(error)) from None
         self._at_once = not is_file(self._file.fileno())
         self.is_terminal = self._file.isatty()
 
@@ -159,7 +159,7 @@ class Answers:
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise BrokenOffError(self._trouble(error)) from None
+            raise BrokenOffError(self._error_text(error)) from None
 
     def _discard(self) -> None:
         """Drop what is still buffered, by redirecting it: closing would try to write it again."""
@@ -168,5 +168,5 @@ class Answers:
         os.close(nothing)
         self._file.close()
 
-    def _trouble(self, error: OSError) -> str:
+    def _error_text(self, error: OSError) -> str:
         return f"cannot write {self._path or 'stdout'}: {error.strerror}"

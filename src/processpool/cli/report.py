@@ -74,7 +74,7 @@ class Report:
     def answer(self, line: bytes) -> None:
         """Write an answer; for a terminal, with control characters escaped."""
         if self._answers.is_terminal:
-            with self._aside():
+            with self._bar_hidden():
                 self._answers.write(
                     escape_control(line.decode("utf-8", "backslashreplace")).encode()
                 )
@@ -85,7 +85,7 @@ class Report:
     def failure(self, index: int, error: BaseException) -> None:
         """Write a message about a failed item to stderr."""
         self.failed += 1
-        with self._aside():
+        with self._bar_hidden():
             print(failure_text(index, error), file=sys.stderr, flush=True)
         if self._bar is not None:
             self._bar.set_postfix(failed=self.failed, refresh=False)
@@ -100,7 +100,7 @@ class Report:
         if self._bar is not None:
             self._bar.update()
 
-    def _aside(self) -> AbstractContextManager[None]:
+    def _bar_hidden(self) -> AbstractContextManager[None]:
         """Return a context in which the bar is hidden, to write something else to the terminal."""
         if self._bar is None:
             return nullcontext()

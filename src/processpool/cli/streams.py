@@ -46,7 +46,7 @@ def _mapped(pool: ProcessPool, messages: Messages) -> Iterator[Outcome]:
 
 
 def _submitted(pool: ProcessPool, messages: Messages) -> Iterator[Outcome]:
-    waiting: Waiting = Queue(maxsize=_look_ahead(pool))
+    waiting: Waiting = Queue(maxsize=_max_in_flight(pool))
     # A daemon, since nothing can end it while it waits for input.
     Thread(target=_submit_all, args=(pool, messages, waiting), daemon=True).start()
     for index in count():
@@ -69,7 +69,7 @@ def _submit_all(pool: ProcessPool, messages: Iterator[Any], waiting: Waiting) ->
         waiting.put(None)
 
 
-def _look_ahead(pool: ProcessPool) -> int:
+def _max_in_flight(pool: ProcessPool) -> int:
     """Return how many items may be in flight: enough to keep every worker busy, as in `imap`."""
     worker = pool.config.worker
     pipeline = worker.protocol.pipeline if worker.kind == "command" else 1

@@ -69,7 +69,7 @@ class Trace:
         self._queued: deque[events.Event] = deque()
         self._file = None if path is None else _TraceFile(path)
         self._ended = Event()
-        self._present(pool)
+        self._record_existing(pool)
         # quick: it returns at once, so it need not run on a separate thread as users' callbacks do.
         self._unsubscribe = pool.events(self._on_event, quick=True)
         self._thread = Thread(target=self._run, name="processpool-trace", daemon=True)
@@ -101,13 +101,13 @@ class Trace:
         state = "ended" if self._ended.is_set() else "recording"
         return f"<Trace of {self._name!r} {where}, {state}: {len(self.spans)} spans>"
 
-    def _present(self, pool: PoolView) -> None:
+    def _record_existing(self, pool: PoolView) -> None:
         """Record the workers that exist at the beginning."""
         if self._file is not None:
             self._file.write(opening(self._name, os.getpid()))
         for worker in pool.snapshot(resources=False).workers:
             if worker.pid is not None:
-                self._keep(self._recorder.meet(worker.id, worker.pid, self.began))
+                self._record(self._recorder.meet(worker.id, worker.pid, self.began))
 
     def _on_event(self, event: events.Event) -> None:
         """Queue an event; called on any thread.
@@ -124,19 +124,19 @@ class Trace:
 
     def _run(self) -> None:
         while not self._ended.wait(WRITE_INTERVAL):
-            self._write_down()
-        self._write_down()
-        self._keep(self._recorder.settle())
+            self._process_queue()
+        self._process_queue()
+        self._record(self._recorder.settle())
         if self._file is not None:
             self._file.close()
 
-    def _write_down(self) -> None:
+    def _process_queue(self) -> None:
         while self._queued:
-            self._keep(self._recorder.take(self._queued.popleft()))
+            self._record(self._recorder.take(self._queued.popleft()))
         if self._file is not None:
             self._file.flush()
 
-    def _keep(self, facts: Iterable[Fact]) -> None:
+    def _record(self, facts: Iterable[Fact]) -> None:
         for fact in facts:
             if isinstance(fact, Span):
                 self.spans.append(fact)

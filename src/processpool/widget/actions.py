@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Message = dict[str, Any]
 
 
-def carry_out(pool: PoolView, message: Mapping[str, Any]) -> str:
+def perform(pool: PoolView, message: Mapping[str, Any]) -> str:
     """Perform the action that a message names, and return the error's text, or "" on success."""
     action = ACTIONS.get(str(message.get("action")))
     if action is None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from processpool.core.states import PoolState
 from processpool.widget import static
-from processpool.widget.actions import carry_out
+from processpool.widget.actions import perform
 from processpool.widget.feed import Feed
 from processpool.widget.updater import Updater
 
@@ -44,7 +44,7 @@ class Display:
         self._feed.take(pool.snapshot(resources=False))
         self._widget: PoolWidget | None = None
         self._outputs: deque[Any] = deque(maxlen=MAX_OUTPUTS)
-        self._updater = Updater(self._look, self._answer)
+        self._updater = Updater(self._update, self._answer)
         self._ending = Lock()
         self._before: State = {}
         self.final: State | None = None
@@ -80,7 +80,7 @@ class Display:
                 self._updater.stop()
                 self._end(pool)
 
-    def _look(self) -> bool:
+    def _update(self) -> bool:
         """Take a snapshot and send what has changed; False if the pool is closed or collected."""
         pool = self._pool()
         if pool is None or pool.state is PoolState.CLOSED:
@@ -102,7 +102,7 @@ class Display:
             self._send(self._feed.everything())
         elif message.get("kind") == "do":
             pool = self._pool()
-            error = "the pool is gone" if pool is None else carry_out(pool, message)
+            error = "the pool is gone" if pool is None else perform(pool, message)
             self._send({"done": message.get("id"), "error": error})
 
     def _send(self, content: dict[str, Any]) -> None:

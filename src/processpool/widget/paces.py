@@ -54,7 +54,7 @@ class Paces:
             if worker.cpu is not None:
                 self._note_resources(worker, worker.cpu, now)
         self._before, self._at = {worker.id: worker for worker in snapshot.workers}, now
-        self._forget_all_but(self._before)
+        self._forget_missing(self._before)
 
     @property
     def typical(self) -> float | None:
@@ -110,7 +110,7 @@ class Paces:
             self.cpu[worker.id] = max(cpu - before, 0.0) / (now - read_at) * 100
         self._cpu_read[worker.id] = now, cpu
 
-    def _forget_all_but(self, present: Collection[int]) -> None:
+    def _forget_missing(self, present: Collection[int]) -> None:
         for figures in (self.cpu, self.memory, self._cpu_read):
             if len(figures) > len(present):
                 for number in [number for number in figures if number not in present]:

@@ -37,7 +37,7 @@ def choose(
         long: the age of an item, in seconds, from which its worker is preferred.
     """
     if len(workers) > MAX_ROWS:
-        workers = _most_wanted(workers, late, shown, long)
+        workers = _prioritized(workers, late, shown, long)
 
     def place(worker: WorkerSnapshot) -> tuple[int, float, int]:
         if worker.failed:
@@ -49,7 +49,7 @@ def choose(
     return sorted(workers, key=place)
 
 
-def _most_wanted(
+def _prioritized(
     workers: Collection[WorkerSnapshot],
     late: Collection[int],
     shown: Collection[int],

@@ -117,16 +117,16 @@ def _text(value: object) -> str:
 def _map_lines(state: State) -> list[str]:
     lines = []
     for _, label, done, failed, total, _, eta in state["maps"]:
-        line = _how_far(label, done, failed, total)
+        line = _progress_line(label, done, failed, total)
         lines.append(line + (f", about {words.format_duration(eta)} to go" if eta else ""))
     for _, label, done, failed, total, seconds, complete in reversed(state["ended"]):
         early = "" if complete or total is None else ", ended early"
-        line = _how_far(label, done, failed, total)
+        line = _progress_line(label, done, failed, total)
         lines.append(f"{line} in {words.format_duration(seconds)}{early}")
     return lines
 
 
-def _how_far(label: str, done: int, failed: int, total: int | None) -> str:
+def _progress_line(label: str, done: int, failed: int, total: int | None) -> str:
     of = f" of {words.format_count(total)}" if total is not None else ""
     line = f"{label}: {words.format_count(done)}{of} done"
     return line + (f", {words.format_count(failed)} failed" if failed else "")
