@@ -132,6 +132,31 @@ class PythonProtocol(WorkerProtocol):
         self._stage_items(batch.payloads, batch.job.task, number, flags, at)
         self._ledger.sent(batch)
 
+    def send_next(self, batch: Batch) -> bool:
+        """Write one item to a worker that has answered all others; False if the pipe is full."""
+        at = batch.base + batch.lo, batch.attempts
+        number = self._ledger.next_number
+        packet = self._requests.small(batch.items[batch.lo], batch.job.task, number, at)
+        if packet is None:
+            return super().send_next(batch)
+        self._ledger.sent(batch)
+        self._note_log_level()
+        channel = self.channel
+        try:
+            os.write(channel.stdin, packet)  # the whole of it, or nothing
+        except BlockingIOError:
+            channel.not_written(packet, 0)
+            return False
+        except OSError:  # its end will be seen; of this it has read nothing
+            channel.stdin_closed()
+            channel.not_written(packet, 0)
+            return False
+        return True
+
+    def _note_log_level(self) -> None:
+        """Records below this level need not come here."""
+        self._journal.page[layout.LEVEL] = min(max(logging.root.level, 0), layout.WORD)
+
     def stage_one(self, payload: Any, task: Task | None) -> None:
         """Put one request down as bytes to be written."""
         assert task is not None
@@ -145,12 +170,13 @@ class PythonProtocol(WorkerProtocol):
         flags: int,
         at: tuple[int, int] = (0, 1),
     ) -> None:
-        self._journal.page[layout.LEVEL] = min(max(logging.root.level, 0), layout.WORD)
+        self._note_log_level()
         self._requests.stage_items(items, task, batch, flags, at)
 
     def small_request(self, payload: Any, task: Task | None) -> bytes | None:
         """The packet of an item whose arguments are simple and small; None for others."""
         assert task is not None
+        self._note_log_level()
         return self._requests.small(payload, task)
 
     # -- reading ---------------------------------------------------------------------------------
