@@ -22,6 +22,7 @@ from processpool.engine.workers.prefetching import Prefetching
 from processpool.engine.workers.protocol import UNUSUAL, WorkerProtocol
 from processpool.engine.workers.readiness import Readiness
 from processpool.engine.workers.records import handle_record
+from processpool.engine.workers.resting import Resting
 from processpool.engine.workers.stderr import StderrLog
 from processpool.engine.workers.worker import Worker
 from processpool.errors import ProtocolError
@@ -111,6 +112,8 @@ class PythonProtocol(WorkerProtocol):
         self._number = number
         self._shared = shared
         self._inbox = inbox
+        self.memory = Resting(inbox, outbox, self._requests)
+        """What it shares with the worker besides the journal."""
         self._answers = Answers(outbox, stderr.note)
         self._journal = JournalView(shared.inbox)
         self._ledger: Ledger[Batch] = Ledger()
@@ -160,6 +163,7 @@ class PythonProtocol(WorkerProtocol):
     def stage_one(self, payload: Any, task: Task | None) -> None:
         """Put one request down as bytes to be written."""
         assert task is not None
+        self.memory.rest_if_due()
         self._stage_items([payload], task, 0, 0)
 
     def _stage_items(
@@ -177,7 +181,7 @@ class PythonProtocol(WorkerProtocol):
         """The packet of an item whose arguments are simple and small; None for others."""
         assert task is not None
         self._note_log_level()
-        return self._requests.small(payload, task)
+        return None if self.memory.is_due else self._requests.small(payload, task)
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -315,8 +319,13 @@ class PythonProtocol(WorkerProtocol):
         """Close what is shared; what others still look at stays mapped."""
         self._journal.close()
         self._inbox.close()
+        self.memory.call_on_use(_nothing)
         for fd in self._shared:
             os.close(fd)
+
+
+def _nothing() -> None:
+    """It is closed: its files go with the last who looks at them."""
 
 
 def _last_report(page: memoryview) -> tuple[int, float, float, bytes]:

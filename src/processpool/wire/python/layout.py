@@ -26,10 +26,11 @@ payload, if it lies nowhere else."""
 MANY_ATTEMPTS = 65535
 """The largest number of attempts that a packet tells."""
 
-DEFINE, ITEMS, FREED, EXIT, FORGET, UNSHARE, PATH = range(1, 8)
+DEFINE, ITEMS, FREED, EXIT, FORGET, UNSHARE, PATH, REST = range(1, 9)
 """Kinds of packets. DEFINE: a function. ITEMS: items to call it with. FREED: places in shared
 memory that are free again. EXIT: the end. FORGET: earlier functions will not be used again.
-UNSHARE: the shared object of this name was freed. PATH: further entries of `sys.path`."""
+UNSHARE: the shared object of this name was freed. PATH: further entries of `sys.path`. REST: free
+memory is to be returned to the system."""
 
 ONE, STAR, FULL = 0, 1, 2
 """Flags of ITEMS: an item is the argument, the tuple of arguments, or (arguments, keywords)."""

@@ -128,6 +128,12 @@ class Requests:
             header = PACKET.pack(layout.UNSHARE, 0, 0, 0, 0, 0, len(name), 0, 0)
             self.unsent.append(header + name)
 
+    def stage_rest(self) -> None:
+        """Stage that the worker is to let the system have the shared memory that is free."""
+        if self._freed:
+            self._return_places()
+        self.unsent.append(PACKET.pack(layout.REST, 0, 0, 0, 0, 0, 0, 0, 0))
+
     def _stage_path(self) -> None:
         """A new function may come from where this process has begun to look for modules lately."""
         known, path = self._path, [entry for entry in sys.path if isinstance(entry, str)]
