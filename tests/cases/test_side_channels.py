@@ -143,6 +143,42 @@ def test_a_program_that_ignores_its_children(run: Callable[..., Ran], ignored: s
     assert ("exited with status 3" if known else "a status that is unknown") in how
 
 
+def test_where_children_are_ignored_items_still_know_how_theirs_ended(
+    run: Callable[..., Ran],
+) -> None:
+    ran = run(
+        """
+        import signal, subprocess
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        def status(): return subprocess.run(["sh", "-c", "exit 4"]).returncode
+        if __name__ == "__main__":
+            with P() as p: print(p.call(status))
+        """
+    )
+    assert ran.value == 4
+
+
+@pytest.mark.parametrize("limits", [{}, {"open_files": 100}])
+def test_where_children_are_ignored_a_program_that_ends_at_once_is_a_failed_start(
+    run: Callable[..., Ran], limits: dict[str, int]
+) -> None:
+    ran = run(
+        f"""
+        import signal
+        from processpool import WorkerStartFailed
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        if __name__ == "__main__":
+            worker = {{"kind": "command", "command": ["true"], "protocol": "lines"}}
+            for _ in range(20):
+                try: P(worker, limits={limits}).open().close()
+                except WorkerStartFailed as error: assert "status that is unknown" in str(error)
+                else: assert False
+            print(True)
+        """
+    )
+    assert ran.value is True
+
+
 def test_orphans_of_items_leave_no_zombies(run: Callable[..., Ran]) -> None:
     ran = run(
         """

@@ -168,9 +168,15 @@ class Process:
                 command.blame(executable, error)
                 raise
             undo.callback(_end, popen)
-            if not limiter:
-                limits.apply(popen.pid)
-            self.pidfd = os.pidfd_open(popen.pid)
+            try:
+                if not limiter:
+                    limits.apply(popen.pid)
+                self.pidfd = os.pidfd_open(popen.pid)
+            except ProcessLookupError as error:  # it has ended, and is reaped
+                how = describe_exit(UNKNOWN)
+                raise WorkerStartFailed(
+                    f"cannot start {command.argv[0]!r}: it {how} before it could be watched"
+                ) from error
             undo.pop_all()
         for fd in (self.stdin, self.stdout, self.stderr):
             os.set_blocking(fd, False)
@@ -290,7 +296,10 @@ def _reaped(group: int) -> bool:
 def describe_exit(exitcode: int) -> str:
     """Return an exit code as a predicate: `exited with status 3`, `was killed by SIGSEGV`."""
     if exitcode == UNKNOWN:
-        return "exited with a status that is unknown, as this process ignores SIGCHLD,"
+        return (
+            "exited with a status that is unknown, as this process ignores SIGCHLD or something "
+            "else in it reaps all children,"
+        )
     if exitcode >= 0:
         return f"exited with status {exitcode}"
     try:

@@ -87,10 +87,12 @@ def _take_pipes() -> tuple[int, int]:
 
 def _watch(worker: PythonWorker, inherited: dict[str, Any], slot: int) -> None:
     """Before any of the user's code runs: have its crashes and log records reported."""
+    import _signal
     import faulthandler
 
     from processpool.worker.logs import Forwarder
 
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)  # if it is ignored, no child has a status
     faulthandler.enable(file=2)
     faulthandler.register(layout.DUMP_SIGNAL, file=2)
     _never_block(layout.DUMP_SIGNAL)
