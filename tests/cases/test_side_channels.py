@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -83,7 +84,41 @@ def test_there_may_be_no_streams(stream: str, monkeypatch: pytest.MonkeyPatch) -
         assert list(pool.imap(abs, [-1], progress="label")) == [1]
 
 
-@pytest.mark.parametrize("command", [["cat", "\ud800"], ["cat", "a\0b"]])
+def closed() -> io.StringIO:
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize("stream", [object(), closed()], ids=["no stream", "closed"])
+def test_a_stream_that_takes_nothing_costs_no_item(
+    monkeypatch: pytest.MonkeyPatch, stream: object
+) -> None:
+    with ProcessPool.from_dict(POOL) as pool:
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", stream)
+            patch.setattr(sys, "stderr", stream)
+            printed = pool.map(print, [1], echo=True)
+            answers = pool.map(abs, [-1], progress=True), [*pool.imap(abs, [-2], progress="label")]
+        assert printed == [None]
+        assert answers == ([1], [2])
+
+
+def test_characters_that_a_stream_does_not_know_are_escaped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    buffer = io.BytesIO()
+    with ProcessPool.from_dict(POOL) as pool, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", io.TextIOWrapper(buffer, encoding="ascii"))
+        pool.map(print, ["a\N{SNOWMAN}b"], echo=True)
+        assert buffer.getvalue() == b"a\\u2603b\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["cat", "\ud800"], ["cat", "a\0b"], ["cat", "x" * 3_000_000]],
+    ids=["no character", "NUL", "too long"],
+)
 def test_what_cannot_be_launched_is_refused(command: list[str]) -> None:
     with pytest.raises(Exception, match=r"cannot start|must not hold") as refused:
         ProcessPool.from_dict({"worker": {**CAT, "command": command}}).open()

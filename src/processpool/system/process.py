@@ -32,6 +32,8 @@ UNKNOWN = 1 << 15
 """The exit code of a process that was reaped elsewhere; no real exit code has this value."""
 _ORPHANS_DIE = 0.02
 """The seconds to wait for the end of killed orphans that this process must reap."""
+_LACKS = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.EINTR)
+"""Errors after which the same start may succeed."""
 _SHOWN = 200
 """The most characters of a command line that errors show."""
 
@@ -99,17 +101,20 @@ class Command:
         return path
 
     def blame(self, path: str, error: OSError) -> None:
-        """Raise a better error if the system failed to run `path` because of the file itself.
+        """Raise a better error, unless what kept `path` from running may pass.
 
         Raises:
-            WorkerStartFailed: the file cannot be executed.
+            WorkerStartFailed: the file cannot be executed like this.
         """
+        if error.errno in _LACKS:
+            return
+        advice = "correct worker.command, worker.env or worker.cwd"
         if error.errno in (errno.ENOEXEC, errno.ENOENT, errno.EACCES):
-            raise WorkerStartFailed(
-                f"cannot start {self.argv[0]!r}: the system cannot run {path!r} "
-                f"({error.strerror}); begin a script with #! and its interpreter, or name that in "
-                "worker.command"
-            ) from error
+            advice = "begin a script with #! and its interpreter, or name that in worker.command"
+        raise WorkerStartFailed(
+            f"cannot start {self.argv[0]!r}: the system cannot run {path!r} "
+            f"({error.strerror}); {advice}"
+        ) from error
 
 
 class Process:
