@@ -3,8 +3,8 @@
 Three rules hold here. A plain scalar is resolved *after* its variables are substituted. A quoted
 one stays text, and so does every `env` value; where only text can be meant, as in a command, so
 does a plain one in which variables were substituted; and where a number is expected, a quoted one
-in which they were is accepted. And an `env` value that YAML does not read as text is rejected, since
-it is not the text that it looks like.
+in which they were is accepted. And an `env` value that YAML does not read as text is rejected,
+since it is not the text that it looks like.
 """
 
 from __future__ import annotations
