@@ -28,7 +28,7 @@ class Slot:
     def __init__(self, number: int, now: float, policy: Policy, place: int = 0) -> None:
         self.id = number
         self.place = place
-        """What users know as its slot: 0 to `max` - 1, and the same for its successor."""
+        """Its place, which users know as its slot: 0 to `max` - 1; its replacement has the same."""
         self.state = WorkerState.STARTING
         self.inflight: deque[Batch] = deque()
         self.load = 0
