@@ -42,7 +42,7 @@ class _WorkerConfig(Section):
     inherit_env: Inherited = True
     """Whether a worker inherits the pool's environment: true, false, or a list of names."""
     each: Each = Field(default_factory=Variants)
-    """Environment variables with a list of values, one for each slot, over and over."""
+    """Environment variables with a list of values, one for each slot in turn."""
 
 
 class CommandWorkerConfig(_WorkerConfig):

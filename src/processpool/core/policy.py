@@ -26,9 +26,9 @@ class Policy:
     window: int = 1
     """The most items that a worker may have at a time, unless their job has its own window."""
     takes_back: bool = False
-    """Whether what a worker has not begun can be taken back."""
+    """Whether items that a worker has not begun can be recalled."""
     exclusive: bool = False
-    """Whether a worker must be gone before its successor starts: both would use the same thing."""
+    """Whether a worker must have ended before its replacement starts, as they share a resource."""
     dumps_stacks: bool = False
     """Whether a worker can dump its stacks before it is killed for a timeout."""
     start: float | None = 30.0
@@ -47,14 +47,14 @@ class Policy:
     failures_within: float = 10.0
     backoff: tuple[float, float] = (0.1, 30.0)
     jitter: Callable[[], float] = field(default=_one)
-    """A factor near 1, drawn for each back-off."""
+    """Returns a factor near 1, by which a back-off is multiplied."""
     recycles: bool = field(init=False)
-    """Whether workers are replaced after a number of items, or at an age."""
+    """Whether workers are recycled after a number of items, or at an age."""
     renews: bool = field(init=False)
-    """Whether workers are replaced for any of these reasons, or for their size."""
+    """Whether workers are recycled for any reason, memory included."""
 
     def __post_init__(self) -> None:
-        """Work out what is asked for every item."""
+        """Precompute what is read for every item."""
         recycles = self.recycle_requests is not None or self.recycle_age is not None
         object.__setattr__(self, "recycles", recycles)
         object.__setattr__(self, "renews", recycles or self.recycle_memory is not None)

@@ -69,10 +69,9 @@ class Slot:
         return None if self.max_requests is None else self.max_requests - self.handled - self.load
 
     def expires(self, now: float, *, early: bool = True) -> bool:
-        """True if it should have a replacement by now: it is near its limit of items or age.
+        """True if its replacement should be started: it is near its limit of items, or too old.
 
-        Not `early`: only once it has reached its age, since nothing is given to it at its limit of
-        items.
+        If not `early`, only its age counts, since it is assigned no items beyond its limit anyway.
         """
         remaining = self.remaining
         if early and remaining is not None and self.max_requests is not None:

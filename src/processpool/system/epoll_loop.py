@@ -70,7 +70,7 @@ class Loop:
         self._epoll.register(fd, events)
 
     def change(self, fd: int, events: int) -> None:
-        """Watch a descriptor for these events instead; it may be unknown."""
+        """Change the events that a descriptor is watched for; it need not be watched."""
         if fd in self._handlers:
             with suppress(OSError):
                 self._epoll.modify(fd, events)

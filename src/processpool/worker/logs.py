@@ -25,7 +25,7 @@ class Forwarder:
     """Adds a handler to the root logger of this process, once `logging` is imported."""
 
     def __init__(self, journal: Journal, inherited: dict[str, Any], slot: int) -> None:
-        """`inherited` has the levels of the pool's loggers; the worker is named by its slot."""
+        """`inherited` contains the levels of the pool's loggers; `slot` names the worker."""
         level, levels = inherited["log_level"], inherited["log_levels"]
         self._name = process_name(slot)
         journal.page[LEVEL] = max(level, 0)
