@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import suppress
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import pytest
 
 from processpool import ProcessPool
 from processpool.engine import idle_memory
+from tests.process.support import shared_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,17 +47,6 @@ def take(data: Any) -> int:
     return len(data)
 
 
-def allocated() -> int:
-    """Bytes that all files in memory hold which pools of this process share with workers."""
-    found = {}
-    for fd in os.listdir("/proc/self/fd"):
-        with suppress(OSError):
-            if "processpool-" in os.readlink(f"/proc/self/fd/{fd}"):
-                file = os.stat(f"/proc/self/fd/{fd}")
-                found[file.st_ino] = file.st_blocks * 512
-    return sum(found.values())
-
-
 def shared_memory_of(pid: int) -> int:
     """Bytes of shared memory that a process has mapped and touched."""
     with open(f"/proc/{pid}/status") as status:
@@ -69,14 +58,14 @@ def shared_memory_of(pid: int) -> int:
 
 def await_little() -> None:
     deadline = monotonic() + DEADLINE
-    while allocated() > LITTLE:
-        assert monotonic() < deadline, f"{allocated()} bytes are still there"
+    while shared_memory() > LITTLE:
+        assert monotonic() < deadline, f"{shared_memory()} bytes are still there"
         sleep(0.05)
 
 
 def test_after_a_call_with_a_large_result(pool: ProcessPool) -> None:
     assert len(pool.call(make, LARGE)) == LARGE
-    assert allocated() > LARGE
+    assert shared_memory() > LARGE
     await_little()
     (worker,) = pool.snapshot().workers
     assert worker.pid is not None
@@ -87,7 +76,7 @@ def test_after_a_call_with_a_large_result(pool: ProcessPool) -> None:
 @pytest.mark.usefixtures("_sooner")
 def test_after_a_call_with_a_large_argument(pool: ProcessPool) -> None:
     assert pool.call(take, make(LARGE)) == LARGE
-    assert allocated() > LARGE
+    assert shared_memory() > LARGE
     await_little()
 
 
@@ -106,7 +95,7 @@ def test_a_result_that_is_kept_stays_whole_and_goes_once_it_is_dropped(pool: Pro
     kept = pool.submit(make, LARGE).result()
     assert len(pool.submit(make, LARGE).result()) == LARGE
     deadline = monotonic() + DEADLINE
-    while allocated() > LARGE + LITTLE:
+    while shared_memory() > LARGE + LITTLE:
         assert monotonic() < deadline
         sleep(0.05)
     assert kept == b"x" * LARGE
@@ -119,9 +108,9 @@ def test_what_comes_later_is_whole(pool: ProcessPool) -> None:
     """Free places between some that are in use are given back, and used again."""
     results: list[Any] = [pool.submit(make, LARGE // 5).result() for _ in range(5)]
     del results[1], results[2]
-    before = allocated()
+    before = shared_memory()
     deadline = monotonic() + DEADLINE
-    while allocated() >= before - LARGE // 5:
+    while shared_memory() >= before - LARGE // 5:
         assert monotonic() < deadline
         sleep(0.05)
     results += pool.map(make, [LARGE // 5] * 4)
@@ -134,7 +123,7 @@ def test_while_calls_go_on(pool: ProcessPool) -> None:
     """Calls keep the worker in their hands nearly all the time."""
     assert pool.call(take, make(LARGE)) == LARGE
     deadline = monotonic() + DEADLINE
-    while allocated() > LITTLE:
+    while shared_memory() > LITTLE:
         assert pool.call(take, b"small") == len(b"small")
         assert monotonic() < deadline
 
@@ -158,7 +147,7 @@ def test_while_a_map_of_small_items_goes_on(pool: ProcessPool) -> None:
     watcher.start()
     assert set(pool.imap(take, endless())) == {len(b"small")}
     watcher.join()
-    assert allocated() < LITTLE
+    assert shared_memory() < LITTLE
 
 
 @pytest.mark.usefixtures("_sooner")
@@ -166,7 +155,7 @@ def test_in_a_lease() -> None:
     with pool_of(handler=f"{__name__}:make") as pool, pool.lease() as lease:
         lease.send(LARGE)
         assert len(lease.read_stdout()) == LARGE
-        assert allocated() > LARGE
+        assert shared_memory() > LARGE
         await_little()
         lease.send(LARGE)
         assert lease.read_stdout() == b"x" * LARGE
