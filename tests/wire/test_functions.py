@@ -113,13 +113,13 @@ class TestSameness:
 class TestKeeping:
     def test_only_so_many(self) -> None:
         known = Functions()
-        kept = [defined(f"def f(): return {n}")["f"] for n in range(2 * module.KEPT)]
+        kept = [defined(f"def f(): return {n}")["f"] for n in range(2 * module.MAX_CACHED)]
         first = [known.get(function) for function in kept]
-        assert len(known._by_value) <= module.KEPT
+        assert len(known._by_value) <= module.MAX_CACHED
         assert [known.get(function) for function in kept[-10:]] == first[-10:]
 
     def test_only_so_many_bytes(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(module, "KEPT_SIZE", 10_000)
+        monkeypatch.setattr(module, "MAX_CACHED_SIZE", 10_000)
         known = Functions()
         for n in range(20):
             known.get(defined(f"def f(): return {'x' * (3000 + n)!r}")["f"])

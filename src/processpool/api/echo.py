@@ -17,7 +17,7 @@ from processpool.system.text import escape_control
 if TYPE_CHECKING:
     from typing import TextIO
 
-KEPT = 10_000
+MAX_PIECES = 10_000
 """The most pieces of output in the queue; older ones are dropped."""
 
 
@@ -25,7 +25,7 @@ class Echo:
     """A queue of output, from the thread that reads it to the thread that consumes the map."""
 
     def __init__(self) -> None:
-        self._printed: deque[tuple[int, str]] = deque(maxlen=KEPT)
+        self._printed: deque[tuple[int, str]] = deque(maxlen=MAX_PIECES)
 
     @property
     def pending(self) -> bool:

@@ -53,7 +53,7 @@ class CommandWorkerConfig(_WorkerConfig):
     command: Command
     """The program and its arguments: a list, or a string that is split as a shell would."""
     protocol: Protocol = ProtocolConfig(kind="framed")
-    """How messages are exchanged: a preset's name, or a mapping; kind: the preset it changes."""
+    """The protocol: a preset's name, or a mapping that modifies a preset (kind, else lines)."""
     stdout: Literal["pipe", "pty"] = "pipe"
     """The program's stdout: a pipe, or a pseudo-terminal for programs that buffer into pipes."""
     codec: Literal["text", "bytes", "json"] = Field(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from processpool.core.jobs import Batch
     from processpool.core.policy import Policy
 
-LEAD = 10
+REPLACEMENT_SHARE = 10
 """A replacement is started when one in this many of a worker's items is left before recycling."""
 
 
@@ -76,7 +76,7 @@ class Slot:
         remaining = self.remaining
         if early and remaining is not None and self.max_requests is not None:
             used = self.max_requests - remaining
-            if used and remaining <= self.max_requests // LEAD:
+            if used and remaining <= self.max_requests // REPLACEMENT_SHARE:
                 return True
         return self.max_age is not None and now - self.started_at >= self.max_age
 

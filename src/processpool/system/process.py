@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 UNKNOWN = 1 << 15
 """The exit code of a process that was reaped elsewhere; no real exit code has this value."""
-_ORPHANS_DIE = 0.02
+_ORPHAN_WAIT = 0.02
 """The seconds to wait for the end of killed orphans that this process must reap."""
 _LACKS = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.EINTR)
 """Errors after which the same start may succeed."""
-_SHOWN = 200
+_MAX_SHOWN = 200
 """The most characters of a command line that errors show."""
 
 
@@ -50,7 +50,7 @@ class Command:
 
     def __str__(self) -> str:
         text = " ".join(shlex.join(self.argv).split())
-        return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+        return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
     def with_env(self, extra: Mapping[str, str]) -> Command:
         """Return the same command with further environment variables."""
@@ -278,12 +278,12 @@ def _reap_orphans(group: int) -> None:
 
     That happens if it is the first process of a container, or a child subreaper.
     """
-    end = monotonic() + _ORPHANS_DIE
+    end = monotonic() + _ORPHAN_WAIT
     while not _reaped(group):
         if monotonic() > end:
             _orphaned.add(group)
             break
-        sleep(_ORPHANS_DIE / 20)
+        sleep(_ORPHAN_WAIT / 20)
     for other in [other for other in _orphaned if other != group and _reaped(other)]:
         _orphaned.discard(other)
 

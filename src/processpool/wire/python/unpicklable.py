@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-MANY = 10_000
+MAX_PARTS = 10_000
 """The most parts of a value that are tried."""
 _DEPTH = 100
-_LONG = 200
+_MAX_PATH = 200
 """The most characters of a path that are shown."""
-_SHOWN = 60
+_MAX_SHOWN = 60
 """The most characters of a key that are shown."""
 
 
@@ -31,15 +31,15 @@ def find(value: Any) -> str | None:
     """
     path, found, passed = "", value, [value]
     for _ in range(_DEPTH):
-        parts = islice(_parts(found), MANY)
+        parts = islice(_parts(found), MAX_PARTS)
         fresh = ((way, part) for way, part in parts if not any(part is one for one in passed))
         step = next(((way, part) for way, part in fresh if _fails(part)), None)
         if step is None:
             break
         path, found = path + step[0], step[1]
         passed.append(found)
-    if len(path) > _LONG:
-        path = f"{path[: _LONG // 2]}…{path[-_LONG // 2 :]}"
+    if len(path) > _MAX_PATH:
+        path = f"{path[: _MAX_PATH // 2]}…{path[-_MAX_PATH // 2 :]}"
     kind = type(found)
     name = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
     return f"{path}, of type {name}" if path else None
@@ -106,4 +106,4 @@ def _short(key: Any) -> str:
         text = repr(key)
     except Exception:
         return "…"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
