@@ -25,7 +25,7 @@ PATIENCE = 0.1
 its thread may not run at once."""
 STUCK = 0.1
 """The seconds after which a callback counts as taking long."""
-MOST = 64
+MAX_THREADS = 64
 """The most threads."""
 LAST_GRACE = 1.0
 """The seconds that closing a pool waits for callbacks that are still running."""
@@ -95,7 +95,7 @@ class CallbackThreads:
         """Start another thread if actions are queued, and none was begun since the last look."""
         self._is_watched = False
         if not self._actions.empty():
-            if taken == self._taken and len(self._threads) < MOST:
+            if taken == self._taken and len(self._threads) < MAX_THREADS:
                 self._start()
             self._watch()
 
