@@ -177,10 +177,10 @@ class TestSources:
         path.write_text("1")
         sources = Sources()
         sources.read_at(str(path), (0, 1))
-        assert sources.told == [str(path)]
-        assert sources.changed(sources.told)
+        assert sources.named == [str(path)]
+        assert sources.changed(sources.named)
         sources.read_at(str(path), (0, 1))  # from another worker, started as early
-        assert not sources.changed(sources.told)
+        assert not sources.changed(sources.named)
 
     def test_a_file_that_is_gone(self, tmp_path: Path) -> None:
         path = tmp_path / "module.py"

@@ -40,11 +40,11 @@ class CurrentWorker:
         """The number of this attempt at the item, from 1; None without an item."""
 
     def __repr__(self) -> str:
-        told = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__[::-1])
-        return f"CurrentWorker({told})"
+        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__[::-1])
+        return f"CurrentWorker({fields})"
 
 
-_who: tuple[int, int, str] | None = None
+_identity: tuple[int, int, str] | None = None
 _item: Callable[[], Item] = _no_item
 
 
@@ -53,13 +53,13 @@ def current_worker() -> CurrentWorker | None:
 
     It works in functions and setups of Python workers, and in handlers under `serve`.
     """
-    return None if _who is None else CurrentWorker(*_who, *_item())
+    return None if _identity is None else CurrentWorker(*_identity, *_item())
 
 
 def introduce(slot: int, worker: int, pool: str) -> None:
     """Set the identity of this process."""
-    global _who
-    _who = slot, worker, pool
+    global _identity
+    _identity = slot, worker, pool
 
 
 def find_item(find: Callable[[], Item]) -> None:

@@ -51,11 +51,11 @@ class Forwarder:
         class Handler(logging.Handler):
             def emit(self, record: logging.LogRecord) -> None:
                 try:
-                    told = dumps(_plain(record, name), 3)
+                    packed = dumps(_plain(record, name), 3)
                 except Exception:  # as in any handler: the record may contain objects that raise
                     self.handleError(record)
                 else:
-                    journal.tell(LOG, told)
+                    journal.tell(LOG, packed)
 
         logging.getLogger().addHandler(Handler())
         for logger, level in self._levels.items():
