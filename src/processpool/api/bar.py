@@ -1,6 +1,6 @@
 """The progress bar of a map: a line on stderr, or a widget in a notebook.
 
-Showing it is no part of the work: if that fails, the bar is gone and the map goes on.
+If drawing it fails, the bar is dropped and the map continues.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Bar:
-    """Shows how many items are done; to be used in a `with`."""
+    """A progress bar of items, used in a `with` statement."""
 
     def __init__(self, total: int | None, label: str | None) -> None:
         self.done = 0
@@ -24,12 +24,12 @@ class Bar:
             self._bar = tqdm(total=total, desc=label)
 
     def reach(self, done: int) -> None:
-        """So many items are done."""
+        """Update the bar: `done` items are done."""
         more, self.done = done - self.done, done
         if self._bar is not None:
             try:
                 self._bar.update(more)
-            except Exception:  # it is closed, nobody reads it, or it takes no such characters
+            except Exception:  # stderr is closed, has no reader, or lacks the bar's characters
                 self._bar = None
 
     def __enter__(self) -> Self:

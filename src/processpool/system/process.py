@@ -33,7 +33,7 @@ UNKNOWN = 1 << 15
 _ORPHAN_WAIT = 0.02
 """The seconds to wait for the end of killed orphans that this process must reap."""
 _LACKS = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.EINTR)
-"""Errors after which the same start may succeed."""
+"""Errors after which the same start may succeed later."""
 _MAX_SHOWN = 200
 """The most characters of a command line that errors show."""
 
@@ -101,7 +101,7 @@ class Command:
         return path
 
     def blame(self, path: str, error: OSError) -> None:
-        """Raise a better error, unless what kept `path` from running may pass.
+        """Raise a better error for a failed start of `path`, unless a later one may succeed.
 
         Raises:
             WorkerStartFailed: the file cannot be executed like this.

@@ -36,9 +36,9 @@ LETTERS = {
 _BUSY = WorkerState.BUSY
 
 Owners = dict[int, int]
-"""Lane → the number of the worker that has it from here on."""
+"""The workers of lanes from a column on, by lane."""
 Run = tuple[int, str, Owners]
-"""Equal columns in a row: their number, their letters, and the lanes that change hands with the
+"""Equal columns in a row: their number, their letters, and the lanes whose worker changes with the
 first of them."""
 
 
@@ -50,7 +50,7 @@ class Lanes:
         """The worker's number of each lane; 0 for a lane without one."""
         self._columns: deque[tuple[str, Owners]] = deque()
         self._owners: Owners = {}
-        """Whose the lanes were before the first column."""
+        """The workers of the lanes before the first column."""
         self._owners_now: Owners = {}
         self._slot: int | None = None
         self._before: dict[int, WorkerSnapshot] = {}

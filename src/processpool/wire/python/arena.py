@@ -40,22 +40,22 @@ _WRITE_LIMIT = 1 << 30
 
 
 class Side:
-    """One side of an arena, and whether it is at rest."""
+    """The base of both sides of an arena, which records whether it is at rest (unused)."""
 
     def __init__(self) -> None:
         self.resting = True
-        """True if nothing was used since it was made, or put to rest."""
+        """True if it was not used since its creation, or since it was put to rest."""
         self.used_at = 0.0
         """The monotonic time of the last use."""
         self.on_use: Callable[[], None] = _nothing
-        """Called when a use ends the rest, perhaps by a finalizer: it must take no lock."""
+        """Called when a use ends the rest; perhaps in a finalizer, so it must take no lock."""
 
     def rest(self) -> None:
-        """Begin to rest."""
+        """Put it to rest."""
         self.resting = True
 
     def note_use(self) -> None:
-        """Note that memory is used; or that it became free at the other side during the rest."""
+        """Note that memory is used, or that it became free on the other side during the rest."""
         self.used_at = monotonic()
         if self.resting:
             self.resting = False
@@ -105,7 +105,7 @@ class Arena(Side):
             _give_back(self._fd, self._end, length - KEEP_FREE)
 
     def rest(self) -> None:
-        """Return all free memory to the system; and what becomes free until the next payload."""
+        """Return all free memory to the system, and also what becomes free before the next use."""
         super().rest()
         self.close()
         for begin, length in self._free:
@@ -226,7 +226,7 @@ def _unmapped(gone: ref[mmap.mmap]) -> None:
 
 
 def _merged(places: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The same places in order, neighbours joined."""
+    """Return the places in order, with adjacent ones merged."""
     merged: list[tuple[int, int]] = []
     for begin, length in sorted(places):
         if merged and sum(merged[-1]) == begin:

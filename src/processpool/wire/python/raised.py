@@ -22,7 +22,7 @@ _NO_TERMINAL = (
     "process that opened the pool."
 )
 _OF_PYTHON = 1 << 9
-"""Flag of a class that was made by Python code (`Py_TPFLAGS_HEAPTYPE`)."""
+"""The flag of a class that was created by Python code (`Py_TPFLAGS_HEAPTYPE`)."""
 _FIELDS = (GetSetDescriptorType, MemberDescriptorType)
 _DEPTH = 5
 """The deepest nesting of exceptions, in groups or attributes, that is preserved."""
@@ -90,7 +90,7 @@ def _pickled(error: BaseException) -> bytes | None:
 
 
 def _is_alike(read: BaseException, error: BaseException) -> bool:
-    """False if a class that was pickled in the usual way has lost something by it."""
+    """Return False if pickling an exception as its class defines it has lost something."""
     for kind in type(error).__mro__:
         names = vars(kind)
         if not kind.__flags__ & _OF_PYTHON:
