@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from processpool.errors import QueueFull as QueueFull
     from processpool.errors import RemoteError as RemoteError
     from processpool.errors import RequestTimeout as RequestTimeout
+    from processpool.errors import Retire as Retire
     from processpool.errors import UnexpectedEOF as UnexpectedEOF
     from processpool.errors import WorkerDied as WorkerDied
     from processpool.errors import WorkerStartFailed as WorkerStartFailed
@@ -64,6 +65,7 @@ _HOME = {
     "QueueFull": "errors",
     "RemoteError": "errors",
     "RequestTimeout": "errors",
+    "Retire": "errors",
     "UnexpectedEOF": "errors",
     "WorkerDied": "errors",
     "WorkerStartFailed": "errors",

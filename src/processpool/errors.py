@@ -94,10 +94,16 @@ class WorkerDied(ProcessPoolError):
 
 
 class RemoteError(ProcessPoolError):
-    """An item raised an exception that cannot be unpickled here; this has its text instead."""
+    """An item raised an exception that is not raised again here; this has its text instead."""
 
     type_name: str = ""
     """The original exception's type, with its module."""
+    traceback: str = ""
+    """The worker's traceback, as text; the `__cause__` shows it."""
+
+
+class Retire(ProcessPoolError):
+    """Raised by an item that wants another worker: it is given to one, and this one is replaced."""
 
 
 class AnswerError(ProcessPoolError):

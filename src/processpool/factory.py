@@ -116,7 +116,7 @@ def _build_command_engine(config: PoolConfig, worker: CommandWorkerConfig) -> tu
     protocol = worker.protocol.declaration
     if protocol.rpc is not None:
         codec = make_codec("jsonrpc")
-    policy = build_policy(config, window=worker.protocol.pipeline)
+    policy = build_policy(config, window=worker.protocol.window, ahead=worker.protocol.ahead)
     env = Environ(partial(_command_environment, worker))
     launcher = CommandLauncher(
         command,
@@ -199,13 +199,16 @@ def build_fake(
     return engine, CallParts(fakes.LiveFunctions(), lambda _: None)
 
 
-def build_policy(config: PoolConfig, window: int, *, takes_back: bool = False) -> Policy:
+def build_policy(
+    config: PoolConfig, window: int, *, ahead: int = 1, takes_back: bool = False
+) -> Policy:
     """Return the sizes, times and limits that the scheduler works by."""
     return Policy(
         min=config.size.min,
         max=config.size.max,
         spare=config.size.spare,
         window=window,
+        ahead=ahead,
         takes_back=takes_back,
         exclusive=bool(config.worker.each),
         dumps_stacks=config.worker.kind == "python",

@@ -50,7 +50,7 @@ FRAMED = {
     "over": None,
     "initialize": None,
     "initialized": "initialized",
-    "pipeline": 1,
+    "pipeline": "auto",
     "max_message": 1 << 30,
 }
 COMMAND = """\

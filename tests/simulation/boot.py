@@ -60,11 +60,18 @@ def _settle() -> None:
         vars(import_module(f"processpool.{name}"))["WAIT"] = 1e9
     modules: dict[str, Any] = {
         name: import_module(f"processpool.{name}")
-        for name in ("system.interrupts", "engine.life", "engine.workers.failures")
+        for name in (
+            "system.interrupts",
+            "engine.life",
+            "engine.workers.failures",
+            "engine.workers.readiness",
+        )
     }
     modules["system.interrupts"].SHIELD.main = -1  # no thread is the main one
     modules["engine.life"].Guard = Guard
     modules["engine.workers.failures"].oom_kills = lambda: None
+    readiness = modules["engine.workers.readiness"]
+    readiness.receive = lambda end, size: (readiness.os.read(end, size), -1)
 
 
 class Guard:

@@ -72,5 +72,5 @@ def _submit_all(pool: ProcessPool, messages: Iterator[Any], waiting: Waiting) ->
 def _max_in_flight(pool: ProcessPool) -> int:
     """Return how many items may be in flight: enough to keep every worker busy, as in `imap`."""
     worker = pool.config.worker
-    pipeline = worker.protocol.pipeline if worker.kind == "command" else 1
+    pipeline = worker.protocol.ahead if worker.kind == "command" else 1
     return min(2 * pool.config.size.max * pipeline, pool.config.queue.max_pending)

@@ -16,8 +16,10 @@ from pydantic import (
     BeforeValidator,
     Field,
     GetJsonSchemaHandler,
+    PlainSerializer,
     ValidationInfo,
     WithJsonSchema,
+    WrapValidator,
     field_validator,
     model_validator,
 )
@@ -38,9 +40,13 @@ from processpool.wire.framing.regex import header_ends, pattern
 from processpool.wire.framing.template import RequestTemplate, around_mark
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pydantic.json_schema import JsonSchemaValue
     from pydantic_core import CoreSchema
 
+AHEAD = 8
+"""What `pipeline: auto` is at most."""
 _GIB = 1 << 30
 _NAMES = tuple(PRESETS)
 _VERBS = ("expect", "send", "ask")
@@ -81,6 +87,14 @@ def _end(text: str) -> str:
     return text
 
 
+def _as_it_is(value: object) -> object:
+    return value
+
+
+def _auto_or_number(value: object, validate: Callable[[object], object]) -> object:
+    return value if value == "auto" else validate(value)
+
+
 def _length(text: str) -> str:
     if text not in LENGTHS:
         if re.fullmatch(r"[\w-]*", text):
@@ -93,6 +107,15 @@ Preset = Annotated[
     str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": list(_NAMES)})
 ]
 Regex = Annotated[str, AfterValidator(_regex)]
+if TYPE_CHECKING:
+    Pipeline = int | Literal["auto"]
+else:  # one kind of value, so that an error says one thing
+    Pipeline = Annotated[
+        Positive,
+        WrapValidator(_auto_or_number),
+        PlainSerializer(_as_it_is),
+        WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}]}),
+    ]
 _LENGTH_SCHEMA = {"anyOf": [{"enum": list(LENGTHS)}, {"type": "string"}]}
 
 
@@ -208,8 +231,9 @@ class ProtocolConfig(Section):
     """With jsonrpc, lsp and mcp: the params of the request that begins the handshake."""
     initialized: str = "initialized"
     """With jsonrpc, lsp and mcp: the notification that ends the handshake."""
-    pipeline: Positive = 1
-    """How many requests may be sent to a worker before it has answered the first."""
+    pipeline: Pipeline = "auto"
+    """How many requests may be sent to a worker before it has answered the first; auto: 1, or up
+    to 8 under serve while items take less than a millisecond."""
     max_message: PositiveSize = _GIB
     """The longest answer that is accepted, in bytes."""
 
@@ -257,12 +281,26 @@ class ProtocolConfig(Section):
 
     @field_validator("pipeline")
     @classmethod
-    def _goes_with_errors(cls, value: int, info: ValidationInfo) -> int:
+    def _goes_with_errors(cls, value: int | str, info: ValidationInfo) -> int | str:
+        if isinstance(value, str):
+            return value
         if value > 1 and info.data.get("error_stderr") is not None:
             raise ValueError("must be 1 with error_stderr, which cannot tell whose stderr it is")
         if value > 1 and info.data.get("after_error") == "replace":
             raise ValueError("must be 1 with after_error: replace, which would lose those behind")
         return value
+
+    @property
+    def window(self) -> int:
+        """Requests that a worker of any program may have at a time."""
+        return 1 if isinstance(self.pipeline, str) else self.pipeline
+
+    @property
+    def ahead(self) -> int:
+        """Requests that a worker under `serve` may have at a time."""
+        if not isinstance(self.pipeline, str):
+            return self.pipeline
+        return 1 if self.error_stderr is not None or self.after_error == "replace" else AHEAD
 
     @property
     def declaration(self) -> Declaration:

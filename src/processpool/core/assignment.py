@@ -70,7 +70,7 @@ class Assignment:
 
     def note_capacity(self, slot: Slot) -> None:
         """After an answer: a worker with at most half of its window in use has capacity again."""
-        window = self._fleet.window(slot.inflight[0].job.window)
+        window = self._fleet.window(slot, slot.inflight[0].job.window)
         if slot.load * 2 <= window and slot.takes_more:
             self._fleet.has_capacity[slot.id] = slot
 
@@ -89,7 +89,7 @@ class Assignment:
     def _hand_over(self, slot: Slot, now: float) -> Send:
         """Assign as much of the queue's first batch to a worker as its window allows."""
         fleet = self._fleet
-        window = fleet.window(self._queue.first.job.window)
+        window = fleet.window(slot, self._queue.first.job.window)
         size = max(1, min(window - slot.load, self._fair_share()))
         if slot.remaining is not None:
             size = max(1, min(size, slot.remaining))
@@ -124,5 +124,5 @@ class Assignment:
         for slot in list(prefetching.values()):
             if slot.load < 2 or slot.state is not WorkerState.BUSY:
                 del prefetching[slot.id]
-        ahead = [slot for slot in prefetching.values() if len(slot.inflight) > 1]
+        ahead = [slot for slot in prefetching.values() if slot.exact or len(slot.inflight) > 1]
         return [TakeBack(max(ahead, key=lambda slot: slot.load).id)] if ahead else []

@@ -37,6 +37,8 @@ class ExitReason(StrEnum):
     LEASE_DROPPED = "lease dropped"
 
     # It is no longer needed.
+    RETIRED = "retired"
+    """An item of its own has asked for another worker."""
     RECYCLED = "recycled"
     RESIZED = "resized"
     IDLE = "idle"

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from processpool.core.exit_reason import ExitReason
     from processpool.core.policy import Policy
 
+QUICK = 0.001
+"""Seconds: items that take less are sent ahead, where the policy is paced."""
+SLOW = 1.0
+"""Seconds that items take as long as nothing is known of them."""
+FADES = 0.1
+"""The factor by which an old, slow estimate fades with each new one."""
+
 
 class Fleet:
     """All workers of a pool, and indexes over them that always agree with their states."""
@@ -33,6 +40,7 @@ class Fleet:
         """Items that workers have."""
         self.expiring = 0
         """Workers that are to be recycled, and are not on their way out yet."""
+        self._seconds_each = SLOW
         self._numbers = count(1)
 
     @property
@@ -52,9 +60,19 @@ class Fleet:
         working = counts[WorkerState.BUSY] + counts[WorkerState.LEASED]
         return bool(self.idle) and working < self.policy.max
 
-    def window(self, wanted: int | None) -> int:
+    def window(self, slot: Slot, wanted: int | None) -> int:
         """Items that a worker may have at a time, given what their job wants."""
-        return wanted or self.policy.window
+        policy = self.policy
+        if policy.paced and not (slot.exact and self._seconds_each < QUICK):
+            return 1
+        return wanted or policy.window
+
+    def learn(self, items: int, seconds: float) -> None:
+        """Learn that a worker took so long for so many items."""
+        was_quick = self._seconds_each < QUICK
+        self._seconds_each = max(seconds / items, self._seconds_each * FADES)
+        if was_quick and self._seconds_each >= QUICK:
+            self.has_capacity.clear()
 
     def add(self, now: float) -> Slot:
         """Add a worker that is being started."""

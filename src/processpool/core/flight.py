@@ -51,9 +51,20 @@ class Flight:
         self._fleet.relieve(slot, len(batch))
 
     def take_back(self, slot: Slot, batches: list[Batch]) -> None:
-        """Requeue batches that a worker has not begun."""
-        taken = [batch for batch in slot.inflight if batch in batches]
-        slot.inflight = deque(batch for batch in slot.inflight if batch not in batches)
+        """Requeue batches that a worker has not begun, or the ends of batches."""
+        taken: list[Batch] = []
+        kept: deque[Batch] = deque()
+        for batch in slot.inflight:
+            end = next((end for end in batches if _ends(end, batch)), None)
+            if end is None:
+                kept.append(batch)
+            elif len(end) >= len(batch):
+                taken.append(batch)
+            else:
+                begun, rest = batch.split(len(batch) - len(end))
+                kept.append(begun)
+                taken.append(rest)
+        slot.inflight = kept
         self._queue.take_back(taken)
         self._fleet.relieve(slot, sum(map(len, taken)))
 
@@ -122,6 +133,12 @@ class Flight:
             return False
         self._queue.delay(batch, now + policy.delay(batch.attempts - 1))
         return True
+
+
+def _ends(end: Batch, batch: Batch) -> bool:
+    """True if one batch is the end of another one, or the whole of it."""
+    same = end.items is batch.items and end.job is batch.job
+    return same and end.base == batch.base and end.hi == batch.hi
 
 
 def singles(batch: Batch) -> list[Batch]:

@@ -168,6 +168,17 @@ class Attempt:
         return self._record
 
 
+class Retirement(Attempt):
+    """That the worker of an item was replaced since the item had asked for another one."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, attempt: Attempt) -> Retirement:
+        """The same as what it was: a retirement."""
+        return cls(attempt._batch, attempt._answer, attempt._origin)
+
+
 def attach(record: Outcome) -> Outcome:
     """Attach a record to its error, if the error takes attributes."""
     if record.error is not None:

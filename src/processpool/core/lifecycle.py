@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from processpool.core.books import Books
@@ -34,6 +35,15 @@ class Lifecycle(Books):
         for slot in idle.values():
             self.retirement.set_idle_timer(slot, now)
         return out + self._assign(now)
+
+    def serves(self, worker: int) -> list[Command]:
+        """Note that a worker says what it begins: so it can be given items ahead of their turn."""
+        self.slots[worker].exact = True
+        policy = self.policy
+        if policy.ahead > 1 and not policy.takes_back:
+            paced = policy.ahead > policy.window
+            self.fleet.policy = replace(policy, window=policy.ahead, paced=paced, takes_back=True)
+        return []
 
     def pause(self) -> list[Command]:
         """Assign no work until `resume`."""

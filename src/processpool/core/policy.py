@@ -25,6 +25,11 @@ class Policy:
     spare: int
     window: int = 1
     """The most items that a worker may have at a time, unless their job has its own window."""
+    ahead: int = 1
+    """The same for workers that say which item they have begun, and so can give the others back;
+    if it is more than `window`, they have so many only while items are quick."""
+    paced: bool = False
+    """Whether `window` is `ahead`, and thus holds for such workers and for quick items only."""
     takes_back: bool = False
     """Whether items that a worker has not begun can be recalled."""
     exclusive: bool = False

@@ -12,7 +12,7 @@ from pickle import loads
 from typing import TYPE_CHECKING, Any
 
 from processpool.system.interrupts import SHIELD, USERS_CODE, uninterrupted
-from processpool.wire.python.remote_errors import add_note, in_words, rebuild
+from processpool.wire.python.remote_errors import add_note, in_words, rebuild, wants_another_worker
 
 if TYPE_CHECKING:
     from processpool.wire.python.raised import Raised
@@ -88,6 +88,13 @@ def has_failed(answer: Any) -> bool:
     if type(answer) is PickledReply:
         return answer.raised is not None
     return type(answer) is Reply and answer.error is not None
+
+
+def asks_to_retire(answer: Any) -> bool:
+    """True if an answer asks for another worker to do its item."""
+    if type(answer) is PickledReply:
+        return wants_another_worker(answer.raised)
+    return type(answer) is Reply and wants_another_worker(answer.error)
 
 
 def error_in_words(answer: Any) -> str:

@@ -37,6 +37,8 @@ class Scheduler(ShortWay):
         slot = self.slots[worker]
         slot.failed += failed
         self.failures += failed
+        if self.policy.paced and items:
+            self.fleet.learn(items, now - slot.since)
         items = min(items, slot.load)
         slot.handled += items
         self.finished += items
@@ -81,6 +83,12 @@ class Scheduler(ShortWay):
         """Start nothing more of this job; with `kill`, replace the workers that run it."""
         out = self.flight.cancel(job, self.state, kill=kill)
         return out + self._assign(now) if kill else out
+
+    def passed_on(self, batch: Batch, now: float) -> list[Command]:
+        """Put an item that has asked for another worker in front; it counts as no attempt."""
+        self.finished -= 1
+        self.queue.take_back([batch])
+        return self._assign(now)
 
     def retry(self, batch: Batch, reason: str, now: float) -> bool:
         """Return True if an item that failed by crash, timeout or error will be tried again."""

@@ -40,7 +40,8 @@ class ShortWay(Lifecycle):
         fleet.running += 1
         fleet.move(slot, WorkerEvent.ASSIGNED)
         self.assignment.begin_item(slot, now)
-        if (batch.job.window or fleet.policy.window) > 1 and slot.takes_more:
+        may_have_more = (batch.job.window or fleet.policy.window) > 1 and slot.takes_more
+        if may_have_more and fleet.window(slot, batch.job.window) > 1:
             fleet.has_capacity[number] = slot
         return slot
 

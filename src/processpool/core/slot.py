@@ -20,9 +20,9 @@ class Slot:
     """The scheduler's record of a worker. The meaning of its timer depends on its state."""
 
     __slots__ = (
-        "deadline", "exit_reason", "exit_step", "expiring", "failed", "handled", "id", "inflight",
-        "load", "max_age", "max_requests", "place", "retiring", "since", "started_at", "state",
-        "timer",
+        "deadline", "exact", "exit_reason", "exit_step", "expiring", "failed", "handled", "id",
+        "inflight", "load", "max_age", "max_requests", "place", "retiring", "since", "started_at",
+        "state", "timer",
     )  # fmt: skip
 
     def __init__(self, number: int, now: float, policy: Policy, place: int = 0) -> None:
@@ -30,6 +30,8 @@ class Slot:
         self.place = place
         """Its place, which users know as its slot: 0 to `max` - 1; its replacement has the same."""
         self.state = WorkerState.STARTING
+        self.exact = False
+        """True if it says which item it has begun, and what it has not can be taken back."""
         self.inflight: deque[Batch] = deque()
         self.load = 0
         """The number of items in `inflight`."""

@@ -113,6 +113,14 @@ class Checkout:
             self.discard(loan.pop(), exit_reason, handled)
 
     @uninterrupted
+    def retire(self, loan: list[Worker]) -> None:
+        """A call's worker is to be replaced, in good order."""
+        worker = loan.pop()
+        decision = partial(self._core.scheduler.retire, worker.id, ExitReason.RETIRED)
+        self._core.decide(decision)
+        self.give_back(worker)
+
+    @uninterrupted
     def end_lost(self) -> None:
         """End the workers of calls that were interrupted."""
         while self.lost:

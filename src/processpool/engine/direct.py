@@ -11,7 +11,7 @@ from processpool.core.exit_reason import ExitReason
 from processpool.core.exits import DUMP_GRACE
 from processpool.core.jobs import attach
 from processpool.core.outcome import Outcome
-from processpool.core.replies import Reply, load_all
+from processpool.core.replies import Reply, asks_to_retire, load_all
 from processpool.engine.backend import NotBegun
 from processpool.engine.closed_pipes import CLOSED_GRACE
 from processpool.engine.surplus import spoil
@@ -80,6 +80,9 @@ def _exchange(caller: Caller, loan: list[Worker], request: Request, timeout: flo
             _report(caller, worker, unasked)
             caller.checkout.end(loan, ExitReason.WROTE_UNASKED, handled=1)
             return _unwrap(caller, worker, value, began)
+    if type(value) is Reply and asks_to_retire(value):
+        caller.checkout.retire(loan)
+        raise NotBegun
     worker.calls += 1
     if type(value) is Reply and value.error is not None:
         worker.failed_calls += 1

@@ -24,6 +24,7 @@ from processpool.core.commands import (
 )
 from processpool.core.exit_reason import ExitReason
 from processpool.core.states import PoolState, WorkerState
+from processpool.engine.recalls import take_back
 from processpool.engine.workers.channel import ChannelState
 from processpool.engine.workers.listening import Listening, ListeningEvent
 from processpool.engine.workers.owner import Owner, OwnerEvent
@@ -93,7 +94,7 @@ class Dispatcher:
                 case Kill(number):
                     self._signal(number, signal.SIGKILL)
                 case TakeBack(number, read):
-                    self.recall(number, read=read)
+                    take_back(self._core, self.recall, number, read=read)
                 case Grant():
                     with self._core.lock:
                         self._core.lock.notify_all()

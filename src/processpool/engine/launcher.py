@@ -22,6 +22,7 @@ from processpool.engine.workers.command import command_worker
 from processpool.engine.workers.python import Shared, python_worker
 from processpool.errors import WorkerStartFailed
 from processpool.system.limits import UNLIMITED, Limits
+from processpool.system.packets import packet_pair
 from processpool.system.process import Command, Process
 from processpool.wire.python import layout
 from processpool.wire.python.arena import Arena
@@ -112,7 +113,7 @@ class CommandLauncher:
         if self.command.argv[0] == sys.executable or not self.command.argv[0]:
             interpreter()
         with ExitStack() as undo:
-            ready, theirs = os.pipe()
+            ready, theirs = packet_pair()
             undo.callback(os.close, ready)
             try:
                 told = {READY_VARIABLE: str(theirs), MARK_VARIABLE: mark}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import select
 from functools import partial
 from time import monotonic
@@ -13,15 +12,14 @@ from processpool.core.exit_reason import ExitReason
 from processpool.engine.workers.attribution import LatenessEvent
 from processpool.engine.workers.channel import ChannelState
 from processpool.engine.workers.readiness import Probe, ReadinessEvent, ReadinessState
+from processpool.engine.workers.served import begin_serving
 
 if TYPE_CHECKING:
+    from processpool.core.commands import Command
     from processpool.engine.core import Core
     from processpool.engine.event_hub import EventHub
     from processpool.engine.workers.worker import Worker
     from processpool.wire.framing.start import StartDialogue
-
-READY_MESSAGE = 64 * 1024
-"""Bytes read at a time of what a worker says when it is ready."""
 
 
 class Readying:
@@ -76,8 +74,8 @@ class Readying:
     def _on_said(self, worker: Worker) -> None:
         """The worker says that it is ready; or it has closed the pipe without a word."""
         readiness = worker.readiness
-        said = os.read(readiness.fd, READY_MESSAGE)
         try:
+            said = readiness.hear()
             if said and not readiness.understand(said):
                 return  # the rest of it will come
         except Exception:  # it was the user's code that wrote this
@@ -90,8 +88,15 @@ class Readying:
         if not said:
             return
         worker.attribution.on(LatenessEvent.PROVED)  # it says where the stderr of requests ends
+        serving = begin_serving(worker, said)
+        if serving is not None:
+            self._core.decide(partial(self._serves, worker))
+            serving.sent_ahead(self._core.scheduler.policy.window)
         if readiness.dialogue is None or readiness.dialogue.is_over:
             self._ready(worker, ReadinessEvent.SAID)
+
+    def _serves(self, worker: Worker, _: float) -> list[Command]:
+        return self._core.scheduler.serves(worker.id)
 
     # -- by looking at it ------------------------------------------------------------------------
 
@@ -104,6 +109,8 @@ class Readying:
         if is_closed or worker.readiness.state is ReadinessState.READY:
             return
         if probe.is_ready(monotonic()):
+            if worker.readiness.has_said_something():
+                self._on_said(worker)  # it says more than can be seen
             self._ready(worker, ReadinessEvent.SEEN)
         else:
             self._look_again(worker, probe)

@@ -13,9 +13,10 @@ from processpool.core import events
 from processpool.core.commands import Done
 from processpool.core.exit_reason import ExitReason
 from processpool.core.jobs import Origin
-from processpool.core.replies import Reply, error_in_words, has_failed
+from processpool.core.replies import Reply, asks_to_retire, error_in_words, has_failed
 from processpool.core.states import WorkerState
 from processpool.engine import surplus
+from processpool.engine.answered import Answered, hand_out
 from processpool.engine.closed_pipes import see_to_stdout
 from processpool.engine.stray import on_unasked
 from processpool.engine.weighing import weigh
@@ -25,7 +26,6 @@ from processpool.engine.workers.protocol import UNUSUAL
 
 if TYPE_CHECKING:
     from processpool.core.commands import Command
-    from processpool.core.jobs import Batch
     from processpool.engine.core import Core
     from processpool.engine.dispatcher import Dispatcher
     from processpool.engine.event_hub import EventHub
@@ -181,6 +181,9 @@ class Receiver:
         core = self._core
         values, plain = worker.protocol.decode(answers)
         failed = [] if plain else list(filter(has_failed, values))
+        retires = any(map(asks_to_retire, failed))
+        if retires:
+            failed = [answer for answer in failed if not asks_to_retire(answer)]
         now = monotonic()
         with core.lock:
             slot = core.scheduler.slots[worker.id]
@@ -192,6 +195,8 @@ class Receiver:
                     commands = core.scheduler.kill(worker.id, reason, now)
                     if surplus.spoil(worker, answers, values, slot.load):
                         plain, failed = False, list(filter(has_failed, values))
+            if retires:
+                commands += core.scheduler.retire(worker.id, ExitReason.RETIRED, now)
             commands += core.scheduler.answered(worker.id, len(values), now, len(failed))
             if not slot.load:
                 worker.listening.on(ListeningEvent.SETTLED)
@@ -206,55 +211,10 @@ class Receiver:
         begin = 0
         for batch in [command.batch for command in commands if type(command) is Done]:
             end = begin + len(batch)
-            self._hand_out(worker, batch, values[begin:end], origin)
+            hand_out(core, self._hub, worker, Answered(batch, values[begin:end], origin), retires)
             begin = end
         if begin < len(values):
             self._hub.report_stray(worker, repr(values[begin]).encode())
         elif not slot.load and not worker.protocol.is_clean:
             self._hub.report_stray(worker, worker.protocol.unfinished().raw or b"")
         weigh(self._core, worker)
-
-    def _hand_out(self, worker: Worker, batch: Batch, answers: list[Any], origin: Origin) -> None:
-        """Give answers to their job, but for the errors that are to be tried again."""
-        core = self._core
-        if self._hub.has_listeners:
-            self._hub.publish(_finished(batch, origin))
-        if origin.plain or "error" not in core.scheduler.policy.retry_on:
-            _end(worker, batch, answers, origin)
-            return
-        for answer in answers:
-            one, batch = batch.split(1)
-            if not self._tried_again(one, answer, origin):
-                _end(worker, one, [answer], origin)
-
-    def _tried_again(self, one: Batch, answer: Any, origin: Origin) -> bool:
-        core = self._core
-        if not has_failed(answer):
-            return False
-        attempt = one.attempt(0, answer, origin)
-        with core.lock:
-            again = core.scheduler.retry(one, "error", origin.until)
-            if again:
-                one.history = (*one.history, attempt)
-        if again:
-            self._dispatcher.plan()
-        return again
-
-
-def _end(worker: Worker, batch: Batch, answers: list[Any], origin: Origin) -> None:
-    """Deliver answers for good, and let go of what was asked."""
-    batch.job.deliver(batch, answers, origin)
-    if not worker.outbox:  # otherwise it may have answered what is still to be written
-        batch.forget()
-
-
-def _finished(batch: Batch, origin: Origin) -> events.ItemsFinished:
-    return events.ItemsFinished(
-        origin.until,
-        origin.worker_id,
-        origin.pid,
-        index=batch.start,
-        count=len(batch),
-        since=origin.since,
-        job=batch.job.number,
-    )

@@ -13,6 +13,7 @@ import marshal
 from itertools import chain, compress
 from time import monotonic_ns
 
+from processpool.wire.in_text import RETIREMENT
 from processpool.wire.python import layout
 from processpool.wire.python.layout import SHORT_VERSION
 from processpool.wire.python.pickling import dumps
@@ -108,6 +109,8 @@ class Items:
         self._journal = journal
         self._answers = answers
         self._batch = -1
+        self.retired = False
+        """True once an item has asked for another worker: nothing more begins here."""
         self._first = 0
         """The number of the request's first item; 0 between two requests."""
 
@@ -158,8 +161,13 @@ class Items:
             try:
                 value = call(items.pop())
             except BaseException as error:
-                answers.reply(None, describe(error, globals()))
+                raised = describe(error, globals())
+                answers.reply(None, raised)
+                if raised[1] == RETIREMENT:
+                    self._retire(items)
+                    return
                 now = clock()
+                del raised
             else:
                 now = clock()
                 kind = type(value)
@@ -190,6 +198,12 @@ class Items:
         self._journal.page[_STARTED] = self.started
         self._journal.flush()
         self._journal.send(layout.BACK, self._batch)
+
+    def _retire(self, rest: list[Any]) -> None:
+        """An item has asked for another worker, which is to have the rest of the request, too."""
+        self.retired = True
+        if rest:
+            self._give_back()
 
     def _has_printed(self) -> bool:
         """Whether the item that has just ended has printed something, by whatever means."""
@@ -224,6 +238,9 @@ class Items:
             del items[:begun]
             if left:
                 self._answer_left(habit, left, what)
+                if left == RAISED and what[1] == RETIREMENT:
+                    self._retire(items)
+                    return []
             elif wanted and page[_WANTED] == self._batch:
                 self._give_back()
                 return []

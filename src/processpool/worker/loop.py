@@ -86,6 +86,8 @@ class PythonWorker:
             if kind == layout.ITEMS:
                 self._items.at = index, attempt
                 self._serve(function, flags, batch, count, place)
+                if self._items.retired:
+                    return
             elif kind == layout.DEFINE:
                 self.functions[function] = _load_function(self._parts(*place))
                 self._habits = {

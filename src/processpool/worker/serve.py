@@ -2,9 +2,10 @@
 
 Four rules hold here. The handler may print whatever it likes, in any way: the protocol travels on
 descriptors of its own. An answer is written before the next handler begins, and what belongs to its
-stderr before the answer. An exception ends the worker without an answer, `sys.exit` with one. And
-nothing but the standard library's smallest modules is imported, not even `typing`, which alone
-would double the time to start.
+stderr before the answer. An exception fails its item where the pool can be told about it, and ends
+the worker without an answer elsewhere; `sys.exit` ends it with one. And nothing but the standard
+library's smallest modules is imported, not even `typing`, which alone would double the time to
+start.
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ import faulthandler
 import os
 import sys
 
+from processpool.wire.served import AHEAD, BEGUN, RECALLED
 from processpool.worker.capture import Capture
-from processpool.worker.current import introduce
+from processpool.worker.current import find_item, introduce
 from processpool.worker.descriptors import high
 from processpool.worker.framed_pipes import BrokenRequestError, DisconnectedError, Wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Protocol
+    from typing import Any, Literal, Protocol
+
+    from processpool.worker.channel import Channel
 
     class Handler(Protocol):
         """An object that answers requests; `handle_exit()` is optional."""
@@ -38,41 +42,54 @@ POOL_VARIABLE = "PROCESSPOOL_POOL"
 """Tell who this worker is."""
 
 READY_VARIABLE = "PROCESSPOOL_READY_FD"
-"""The descriptor on which the pool is told: a newline, ready for the first request; and a dot with
-the number of the last answer, after which nothing is begun."""
+"""The descriptor on which the pool is told that this worker is ready, and more: the channel. Where
+it is no socket, what is told is a newline; and a dot with the number of the last answer, after
+which nothing is begun."""
 
 
-def serve(handler: Callable[[Any], Any] | Handler, *, codec: str | None = None) -> None:
+def serve(
+    handler: Callable[[Any], Any] | Handler,
+    *,
+    codec: str | None = None,
+    on_error: Literal["item", "exit"] = "item",
+) -> None:
     """Answer requests until the pool says to exit or closes stdin.
 
     The answer is what the handler prints - itself, or through C code or a child process - and then
     what it returns: str and bytes as they are, None not at all, anything else as JSON. What it
     writes to stderr is the answer's stderr. Output outside of a request goes to stderr.
 
-    An exception is written to stderr, after what had been printed, and ends the process with status
-    1 and no answer. `sys.exit` ends it too, but what was printed is still the answer.
+    An exception fails its item with `RemoteError`, and the next message is served. Where no pool of
+    this package started the program, or with `on_error="exit"`, it is written to stderr, after what
+    had been printed, and ends the process with status 1 and no answer. `processpool.Retire` gives
+    the item to another worker, and ends this one. `sys.exit` ends it too, but what was printed is
+    still the answer.
 
     Args:
         handler: a function of the message, or an object with `handle_request(message)` and, if it
             likes, `handle_exit()`, which is called before the worker exits in good order.
         codec: what a message is: `text` (str), `bytes`, or `json` (any JSON value). By default what
             the pool's YAML says, and `text` where no pool started this program.
+        on_error: what an exception ends, where a pool started this program: the `item`, or the
+            process (`exit`).
 
     Raises:
         TypeError: the handler is neither a function nor such an object.
-        ValueError: there is no such codec.
+        ValueError: there is no such codec, or no such `on_error`.
     """
     handle = _handle_request(handler)
     decode = _decoder(codec or os.environ.get(CODEC_VARIABLE) or "text")
+    if on_error not in ("item", "exit"):
+        raise ValueError(f"on_error is 'item' or 'exit', got {on_error!r}")
     if os.isatty(0):
         print(r"processpool worker: waiting for 1;<bytes>\n<data> or 0;\n", file=sys.stderr)
     wire = Wire()
     capture = Capture()
     faulthandler.enable(file=2)
-    pool = _Pool()
     _introduce()
+    pool = _Pool()
     try:
-        _Worker(handle, decode, wire, capture, pool.say_last).run()
+        _Worker(handle, decode, wire, capture, pool).run(fails_items=on_error == "item")
         getattr(handler, "handle_exit", _nothing)()
     finally:
         capture.close()
@@ -88,23 +105,38 @@ class _Worker:
         decode: Callable[[bytes], Any],
         wire: Wire,
         capture: Capture,
-        say_last: Callable[[int], None],
+        pool: _Pool,
     ) -> None:
         self._handle = handle
         self._decode = decode
         self._wire = wire
         self._capture = capture
-        self._say_last = say_last
+        self._pool = pool
+        self._channel = pool.channel
         self._take = capture.take
         self._write = wire.answer
+        self._begun = 0
+        """The last request that it has come to, where there is a channel."""
+        self._is_running = False
+        """True while a request has begun and is not answered, where there is a channel."""
 
-    def run(self) -> None:
+    def run(self, *, fails_items: bool) -> None:
         """Answer every request; return when there will be no more."""
         try:
-            # Two maps, so that while it waits nothing holds the last message any longer.
+            # Maps, so that while it waits nothing holds the last message any longer.
             requests = self._wire.requests(on_arrival=self._capture.spill_if_any)
-            for _ in map(self._answer, map(self._decode, requests)):
-                pass
+            if self._channel is None:
+                for _ in map(self._answer, map(self._decode, requests)):
+                    pass
+                return
+            while True:
+                try:
+                    for _ in map(self._answer_noted, requests):
+                        pass
+                    return
+                except Exception as error:
+                    if not self._fail(self._channel, error, fails_items=fails_items):
+                        return
         except DisconnectedError:
             return
         except BrokenRequestError as error:
@@ -121,12 +153,7 @@ class _Worker:
         try:
             value = self._handle(message)
         except SystemExit as stop:
-            if stop.code is not None and not isinstance(stop.code, int):
-                print(stop.code, file=sys.stderr)  # the interpreter would, but after the answer
-                stop.code = 1
-            printed = self._take()
-            self._say_last(self._wire.answers + 1)
-            self._write(printed)
+            self._answer_last(stop)
             raise
         printed = self._take()
         if type(value) is str:
@@ -135,6 +162,64 @@ class _Worker:
             self._write(printed)
         else:
             self._write(printed + _encode(value))
+
+    def _answer_noted(self, payload: bytes) -> None:
+        """As `_answer`, where the pool sees what has begun."""
+        channel = self._channel
+        assert channel is not None
+        page = channel.page
+        self._begun = number = self._begun + 1
+        page[BEGUN] = number
+        if page[RECALLED] >= number and channel.is_recalled(number):
+            return
+        self._is_running = True
+        try:
+            value = self._handle(self._decode(payload))
+        except SystemExit as stop:
+            self._answer_last(stop)
+            raise
+        printed = self._take()
+        if type(value) is str:
+            printed += value.encode()
+        elif value is not None:
+            printed += _encode(value)
+        if page[AHEAD]:
+            channel.mark_stderr(number)
+        self._is_running = False
+        self._write(printed)
+
+    def _answer_last(self, stop: SystemExit) -> None:
+        """The handler ends this process: what it has printed is the last answer."""
+        if stop.code is not None and not isinstance(stop.code, int):
+            print(stop.code, file=sys.stderr)  # the interpreter would, but after the answer
+            stop.code = 1
+        printed = self._take()
+        if self._channel is None:
+            self._pool.say_last(self._wire.answers + 1)
+        else:
+            self._channel.say_last(self._begun)
+        self._write(printed)
+
+    def _fail(self, channel: Channel, error: Exception, *, fails_items: bool) -> bool:
+        """Fail the item that has raised; False if this worker is to go.
+
+        What is raised between two items, or cannot be told, is raised again and ends the worker.
+        """
+        from processpool.wire.in_text import asks_to_retire, in_text
+
+        retires = asks_to_retire(error)
+        if not self._is_running or not (fails_items or retires):
+            raise error
+        printed = self._take()
+        if retires:
+            channel.say_last(self._begun)
+        if not channel.tell_failure(self._begun, retires, in_text(error, globals())):
+            raise error
+        if channel.page[AHEAD]:
+            channel.mark_stderr(self._begun)
+        self._is_running = False
+        self._write(printed)
+        return not retires
 
 
 def _handle_request(handler: Any) -> Callable[[Any], Any]:
@@ -186,11 +271,21 @@ def _show(error: BaseException) -> None:
 class _Pool:
     """What started this worker, if it wants to know more than answers."""
 
+    channel: Channel | None = None
+    """There if this is a pool of this package."""
+
     def __init__(self) -> None:
         """Say that this worker awaits its first request."""
         descriptor = os.environ.pop(READY_VARIABLE, "")
         self._descriptor = high(int(descriptor)) if descriptor.isdecimal() else -1
-        self._say(b"\n")
+        if self._descriptor >= 0:
+            from processpool.worker.channel import open_channel
+
+            self.channel = open_channel(self._descriptor)
+        if self.channel is None:
+            self._say(b"\n")
+        else:
+            find_item(self.channel.current)
 
     def say_last(self, number: int) -> None:
         """Say that nothing will be begun after this answer, however much has been read.

@@ -111,6 +111,11 @@ class CommandProtocol(WorkerProtocol):
         self._last_request = len(data)
         return data
 
+    @property
+    def was_asked(self) -> bool:
+        """True if a request was sent to it, or put down to be."""
+        return bool(self._last_request)
+
     def _stage(self, buffers: list[bytes] | tuple[bytes, ...]) -> None:
         size = sum(map(len, buffers))
         self._last_request = size

@@ -1,12 +1,14 @@
-"""What a Python worker has beside the item that it works on: items behind it, answers before it.
+"""What a worker has beside the item that it works on: items behind it, answers before it.
 
-Items that it has not begun can be taken from it again, unread from its pipe, or read, if it is
-asked for them; and answers that it keeps until its next item has ended can be looked at.
+Items that it has not begun can be taken from it again: of a Python worker, unread from its pipe, or
+read, if it is asked for them; and answers that such a worker keeps until its next item has ended
+can be looked at. For programs under `serve` see `served`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from processpool.wire.python import layout
 
@@ -29,8 +31,47 @@ class Returned(NamedTuple):
     """True if it could not even read it: its items are to go one by one."""
 
 
-class Prefetching:
+class Prefetching(ABC):
     """The items and answers of one worker that are ahead of others."""
+
+    is_watched = False
+    """True while somebody looks now and then for what it has besides its item."""
+    is_patient = False
+    """True if what it has not begun is taken from it only in a moment, when others are free."""
+    is_looked_at_soon = False
+    """True while it is about to be looked at, for that."""
+
+    def stage_freed(self, names: deque[str]) -> None:
+        """Put down that these shared objects were freed."""
+        names.clear()
+
+    @abstractmethod
+    def take_back(self) -> list[Batch]:
+        """Batches, or ends of batches, that the worker has not begun, and will not."""
+
+    def ask_back(self) -> None:  # noqa: B027 - not every kind has to be asked
+        """Have it begin nothing more of the batch that it works on."""
+
+    def revoke(self) -> int | None:
+        """Take what it has not begun of a batch that it was asked for a moment ago.
+
+        Returns:
+            how many items of the batch it has begun and not answered; None if there is nothing
+            to be taken.
+        """
+        return None
+
+    def runs(self, answers: list[Any]) -> list[tuple[list[Any], Returned | None]]:
+        """The answers, cut where it gives a batch back."""
+        return [(answers, None)]
+
+    def peek(self) -> list[Any]:
+        """What it has answered before the item that it is in, and not sent yet."""
+        return []
+
+
+class PythonPrefetching(Prefetching):
+    """The items and answers of a Python worker that are ahead of others."""
 
     def __init__(
         self,
@@ -48,8 +89,6 @@ class Prefetching:
         self._ledger = ledger
         self._journal = journal
         self._unread = unread
-        self.is_watched = False
-        """True while somebody looks now and then for answers that it has not sent."""
 
     def stage_freed(self, names: deque[str]) -> None:
         """Put down that these shared objects were freed."""

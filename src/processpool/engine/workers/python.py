@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from processpool.core.replies import Reply, loaded
 from processpool.engine.workers.answers import Answers
 from processpool.engine.workers.channel import Channel, ChannelEvent
-from processpool.engine.workers.prefetching import Prefetching
+from processpool.engine.workers.prefetching import PythonPrefetching
 from processpool.engine.workers.protocol import UNUSUAL, WorkerProtocol
 from processpool.engine.workers.readiness import Readiness
 from processpool.engine.workers.records import handle_record
@@ -119,9 +119,9 @@ class PythonProtocol(WorkerProtocol):
         self._ledger: Ledger[Batch] = Ledger()
         self._frames = FrameReader()
 
-    def prefetching(self, process: Process) -> Prefetching:
+    def prefetching(self, process: Process) -> PythonPrefetching:
         """What this worker has beside the item that it works on."""
-        return Prefetching(
+        return PythonPrefetching(
             self, self._read_all, self._requests, self._ledger, self._journal, process.requests
         )
 

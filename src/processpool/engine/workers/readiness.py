@@ -11,10 +11,12 @@ This module says what is the case and what follows; `engine/readying.py` does it
 from __future__ import annotations
 
 import os
+import select
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from processpool.core.machine import Machine
+from processpool.system.packets import receive
 from processpool.system.process import cpu_ticks, waits_for_input
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
     from processpool.wire.framing.start import StartDialogue
 
+MESSAGE = 64 * 1024
+"""Bytes read at a time of what a worker says when it is ready."""
 FIRST = 0.001
 LAST = 0.032
 """Seconds between two looks: doubling from the first to the last."""
@@ -61,7 +65,7 @@ READINESS: dict[tuple[ReadinessState, ReadinessEvent], ReadinessState] = {
 class Readiness(Machine[ReadinessState, ReadinessEvent]):
     """What is known of one worker."""
 
-    __slots__ = ("_understand", "dialogue", "fd", "says_more")
+    __slots__ = ("_understand", "dialogue", "fd", "memory", "says_more")
 
     def __init__(
         self,
@@ -82,10 +86,27 @@ class Readiness(Machine[ReadinessState, ReadinessEvent]):
         super().__init__("a worker's readiness", READINESS, state)
         self.fd = fd
         """-1 once nothing more is to be read there."""
+        self.memory = -1
+        """The page of memory that a program under `serve` has handed over, until it is taken."""
         self.dialogue = dialogue
         self.says_more = understand is None
         """True if it may have more to say there, once it is ready."""
         self._understand = understand
+
+    def has_said_something(self) -> bool:
+        """True if there is something to be heard."""
+        if self.fd < 0:
+            return False
+        poller = select.poll()
+        poller.register(self.fd, select.POLLIN)
+        return bool(poller.poll(0))
+
+    def hear(self) -> bytes:
+        """Read what it says; nothing if it has closed where it could."""
+        if self._understand is not None:
+            return os.read(self.fd, MESSAGE)
+        said, self.memory = receive(self.fd, MESSAGE)
+        return said
 
     def understand(self, said: bytes) -> bool:
         """It says that it is ready, and perhaps more; True once it has said all.
@@ -97,6 +118,9 @@ class Readiness(Machine[ReadinessState, ReadinessEvent]):
 
     def close(self) -> None:
         """Nothing more is to be read of what it says."""
+        if self.memory >= 0:
+            os.close(self.memory)
+            self.memory = -1
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1

@@ -8,6 +8,10 @@ everything, for the errors and the displays.
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from processpool.engine.workers.shares import Shares
 
 TAIL_LIMIT = 16 * 1024
 """Bytes kept of everything a worker has written."""
@@ -30,10 +34,15 @@ class StderrLog:
         self._dropped = 0
         self._tail = bytearray()
         self._decoded = 0, ""
+        self.shares: Shares | None = None
+        """What divides it between several requests, where a worker helps with that."""
 
     def read(self) -> bool:
         """Read what is there, without waiting; True if there may be more."""
+        shares, begun = self.shares, 0
         for _ in range(_MAX_READS):
+            if shares is not None:
+                begun = shares.begun()
             try:
                 data = os.read(self.fd, _CHUNK)
             except BlockingIOError:
@@ -41,7 +50,7 @@ class StderrLog:
             if not data:
                 self.ended = True
                 return False
-            self._keep(data)
+            self._keep(data if shares is None else shares.feed(data, begun))
         return True
 
     def take(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from types import GetSetDescriptorType, MemberDescriptorType
 
+from processpool.wire.in_text import in_text, message_of
 from processpool.wire.python.pickling import WHOLE, loads, pack_answer
 
 TYPE_CHECKING = False
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
 
     Raised = tuple[bytes | None, str, str, str, bytes | None]
 
-_NO_TERMINAL = (
-    "Items have no terminal to read from: to debug the function, or to have it ask, call it in the "
-    "process that opened the pool."
-)
 _OF_PYTHON = 1 << 9
 """The flag of a class that was created by Python code (`Py_TPFLAGS_HEAPTYPE`)."""
 _FIELDS = (GetSetDescriptorType, MemberDescriptorType)
@@ -35,45 +32,12 @@ def describe(error: BaseException, hidden: dict[str, object]) -> Raised:
         error: the exception.
         hidden: the globals of the module whose frames are omitted from the traceback.
     """
+    name, message, text = in_text(error, hidden)
     try:
-        return _describe(error, hidden)
-    except BaseException as trouble:  # methods of its class raise
-        name = type.__dict__["__qualname__"].__get__(type(error))
-        text = f"{name} (it cannot be shown: {type(trouble).__name__})"
-        return None, name, "(its message cannot be shown)", f"{text}\n", None
-
-
-def _describe(error: BaseException, hidden: dict[str, object]) -> Raised:
-    import traceback
-
-    trace = error.__traceback__
-    while trace is not None and _is_hidden(trace.tb_frame.f_globals, hidden):
-        trace = trace.tb_next
-    shown = error.with_traceback(trace)
-    if type(error).__name__ == "BdbQuit" or type(error) is EOFError:
-        _hint(error)
-    try:
-        text = "".join(traceback.format_exception(shown))
-    except BaseException as trouble:  # a __str__ or a __notes__ that raises
-        text = f"{type(error).__name__} (its traceback cannot be shown: {type(trouble).__name__})\n"
-    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    name = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
-    return _pickled(error), name, _text(error), text, None if cause is None else _pickled(cause)
-
-
-def _is_hidden(names: dict[str, object], hidden: dict[str, object]) -> bool:
-    return names is hidden or names.get("__name__") == "processpool.worker.fresh_copy"
-
-
-def _hint(error: BaseException) -> None:
-    """Add a note that `breakpoint()` and `input()` have no terminal in a worker."""
-    names: tuple[str, ...] = ()
-    trace = error.__traceback__
-    while trace is not None:
-        names = trace.tb_frame.f_code.co_names
-        trace = trace.tb_next
-    if "input" in names or type(error).__name__ == "BdbQuit":
-        error.add_note(_NO_TERMINAL)
+        cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        return _pickled(error), name, message, text, None if cause is None else _pickled(cause)
+    except BaseException:  # its class has a mind of its own
+        return None, name, message, text, None
 
 
 def _pickled(error: BaseException) -> bytes | None:
@@ -99,7 +63,7 @@ def _is_alike(read: BaseException, error: BaseException) -> bool:
             return True
         if any(isinstance(found, MemberDescriptorType) for found in names.values()):
             return False
-    if len(read.args) != len(error.args) or _text(read) != _text(error):
+    if len(read.args) != len(error.args) or message_of(read) != message_of(error):
         return False
     pairs = zip(getattr(read, "exceptions", ()), getattr(error, "exceptions", ()), strict=False)
     return all(type(one) is type(other) and _is_alike(one, other) for one, other in pairs)
@@ -167,10 +131,3 @@ def make_exception(
             pass  # a read-only field, computed from others
     error.__dict__.update(state)
     return error
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except BaseException:
-        return "(its message cannot be shown)"

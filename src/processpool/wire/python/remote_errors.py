@@ -6,9 +6,10 @@ from pickle import loads
 from threading import current_thread, main_thread
 from typing import TYPE_CHECKING
 
-from processpool.errors import RemoteError
+from processpool.errors import RemoteError, Retire
 from processpool.system.interrupts import SHIELD
 from processpool.system.text import escape_control
+from processpool.wire.in_text import RETIREMENT
 
 if TYPE_CHECKING:
     from processpool.wire.python.raised import Raised
@@ -40,6 +41,14 @@ def ends_the_program(error: BaseException) -> bool:
     return not isinstance(error, Exception) and current_thread() is main_thread()
 
 
+def wants_another_worker(raised: Raised | BaseException | None) -> bool:
+    """True if what an item has raised asks for another worker to do it."""
+    if isinstance(raised, tuple):
+        return raised[1] == RETIREMENT
+    named = isinstance(raised, RemoteError) and raised.type_name == RETIREMENT
+    return named or isinstance(raised, Retire)
+
+
 def add_note(error: BaseException, note: str) -> None:
     """Add a note to an exception, unless its class prevents that."""
     try:
@@ -56,7 +65,7 @@ def rebuild(raised: Raised) -> BaseException:
     if error is None:
         error = RemoteError(escape_control(f"{name}: {message}"))
     if isinstance(error, RemoteError):
-        error.type_name = name
+        error.type_name, error.traceback = name, escape_control(text)
     try:
         error.__context__ = _load(cause)
         error.__cause__ = RemoteTraceback(text)
