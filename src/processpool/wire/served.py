@@ -82,13 +82,15 @@ def unpack_failure(packet: bytes) -> tuple[int, bool, tuple[str, str, str]]:
 
 
 class Numbering:
-    """Which request an answer belongs to: those that were recalled are left out."""
+    """Which request an answer belongs to: those that were recalled are left out.
+
+    One thread may recall while another one asks; whoever asks sees what was recalled, or not.
+    """
 
     def __init__(self) -> None:
-        self._offset = 0
-        """Requests in ranges that were forgotten."""
-        self._skipped: list[tuple[int, int]] = []
-        """Ranges of requests that will not be answered: the number before each, and its last."""
+        self._skipped: tuple[int, tuple[tuple[int, int], ...]] = 0, ()
+        """Requests in ranges that were forgotten; and ranges of requests that will not be answered:
+        the number before each, and its last."""
 
     def skip(self, begun: int, last: int) -> int:
         """Of the requests up to `last`, none that is behind the last one begun will be answered.
@@ -96,21 +98,24 @@ class Numbering:
         Returns:
             the last one that will; it is an earlier one if that which has begun was skipped.
         """
-        kept = next((kept for kept, end in self._skipped if kept < begun <= end), begun)
+        offset, ranges = self._skipped
+        kept = next((kept for kept, end in ranges if kept < begun <= end), begun)
         if kept >= last:
             return kept
-        if self._skipped and self._skipped[-1][0] == kept:
-            self._skipped.pop()
-        self._skipped.append((kept, last))
-        if len(self._skipped) > RANGES:
-            before, end = self._skipped.pop(0)
-            self._offset += end - before
+        if ranges and ranges[-1][0] == kept:
+            ranges = ranges[:-1]
+        ranges = (*ranges, (kept, last))
+        if len(ranges) > RANGES:
+            (before, end), *_ = ranges
+            offset, ranges = offset + end - before, ranges[1:]
+        self._skipped = offset, ranges
         return kept
 
     def of(self, count: int) -> int:
         """Return the number of the request that this answer belongs to; answers count from 1."""
-        number = count + self._offset
-        for kept, last in self._skipped:
+        offset, ranges = self._skipped
+        number = count + offset
+        for kept, last in ranges:
             if number > kept:
                 number += last - kept
         return number
