@@ -17,9 +17,10 @@ def test_the_headline_has_the_totals() -> None:
 
 
 def test_a_row_says_since_when_and_not_how_long() -> None:
-    snapshot = pool(busy(2, item=7, age=2.5, handled=3, progress=(1, 4, "reading")), at=100.0)
+    worker = busy(2, item=7, age=2.5, handled=3, progress=(1, 4, "reading"), slot=1)
+    snapshot = pool(worker, at=100.0)
     figures = Figures(cpu={2: 49.7}, memory={2: 1 << 20}, late={2})
-    row = [102, "busy", 7, 97.5, 3, 0, 50, 1 << 20, True, [1, 4, "reading"]]
+    row = [102, "busy", 7, 97.5, 3, 0, 50, 1 << 20, True, [1, 4, "reading"], 1]
     assert render(snapshot, figures)["rows"] == {"2": row}
 
 
