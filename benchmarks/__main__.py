@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import (
     command_pools,
+    long_runs,
     python_pools,
     short_functions,
     short_programs,
@@ -32,6 +33,7 @@ if __name__ == "__main__":
             "commands": command_pools.cases,
             "functions": python_pools.cases,
             "supervision": supervision.cases,
+            "runs": long_runs.cases,
             "widget": widget.cases,
         }
     )

@@ -79,3 +79,9 @@ def process_id(_item: object = None) -> int:
 def loaded_modules(_item: object = None) -> list[str]:
     """Every module that this process has imported, in the order of their import."""
     return list(sys.modules)
+
+
+def pause_and_inc(seconds: float, number: int) -> int:
+    """Be busy for so long, and add one."""
+    spin(seconds)
+    return number + 1

@@ -28,7 +28,7 @@ FLOORS = (
     ("cli", "widget", "tracing", "executors"),
     ("api",),
     ("factory",),
-    ("config", "engine"),
+    ("config", "engine", "journal"),
     ("core",),
     ("worker",),
     ("wire",),
@@ -40,7 +40,7 @@ as they import what is above them."""
 LEAVES = FLOORS[2]
 SEAM = "engine.backend"
 """All that the rooms above an engine know of it."""
-PURE_ROOMS = ("config", "core", "wire", "system")
+PURE_ROOMS = ("config", "core", "journal", "wire", "system")
 """Rooms whose tests stand in a folder of the same name."""
 PROCESS_TESTS = ("browser", "cases", "contract", "faults", "process", "stress")
 """Folders of tests that start real processes, of whatever room."""

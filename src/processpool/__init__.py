@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from processpool.api.outcomes import Outcomes as Outcomes
     from processpool.api.pool import ProcessPool as ProcessPool
     from processpool.api.shared import Shared as Shared
     from processpool.core.outcome import Outcome as Outcome
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from processpool.errors import CodecError as CodecError
     from processpool.errors import ConfigError as ConfigError
     from processpool.errors import InvalidLease as InvalidLease
+    from processpool.errors import JournalError as JournalError
+    from processpool.errors import JournalWarning as JournalWarning
     from processpool.errors import PoolBroken as PoolBroken
     from processpool.errors import PoolClosed as PoolClosed
     from processpool.errors import PoolExhausted as PoolExhausted
@@ -49,6 +52,7 @@ _HOME = {
     "current_worker": "worker.current",
     "CurrentWorker": "worker.current",
     "Outcome": "core.outcome",
+    "Outcomes": "api.outcomes",
     "PoolExecutor": "executors.executor",
     "ProcessPoolExecutor": "executors.executor",
     "ProcessPool": "api.pool",
@@ -57,6 +61,8 @@ _HOME = {
     "CodecError": "errors",
     "ConfigError": "errors",
     "InvalidLease": "errors",
+    "JournalError": "errors",
+    "JournalWarning": "errors",
     "PoolBroken": "errors",
     "PoolClosed": "errors",
     "PoolExhausted": "errors",

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from processpool.api.map_state import SKIPPED, EagerState, LazyState, MapState, Run, Step
+from processpool.api.eager_state import EagerState
+from processpool.api.map_state import LazyState, MapState, Run, Step
 from processpool.core.jobs import Batch, Job, Origin
 from processpool.core.replies import Reply
 
@@ -115,7 +116,7 @@ class TestEager:
         assert state.look() is None
         assert [state.put(4, "e"), state.put(1, "b")] == [False, True]
         assert state.look() is Step.END
-        assert state.collect() == list("abcdef")
+        assert state.results == list("abcdef")
 
     def test_the_consumer_opens_what_is_more_than_a_value_while_others_are_made(self) -> None:
         state = eager(3)
@@ -127,14 +128,7 @@ class TestEager:
         state.settle(1, ["b"])
         state.put(0, "a")
         assert state.put(2, "c")
-        assert (state.look(), state.collect()) == (Step.END, ["a", "b", "c"])
-
-    def test_what_is_skipped_is_left_out(self) -> None:
-        state = eager(3)
-        state.put_run(0, ["a", None])
-        assert state.record(run(2, BAD))
-        state.settle(2, [SKIPPED])
-        assert state.collect(skipped=True) == ["a", None]
+        assert (state.look(), state.results) == (Step.END, ["a", "b", "c"])
 
     def test_an_error_ends_it_at_once(self) -> None:
         state = eager(4, stops_at_error=True)

@@ -74,7 +74,7 @@ def test_an_attempt_keeps_no_payload_alive() -> None:
     assert attempt._batch.items is not batch.items
     record = attempt.record
     assert (record.index, record.value, record.attempts) == (103, "answer", 2)
-    assert (record.queued, record.running, record.worker_id, record.pid) == (1.0, 1.0, 5, 6)
+    assert (record.queued, record.seconds, record.worker_id, record.pid) == (1.0, 1.0, 5, 6)
 
 
 class TestQueue:
@@ -106,14 +106,14 @@ class TestRecords:
     def test_what_was_printed(self, answer: object, stdout: str, stderr: str) -> None:
         record = ten().outcome(2, answer, self.WHERE)
         assert (record.stdout, record.stderr) == (stdout, stderr)
-        assert (record.index, record.queued, record.running) == (102, 1.0, 1.5)
+        assert (record.index, record.queued, record.seconds) == (102, 1.0, 1.5)
         assert record.attempts == 2
 
     def test_one_that_was_never_handed_over_counts_as_one_attempt_of_no_time(self) -> None:
         batch = Batch(JOB, 0, ["a0"], 9.0)
         batch.sent_at = 8.0
         record = batch.outcome(0, 1, Origin(5, 6, 9.0, 8.0))
-        assert (record.attempts, record.queued, record.running) == (1, 0.0, 0.0)
+        assert (record.attempts, record.queued, record.seconds) == (1, 0.0, 0.0)
 
     def test_an_error_carries_its_record(self) -> None:
         error = ValueError("no")

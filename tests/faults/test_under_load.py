@@ -401,7 +401,7 @@ class TestMaps:
     def test_bad_arguments(self, python_pool: Callable[..., ProcessPool]) -> None:
         pool = python_pool()
         with pytest.raises(ValueError, match="on_error must be 'raise', 'return' or 'skip'"):
-            pool.map(functions.inc, [], on_error="ignore")  # type: ignore[arg-type]
+            pool.map(functions.inc, [], on_error="ignore")
         with pytest.raises(ValueError, match="buffersize must be at least 1, got 0"):
             pool.imap(functions.inc, [], buffersize=0)
         with pytest.raises(TypeError, match="not iterable"):

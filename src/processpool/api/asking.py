@@ -1,15 +1,11 @@
-"""The ways to get answers from a pool: one, many, and under asyncio."""
+"""The ways to get single answers from a pool, also under asyncio."""
 
 from __future__ import annotations
 
-import logging
-from functools import cache
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool.api.futures import PoolFuture
-from processpool.api.maps import EagerMap, LazyMap, MapOptions
-from processpool.api.seconds import bounded
 from processpool.api.watched import WatchedPool
 from processpool.core.jobs import Batch, attach
 from processpool.core.outcome import Outcome
@@ -18,19 +14,12 @@ from processpool.errors import ProcessPoolError
 from processpool.wire.python.arguments import Unsendable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-    from types import EllipsisType
-
     from processpool.api.call_forms import Call
-    from processpool.api.map_job import OnError
     from processpool.wire.python.functions import Request
 
 
-log = logging.getLogger("processpool")
-
-
 class AskedPool(WatchedPool):
-    """A pool that takes requests, and gives answers."""
+    """A pool that takes single requests, and gives answers."""
 
     def call(self, /, *args: Any, **kwargs: Any) -> Any:
         """Send one request and wait for its answer, on this thread: the fastest path.
@@ -96,100 +85,6 @@ class AskedPool(WatchedPool):
             raise
         return future
 
-    def map(
-        self,
-        *args: Any,
-        timeout: float | str | EllipsisType | None = ...,
-        on_error: OnError = "raise",
-        progress: bool | str = False,
-        details: bool = False,
-        echo: bool = False,
-        chunksize: int | None = None,
-    ) -> list[Any]:
-        """Send many requests, and wait for all answers.
-
-        Args:
-            *args: the messages, as one iterable.
-            timeout: seconds that one item may take, instead of `timeouts.request`; or a duration
-                such as "30s".
-            on_error: `raise` stops the map at the first error; `return` puts the error in the
-                item's place; `skip` leaves the item out.
-            progress: show a progress bar, unless the pool's widget is on show, which has one
-                for every map; a string is its label.
-            details: `Outcome` records instead of values.
-            echo: show here, line by line, what the items print while they run; of a command what
-                it wrote to stderr, when it has answered.
-            chunksize: accepted, and of no effect: fast items travel together by themselves.
-
-        Returns:
-            The answers, in the order of the items.
-        """
-        _note_chunks(chunksize)
-        options = MapOptions(self._seconds(timeout), on_error, progress, details, echo=echo)
-        items = self._form.many("map", args)
-        self._engine.require_open()
-        run = EagerMap(self._engine, items, options)
-        try:
-            return run.collect(bar=not self._is_on_show)
-        except Exception:
-            raise
-        except BaseException:  # interrupted
-            run.abort()
-            raise
-
-    def imap(
-        self,
-        *args: Any,
-        timeout: float | str | EllipsisType | None = ...,
-        on_error: OnError = "raise",
-        progress: bool | str = False,
-        details: bool = False,
-        buffersize: int | None = None,
-        echo: bool = False,
-        chunksize: int | None = None,
-    ) -> Iterator[Any]:
-        """Like `map`, lazily: answers in order, as they come; the input may be endless.
-
-        Args:
-            *args: the messages, as one iterable.
-            timeout: as in `map`.
-            on_error: as in `map`.
-            progress: as in `map`.
-            details: as in `map`.
-            buffersize: items read from the input beyond what was yielded; if not given, as many
-                as keep the workers busy.
-            echo: as in `map`; it is shown when the next answer is asked for.
-            chunksize: as in `map`.
-        """
-        _note_chunks(chunksize)
-        seconds = self._seconds(timeout)
-        options = MapOptions(seconds, on_error, progress, details, buffersize, echo=echo)
-        return self._lazy_map("imap", args, options)
-
-    def imap_unordered(
-        self,
-        *args: Any,
-        timeout: float | str | EllipsisType | None = ...,
-        on_error: OnError = "raise",
-        progress: bool | str = False,
-        details: bool = False,
-        buffersize: int | None = None,
-        echo: bool = False,
-        chunksize: int | None = None,
-    ) -> Iterator[Any]:
-        """Like `imap`, but each answer as soon as it is there, in any order."""
-        _note_chunks(chunksize)
-        seconds = self._seconds(timeout)
-        options = MapOptions(
-            seconds, on_error, progress, details, buffersize, ordered=False, echo=echo
-        )
-        return self._lazy_map("imap_unordered", args, options)
-
-    def _lazy_map(self, method: str, args: tuple[Any, ...], options: MapOptions) -> Iterator[Any]:
-        items = self._form.many(method, args)
-        self._engine.require_open()
-        return LazyMap(self._engine, items, options).results(bar=not self._is_on_show)
-
     async def acall(self, /, *args: Any, **kwargs: Any) -> Any:
         """Like `call`, for asyncio: awaits the answer, and never blocks the event loop.
 
@@ -201,45 +96,3 @@ class AskedPool(WatchedPool):
         self._engine.require_open()
         wait = self.config.queue.when_full == "wait"
         return await acall(self._engine, request, self._timeout, wait=wait)
-
-    def aimap(
-        self,
-        *args: Any,
-        timeout: float | str | EllipsisType | None = ...,
-        on_error: OnError = "raise",
-        details: bool = False,
-        buffersize: int | None = None,
-    ) -> AsyncIterator[Any]:
-        """Like `imap`, for asyncio: `async for answer in pool.aimap(...)`, in order.
-
-        The input may be endless, and asynchronous. Leaving the loop early stops what has not
-        started; cancelling the task ends running items as well.
-
-        Args:
-            *args: as of `imap`.
-            timeout: as in `map`.
-            on_error: as in `map`.
-            details: as in `map`.
-            buffersize: as in `imap`.
-        """
-        from processpool.api.async_maps import aimap
-
-        seconds = self._seconds(timeout)
-        options = MapOptions(seconds, on_error, details=details, buffersize=buffersize)
-        self._engine.require_open()
-        return aimap(self._engine, self._form, args, options)
-
-    def _seconds(self, timeout: float | str | EllipsisType | None) -> float | None:
-        """What `timeout=` of a map means."""
-        return self.config.timeouts.request if timeout is ... else bounded(timeout, "timeout")
-
-
-@cache
-def _tell_of_chunks() -> None:
-    log.info("chunksize has no effect: fast items travel together by themselves")
-
-
-def _note_chunks(chunksize: int | None) -> None:
-    """Whoever comes from another pool may be used to give it."""
-    if chunksize is not None:
-        _tell_of_chunks()

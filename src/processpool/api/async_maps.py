@@ -10,6 +10,7 @@ lets running items finish.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterable
 from concurrent.futures import CancelledError
 from contextlib import aclosing, suppress
@@ -19,9 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 from processpool.api.call_forms import CallForm
 from processpool.api.futures import PoolFuture, SingleJob
+from processpool.api.inputs import OpenInputs
 from processpool.api.map_input import InputChunk, MapInput
 from processpool.api.map_job import MapJob, ending_error, load_run, raisable, with_record
 from processpool.api.map_state import SKIPPED, LazyState, Run, Step
+from processpool.api.outcomes import FAILURES, add_outcomes, left_over
 from processpool.core.jobs import Batch, Origin
 from processpool.core.replies import load_all
 from processpool.errors import QueueFull
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from processpool.api.call_forms import Form, Items
     from processpool.api.map_state import Chunk
     from processpool.api.maps import MapOptions
+    from processpool.core.outcome import Outcome
     from processpool.engine.backend import Backend
     from processpool.wire.python.functions import Request
 
@@ -140,10 +144,12 @@ class AsyncMap(MapJob):
             LazyState(items.total, stops_at_error=options.on_error == "raise"),
             items.task,
             options.timeout,
+            naming=options.naming,
             buffersize=options.buffersize,
         )
         self._pack = items.pack
         self._options = options
+        self._inputs = OpenInputs() if options.details or items.task is None else None
         self._lock = Lock()
         """Guards the state, which answers reach on other threads."""
         self._loop = asyncio.get_running_loop()
@@ -159,12 +165,14 @@ class AsyncMap(MapJob):
 
     def _put(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
         with self._lock:
+            inputs = self._inputs
+            items = None if inputs is None else inputs.take(batch.start, len(batch))
             if origin.plain and not self._options.details:
                 wake = self._state.put_run(batch.start, answers)
             else:
-                wake = self._record(batch, answers, origin)
+                wake = self._record(batch, answers, origin, items)
         if wake:
-            _tell(self._loop, self._news)
+            self._tell_consumer()
         if self._state.failure is not None and not self.cancelled:
             self._cancel_soon()
 
@@ -172,6 +180,9 @@ class AsyncMap(MapJob):
         """Give up items that never start."""
         with self._lock:
             self._state.drop(batch.start, len(batch), with_record(error, batch))
+        self._tell_consumer()
+
+    def _tell_consumer(self) -> None:
         _tell(self._loop, self._news)
 
     def stop(self) -> None:
@@ -179,7 +190,7 @@ class AsyncMap(MapJob):
         with self._lock:
             self._state.stop(CancelledError(f"{self.label} was stopped"))
         self._engine.cancel(self, kill=True)
-        _tell(self._loop, self._news)
+        self._tell_consumer()
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -214,15 +225,23 @@ class AsyncMap(MapJob):
     async def _submit(self, chunk: InputChunk) -> None:
         with self._lock:
             start = self._state.add(len(chunk))
+            if self._inputs is not None:
+                self._inputs.add(start, chunk.items)
         if chunk.payloads:
-            batch = Batch(self, start, chunk.payloads, monotonic())
-            try:
-                await _submit(self._engine, batch, wait=True)
-            except Exception as error:
-                self.drop(batch, error)
-                raise
+            await self._submit_items(start, chunk)
         if chunk.refusal is not None:
-            self._refuse(start + len(chunk.payloads), chunk.refusal)
+            self._refuse(start + len(chunk.payloads), chunk.refusal, chunk.items[-1])
+
+    async def _submit_items(self, start: int, chunk: InputChunk) -> None:
+        """Hand in items, the first of which has the index `start`."""
+        await self._submit_batch(Batch(self, start, chunk.payloads, monotonic()))
+
+    async def _submit_batch(self, batch: Batch) -> None:
+        try:
+            await _submit(self._engine, batch, wait=True)
+        except Exception as error:
+            self.drop(batch, error)
+            raise
 
     async def chunks(self, items: Iterator[Any]) -> AsyncGenerator[InputChunk, None]:
         """The input in chunks; between two of them the event loop has its turn."""
@@ -247,12 +266,19 @@ class AsyncMap(MapJob):
     async def results(self, source: AsyncGenerator[InputChunk, None]) -> AsyncIterator[Any]:
         """The answers, in order."""
         reader = asyncio.ensure_future(self._read(source))
+        failed: deque[Outcome] = deque(maxlen=FAILURES)
+        arrived: list[Chunk] | None = []
         kill = False
         self._appear()
         try:
             while (arrived := await self._next()) is not None:
-                for chunk in arrived:
+                while arrived:
+                    chunk = arrived.pop(0)
                     values, error = self._load(chunk)
+                    if isinstance(chunk, Run):
+                        failed += [one for one in chunk.records if one.error is not None]
+                        if error is not None:
+                            arrived.insert(0, chunk.behind(len(values) + 1))
                     for value in values:
                         self._state.taken += 1
                         self._room.set()
@@ -260,8 +286,13 @@ class AsyncMap(MapJob):
                             yield value
                     if error is not None:
                         raise error
-        except asyncio.CancelledError:
-            kill = True
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            kill = isinstance(error, asyncio.CancelledError)
+            with self._lock:
+                left = [*(arrived or ()), *self._state.leave()]
+            add_outcomes(error, left_over(left, failed, self._state.taken, self.label))
             raise
         finally:
             self._vanish()
@@ -301,15 +332,15 @@ class AsyncMap(MapJob):
 
 
 def aimap(
-    engine: Backend, form: Form, args: tuple[Any, ...], options: MapOptions
+    form: Form, args: tuple[Any, ...], make_map: Callable[[Items], AsyncMap]
 ) -> AsyncIterator[Any]:
     """Run a map under asyncio; iterables may be asynchronous."""
     stand_ins = tuple(() if isinstance(arg, AsyncIterable) else arg for arg in args)
     items = form.many("aimap", stand_ins)
     if any(isinstance(arg, AsyncIterable) for arg in args):
-        run = AsyncMap(engine, items._replace(total=None), options)
+        run = make_map(items._replace(total=None))
         return run.results(run.rows(args[1:] if isinstance(form, CallForm) else args))
-    run = AsyncMap(engine, items, options)
+    run = make_map(items)
     return run.results(run.chunks(items.iterator))
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from processpool.api.feed import Feed
 from processpool.errors import ProcessPoolError
 from processpool.factory import CallParts, HandlerParts, MessageParts, Parts
+from processpool.journal.keys import key_of_bytes, keys_of_arguments
 from processpool.wire.python.arguments import pack_call, pack_items
 from processpool.wire.python.functions import HANDLER, Function, Functions, Request, Task
 from processpool.wire.python.layout import FULL, ONE, STAR
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
     Packer = Callable[[list[Any], int], Packed]
     """Packs items of a map, until that makes so many bytes."""
+    Keys = Callable[[list[Any], list[Any]], list[bytes | str]]
+    """What a journal knows items by, given these and how they are packed."""
 
 Call = tuple[tuple[Any, ...], dict[str, Any], Task | None]
 """Arguments and keywords of one item, and what is to be done with it."""
@@ -37,7 +41,20 @@ class Items(NamedTuple):
     iterator: Iterator[Any]
     pack: Packer
     total: int | None
+    keys: Keys
     task: Task | None = None
+    feed: Feed | None = None
+    """Where they come from, if nobody is to wait for them."""
+
+    @property
+    def task_is_given(self) -> bool:
+        """True if the caller has named the function."""
+        return self.task is not None and self.task.function is not HANDLER
+
+    @property
+    def is_spread(self) -> bool:
+        """True if an item is a tuple of several arguments."""
+        return self.task is not None and bool(self.task.style & STAR)
 
 
 class Form(Protocol):
@@ -113,7 +130,13 @@ class MessageForm:
                 f"this pool runs a command: write pool.{method}(messages), with one iterable of "
                 "messages"
             )
-        return Items(iter(args[0]), self._pack_many, total_of(args[0]))
+        messages = args[0]
+        total, feed = total_of(messages), _feed_of(messages)
+        return Items(iter(messages), self._pack_many, total, self._keys, feed=feed)
+
+    def _keys(self, messages: list[Any], payloads: list[Any]) -> list[bytes | str]:
+        """The framing may have put a number into each payload, so that says nothing."""
+        return [key_of_bytes(self._encode(message)) for message in messages[: len(payloads)]]
 
     def _pack_many(self, messages: list[Any], most: int) -> Packed:
         frame, encode = self._frame, self._encode
@@ -205,9 +228,14 @@ def zipped(iterables: tuple[Any, ...], function: Function) -> Items:
     totals = [total_of(iterable) for iterable in iterables]
     total = None if None in totals else min(total for total in totals if total is not None)
     if len(iterables) == 1:
-        return Items(iter(iterables[0]), packer(ONE), total, Task(function, ONE))
+        task, feed = Task(function, ONE), _feed_of(iterables[0])
+        return Items(iter(iterables[0]), packer(ONE), total, keys_of_arguments, task, feed)
     items = zip(*iterables, strict=False)
-    return Items(items, packer(STAR), total, Task(function, STAR))
+    return Items(items, packer(STAR), total, keys_of_arguments, Task(function, STAR))
+
+
+def _feed_of(iterable: Any) -> Feed | None:
+    return iterable if isinstance(iterable, Feed) else None
 
 
 def packer(style: int) -> Packer:

@@ -11,11 +11,13 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool.api.future_waits import FUTURES, Waiters
+from processpool.api.item_notes import Naming
 from processpool.core.jobs import Attempt, Batch, Job, Origin, attach
 from processpool.core.outcome import Outcome
 from processpool.core.replies import PickledReply, Reply, has_failed
 from processpool.system.interrupts import USERS_CODE, uninterrupted
 from processpool.system.monitor import Bell
+from processpool.wire.python.arguments import Pickled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -279,16 +281,32 @@ class SingleJob(Job):
         """Set the future's result, or its exception."""
         answer = answers[0]
         if type(answer) is Reply:
-            self._settle(batch.outcome(0, answer, origin))
+            args = self._args(batch) if answer.error is not None else ()
+            self._settle(batch.outcome(0, answer, origin, args, safely=True))
             return
         future = self._future
-        future._attempt = Attempt(batch, answer, origin)
+        args = self._args(batch) if has_failed(answer) else ()
+        future._attempt = Attempt(batch, answer, origin, args)
         batch.items = ()  # the record needs no message
         if type(answer) is PickledReply:
             future._is_pickled = True
             self._end(None, _NOT_LOADED if has_failed(answer) else None)
         else:
             self._end(answer, None)
+
+    @property
+    def naming(self) -> Naming | None:  # type: ignore[override]
+        """What the item is called: as its function."""
+        task = self.task
+        return None if task is None else Naming(task.function.name, is_map=False)
+
+    def _args(self, batch: Batch) -> tuple[Any, ...]:
+        """The arguments of the item; a program's message is not known any more."""
+        if self.task is None:
+            return ()
+        item = batch.payloads[0]
+        call = item.item if type(item) is Pickled else item
+        return tuple(call[0]) if type(call) is tuple and len(call) == 2 else ()
 
     def drop(self, batch: Batch, error: BaseException | None) -> None:
         """End the future of an item that never started."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from processpool.api.call_forms import Packer
+    from processpool.api.feed import Feed
 
 MAX_CHUNK = 16 * 1024
 """Items read from the input at a time, at most."""
@@ -29,9 +30,11 @@ FORGET = 0.8
 class InputChunk:
     """Consecutive items: those that can be sent and, behind them, one that cannot."""
 
-    __slots__ = ("bytes", "ended", "error", "payloads", "refusal")
+    __slots__ = ("bytes", "ended", "error", "items", "payloads", "refusal")
 
     def __init__(self) -> None:
+        self.items: list[Any] = []
+        """What they were before they were packed."""
         self.payloads: list[Any] = []
         self.refusal: BaseException | None = None
         """Why the last item cannot be sent, if so."""
@@ -67,6 +70,11 @@ class MapInput:
         """How many items make a chunk that is as large as it may be."""
         return int(MAX_BYTES / self._item_bytes)
 
+    @property
+    def is_starved(self) -> bool:
+        """True if there is nothing to read at the moment, and it has not ended."""
+        return False
+
     def read(self, room: int) -> InputChunk:
         """Return the next chunk, of at most `room` items; it carries what the input raises."""
         began = monotonic()
@@ -82,7 +90,7 @@ class MapInput:
         items = self._left or self._take(wanted)
         chunk = InputChunk()
         chunk.payloads, chunk.bytes, chunk.refusal = self._pack(items[:wanted], MAX_BYTES)
-        self._left = items[len(chunk) :]
+        chunk.items, self._left = items[: len(chunk)], items[len(chunk) :]
         if not self._left:
             chunk.ended, chunk.error = self._ended, self._error
         return chunk
@@ -95,4 +103,25 @@ class MapInput:
             self._error = error
         else:
             self._ended = len(items) < wanted
+        return items
+
+
+class FedInput(MapInput):
+    """The input of a map that takes what a feed has."""
+
+    def __init__(self, feed: Feed, pack: Packer, most: int = MAX_CHUNK) -> None:
+        super().__init__(iter(()), pack, most)
+        self._feed = feed
+
+    @property
+    def is_starved(self) -> bool:
+        """True if there is nothing to read at the moment, and it has not ended."""
+        return not self._left and self._feed.is_starved
+
+    def _take(self, wanted: int) -> list[Any]:
+        ended = self._feed.ended  # before: what comes first is taken first
+        items = self._feed.take(wanted)
+        self._ended = ended and len(items) < wanted
+        if self._ended:
+            self._error = self._feed.error
         return items

@@ -18,8 +18,13 @@ from processpool.core.jobs import Attempt, Batch, Job, Origin, attach
 from processpool.core.outcome import Outcome
 from processpool.core.replies import Reply, has_failed, load_all
 from processpool.core.snapshot import MapSnapshot
+from processpool.wire.python.arguments import Pickled
+from processpool.wire.python.layout import STAR
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from processpool.api.item_notes import Naming
     from processpool.api.map_state import MapState
     from processpool.engine.backend import Backend
     from processpool.wire.python.functions import Task
@@ -46,6 +51,7 @@ class MapJob(Job):
         task: Task | None,
         timeout: float | None,
         *,
+        naming: Naming | None = None,
         progress: bool | str = False,
         buffersize: int | None = None,
     ) -> None:
@@ -56,12 +62,16 @@ class MapJob(Job):
             state: where it stands.
             task: what they are to do, where they must be told.
             timeout: seconds that one item may take; None for no limit.
+            naming: what its items are called.
             progress: whether the user wants to see it, and under which label.
             buffersize: how many items may be read beyond what was taken, if the user has said.
         """
         super().__init__(timeout, next(_numbers))
         self.task = task
-        self.label = progress if isinstance(progress, str) else f"map {self.number}"
+        self.naming = naming
+        name = f"map {self.number}" if naming is None or not naming.name else naming.name
+        self.label = progress if isinstance(progress, str) else name
+        self._is_spread = task is not None and bool(task.style & STAR)
         self._engine = engine
         self._state = state
         self._progress = progress
@@ -102,15 +112,23 @@ class MapJob(Job):
                 self.window = self._pace.window
                 self._state.allow(self._ahead())
 
-    def _record(self, batch: Batch, answers: list[Any], origin: Origin) -> bool:
-        """Note answers that are more than values; True if the consumer is to be woken."""
-        return self._state.record(Run(batch, answers, origin), cancelled=self.cancelled)
+    def args_of(self, item: Any) -> tuple[Any, ...]:
+        """Return the arguments that an item stands for."""
+        return args_of(item, spread=self._is_spread)
 
-    def _refuse(self, index: int, error: BaseException) -> None:
+    def _record(
+        self, batch: Batch, answers: list[Any], origin: Origin, items: Sequence[Any] | None = None
+    ) -> bool:
+        """Note answers that are more than values; True if the consumer is to be woken."""
+        if items is None:
+            items = batch.payloads if self.task is not None else ()
+        return self._state.record(Run(batch, answers, origin, items), cancelled=self.cancelled)
+
+    def _refuse(self, index: int, error: BaseException, item: Any = None) -> None:
         """Answer an item that cannot be sent with the error that says so."""
         now = monotonic()
         origin = Origin(0, 0, now, now, plain=False, failed=1)
-        self.deliver(Batch(self, index, (None,), now), [Reply(error=error)], origin)
+        self.deliver(Batch(self, index, (item,), now), [Reply(error=error)], origin)
 
     def _cancel_soon(self) -> None:
         """Have nothing more of it started. Takes no lock, so it may be called under any."""
@@ -130,6 +148,13 @@ class MapJob(Job):
                 maps.ended.append(last)
 
 
+def args_of(item: Any, *, spread: bool) -> tuple[Any, ...]:
+    """Return the arguments that an item stands for; `spread` says that there are several."""
+    if type(item) is Pickled:
+        item = item.item
+    return item if spread and type(item) is tuple else (item,)
+
+
 def load_run(
     run: Run, *, details: bool, on_error: OnError
 ) -> tuple[list[Any], int, BaseException | None]:
@@ -146,6 +171,7 @@ def load_run(
     spoilt = 0
     for offset, value in enumerate(values):
         record = run.outcome(offset, value)
+        run.records.append(record)
         if record.error is None:
             values[offset] = record if details else record.value
             continue

@@ -22,11 +22,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from processpool.core.replies import has_failed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from processpool.core.jobs import Attempt, Batch, Origin
     from processpool.core.outcome import Outcome
 
 SKIPPED = object()
-"""Stands in for a value in the results of an eager map, and is left out of them at the end."""
+"""Stands in for the value of an item that has failed, and is left out."""
 ALWAYS = sys.maxsize
 """A low-water mark under which there is always something to do."""
 
@@ -43,10 +45,22 @@ class Step(Enum):
 class Run:
     """Answers to consecutive items, some of them more than values, and what their records need."""
 
-    __slots__ = ("answers", "batch", "failed", "origin", "start")
+    __slots__ = ("answers", "batch", "failed", "is_late", "items", "origin", "records", "start")
 
-    def __init__(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
+    def __init__(
+        self,
+        batch: Batch,
+        answers: list[Any],
+        origin: Origin,
+        items: Sequence[Any] = (),
+    ) -> None:
+        """`items` are what was asked, if that is known."""
         self.start = batch.start
+        self.items = items
+        self.is_late = False
+        """The map was cancelled before: errors are for that."""
+        self.records: list[Outcome] = []
+        """Those of its answers that turned out to be more than values, once they are loaded."""
         self.answers = answers
         self.batch = batch
         self.origin = origin
@@ -58,7 +72,20 @@ class Run:
 
     def outcome(self, offset: int, answer: Any) -> Outcome:
         """Return the record of one of the items, whose answer may be loaded by now."""
-        return self.batch.outcome(offset, answer, self.origin)
+        return self.batch.outcome(offset, answer, self.origin, self.args(offset))
+
+    def attempt(self, offset: int, answer: Any) -> Attempt:
+        """Return what has become of one of the items; its record is made later."""
+        return self.batch.attempt(offset, answer, self.origin, self.args(offset))
+
+    def behind(self, count: int) -> Run:
+        """Return the answers behind the first so many."""
+        _, batch = self.batch.split(count)
+        return Run(batch, self.answers[count:], self.origin, self.items[count:])
+
+    def args(self, offset: int) -> tuple[Any, ...]:
+        """Return what one of the items was called with; nothing if that is not known."""
+        return self.batch.job.args_of(self.items[offset]) if self.items else ()
 
 
 Chunk = list[Any] | Run
@@ -159,6 +186,7 @@ class MapState(ABC):
             cancelled: the map was cancelled before: if one of them is an error, it is for that.
         """
         self.outstanding -= len(run)
+        run.is_late = cancelled
         if run.failed and cancelled:
             self.cancelled += run.failed
         elif run.failed:
@@ -223,90 +251,6 @@ class MapState(ABC):
         return Counts(done, self.failed, cancelled, total)
 
 
-class EagerState(MapState):
-    """A map whose results are all wanted at once: each has its place in a list from the start.
-
-    A plain value costs one store. An error that ends the map does so as soon as it is known.
-    """
-
-    def __init__(
-        self, total: int | None = None, *, stops_at_error: bool = False, watched: bool = False
-    ) -> None:
-        """With `watched`, the consumer is woken for each answer, since it shows how far it is."""
-        super().__init__(total, stops_at_error=stops_at_error)
-        self.results: list[Any] = []
-        self._watched = watched
-        self._seen = 0
-        """Items that had ended when the consumer looked last."""
-        self._low = ALWAYS if watched else 0
-        """Wake the consumer when no more than so many items are outstanding."""
-        self._arrived: list[Chunk] = []
-
-    def allow(self, ahead: int) -> None:
-        """So many items may be outstanding."""
-        self._ahead = ahead
-        if not self._watched:
-            self._low = 0 if self.exhausted else ahead // 2
-
-    @property
-    def free(self) -> int:
-        """How many items may be read at the moment."""
-        return 0 if self.exhausted else max(self._ahead - self.outstanding, 0)
-
-    def add(self, count: int) -> int:
-        """So many items were read, and will be submitted."""
-        self.results += [None] * count
-        return super().add(count)
-
-    def end_input(self, error: BaseException | None = None) -> None:
-        """The input has come to its end, or has raised an error."""
-        super().end_input(error)
-        self.allow(self._ahead)
-
-    def put(self, index: int, value: Any) -> bool:
-        """An item has this value."""
-        self.results[index] = value
-        self.outstanding -= 1
-        return self.outstanding <= self._low
-
-    def put_run(self, start: int, values: list[Any]) -> bool:
-        """Consecutive items have these values."""
-        count = len(values)
-        self.results[start : start + count] = values
-        self.outstanding -= count
-        return self.outstanding <= self._low
-
-    def _arrive(self, run: Run) -> bool:
-        """Keep answers for the consumer, which loads them meanwhile and calls `settle`."""
-        self._arrived.append(run)
-        return True
-
-    def settle(self, start: int, values: list[Any]) -> None:
-        """Put the values of a run into their places, now that they are unpickled."""
-        self.results[start : start + len(values)] = values
-
-    def look(self) -> list[Chunk] | Step | None:
-        """Return runs that must be loaded and settled, in any order, or what to do instead."""
-        if self._is_stopped or self.ending is not None:
-            return Step.END
-        if self._arrived:
-            arrived, self._arrived = self._arrived, []
-            return arrived
-        if self.is_complete:
-            return Step.END
-        ended = self.read - self.outstanding
-        if self.room > 0 or (self._watched and ended > self._seen):
-            self._seen = ended
-            return Step.READ
-        return None
-
-    def collect(self, *, skipped: bool = False) -> list[Any]:
-        """Return the results in order, once all are settled; say if some of them are `SKIPPED`."""
-        if skipped:
-            return [result for result in self.results if result is not SKIPPED]
-        return self.results
-
-
 class LazyState(MapState):
     """A map whose answers are taken one after another; it keeps only those not yet taken."""
 
@@ -363,6 +307,12 @@ class LazyState(MapState):
         self._gap = min(self._gap, start)
         return super().drop(start, count, error)
 
+    def leave(self) -> list[Chunk]:
+        """Return what has arrived and was not taken, in order, as far as there is one."""
+        early = [self._early[start] for start in sorted(self._early)]
+        left, self._ready, self._early = [*self._ready, *early], [], {}
+        return left
+
     def look(self) -> list[Chunk] | Step | None:
         """The next answers, or what is to be done instead."""
         if self._ready:
@@ -375,4 +325,4 @@ class LazyState(MapState):
 
 def _first_failure(run: Run) -> Attempt:
     offset = next(at for at, answer in enumerate(run.answers) if has_failed(answer))
-    return run.batch.attempt(offset, run.answers[offset], run.origin)
+    return run.attempt(offset, run.answers[offset])

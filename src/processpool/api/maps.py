@@ -9,7 +9,6 @@ put into the map's state by whichever thread reads them.
 
 from __future__ import annotations
 
-import sys
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from time import monotonic
@@ -17,20 +16,28 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from processpool.api.bar import Bar
 from processpool.api.echo import Echo
-from processpool.api.map_input import MAX_CHUNK, MapInput
-from processpool.api.map_job import MapJob, OnError, ending_error, load_run, with_record
-from processpool.api.map_state import SKIPPED, EagerState, LazyState, Run, Step
+from processpool.api.inputs import AllInputs, OpenInputs
+from processpool.api.map_input import MapInput
+from processpool.api.map_job import (
+    MapJob,
+    OnError,
+    ending_error,
+    load_run,
+    with_record,
+)
+from processpool.api.map_state import Run, Step
 from processpool.core.jobs import Batch
 from processpool.system.interrupts import uninterrupted
 from processpool.system.monitor import Monitor
 from processpool.wire.python.layout import ECHOED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from processpool.api.call_forms import Items
+    from processpool.api.eager_state import EagerState
+    from processpool.api.item_notes import Naming
     from processpool.api.map_input import InputChunk
-    from processpool.api.map_state import Chunk
+    from processpool.api.map_state import Chunk, LazyState
+    from processpool.api.outcomes import Retry
     from processpool.core.jobs import Origin
     from processpool.engine.backend import Backend
 
@@ -46,6 +53,8 @@ class MapOptions:
     buffersize: int | None = None
     ordered: bool = True
     echo: bool = False
+    naming: Naming | None = None
+    retry: Retry | None = None
 
     def __post_init__(self) -> None:
         if self.on_error not in get_args(OnError):
@@ -67,6 +76,7 @@ class MapRun(MapJob):
             state,
             items.task,
             options.timeout,
+            naming=options.naming,
             progress=options.progress,
             buffersize=options.buffersize,
         )
@@ -74,10 +84,12 @@ class MapRun(MapJob):
         self._total = items.total
         self._on_error = options.on_error
         self._details = options.details
+        self._retry = options.retry
         self._echo = Echo() if options.echo else None
         if options.echo and self.task is not None:
             self.task = self.task._replace(style=self.task.style | ECHOED)
         self.takes_values = not (options.details or options.echo or self.task)
+        self._inputs = self._new_inputs()
         self._lock = Monitor(engine.wait)
         """Guards the state, which answers reach on other threads."""
 
@@ -89,10 +101,12 @@ class MapRun(MapJob):
         with self._lock:
             if self._echo is not None and origin.stderr:
                 self._echo.put(2, origin.stderr)
+            inputs = self._inputs
+            items = None if inputs is None else inputs.take(batch.start, len(batch))
             if origin.plain and not self._details:
                 wake = self._state.put_run(batch.start, answers)
             else:
-                wake = self._record(batch, answers, origin)
+                wake = self._record(batch, answers, origin, items)
             if wake:
                 self._lock.notify_all()
         if self._state.failure is not None and not self.cancelled:
@@ -100,6 +114,8 @@ class MapRun(MapJob):
 
     def put(self, index: int, value: Any) -> None:
         """An item has this value: put it down, and wake the consumer if it can go on."""
+        if self._inputs is not None:
+            self._inputs.drop(index)
         with self._lock:
             if self._state.put(index, value):
                 self._lock.notify_all()
@@ -116,6 +132,10 @@ class MapRun(MapJob):
         with self._lock:
             if self._state.drop(batch.start, len(batch), with_record(error, batch)):
                 self._lock.notify_all()
+
+    def _new_inputs(self) -> OpenInputs | AllInputs | None:
+        """What is to be kept of the items; nothing if what travels says it all."""
+        return OpenInputs() if self._details or self.task is None else None
 
     def stop(self) -> None:
         """End the map from outside: its consumer gets `CancelledError`."""
@@ -190,10 +210,16 @@ class MapRun(MapJob):
         while (room := self._room()) > 0:
             chunk = self._input.read(room)
             start = self._add(chunk)
+            if self._inputs is not None:
+                self._inputs.add(start, chunk.items)
             if chunk.payloads:
-                self._engine.submit(Batch(self, start, chunk.payloads, monotonic()))
+                self._submit(start, chunk)
             if chunk.refusal is not None:
-                self._refuse(start + len(chunk.payloads), chunk.refusal)
+                self._refuse(start + len(chunk.payloads), chunk.refusal, chunk.items[-1])
+
+    def _submit(self, start: int, chunk: InputChunk) -> None:
+        """Hand in items, the first of which has the index `start`."""
+        self._engine.submit(Batch(self, start, chunk.payloads, monotonic()))
 
     def _room(self) -> int:
         """How many items to read now; without the lock, as others can only make it more."""
@@ -222,96 +248,3 @@ class MapRun(MapJob):
     def _new_bar(self) -> Bar:
         label = self._progress if isinstance(self._progress, str) else None
         return Bar(self._total, label)
-
-
-class EagerMap(MapRun):
-    """`pool.map`: all results at once, in a list."""
-
-    _state: EagerState
-
-    def __init__(self, engine: Backend, items: Items, options: MapOptions) -> None:
-        state = EagerState(
-            items.total,
-            stops_at_error=options.on_error == "raise",
-            watched=bool(options.progress),
-        )
-        super().__init__(engine, items, options, state)
-
-    def _ahead(self) -> int:
-        """Return how far to read ahead: further than other maps, as far as memory allows."""
-        capacity = self._capacity()
-        worth = max(min(4 * capacity + MAX_CHUNK, self._input.items_worth), 2 * capacity)
-        return min(worth, self._engine.max_pending + capacity)
-
-    def collect(self, *, bar: bool) -> list[Any]:
-        """Return the results; `bar` says whether there may be a progress bar.
-
-        Raises:
-            Exception: an item's error, with `on_error="raise"`; or whatever the input raised.
-        """
-        if not (bar and self._progress and sys.stderr is not None):
-            with self:
-                while (runs := self._next()) is not None:
-                    self._settle(runs)
-        else:
-            with self._new_bar() as shown, self:
-                while (runs := self._next()) is not None:
-                    self._settle(runs)
-                    shown.reach(self._state.done)
-                shown.reach(self._state.done)
-        return self._state.collect(skipped=self._on_error == "skip")
-
-    def _settle(self, runs: list[Chunk]) -> None:
-        while runs:
-            run = runs.pop(0)
-            assert isinstance(run, Run)
-            values, error = self._load(run)
-            if error is not None:
-                raise error
-            self._state.settle(run.start, values)
-
-
-class LazyMap(MapRun):
-    """`pool.imap` and `pool.imap_unordered`: results one after another, as they come."""
-
-    _state: LazyState
-
-    def __init__(self, engine: Backend, items: Items, options: MapOptions) -> None:
-        state = LazyState(
-            items.total,
-            stops_at_error=options.on_error == "raise",
-            ordered=options.ordered,
-        )
-        super().__init__(engine, items, options, state)
-
-    def results(self, *, bar: bool) -> Iterator[Any]:
-        """Yield the results one after another; `bar` says whether there may be a progress bar.
-
-        Leaving it before its end stops the map.
-
-        Raises:
-            Exception: an item's error, with `on_error="raise"`; or whatever the input raised.
-        """
-        if not (bar and self._progress and sys.stderr is not None):
-            for values in self._values():
-                yield from values
-            return
-        with self._new_bar() as shown:
-            for values in self._values():
-                yield from values
-                shown.reach(shown.done + len(values))
-
-    def _values(self) -> Iterator[list[Any]]:
-        with self:
-            while (chunks := self._next()) is not None:
-                for chunk in chunks:
-                    self._state.taken += len(chunk)
-                    if not isinstance(chunk, Run):
-                        yield chunk
-                        continue
-                    values, error = self._load(chunk)
-                    if self._on_error == "skip":
-                        values = [value for value in values if value is not SKIPPED]
-                    yield values
-                    if error is not None:
-                        raise error

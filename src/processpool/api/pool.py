@@ -3,18 +3,18 @@
 A pool checks arguments and passes them on to its engine; it has no thread, process or queue of its
 own. Every public method may be called on any thread, and in a future's callback.
 
-    PoolLife ◀── WatchedPool ◀── AskedPool ◀── ProcessPool
+    PoolLife ◀── WatchedPool ◀── AskedPool ◀── MappedPool ◀── ProcessPool
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from processpool.api.asking import AskedPool
 from processpool.api.call_forms import CallForm
 from processpool.api.intake import Intake
 from processpool.api.lease import Lease
 from processpool.api.leaves import leaf
+from processpool.api.mapping import MappedPool
 from processpool.api.seconds import bounded
 from processpool.errors import PoolExhausted
 from processpool.system.interrupts import uninterrupted
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from processpool.config import PoolConfig
 
 
-class ProcessPool(AskedPool):
+class ProcessPool(MappedPool):
     """A pool of long-lived worker processes.
 
     Create one with `from_yaml`, `from_dict` or `from_config`, and use it in a `with` statement:

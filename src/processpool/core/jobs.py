@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from processpool.core.outcome import Outcome
 from processpool.core.replies import Reply, loaded
@@ -115,9 +115,20 @@ class Batch:
         part.history = self.history
         return part
 
-    def outcome(self, offset: int, answer: Any, origin: Origin) -> Outcome:
-        """Return the record of the item at `offset`; its answer is loaded for that."""
+    def outcome(
+        self, offset: int, answer: Any, origin: Origin, args: tuple[Any, ...] = (), **how: bool
+    ) -> Outcome:
+        """Return the record of the item at `offset`; its answer is loaded for that.
+
+        Args:
+            offset: how many items are before it.
+            answer: what has come back.
+            origin: from where.
+            args: what it was called with.
+            **how: `safely=True` runs none of the user's code to say in a note which item it is.
+        """
         answer = loaded(answer)
+        naming = self.job.naming
         reply = answer if type(answer) is Reply else Reply(answer)
         record = Outcome(
             index=self.start + offset,
@@ -130,32 +141,42 @@ class Batch:
             slot=origin.slot,
             attempts=max(self.attempts, 1),
             queued=max(self.sent_at - self.queued_at, 0.0),
-            running=max(origin.until - origin.since, 0.0),
+            seconds=max(origin.until - origin.since, 0.0),
             peak_memory=reply.peak_memory,
             raw=reply.raw,
             history=tuple(attempt.record for attempt in self.history),
+            args=args,
+            name="" if naming is None else naming.name,
+            started=None if naming is None else naming.wall_clock(origin.since),
         )
+        if record.error is not None and naming is not None:
+            naming.mark(record, **how)
         return attach(record)
 
-    def attempt(self, offset: int, answer: Any, origin: Origin) -> Attempt:
+    def attempt(
+        self, offset: int, answer: Any, origin: Origin, args: tuple[Any, ...] = ()
+    ) -> Attempt:
         """Return what has become of the item at `offset` so far."""
         item = Batch(self.job, self.start + offset, (), self.queued_at)
         item.sent_at = self.sent_at
         item.attempts = self.attempts
         item.history = self.history
-        return Attempt(item, answer, origin)
+        return Attempt(item, answer, origin, args)
 
 
 class Attempt:
     """What has become of one item; its record is made when somebody looks at it."""
 
-    __slots__ = ("_answer", "_batch", "_origin", "_record")
+    __slots__ = ("_answer", "_args", "_batch", "_origin", "_record")
 
-    def __init__(self, batch: Batch, answer: Any, origin: Origin) -> None:
+    def __init__(
+        self, batch: Batch, answer: Any, origin: Origin, args: tuple[Any, ...] = ()
+    ) -> None:
         """`batch` begins with the item, and does not have its payload."""
         self._batch = batch
         self._answer = answer
         self._origin = origin
+        self._args = args
         self._record: Outcome | None = None
 
     @property
@@ -163,7 +184,7 @@ class Attempt:
         """The record of the item; loading its answer may run the user's code."""
         answer = self._answer  # looked at first: another thread may be about to drop it
         if self._record is None:
-            self._record = self._batch.outcome(0, answer, self._origin)
+            self._record = self._batch.outcome(0, answer, self._origin, self._args)
             self._answer = None
         return self._record
 
@@ -196,6 +217,20 @@ def _stdout_of(reply: Reply) -> str:
     return reply.value if isinstance(reply.value, str) else ""
 
 
+class Naming(Protocol):
+    """What the items of a job are called, for their records."""
+
+    @property
+    def name(self) -> str:
+        """The name of the map, or of the function."""
+
+    def mark(self, record: Outcome, *, safely: bool = False) -> None:
+        """Say on the error of a record which item it is of; `safely`: without the user's code."""
+
+    def wall_clock(self, at: float) -> float:
+        """Return what `time.time()` was when the monotonic clock said this."""
+
+
 class Job(ABC):
     """Where answers go. The engine calls `begin` under its lock, everything else outside of it."""
 
@@ -223,11 +258,17 @@ class Job(ABC):
         self.queued = 0
         """Kept by the scheduler: how many items of this job wait in the queue."""
 
+    naming: Naming | None = None
+    """What its items are called; None if nobody has said so."""
     takes_values = False
     """True if `put` may be called for an item with a plain value, instead of `deliver`."""
 
     def put(self, index: int, value: Any) -> None:  # noqa: B027 - for those that take values
         """An item has this value, and there is nothing else to say of it."""
+
+    def args_of(self, item: Any) -> tuple[Any, ...]:
+        """Return the arguments that an item stands for."""
+        return (item,)
 
     def begin(self) -> None:  # noqa: B027 - most have no use for it
         """Note that an item has been handed over, perhaps not for the first time."""

@@ -31,7 +31,7 @@ class Outcome:
     """How often it was handed to a worker, the last time included."""
     queued: float = 0.0
     """Seconds between the submission and the hand-over to the worker."""
-    running: float = 0.0
+    seconds: float = 0.0
     """Seconds between the hand-over and the end."""
     peak_memory: int | None = None
     """The worker's peak memory in bytes, where it is known."""
@@ -39,6 +39,14 @@ class Outcome:
     """The bytes of an answer that could not be decoded."""
     history: tuple[Outcome, ...] = ()
     """The records of earlier attempts, where the pool's `retry` allows several."""
+    args: tuple[Any, ...] = ()
+    """The arguments of the item, or its one message: with `details`, and of items that failed."""
+    name: str = ""
+    """The name of the map: if it was given none, that of the function or of the command."""
+    started: float | None = None
+    """When it was handed to the worker, in seconds as `time.time()` has them."""
+    cancelled: bool = False
+    """True if it never ran, or not to its end, since its map had ended before."""
 
     @property
     def ok(self) -> bool:

@@ -170,6 +170,13 @@ class Backend(Protocol):
         With `is_current` False, it may be called directly instead.
         """
 
+    def after_turn(self, seconds: float, action: Callable[[], object]) -> bool:
+        """Have `action` called after this turn, and so many seconds, if this thread leads.
+
+        Returns:
+            False if it does not: then nothing is going to happen.
+        """
+
     def attend(self) -> None:
         """Have answers read promptly from now on, although no thread waits for them.
 

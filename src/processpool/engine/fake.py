@@ -210,6 +210,10 @@ class FakeBackend:
         """Call a function of the user's, on this thread."""
         action()
 
+    def after_turn(self, seconds: float, action: Callable[[], object]) -> bool:
+        """Return False: nobody leads."""
+        return False
+
     def attend(self) -> None:
         """Do nothing: there are no answers that a thread would have to read."""
 

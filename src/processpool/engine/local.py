@@ -168,6 +168,13 @@ class Engine:
         """Run code of the user's soon, where it may wait; on the thread that leads only."""
         self._callbacks.run(action)
 
+    def after_turn(self, seconds: float, action: Callable[[], object]) -> bool:
+        """Have `action` called after this turn, and so many seconds, if this thread leads."""
+        if not self._core.lead.is_mine:
+            return False
+        self._core.loop.later(seconds, action)
+        return True
+
     def attend(self) -> None:
         """Somebody wants to be called, and does not wait: what happens is seen to at once."""
         if self._core.is_alive:

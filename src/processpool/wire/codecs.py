@@ -14,12 +14,19 @@ from typing import Any, ClassVar
 
 from processpool.errors import AnswerError, CodecError
 
+_QUOTED = 60
+"""Characters that are quoted of what is bad."""
+
 
 class Codec(ABC):
     """Encodes messages as bytes, and decodes answers to values."""
 
     name: ClassVar[str]
     """The codec's name in a pool's YAML."""
+
+    def __init__(self, decoded: str = "answer") -> None:
+        """`decoded` is what errors call the bytes that are decoded: an answer, or a message."""
+        self._decoded = decoded
 
     @abstractmethod
     def encode(self, message: Any) -> bytes:
@@ -46,7 +53,7 @@ class TextCodec(Codec):
         try:
             return str(payload, "utf-8")
         except UnicodeDecodeError:
-            return _text(payload, self.name)
+            return _text(payload, self.name, self._decoded)
 
 
 class BytesCodec(Codec):
@@ -77,7 +84,8 @@ class JsonCodec(Codec):
 
     name = "json"
 
-    def __init__(self) -> None:
+    def __init__(self, decoded: str = "answer") -> None:
+        super().__init__(decoded)
         self._encode = json.JSONEncoder(
             ensure_ascii=False, allow_nan=False, separators=(",", ":")
         ).encode
@@ -90,19 +98,31 @@ class JsonCodec(Codec):
         try:
             text = self._encode(message)
         except (TypeError, ValueError, RecursionError) as error:
-            raise CodecError(f"codec json takes what JSON can say: {error}") from error
+            raise CodecError(
+                f"codec json: the message is nothing that JSON can say: {error}"
+            ) from error
         return _utf8(text, self.name)
 
     def decode(self, payload: bytes) -> Any:
         """Return the value; raise `CodecError` for invalid JSON, NaN and duplicate keys."""
-        text = _text(payload, self.name)
+        text = _text(payload, self.name, self._decoded)
         try:
             return self._decode(text)
         except json.JSONDecodeError as error:
             offset = len(text[: error.pos].encode())
-            raise CodecError(f"codec json: {error.msg} at byte {offset}") from error
+            problem = f"{error.msg} at byte {offset}"
+            if text.startswith("\ufeff"):
+                problem += ", a byte-order mark, which JSON does not have: leave it out"
+            raise self._error(problem, text, error.pos) from error
         except (ValueError, RecursionError) as error:
-            raise CodecError(f"codec json: {error}") from error
+            raise self._error(str(error), text) from error
+
+    def _error(self, problem: str, text: str, at: int = 0) -> CodecError:
+        begin = max(at - _QUOTED // 2, 0)
+        quoted = text[begin : begin + _QUOTED]
+        dots = "…" if begin + _QUOTED < len(text) else ""
+        where = f"{'…' if begin else ''}{quoted}{dots}"
+        return CodecError(f"codec json: the {self._decoded} is bad: {problem}; it is {where!r}")
 
 
 class JsonRpcCodec(JsonCodec):
@@ -140,10 +160,13 @@ _CODECS: dict[str, type[Codec]] = {
 }
 
 
-def make_codec(name: str) -> Codec:
-    """Return the codec of this name; raise `ValueError` for unknown names."""
+def make_codec(name: str, decoded: str = "answer") -> Codec:
+    """Return the codec of this name; raise `ValueError` for unknown names.
+
+    `decoded` is what errors call the bytes that are decoded.
+    """
     try:
-        return _CODECS[name]()
+        return _CODECS[name](decoded)
     except KeyError:
         known = ", ".join(_CODECS)
         raise ValueError(f"no codec is called {name!r}; there are {known}") from None
@@ -163,12 +186,12 @@ def _utf8(text: str, codec: str) -> bytes:
         ) from error
 
 
-def _text(payload: bytes, codec: str) -> str:
+def _text(payload: bytes, codec: str, decoded: str) -> str:
     try:
         return str(payload, "utf-8")
     except UnicodeDecodeError as error:
         raise CodecError(
-            f"codec {codec}: invalid UTF-8 at byte {error.start} "
+            f"codec {codec}: the {decoded} is bad: invalid UTF-8 at byte {error.start} "
             f"(0x{payload[error.start]:02x}: {error.reason})"
         ) from error
 

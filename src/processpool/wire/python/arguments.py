@@ -44,12 +44,14 @@ class Unsendable(Exception):
 class Pickled:
     """The arguments of one item, pickled."""
 
-    __slots__ = ("buffers", "classes", "stream")
+    __slots__ = ("buffers", "classes", "item", "stream")
 
     def __init__(
-        self, stream: bytes, buffers: list[Any], classes: ClassTable | None = None
+        self, item: Any, stream: bytes, buffers: list[Any], classes: ClassTable | None = None
     ) -> None:
         """`buffers` are beside the stream; `classes` are those that it refers to by number."""
+        self.item = item
+        """What was pickled; only there to be named in errors."""
         self.stream = stream
         self.buffers = buffers
         self.classes = classes
@@ -170,7 +172,7 @@ class _Packer:
             stream = MAIN
         buffers = self._take_buffers()
         if MAIN not in stream and not _is_unfindable(stream):
-            return Pickled(stream, buffers)
+            return Pickled(item, stream, buffers)
         return self._by_value(item) if self._shares_classes else _alone(item)
 
     def _by_value(self, item: Any) -> Pickled:
@@ -182,7 +184,7 @@ class _Packer:
             stream, *buffers = self._classes.pack_item(item)
         except Exception:
             return _alone(item)
-        return Pickled(stream, buffers, self._classes)
+        return Pickled(item, stream, buffers, self._classes)
 
     def _take_buffers(self) -> list[Any]:
         buffers = self._beside[:]
@@ -202,7 +204,7 @@ def _alone(item: Any) -> Pickled:
         where = f": {place.strip()}" if place else ""
         add_note(error, f"The item cannot be sent to a worker{where}.")
         raise
-    return Pickled(stream, buffers)
+    return Pickled(item, stream, buffers)
 
 
 def _is_unfindable(stream: bytes) -> bool:

@@ -91,3 +91,16 @@ class _QuickItemPickler(_pickle.Pickler):
         if type(obj) is FunctionType and obj is not shared_class and not is_imported(obj):
             raise PicklingError("a function by value")
         return NotImplemented
+
+
+class NameTable(ClassTable):
+    """Writes the names of classes in the place of their numbers, which change from run to run.
+
+    So the same item makes the same bytes tomorrow; they are only there to be compared.
+    """
+
+    def reduce(self, kind: type) -> Any:
+        """The reduction of a class to its name; None if it can be imported."""
+        if travels_by_name(kind):
+            return None
+        return shared_class, (f"{kind.__module__}:{kind.__qualname__}",)

@@ -1,0 +1,43 @@
+"""What the items of a map were before they were packed, for the records that name them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class OpenInputs:
+    """The items that have not ended."""
+
+    def __init__(self) -> None:
+        self._items: dict[int, Any] = {}
+
+    def add(self, start: int, items: list[Any]) -> None:
+        """Items were read, the first of which has the index `start`."""
+        self._items.update(enumerate(items, start))
+
+    def take(self, start: int, count: int) -> list[Any]:
+        """Return consecutive items, which have ended."""
+        pop = self._items.pop
+        return [pop(index, None) for index in range(start, start + count)]
+
+    def drop(self, index: int) -> None:
+        """An item has ended, and nobody wants to know what it was."""
+        self._items.pop(index, None)
+
+
+class AllInputs:
+    """All items, for a map whose records are all wanted."""
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+
+    def add(self, start: int, items: list[Any]) -> None:
+        """Items were read, the first of which has the index `start`."""
+        self.items += items
+
+    def take(self, start: int, count: int) -> list[Any]:
+        """Return consecutive items."""
+        return self.items[start : start + count]
+
+    def drop(self, index: int) -> None:
+        """Keep it all the same."""

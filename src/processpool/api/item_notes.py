@@ -1,0 +1,89 @@
+"""Which item an error is of, in a line: `item 17 of map 'parse': {'price': 'n/a'}`."""
+
+from __future__ import annotations
+
+from reprlib import Repr
+from typing import TYPE_CHECKING, Any
+
+from processpool.system.clock import wall_clock
+from processpool.system.interrupts import USERS_CODE
+from processpool.system.text import escape_control
+from processpool.wire.python.remote_errors import add_note
+
+if TYPE_CHECKING:
+    from processpool.core.outcome import Outcome
+
+MOST = 200
+"""Characters of a note."""
+MASK = "***"
+"""Stands for the value of a secret."""
+SHORTEST_SECRET = 4
+"""Characters of the shortest value that is masked; shorter ones stand in any text by chance."""
+_CONTAINERS = {tuple, list, dict, set, frozenset}
+_PLAIN = {int, float, complex, bool, str, bytes, bytearray, type(None), range}
+
+_repr = Repr()
+_repr.maxstring = _repr.maxother = 120
+_repr.maxdict = _repr.maxlist = _repr.maxtuple = _repr.maxset = 8
+_repr.maxlevel = 3
+
+
+class Naming:
+    """How the items of one job are called; `core.jobs.Naming` says what it must have."""
+
+    __slots__ = ("_secrets", "map", "name")
+
+    def __init__(self, name: str, *, is_map: bool, secrets: tuple[str, ...] = ()) -> None:
+        """`secrets` are texts that must not show."""
+        self.name = name
+        self.map = is_map
+        self._secrets = tuple(text for text in secrets if len(text) >= SHORTEST_SECRET)
+
+    def mark(self, record: Outcome, *, safely: bool = False) -> None:
+        """Say on the error of a record which item it is of, unless that was said before."""
+        error = record.error
+        if error is not None and getattr(error, "record", None) is None:
+            with USERS_CODE:
+                note = self.note(record.index, record.args, safely=safely)
+            add_note(error, note)
+
+    def wall_clock(self, at: float) -> float:
+        """Return what `time.time()` was when the monotonic clock said this."""
+        return wall_clock(at)
+
+    def note(self, index: int, args: tuple[Any, ...], *, safely: bool = False) -> str:
+        """Return a line that says which item this is.
+
+        Args:
+            index: its position in its map.
+            args: its arguments.
+            safely: run none of the user's code for that.
+        """
+        head = f"item {index} of map {self.name!r}" if self.map else f"call of {self.name!r}"
+        if not args:
+            return head
+        shown = ", ".join(show(arg, safely=safely) for arg in args)
+        for secret in self._secrets:
+            shown = shown.replace(secret, MASK)
+        text = escape_control(f"{head}: {shown}").replace("\n", "\\n").replace("\t", "\\t")
+        return text if len(text) <= MOST else text[: MOST - 1] + "…"
+
+
+def show(value: Any, *, safely: bool = False) -> str:
+    """Return a short text for a value; `safely` runs none of the user's code for that."""
+    if safely and not _is_plain(value):
+        return f"<{type(value).__module__}.{type(value).__qualname__}>"
+    try:
+        return _repr.repr(value)
+    except Exception:
+        return f"<{type(value).__qualname__} (it cannot be shown)>"
+
+
+def _is_plain(value: Any, depth: int = 3) -> bool:
+    kind = type(value)
+    if kind in _PLAIN:
+        return True
+    if kind not in _CONTAINERS or not depth:
+        return False
+    parts = [*value.keys(), *value.values()] if kind is dict else value
+    return len(parts) <= 1000 and all(_is_plain(part, depth - 1) for part in parts)

@@ -1,0 +1,242 @@
+"""The ways to get many answers from a pool: maps, also under asyncio."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
+
+from processpool.api.asking import AskedPool
+from processpool.api.eager_map import EagerMap
+from processpool.api.item_notes import Naming
+from processpool.api.journal_options import journal_options
+from processpool.api.lazy_map import LazyMap
+from processpool.api.maps import MapOptions
+from processpool.api.names import name_of, secrets_of
+from processpool.api.outcomes import retrying
+from processpool.api.seconds import bounded
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+    from types import EllipsisType
+
+    from processpool.api.async_maps import AsyncMap
+    from processpool.api.call_forms import Items
+    from processpool.api.journal_options import JournalKeywords, JournalOptions, Path
+    from processpool.api.journaling import MapJournal
+    from processpool.api.map_job import OnError
+    from processpool.api.outcomes import Outcomes
+
+
+log = logging.getLogger("processpool")
+
+
+class MappedPool(AskedPool):
+    """A pool that takes many requests at once, and gives their answers."""
+
+    @overload
+    def map(self, *args: Any, details: Literal[True], **options: Any) -> Outcomes: ...
+    @overload
+    def map(self, *args: Any, details: Literal[False] = False, **options: Any) -> list[Any]: ...
+    @overload
+    def map(self, *args: Any, details: bool, **options: Any) -> Sequence[Any]: ...
+    def map(  # type: ignore[misc]  # of its keywords, each is checked by name
+        self,
+        *args: Any,
+        timeout: float | str | EllipsisType | None = ...,
+        on_error: OnError = "raise",
+        progress: bool | str = False,
+        details: bool = False,
+        echo: bool = False,
+        chunksize: int | None = None,
+        journal: Path | None = None,
+        **keeping: Unpack[JournalKeywords],
+    ) -> Any:
+        """Send many requests, and wait for all answers.
+
+        Args:
+            *args: the messages, as one iterable.
+            timeout: seconds that one item may take, instead of `timeouts.request`; or a duration
+                such as "30s".
+            on_error: `raise` stops the map at the first error; `return` puts the error in the
+                item's place; `skip` leaves the item out.
+            progress: show a progress bar, unless the pool's widget is on show, which has one
+                for every map; a string is its label.
+            details: `Outcomes` instead of values: a sequence of records.
+            echo: show here, line by line, what the items print while they run; of a command what
+                it wrote to stderr, when it has answered.
+            chunksize: accepted, and of no effect: fast items travel together by themselves.
+            journal: a file that keeps the answers: what is in there already is not run again.
+            **keeping: how the journal is kept; see `JournalKeywords`.
+
+        Returns:
+            The answers, in the order of the items.
+
+        Raises:
+            JournalError: the journal is damaged, in use, of something else, or cannot be written.
+        """
+        _note_chunks(chunksize)
+        options = MapOptions(self._seconds(timeout), on_error, progress, details, echo=echo)
+        keep = journal_options("map", journal, keeping)
+        items = self._form.many("map", args)
+        self._engine.require_open()
+        run = self._eager_map(items, options, keep, args)
+        try:
+            return run.collect(bar=not self._is_on_show)
+        except Exception:
+            raise
+        except BaseException:  # interrupted
+            run.abort()
+            raise
+
+    def imap(
+        self,
+        *args: Any,
+        timeout: float | str | EllipsisType | None = ...,
+        on_error: OnError = "raise",
+        progress: bool | str = False,
+        details: bool = False,
+        buffersize: int | None = None,
+        echo: bool = False,
+        chunksize: int | None = None,
+        journal: Path | None = None,
+        **keeping: Unpack[JournalKeywords],
+    ) -> Iterator[Any]:
+        """Like `map`, lazily: answers in order, as they come; the input may be endless.
+
+        Args:
+            *args: the messages, as one iterable.
+            timeout: as in `map`.
+            on_error: as in `map`.
+            progress: as in `map`.
+            details: as in `map`.
+            buffersize: items read from the input beyond what was yielded; if not given, as many
+                as keep the workers busy.
+            echo: as in `map`; it is shown when the next answer is asked for.
+            chunksize: as in `map`.
+            journal: as in `map`; an answer is in there before it is yielded.
+            **keeping: as in `map`.
+        """
+        _note_chunks(chunksize)
+        seconds = self._seconds(timeout)
+        options = MapOptions(seconds, on_error, progress, details, buffersize, echo=echo)
+        return self._lazy_map("imap", args, options, journal_options("imap", journal, keeping))
+
+    def imap_unordered(
+        self,
+        *args: Any,
+        timeout: float | str | EllipsisType | None = ...,
+        on_error: OnError = "raise",
+        progress: bool | str = False,
+        details: bool = False,
+        buffersize: int | None = None,
+        echo: bool = False,
+        chunksize: int | None = None,
+        journal: Path | None = None,
+        **keeping: Unpack[JournalKeywords],
+    ) -> Iterator[Any]:
+        """Like `imap`, but each answer as soon as it is there, in any order."""
+        _note_chunks(chunksize)
+        seconds = self._seconds(timeout)
+        options = MapOptions(
+            seconds, on_error, progress, details, buffersize, ordered=False, echo=echo
+        )
+        keep = journal_options("imap_unordered", journal, keeping)
+        return self._lazy_map("imap_unordered", args, options, keep)
+
+    def _eager_map(
+        self, items: Items, options: MapOptions, keep: JournalOptions | None, args: tuple[Any, ...]
+    ) -> EagerMap:
+        retry = retrying(self, args[:1] if items.task_is_given else (), options.timeout)
+        options = replace(options, naming=self._naming(items, options), retry=retry)
+        if keep is None:
+            return EagerMap(self._engine, items, options)
+        from processpool.api.journaled import JournaledEagerMap
+
+        return JournaledEagerMap(self._engine, items, options, self._journal(keep, items, args))
+
+    def _lazy_map(
+        self,
+        method: str,
+        args: tuple[Any, ...],
+        options: MapOptions,
+        keep: JournalOptions | None,
+    ) -> Iterator[Any]:
+        items = self._form.many(method, args)
+        self._engine.require_open()
+        options = replace(options, naming=self._naming(items, options))
+        if keep is None:
+            run = LazyMap(self._engine, items, options)
+        else:
+            from processpool.api.journaled import JournaledLazyMap
+
+            run = JournaledLazyMap(self._engine, items, options, self._journal(keep, items, args))
+        return run.results(bar=not self._is_on_show)
+
+    def _naming(self, items: Items, options: MapOptions) -> Naming:
+        label = options.progress if isinstance(options.progress, str) else ""
+        name = label or name_of(self.config, items.task)
+        return Naming(name, is_map=True, secrets=secrets_of(self.config))
+
+    def _journal(self, keep: JournalOptions, items: Items, args: tuple[Any, ...]) -> MapJournal:
+        from processpool.api.journaling import MapJournal, identity_of
+
+        return MapJournal(keep, items, identity_of(self.config, args[0]))
+
+    def aimap(
+        self,
+        *args: Any,
+        timeout: float | str | EllipsisType | None = ...,
+        on_error: OnError = "raise",
+        details: bool = False,
+        buffersize: int | None = None,
+        journal: Path | None = None,
+        **keeping: Unpack[JournalKeywords],
+    ) -> AsyncIterator[Any]:
+        """Like `imap`, for asyncio: `async for answer in pool.aimap(...)`, in order.
+
+        The input may be endless, and asynchronous. Leaving the loop early stops what has not
+        started; cancelling the task ends running items as well.
+
+        Args:
+            *args: as of `imap`.
+            timeout: as in `map`.
+            on_error: as in `map`.
+            details: as in `map`.
+            buffersize: as in `imap`.
+            journal: as in `imap`.
+            **keeping: as in `map`.
+        """
+        from processpool.api.async_maps import AsyncMap, aimap
+
+        seconds = self._seconds(timeout)
+        options = MapOptions(seconds, on_error, details=details, buffersize=buffersize)
+        keep = journal_options("aimap", journal, keeping)
+        self._engine.require_open()
+
+        def make_map(items: Items) -> AsyncMap:
+            named = replace(options, naming=self._naming(items, options))
+            if keep is None:
+                return AsyncMap(self._engine, items, named)
+            from processpool.api.journaled import JournaledAsyncMap
+
+            kept = self._journal(keep, items, args)
+            return JournaledAsyncMap(self._engine, items, named, kept)
+
+        return aimap(self._form, args, make_map)
+
+    def _seconds(self, timeout: float | str | EllipsisType | None) -> float | None:
+        """What `timeout=` of a map means."""
+        return self.config.timeouts.request if timeout is ... else bounded(timeout, "timeout")
+
+
+@cache
+def _tell_of_chunks() -> None:
+    log.info("chunksize has no effect: fast items travel together by themselves")
+
+
+def _note_chunks(chunksize: int | None) -> None:
+    """Whoever comes from another pool may be used to give it."""
+    if chunksize is not None:
+        _tell_of_chunks()
