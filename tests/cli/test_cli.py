@@ -105,6 +105,33 @@ def run(*arguments: object, data: str | bytes = b"") -> subprocess.CompletedProc
 # -- run: lines in, answers out -------------------------------------------------------------------
 
 
+def test_the_same_line_again_goes_on_where_it_ended(json_pool: Path, tmp_path: Path) -> None:
+    journal = tmp_path / "j"
+    lines = '1\n{"exit": 3}\n[3]\n'
+    done = run("run", json_pool, "--journal", journal, data=lines)
+    assert (done.returncode, done.stdout) == (1, "1\n[3]\n")
+    (tmp_path / "worker.py").write_text("from processpool import serve; serve(lambda item: [])")
+    done = run("run", json_pool, "--journal", journal, data=lines + "1\n")
+    assert (done.returncode, done.stdout) == (0, "1\n[]\n[3]\n[]\n")
+    shown = run("journal", journal)
+    assert "command python worker.py" in shown.stdout
+    assert "answered  4\n  failed    0\n" in shown.stdout
+    records = map(json.loads, run("journal", journal, "--export", "json").stdout.splitlines())
+    assert {(one["input"], one["occurrence"]): one.get("value") for one in records} == {
+        ("1", 0): 1,
+        ('{"exit":3}', 0): [],
+        ("[3]", 0): [3],
+        ("1", 1): [],
+    }
+
+
+def test_what_is_no_journal_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "j").write_text("no journal\n")
+    done = run("journal", tmp_path / "j")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"JournalError: {tmp_path / 'j'} is no journal")
+
+
 def test_text_comes_back_in_order_from_a_file(text_pool: Path, tmp_path: Path) -> None:
     text = "".join(f"line {number}\n" for number in range(5000))
     (tmp_path / "input").write_text(text)
@@ -145,7 +172,9 @@ def test_bytes_pass_as_they_are(text_pool: Path) -> None:
 def test_a_line_that_is_no_text_fails_alone(text_pool: Path) -> None:
     done = run("run", text_pool, data=b"good\nab\xff\nalso good\n")
     assert (done.returncode, done.stdout) == (1, "good\nalso good\n")
-    assert done.stderr.startswith("item 1: CodecError: codec text: invalid UTF-8 at byte 2")
+    assert done.stderr.startswith(
+        "line 2: CodecError: codec text: the message is bad: invalid UTF-8 at byte 2"
+    )
     assert done.stderr.endswith("\n1 of 3 items failed\n")
 
 
@@ -154,7 +183,7 @@ def test_json_is_written_compactly_and_blank_lines_are_no_items(json_pool: Path)
     done = run("run", json_pool, data=data)
     # Half a surrogate pair cannot be sent.
     assert done.stdout == '{"a":[1,2.5,null]}\n[]\n'
-    assert done.stderr.startswith("item 1: CodecError: ")
+    assert done.stderr.startswith("line 3: CodecError: ")
     assert run("run", json_pool, data='["\N{SNOWMAN}\\n"]').stdout == '["\N{SNOWMAN}\\n"]\n'
 
 
@@ -230,12 +259,13 @@ def test_a_failed_item_is_named_harmlessly_and_costs_only_itself(json_pool: Path
     done = run("run", json_pool, data='1\n{"exit": 3}\nnonsense\n2\n')
     assert (done.returncode, done.stdout) == (1, "1\n2\n")
     lines = done.stderr.splitlines()
-    assert lines[0].startswith("item 1: WorkerDied: ")
+    assert lines[0].startswith("line 2: WorkerDied: ")
     assert "status 3" in lines[0]
     assert r"\x1b[2Jlast words" in lines[1]
     assert "\x1b" not in done.stderr
-    assert [line for line in lines if line.startswith("item ")] == [lines[0], lines[3]]
-    assert lines[3].startswith("item 2: CodecError: codec json: ")
+    assert [line for line in lines if not line.startswith("  ")] == [lines[0], lines[4], lines[-1]]
+    assert lines[3] == "    the line: '{\"exit\": 3}'"
+    assert lines[4].startswith("line 3: CodecError: codec json: the message is bad: ")
     assert lines[-1] == "2 of 4 items failed"
 
 
@@ -243,8 +273,8 @@ def test_failures_are_numbered_alike_in_a_file(json_pool: Path, tmp_path: Path) 
     (tmp_path / "input").write_text('1\n\nnonsense\n{"exit": 3}\n2\n')
     done = run("run", json_pool, tmp_path / "input")
     assert (done.returncode, done.stdout) == (1, "1\n2\n")
-    named = [line.split(": ")[:2] for line in done.stderr.splitlines() if line.startswith("item ")]
-    assert named == [["item 1", "CodecError"], ["item 2", "WorkerDied"]]
+    named = [line.split(": ")[:2] for line in done.stderr.splitlines() if line.startswith("line ")]
+    assert named == [["line 3", "CodecError"], ["line 4", "WorkerDied"]]
 
 
 def test_the_timeout_costs_only_the_item_that_took_too_long(
@@ -254,7 +284,7 @@ def test_the_timeout_costs_only_the_item_that_took_too_long(
     hang = json.dumps({"hang": str(tmp_path / "fifo")})
     done = run("run", json_pool, "--timeout", "500ms", data=f"1\n{hang}\n2\n")
     assert (done.returncode, done.stdout) == (1, "1\n2\n")
-    assert done.stderr.startswith("item 1: RequestTimeout: ")
+    assert done.stderr.startswith("line 2: RequestTimeout: ")
 
 
 def test_a_pool_that_cannot_start_says_why(text_pool: Path) -> None:
@@ -412,7 +442,7 @@ def test_a_terminal_shows_a_progress_bar(text_pool: Path, tmp_path: Path) -> Non
 def test_failures_stand_on_their_own_beside_the_bar(json_pool: Path) -> None:
     _, shown = on_terminal("run", json_pool, data=b"1\nnonsense\n2\n")
     assert any(line.endswith("1 of 3 items failed") for line in shown.splitlines())
-    assert "item 1: CodecError: " in shown
+    assert "line 2: CodecError: " in shown
 
 
 def test_no_progress_means_none(text_pool: Path) -> None:

@@ -1,15 +1,15 @@
 """What may be written on the command line, and where it leads.
 
 Exit statuses: 0 if all is well, 1 if an item failed or the pool could not do its work, 2 if the
-command line or the YAML file is wrong, 130, 143 and 129 after SIGINT, SIGTERM and SIGHUP, 141 if
-whoever read the answers is gone.
+command line or the YAML file is wrong, 3 if `--halt` has stopped the run, 130, 143 and 129 after
+SIGINT, SIGTERM and SIGHUP, 141 if whoever read the answers is gone.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -20,12 +20,14 @@ from processpool.errors import ConfigError, ProcessPoolError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+STREAM = "-"
+"""Stands for stdin, or stdout."""
 WRONG = 2
 """Exit status: the command line or the file is wrong."""
 
 app = typer.Typer(
     help="Pools of long-lived worker processes, declared in YAML.",
-    add_completion=False,
+    add_completion=True,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -66,12 +68,29 @@ def _options(
     pass
 
 
-@app.command()
+def _file(name: str, text: str) -> Any:
+    return typer.Option(name, metavar="FILE", help=text)
+
+
+_EXAMPLES = """\b
+Examples:
+  processpool run pool.yaml messages.txt -o answers.txt
+  find . -name '*.gz' -print0 | processpool run -0 --function sizes:size -j 4 --tag
+  processpool run pool.yaml big.txt --journal big.journal --failed failed.jsonl
+"""
+
+
+@app.command(epilog=_EXAMPLES)
 def run(
-    config: Config,
+    config: Annotated[
+        Path | None,
+        typer.Argument(
+            help="The YAML file; with --command or --function, the INPUT.", metavar="CONFIG"
+        ),
+    ] = None,
     source: Annotated[
-        str, typer.Argument(metavar="INPUT", help="The messages, one a line; - is stdin.")
-    ] = "-",
+        str | None, typer.Argument(metavar="INPUT", help="The messages, one a line; - is stdin.")
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="OUT", help="Where the answers go, if not stdout."),
@@ -86,23 +105,139 @@ def run(
         bool,
         typer.Option("--progress/--no-progress", help="A progress bar, if stderr is a terminal."),
     ] = True,
+    journal: Annotated[
+        Path | None, _file("--journal", "Keep the answers; run the same line again to go on.")
+    ] = None,
+    failed: Annotated[
+        Path | None, _file("--failed", "Write down what failed, as JSON lines.")
+    ] = None,
+    replay: Annotated[
+        Path | None, _file("--replay", "Run what --failed has written down, as INPUT.")
+    ] = None,
+    joblog: Annotated[
+        Path | None, _file("--joblog", "Write down when each ran, as GNU parallel does.")
+    ] = None,
+    details: Annotated[
+        bool, typer.Option("--details", help="Answers as JSON lines with all that is known.")
+    ] = False,
+    tag: Annotated[
+        bool, typer.Option("--tag", help="Each answer behind its input and a tab.")
+    ] = False,
+    blank_failed: Annotated[
+        bool, typer.Option("--blank-failed", help="An empty line for each item that fails.")
+    ] = False,
+    unordered: Annotated[
+        bool, typer.Option("--unordered", help="Answers as they come, not in order.")
+    ] = False,
+    halt: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Stop when so many have failed: 3, or 5%."),
+    ] = None,
+    null: Annotated[
+        bool, typer.Option("-0", "--null", help="A NUL ends each line: for find -print0.")
+    ] = False,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", metavar="N", help="Workers at most: size.max.")
+    ] = None,
+    echo: Annotated[
+        bool, typer.Option("--echo", help="Show what workers write to stderr.")
+    ] = False,
+    command: Annotated[
+        str | None, typer.Option(metavar="'...'", help="The program to run, without a YAML file.")
+    ] = None,
+    protocol: Annotated[
+        str | None, typer.Option(metavar="NAME", help="How --command talks; default: lines.")
+    ] = None,
+    function: Annotated[
+        str | None,
+        typer.Option(metavar="MODULE:NAME", help="The function to call, without a YAML file."),
+    ] = None,
 ) -> None:
     """Send each line of the input to a pool, and print the answers in the order of the lines.
 
     A line is one message: text or bytes without the newline, or a JSON value, as the pool's codec
-    says. An item that fails is named on stderr, counted from 0, and costs only itself; the exit
-    status is then 1.
+    says. An item that fails is named on stderr by its line, and costs only itself; the exit status
+    is then 1.
     """
-    from processpool.cli.files import STREAM
-    from processpool.cli.running import Request, run_pool
+    from processpool.cli.formats import Format
+    from processpool.cli.halting import Halt
+    from processpool.cli.request import Request
+    from processpool.cli.running import run_pool
 
     with _problems_told():
+        config, source = _sorted_out(config, source, command, protocol, function)
         overrides = _overrides(settings)
         if timeout is not None:
             overrides["timeouts.request"] = _value(timeout)
+        if jobs is not None:
+            overrides |= {"size.max": jobs, "size.min": min(jobs, 1)}
+        if replay is not None and source is not None:
+            raise ConfigError(f"--replay takes the place of INPUT: leave out {source}")
         target = None if output in (None, Path(STREAM)) else output
-        status = run_pool(Request(config, source, target, pool, overrides, progress))
+        request = Request(
+            config, source or STREAM, target, pool, overrides, progress, command, protocol,
+            function, journal, failed, joblog, replay, Halt.parse(halt),
+            Format(details, tag, blank_failed), unordered, null, echo,
+        )  # fmt: skip
+        status = run_pool(request)
     raise typer.Exit(status)
+
+
+def _sorted_out(
+    config: Path | None,
+    source: str | None,
+    command: str | None,
+    protocol: str | None,
+    function: str | None,
+) -> tuple[Path | None, str | None]:
+    """Return the YAML file and the input, if they are given.
+
+    Raises:
+        ConfigError: the arguments contradict each other.
+    """
+    if command is not None and function is not None:
+        raise ConfigError("--command and --function are two ways to say what is run: give one")
+    if protocol is not None and command is None:
+        raise ConfigError("--protocol says how --command talks; a YAML file says that itself")
+    if command is None and function is None:
+        if config is None:
+            raise ConfigError("name the YAML file, or give --command or --function")
+        return config, source
+    if source is not None:
+        raise ConfigError(f"with --command or --function there is no YAML file: leave out {config}")
+    return None, None if config is None else str(config)
+
+
+@app.command()
+def init(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="What it is called; default: pool.")
+    ] = None,
+) -> None:
+    """Write a commented YAML file that works, to start from."""
+    from processpool.cli.starting import write_file
+
+    with _problems_told():
+        path = write_file(name)
+        say(f"{path} is written; try it: seq 5 | processpool run {path}")
+
+
+@app.command()
+def journal(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The journal of a run.")],
+    export: Annotated[
+        Literal["json"] | None,
+        typer.Option(metavar="json", help="Print its records, as JSON lines, instead."),
+    ] = None,
+) -> None:
+    """Show what is in the journal of a run: how many items were answered, and what failed."""
+    from processpool.cli.journals import export_journal, show_journal
+
+    with _problems_told():
+        if export is None:
+            show_journal(file)
+        else:
+            export_journal(file)
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 Input is read from the descriptor: a thread that blocks in a file object's `read` holds its lock,
 and would keep the interpreter from exiting. Answers are flushed at once, unless they go to a
-regular file, which nobody reads while it is written.
+regular file: there once a second.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import contextmanager, suppress
+from threading import Event, Thread
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 STREAM = "-"
 """The file name that means stdin or stdout on the command line."""
+FLUSH_EVERY = 1.0
+"""Seconds after which answers are in their file."""
 _CHUNK = 1 << 18
 
 
@@ -57,25 +60,25 @@ def is_file(descriptor: int) -> bool:
     return stat.S_ISREG(os.fstat(descriptor).st_mode)
 
 
-def count_lines(descriptor: int) -> int:
+def count_lines(descriptor: int, end: bytes = b"\n") -> int:
     """Return how many lines follow the current position of a regular file; the position stays."""
-    at, newlines, last = os.lseek(descriptor, 0, os.SEEK_CUR), 0, b"\n"
+    at, ends, last = os.lseek(descriptor, 0, os.SEEK_CUR), 0, end
     while chunk := os.pread(descriptor, _CHUNK, at):
-        newlines += chunk.count(b"\n")
+        ends += chunk.count(end)
         at += len(chunk)
         last = chunk[-1:]
-    return newlines + (last != b"\n")
+    return ends + (last != end)
 
 
-def read_lines(descriptor: int) -> Iterator[bytes]:
-    """Yield lines from a descriptor, without their newlines, each as soon as it has arrived.
+def read_lines(descriptor: int, end: bytes = b"\n") -> Iterator[bytes]:
+    """Yield lines from a descriptor, without what ends them, each as soon as it has arrived.
 
     Raises:
         BrokenOffError: reading failed.
     """
     pieces: list[bytes] = []
     while chunk := _read(descriptor):
-        *whole, rest = chunk.split(b"\n")
+        *whole, rest = chunk.split(end)
         if whole:
             yield b"".join([*pieces, whole[0]])
             yield from whole[1:]
@@ -121,10 +124,22 @@ class Answers:
         except OSError as error:
             raise FileError(self._error_text(error)) from None
         self._at_once = not is_file(self._file.fileno())
+        self._ended = Event()
+        self._has_more = False
         self.is_terminal = self._file.isatty()
 
     def __enter__(self) -> Self:
+        if not self._at_once:
+            Thread(target=self._flush_now_and_then, daemon=True).start()
         return self
+
+    def _flush_now_and_then(self) -> None:
+        """Let a run that is killed lose no more than the answers of a second."""
+        while not self._ended.wait(FLUSH_EVERY):
+            if self._has_more:
+                self._has_more = False
+                with suppress(OSError, ValueError):  # whoever writes next is told of it
+                    self._file.flush()
 
     def __exit__(
         self,
@@ -132,6 +147,7 @@ class Answers:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._ended.set()
         if isinstance(error, BrokenPipeError | FileError):
             self._discard()
             return
@@ -154,6 +170,7 @@ class Answers:
     def _put(self, line: bytes, *, at_once: bool) -> None:
         try:
             self._file.write(line)
+            self._has_more = True
             if at_once:
                 self._file.flush()
         except BrokenPipeError:

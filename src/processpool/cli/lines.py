@@ -1,9 +1,9 @@
 """Conversion of input lines to messages, and of answers to output lines.
 
-Three rules hold here. Only a newline ends a line: a carriage return, or any other line break of
-Unicode, is part of the message. A line that cannot be decoded is passed on as an `Unreadable`,
-which every codec rejects, so that it fails in its place like any other item. And answers are not
-changed: newlines in a text are written as they are.
+Three rules hold here. Only the delimiter, a newline or with `-0` a NUL, ends a line: a carriage
+return, or any other line break of Unicode, is part of the message. A line that cannot be decoded is
+passed on as an `Unreadable`, which every codec rejects, so that it fails in its place like any
+other item. And answers are not changed: newlines in a text are written as they are.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from processpool.errors import CodecError
 from processpool.wire.codecs import make_codec
@@ -26,17 +26,38 @@ class Unreadable:
     """A placeholder for a line that cannot be decoded."""
 
 
+class Line(NamedTuple):
+    """A line of the input."""
+
+    number: int
+    """Which it is, from 1."""
+    content: bytes
+
+    @property
+    def text(self) -> str:
+        """What it says; bytes that are no text can be got back by `surrogateescape`."""
+        return self.content.decode("utf-8", "surrogateescape")
+
+
+def numbered(lines: Iterable[bytes]) -> Iterator[Line]:
+    """Yield lines with their numbers."""
+    for number, content in enumerate(lines, 1):
+        yield Line(number, content)
+
+
 class Messages(Iterator[Any]):
     """The messages decoded from lines; errors of lines that cannot be decoded are in `refused`."""
 
-    def __init__(self, lines: Iterable[bytes], config: PoolConfig) -> None:
-        self._lines = iter(lines)
+    def __init__(self, lines: Iterator[Line], config: PoolConfig) -> None:
+        self._lines = lines
         self._count = 0
         self.refused: dict[int, CodecError] = {}
         """The errors of unreadable items, by index; the code that reports one removes it."""
+        self.lines: dict[int, Line] = {}
+        """The lines of the items by their index; whoever has an answer takes its line out."""
         self._decode: Callable[[bytes], Any]
         if config.worker.kind == "command":
-            self._decode = make_codec(config.worker.codec).decode
+            self._decode = make_codec(config.worker.codec, "message").decode
             self._skip_blank = config.worker.codec == "json"
         else:  # functions get a str, whatever the bytes are: a line may be a file's name
             self._decode = os.fsdecode
@@ -44,11 +65,12 @@ class Messages(Iterator[Any]):
 
     def __next__(self) -> Any:
         line = next(self._lines)
-        while self._skip_blank and not line.strip():
+        while self._skip_blank and not line.content.strip():
             line = next(self._lines)
         index, self._count = self._count, self._count + 1
+        self.lines[index] = line
         try:
-            return self._decode(line)
+            return self._decode(line.content)
         except CodecError as error:
             self.refused[index] = error.with_traceback(None)
             return Unreadable()
@@ -69,11 +91,16 @@ def answer_line(value: Any, *, as_json: bool) -> bytes:
     elif isinstance(value, str) and not as_json:
         line = value.encode("utf-8", "surrogateescape")
     else:
-        line = _compact(value)
+        line = compact(value)
     return line if line.endswith(b"\n") else line + b"\n"
 
 
-def _compact(value: Any) -> bytes:
+def compact(value: Any) -> bytes:
+    """Return a value as one line of JSON.
+
+    Raises:
+        CodecError: it is nothing that JSON can say.
+    """
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:

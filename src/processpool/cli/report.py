@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from typing import Self
 
     from processpool.cli.files import Answers
+    from processpool.cli.lines import Line
 
 
-ANSWERED, FAILED, NOBODY_READS = 0, 1, 141
-"""Exit statuses: success; a failed item or pool; the reader of stdout is gone, as after SIGPIPE."""
+ANSWERED, FAILED, HALTED, NOBODY_READS = 0, 1, 3, 141
+"""Exit statuses: all is well; something went wrong; too much did; as after SIGPIPE."""
+_QUOTED = 60
+"""Characters that are shown of the line that failed."""
 
 
 def complain(message: str) -> None:
@@ -49,9 +52,11 @@ def say(text: str) -> None:
         raise SystemExit(NOBODY_READS if unread else FAILED) from None
 
 
-def failure_text(index: int, error: BaseException) -> str:
-    """Return the message about a failed item; every line but the first is indented."""
-    text = f"item {index}: {in_words(error)}"
+def failure_text(line: Line, error: BaseException) -> str:
+    """What is said of a line that failed; every line but the first is indented."""
+    begin = line.text[:_QUOTED]
+    shown = repr(begin if len(line.text) <= _QUOTED else begin + "…")
+    text = f"line {line.number}: {in_words(error)}\nthe line: {shown}"
     return escape_control(text).replace("\n", "\n    ")
 
 
@@ -72,7 +77,12 @@ class Report:
             self._bar.close()
 
     def answer(self, line: bytes) -> None:
-        """Write an answer; for a terminal, with control characters escaped."""
+        """An item was answered."""
+        self.write(line)
+        self._count()
+
+    def write(self, line: bytes) -> None:
+        """Write an answer; a terminal is shown it without its escape sequences."""
         if self._answers.is_terminal:
             with self._bar_hidden():
                 self._answers.write(
@@ -80,13 +90,17 @@ class Report:
                 )
         else:
             self._answers.write(line)
-        self._count()
 
-    def failure(self, index: int, error: BaseException) -> None:
-        """Write a message about a failed item to stderr."""
+    def tell(self, text: str) -> None:
+        """Write to stderr, beside the bar."""
+        with self._bar_hidden():
+            print(escape_control(text), file=sys.stderr, flush=True)
+
+    def failure(self, line: Line, error: BaseException) -> None:
+        """A line failed."""
         self.failed += 1
         with self._bar_hidden():
-            print(failure_text(index, error), file=sys.stderr, flush=True)
+            print(failure_text(line, error), file=sys.stderr, flush=True)
         if self._bar is not None:
             self._bar.set_postfix(failed=self.failed, refresh=False)
         self._count()

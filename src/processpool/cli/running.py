@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from processpool.api.pool import ProcessPool
+from processpool.cli.declaring import declared_pool
 from processpool.cli.files import (
     Answers,
     FileError,
@@ -23,34 +24,20 @@ from processpool.cli.files import (
     read_lines,
     refuse_same,
 )
-from processpool.cli.lines import Messages, answer_line
-from processpool.cli.report import ANSWERED, FAILED, NOBODY_READS, Report, complain
+from processpool.cli.lines import Messages, numbered
+from processpool.cli.logs import Log, failed_line, joblog_head, joblog_line, opened_log, replayed
+from processpool.cli.report import ANSWERED, FAILED, HALTED, NOBODY_READS, Report, complain
 from processpool.cli.stopping import stoppable
 from processpool.cli.streams import outcomes
-from processpool.config import load_pool
-from processpool.errors import CodecError, ConfigError
+from processpool.errors import CodecError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Iterator
 
+    from processpool.cli.lines import Line
+    from processpool.cli.request import Request
     from processpool.config import PoolConfig
     from processpool.core.outcome import Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What the command line asks for."""
-
-    config: Path
-    source: str
-    """The file with the messages; `-` for stdin."""
-    output: Path | None
-    """The file for the answers; None for stdout."""
-    pool: str | None
-    overrides: Mapping[str, Any]
-    progress: bool
-    """Whether a progress bar is welcome."""
 
 
 def run_pool(request: Request) -> int:
@@ -64,12 +51,17 @@ def run_pool(request: Request) -> int:
         ProcessPoolError: the pool cannot do its work.
         Stopped: a signal ended the run.
     """
-    config = load_pool(request.config, pool=request.pool, overrides=request.overrides)
-    _require_handler(config, request)
+    config = declared_pool(request)
+    source = request.source if request.replay is None else str(request.replay)
     try:
-        with stoppable(), opened_source(request.source) as source:
-            refuse_same(source, request.output)
-            return _run(config, source, request)
+        with (
+            stoppable(),
+            opened_source(source) as descriptor,
+            opened_log(request.failed) as failed,
+            opened_log(request.joblog) as joblog,
+        ):
+            refuse_same(descriptor, request.output)
+            return Run(config, request, failed, joblog).run(descriptor)
     except BrokenPipeError:
         return NOBODY_READS
     except FileError as error:
@@ -77,30 +69,69 @@ def run_pool(request: Request) -> int:
         return error.status
 
 
-def _require_handler(config: PoolConfig, request: Request) -> None:
-    if config.worker.kind == "python" and config.worker.handler is None:
-        raise ConfigError(
-            f"{request.config}: pool {config.name} takes functions, and here there are only lines "
-            "of input; name the function that answers them: worker.handler: package.module:function"
-        )
+class Run:
+    """One run, from its lines to its exit status."""
 
+    def __init__(self, config: PoolConfig, request: Request, failed: Log, joblog: Log) -> None:
+        self._config = config
+        self._request = request
+        self._failed, self._joblog = failed, joblog
+        as_json = config.worker.kind == "command" and config.worker.codec == "json"
+        self._format = replace(request.format, as_json=as_json)
 
-def _run(config: PoolConfig, source: int, request: Request) -> int:
-    plain = is_file(source)
-    bar = request.progress and sys.stderr.isatty() and not os.isatty(source)
-    total = count_lines(source) if bar and plain else None
-    as_json = config.worker.kind == "command" and config.worker.codec == "json"
-    messages = Messages(read_lines(source), config)
-    with (
-        _opened_pool(config) as pool,
-        Answers(request.output) as answers,
-        Report(answers, total, bar=bar) as report,
-    ):
-        for outcome in outcomes(pool, messages, blocking=not plain):
-            _tell(report, outcome, as_json=as_json)
-    if report.failed:
-        complain(report.summary())
-    return FAILED if report.failed else ANSWERED
+    def run(self, source: int) -> int:
+        """Send the lines of a descriptor through the pool; returns the exit status."""
+        request = self._request
+        plain = is_file(source)
+        bar = request.progress and sys.stderr.isatty() and not os.isatty(source)
+        counts = plain and (bar or request.halt.share is not None)
+        total = count_lines(source, request.end) if counts else None
+        lines = read_lines(source, request.end)
+        named = numbered(lines) if request.replay is None else replayed(lines, request.replay)
+        messages = Messages(named, self._config)
+        options = {"journal": request.journal}
+        if self._joblog:
+            self._joblog.write(joblog_head())
+        with (
+            _opened_pool(self._config) as pool,
+            Answers(request.output) as answers,
+            Report(answers, total, bar=bar) as report,
+        ):
+            for outcome in outcomes(
+                pool, messages, blocking=not plain, ordered=not request.unordered, options=options
+            ):
+                self._tell(report, messages.lines.pop(outcome.index), outcome)
+                if request.halt.is_due(report.failed, report.done, total):
+                    pool.kill()
+                    break
+            else:
+                if report.failed:
+                    complain(report.summary())
+                return FAILED if report.failed else ANSWERED
+        complain(f"{report.summary()}: stopped")
+        return HALTED
+
+    def _tell(self, report: Report, line: Line, outcome: Outcome) -> None:
+        error, written = outcome.error, b""
+        if self._request.echo and outcome.stderr:
+            who = f"worker {outcome.worker_id}: "
+            told = outcome.stderr.removesuffix("\n").split("\n")
+            report.tell("\n".join(who + each for each in told))
+        if error is None:
+            try:
+                written = self._format.answer(line, outcome)
+            except CodecError as refused:
+                error = refused
+            else:
+                report.answer(written)
+        if error is not None:
+            if kept := self._format.failure(line, outcome, error):
+                report.write(kept)
+            report.failure(line, error)
+            if self._failed:
+                self._failed.write(failed_line(line, outcome, error))
+        if self._joblog:
+            self._joblog.write(joblog_line(line, outcome, error, len(written)))
 
 
 @contextmanager
@@ -112,16 +143,3 @@ def _opened_pool(config: PoolConfig) -> Iterator[ProcessPool]:
         except BaseException:
             pool.kill()
             raise
-
-
-def _tell(report: Report, outcome: Outcome, *, as_json: bool) -> None:
-    error = outcome.error
-    if error is None:
-        try:
-            line = answer_line(outcome.value, as_json=as_json)
-        except CodecError as refused:
-            error = refused
-        else:
-            report.answer(line)
-            return
-    report.failure(outcome.index, error)

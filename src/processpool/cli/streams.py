@@ -2,7 +2,7 @@
 
 Reading a regular file does not block, so `imap` reads lines as it needs them, which is fastest. A
 pipe or terminal may have no input for hours while an answer is due: there a separate thread reads
-lines and submits them, so that no answer waits for the next line.
+lines, so that no answer waits for the next line.
 
 In both cases, the number of lines read ahead is bounded.
 """
@@ -10,67 +10,37 @@ In both cases, the number of lines read ahead is bounded.
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import count
-from queue import Queue
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from processpool.core.outcome import Outcome
+from processpool.api.feed import Feed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from processpool.api.futures import PoolFuture
     from processpool.api.pool import ProcessPool
     from processpool.cli.lines import Messages
+    from processpool.core.outcome import Outcome
 
-    Waiting = Queue[PoolFuture | BaseException | None]
 
-
-def outcomes(pool: ProcessPool, messages: Messages, *, blocking: bool) -> Iterator[Outcome]:
-    """Yield the outcomes of all messages, in their order.
+def outcomes(
+    pool: ProcessPool,
+    messages: Messages,
+    *,
+    blocking: bool,
+    ordered: bool,
+    options: Mapping[str, Any],
+) -> Iterator[Outcome]:
+    """The outcomes of all messages.
 
     Args:
         pool: an open pool.
-        messages: the messages to send.
-        blocking: whether reading the next message may block for a long time.
+        messages: what to send.
+        blocking: whether reading them may take arbitrarily long.
+        ordered: whether they come in the order of the messages.
+        options: further arguments of `imap`.
     """
-    run = _submitted(pool, messages) if blocking else _mapped(pool, messages)
-    for outcome in run:
+    source = Feed(messages) if blocking else messages
+    run = pool.imap if ordered else pool.imap_unordered
+    for outcome in run(source, details=True, on_error="return", **options):
         error = messages.refused.pop(outcome.index, None)
         yield outcome if error is None else replace(outcome, error=error)
-
-
-def _mapped(pool: ProcessPool, messages: Messages) -> Iterator[Outcome]:
-    return pool.imap(messages, details=True, on_error="return")
-
-
-def _submitted(pool: ProcessPool, messages: Messages) -> Iterator[Outcome]:
-    waiting: Waiting = Queue(maxsize=_max_in_flight(pool))
-    # A daemon, since nothing can end it while it waits for input.
-    Thread(target=_submit_all, args=(pool, messages, waiting), daemon=True).start()
-    for index in count():
-        future = waiting.get()
-        if future is None:
-            return
-        if isinstance(future, BaseException):
-            raise future
-        error = future.exception()
-        yield replace(future.record or Outcome(0, error=error), index=index)
-
-
-def _submit_all(pool: ProcessPool, messages: Iterator[Any], waiting: Waiting) -> None:
-    try:
-        for message in messages:
-            waiting.put(pool.submit(message))
-    except BaseException as error:
-        waiting.put(error)
-    else:
-        waiting.put(None)
-
-
-def _max_in_flight(pool: ProcessPool) -> int:
-    """Return how many items may be in flight: enough to keep every worker busy, as in `imap`."""
-    worker = pool.config.worker
-    pipeline = worker.protocol.ahead if worker.kind == "command" else 1
-    return min(2 * pool.config.size.max * pipeline, pool.config.queue.max_pending)
