@@ -20,7 +20,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from processpool.system.epoll_loop import FOREVER
+from processpool.system.epoll_loop import FOREVER, MAX_SLEEP
 from processpool.system.interrupts import INTERRUPTIBLE, SHIELD
 from processpool.system.monitor import WAIT, must_not_wait
 
@@ -227,7 +227,7 @@ class Lead:
             timeout = None
             if due is not None:
                 self._keeper_asleep_until = due
-                timeout = max(due - monotonic(), 0)
+                timeout = min(max(due - monotonic(), 0), MAX_SLEEP)
         found = self._outer.poll(timeout)
         self._keeper_asleep_until = 0.0
         if any(fd == self._waker for fd, _ in found):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Action = Callable[[], object]
 
 FOREVER = float("inf")
-_MAX_SLEEP = 1e6
+MAX_SLEEP = 1e6
 """The most seconds of one sleep, as system calls overflow after some weeks."""
 
 
@@ -159,7 +159,7 @@ class Loop:
         if due is None:
             return None
         self.asleep_until = due
-        return min(max(due - monotonic(), 0), _MAX_SLEEP)
+        return min(max(due - monotonic(), 0), MAX_SLEEP)
 
     def _clear_waker(self) -> None:
         with suppress(BlockingIOError):
