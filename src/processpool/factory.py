@@ -112,7 +112,7 @@ def build_engine(
 def _build_command_engine(config: PoolConfig, worker: CommandWorkerConfig) -> tuple[Backend, Parts]:
     command = build_command(worker)
     codec = make_codec(worker.codec)
-    protocol = worker.protocol.declaration
+    protocol = worker.declaration
     if protocol.rpc is not None:
         codec = make_codec("jsonrpc")
     policy = build_policy(config, window=worker.protocol.pipeline)
@@ -189,7 +189,7 @@ def build_fake(
     if worker.kind == "command":
         assert handler is not None
         codec = make_codec(worker.codec)
-        framing = fakes.Unframed(make_framing(worker.protocol.declaration))
+        framing = fakes.Unframed(make_framing(worker.declaration))
         perform = fakes.message_handler(handler, codec)
         return FakeBackend(perform, policy, most, config.name), MessageParts(framing, codec)
     engine = FakeBackend(partial(fakes.call, handler), policy, most, config.name)
@@ -207,6 +207,7 @@ def build_policy(config: PoolConfig, window: int, *, takes_back: bool = False) -
         window=window,
         takes_back=takes_back,
         exclusive=bool(config.worker.each),
+        single_use=_is_single_use(config),
         dumps_stacks=config.worker.kind == "python",
         start=config.timeouts.start,
         idle=config.timeouts.idle,
@@ -222,6 +223,11 @@ def build_policy(config: PoolConfig, window: int, *, takes_back: bool = False) -
         backoff=config.restart.backoff,
         jitter=partial(_around_one, BACKOFF_JITTER),
     )
+
+
+def _is_single_use(config: PoolConfig) -> bool:
+    worker = config.worker
+    return worker.kind == "command" and worker.declaration.oneshot is not None
 
 
 def _around_one(spread: float) -> float:

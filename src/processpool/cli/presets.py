@@ -42,7 +42,7 @@ def show_preset(name: str) -> Iterator[str]:
     if preset.env:
         yield f"  env: {_flow(preset.env)}"
     yield f"  protocol:  # the same as protocol: {name}"
-    if "over" in preset.protocol:  # no other keys say that it is JSON-RPC
+    if "answer" not in preset.protocol:  # no other keys say what its answers are
         yield f"    kind: {name}"
     for key, value in preset.protocol.items():
         yield f"    {key}: {_flow(value)}"

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 _GIB = 1 << 30
 _NAMES = tuple(PRESETS)
 _VERBS = ("expect", "send", "ask")
+_ONESHOT = "does not go with oneshot, where a process has one message and its output is the answer"
 
 
 _A_PROTOCOL = {
@@ -240,6 +241,13 @@ class ProtocolConfig(Section):
             raise ValueError("does not go with JSON-RPC, which has requests and answers of its own")
         return value
 
+    @field_validator("answer", "after_error", "start", "exit", "pipeline")
+    @classmethod
+    def _is_not_oneshot(cls, value: Any, info: ValidationInfo) -> Any:
+        if is_oneshot(info.data.get("kind")):
+            raise ValueError(_ONESHOT)
+        return value
+
     @field_validator("over", "initialize")
     @classmethod
     def _is_rpc(cls, value: Any, info: ValidationInfo) -> Any:
@@ -277,6 +285,7 @@ class ProtocolConfig(Section):
             exit=self.exit,
             max_message=self.max_message,
             rpc=self._rpc,
+            oneshot="input" if is_oneshot(self.kind) else None,
         )
 
     @property
@@ -290,6 +299,11 @@ class ProtocolConfig(Section):
 def is_rpc(kind: str | None) -> bool:
     """True for the names of protocols that are JSON-RPC."""
     return kind is not None and "over" in PRESETS[kind].protocol
+
+
+def is_oneshot(kind: str | None) -> bool:
+    """True for the name of the protocol that starts a process for each message."""
+    return kind == "oneshot"
 
 
 def _long_form(value: object) -> object:

@@ -80,10 +80,10 @@ class Assignment:
         return Grant(waiter.granted, waiter)
 
     def _next_free(self) -> Slot | None:
-        """Return the worker that was busy last, as its caches are warm; else one with capacity."""
+        """Return an idle worker; else one with capacity."""
         fleet = self._fleet
         if fleet.has_free_worker:
-            return next(reversed(fleet.idle.values()))
+            return fleet.next_idle
         return next(iter(fleet.has_capacity.values()), None)
 
     def _hand_over(self, slot: Slot, now: float) -> Send:

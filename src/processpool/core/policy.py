@@ -29,6 +29,8 @@ class Policy:
     """Whether what a worker has not begun can be taken back."""
     exclusive: bool = False
     """Whether a worker must be gone before its successor starts: both would use the same thing."""
+    single_use: bool = False
+    """Whether a worker has one item in its life, and answers by its end."""
     dumps_stacks: bool = False
     """Whether a worker that is out of time can dump its stacks before it is killed."""
     start: float | None = 30.0
@@ -52,7 +54,8 @@ class Policy:
     @property
     def recycles(self) -> bool:
         """Whether workers are replaced after a number of items, or at an age."""
-        return self.recycle_requests is not None or self.recycle_age is not None
+        by_number = self.single_use or self.recycle_requests is not None
+        return by_number or self.recycle_age is not None
 
     @property
     def renews(self) -> bool:

@@ -99,6 +99,8 @@ class Scheduler(ShortWay):
         """Take an idle worker for one `call`, if one is free and nobody waits for it."""
         if self.state is not PoolState.OPEN or self.queue or self.assignment.waiters:
             return None
+        if self.policy.single_use:  # a call has nothing to keep a worker for
+            return None
         return self.fleet.take_idle(now) if self.fleet.has_free_worker else None
 
     def lease(self, waiter: LeaseWaiter, now: float) -> list[Command]:

@@ -48,7 +48,8 @@ class Slot:
         self.expiring = False
         """True once it is to be recycled: its replacement may be started."""
         factor = policy.recycle_jitter()
-        self.max_requests = _scaled(policy.recycle_requests, factor)
+        most = 1 if policy.single_use else _scaled(policy.recycle_requests, factor)
+        self.max_requests = most
         self.max_age = None if policy.recycle_age is None else policy.recycle_age * factor
         self.exit_step = ExitStep.NONE
         """How far it is on its way out."""

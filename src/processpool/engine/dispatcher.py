@@ -117,6 +117,7 @@ class Dispatcher:
             worker.unasked = False
             done = not stray and (worker.closed or self._write(worker))
             if done:
+                worker.end_input()
                 see_to_stdin(self._core, worker)
         if stray:
             self._hub.report_stray(worker, stray)
@@ -272,6 +273,8 @@ class Dispatcher:
         if done:
             with self._core.lock:
                 self._core.loop.forget(worker.process.stdin)
+            with worker.io:
+                worker.end_input()
 
     def plan_timer(self) -> None:
         """Under the lock: an item has begun, or a worker is idle, and nothing else is new."""

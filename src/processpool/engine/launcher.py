@@ -19,10 +19,12 @@ from processpool.engine.identity import Identity
 from processpool.engine.inheritance import Environ, flags, inheritance, resource_tracker
 from processpool.engine.inherited import Inherited
 from processpool.engine.workers.command import CommandWorker
+from processpool.engine.workers.oneshot import OneshotWorker
 from processpool.engine.workers.python import PythonWorker, Shared
 from processpool.errors import WorkerStartFailed
 from processpool.system.limits import UNLIMITED, Limits
 from processpool.system.process import Command, Process
+from processpool.wire.framing.oneshot import waiting_shell
 from processpool.wire.python import layout
 from processpool.wire.python.arena import Arena
 from processpool.wire.python.sources import Sources
@@ -111,6 +113,8 @@ class CommandLauncher:
         """
         if self.command.argv[0] == sys.executable or not self.command.argv[0]:
             interpreter()
+        if self.protocol.oneshot is not None:
+            return self._start_oneshot(number, mark)
         with ExitStack() as undo:
             ready, theirs = os.pipe()
             undo.callback(os.close, ready)
@@ -123,6 +127,15 @@ class CommandLauncher:
                 os.close(theirs)
             undo.pop_all()
         return CommandWorker(number, process, self.protocol, self.codec, ready)
+
+    def _start_oneshot(self, number: int, mark: str) -> OneshotWorker:
+        """Start one that ends with its first item; or a shell that will be it."""
+        command = replace(self.command, env={**self.env(), MARK_VARIABLE: mark})
+        if self.protocol.oneshot == "argument":
+            argv = waiting_shell(command.find(), command.argv[1:])
+            command = replace(command, argv=argv)
+        process = Process(command, terminal=self.terminal, limits=self.limits)
+        return OneshotWorker(number, process, self.protocol, self.codec)
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,8 @@ class LocalLease:
             self._pump(None)
             with worker.io:
                 sent = worker.flush()
+        with worker.io:
+            worker.end_input()
 
     @uninterrupted
     def wait(self, timeout: float | None) -> bool:
@@ -170,7 +172,9 @@ class LocalLease:
     @property
     def _is_over(self) -> bool:
         """True if the worker will not answer any more: it has ended, or closed its stdin."""
-        return self._worker.ended or self._worker.is_deaf()
+        worker = self._worker
+        ended = worker.process.exitcode is not None if worker.answers_by_exit else worker.ended
+        return ended or worker.is_deaf()
 
     def _replace_if_unbegun(self) -> bool:
         """Have another worker in place of one that has ended, if it has begun nothing; True if so.

@@ -130,6 +130,8 @@ class Reaper:
         with worker.io:
             answers = worker.drain()
             begun = worker.has_begun()
+        if worker.answers_by_exit and core.scheduler.slots[worker.id].exit_reason is not None:
+            answers = []  # its end was the pool's doing, and is no answer
         self._receiver.release_held(worker)
         if answers and core.scheduler.slots[worker.id].load:
             self._receiver.complete_all(worker, answers)

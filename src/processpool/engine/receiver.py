@@ -120,7 +120,8 @@ class Receiver:
         core = self._core
         with core.lock:
             self._dispatcher.unwatch(worker)
-        see_to_stdout(core, worker)
+        if not worker.answers_by_exit:
+            see_to_stdout(core, worker)
 
     def _on_unusual(self, worker: Worker, answer: Any) -> None:
         """What has come is not one whole answer; or it is, and something else is not as usual."""
@@ -152,7 +153,8 @@ class Receiver:
                 return
         with worker.io:
             more = not worker.closed and worker.stderr.read()
-            if state is WorkerState.IDLE and worker.stderr.take() and worker.lingers:
+            idle = state is WorkerState.IDLE and not worker.answers_by_exit
+            if idle and worker.stderr.take() and worker.lingers:
                 worker.lingers = ALWAYS
         if more:
             core.loop.post(partial(self.on_stderr, worker))

@@ -61,6 +61,8 @@ class Spawner:
         self._hub = hub
         self._breaks_told = 0
         self._launch = launch
+        self._is_proven = False
+        """True while the last worker that was looked at became ready."""
         self.launched: deque[Worker] = deque()
         """Workers whose process runs, and which the engine is about to adopt."""
 
@@ -105,6 +107,8 @@ class Spawner:
         elif worker.probed:
             self._look_again(worker, Probe(worker.pid, now))
         self._hub.publish(events.WorkerStarted(now, worker.id, worker.pid))
+        if worker.answers_by_exit and self._is_proven:  # its input may come while it still loads
+            self._ready(worker)
 
     def _watch_over(self, worker: Worker) -> None:
         core, process = self._core, worker.process
@@ -148,6 +152,7 @@ class Spawner:
 
     def note_failure(self, worker: Worker, error: WorkerStartFailed | OSError) -> None:
         """A worker is of no use: remember why, and tell."""
+        self._is_proven = False
         self._keep_error(worker.id, error)
         self._tell_failure(worker.id, worker, error)
 
@@ -208,7 +213,7 @@ class Spawner:
     def _ready(self, worker: Worker) -> None:
         if worker.ready:
             return
-        worker.ready = True
+        worker.ready = self._is_proven = True
         core = self._core
         with worker.io:
             stray = worker.stray_output()

@@ -141,6 +141,8 @@ def start_failed(
         limit_reached = worker.process.limit_reached
         reason = f" ({limit_reached})" if limit_reached else ""
         how = f"{describe_exit(exitcode)}{reason} before it was ready"
+        if worker.answers_by_exit and exitcode == 0:
+            how += f" ({worker.advice})"
     awaited = worker.start.awaited() if worker.start is not None else ""
     if awaited:
         how = f"{how} ({awaited})"

@@ -191,6 +191,12 @@ class Worker(ABC):
         """Of one that owes nothing: True if behind its last answer came what belongs to none."""
         return False
 
+    answers_by_exit = False
+    """True if it has one item in its life, and its answer is what it has written when it ends."""
+
+    def end_input(self) -> None:  # noqa: B027 - most get more
+        """Of one that has written all that was decided: let it see the end, if that was all."""
+
     advice = ""
     """What to do about a program that does not speak its protocol, where that helps."""
 
@@ -366,7 +372,7 @@ class Worker(ABC):
         if self._read_size == SMALL_READ:
             self._read_size = LARGE_READ
             for fd in (self.process.stdin, self.process.stdout):
-                with suppress(OSError):
+                with suppress(OSError, ValueError):  # stdin may be closed
                     fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, LARGE_READ)
 
     # -- driving it by hand ----------------------------------------------------------------------

@@ -101,6 +101,7 @@ class Declaration:
         exit: what asks a worker to exit, before its stdin is closed.
         max_message: the most bytes that a request or an answer may have.
         rpc: set for JSON-RPC, which has requests and answers of its own.
+        oneshot: set where each message has a process of its own: what the message is for it.
     """
 
     request: str = LINE
@@ -113,6 +114,7 @@ class Declaration:
     exit: str = ""
     max_message: int = GIB
     rpc: Rpc | None = None
+    oneshot: Literal["input", "argument"] | None = None
 
     @cached_property
     def template(self) -> RequestTemplate:

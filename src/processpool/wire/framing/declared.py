@@ -12,6 +12,7 @@ from processpool.wire.framing.framed import FramedFraming
 from processpool.wire.framing.jsonrpc import JsonRpcFraming
 from processpool.wire.framing.lengths import LengthFraming
 from processpool.wire.framing.lines import LinesFraming
+from processpool.wire.framing.oneshot import OneshotFraming
 from processpool.wire.framing.until import UntilFraming
 from processpool.wire.framing.until_line import UntilLineFraming
 
@@ -26,6 +27,8 @@ def make_framing(declaration: Declaration) -> Framing:
     """
     if declaration.rpc is not None:
         return JsonRpcFraming(declaration.rpc.over, declaration.max_message)
+    if declaration.oneshot is not None:
+        return OneshotFraming(declaration)
     said = (declaration.request, declaration.refuse, declaration.answer)
     for known, fast in ((LINES, LinesFraming), (FRAMED, FramedFraming)):
         if said == (known.request, known.refuse, known.answer):
