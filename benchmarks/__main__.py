@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import (
     command_pools,
+    oneshot,
     python_pools,
     short_functions,
     short_programs,
@@ -30,6 +31,7 @@ if __name__ == "__main__":
         {
             "short-way": short_way,
             "commands": command_pools.cases,
+            "oneshot": oneshot.cases,
             "functions": python_pools.cases,
             "supervision": supervision.cases,
             "widget": widget.cases,

@@ -127,12 +127,12 @@ FAULTY = [
     (
         "{kind: oneshot, answer: {lines: 1}}",
         "answer",
-        "does not go with oneshot, where a process has one message and its output is the answer, got a mapping",
+        "does not go with oneshot, where the answer is all that a process writes, got a mapping",
     ),
     (
         "{kind: oneshot, pipeline: 2}",
         "pipeline",
-        "does not go with oneshot, where a process has one message and its output is the answer, got 2",
+        "does not go with oneshot, where the answer is all that a process writes, got 2",
     ),
     ("{over: lines}", "over", "goes with the kinds jsonrpc, lsp and mcp only, got lines"),
     (

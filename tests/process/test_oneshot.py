@@ -125,9 +125,12 @@ class TestItsProcess:
         assert len(ready) == 2
         future = pool.submit("x")
         assert future.result(30) == "x"
-        assert future.record.pid in ready
+        assert future.record is not None
+        pid = future.record.pid
+        assert pid is not None
+        assert pid in ready
         eventually(lambda: states(pool) == ["idle", "idle"])
-        assert future.record.pid not in pids(pool)
+        assert pid not in pids(pool)
 
     def test_the_next_one_starts_while_the_item_runs(self, make_pool: Make, gate: Gate) -> None:
         pool = make_pool(shell(f"cat; cat {gate.path}"), **ONESHOT)
@@ -150,6 +153,7 @@ class TestItsProcess:
             ask(pool, way, "half")
         record = caught.value.record
         assert record is not None
+        assert record.pid is not None
         await_exit(record.pid)
 
     def test_kill_ends_it(self, make_pool: Make) -> None:
@@ -231,7 +235,9 @@ class TestAnArgument:
     def test_the_pid_is_the_programs(self, make_pool: Make) -> None:
         pool = make_pool([*shell('echo "$$ $0"'), "{message}"], **ONESHOT)
         future = pool.submit("x")
-        assert future.result(30) == f"{future.record.pid} x\n"
+        answer = future.result(30)
+        assert future.record is not None
+        assert answer == f"{future.record.pid} x\n"
 
 
 @pytest.mark.parametrize(

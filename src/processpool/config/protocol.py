@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 _GIB = 1 << 30
 _NAMES = tuple(PRESETS)
 _VERBS = ("expect", "send", "ask")
-_ONESHOT = "does not go with oneshot, where a process has one message and its output is the answer"
+_ONESHOT = "does not go with oneshot, where the answer is all that a process writes"
 
 
 _A_PROTOCOL = {
