@@ -18,6 +18,7 @@ from processpool.engine.inheritance import Environ, with_hash_seed
 from processpool.engine.inherited import Inherited, pack_setup
 from processpool.engine.launcher import CommandLauncher, Orders, PythonLauncher
 from processpool.engine.local import Engine
+from processpool.engine.workers.command import TRIAL
 from processpool.system.limits import Limits
 from processpool.system.process import Command
 from processpool.wire.codecs import make_codec
@@ -207,8 +208,9 @@ def build_policy(config: PoolConfig, window: int, *, takes_back: bool = False) -
         window=window,
         takes_back=takes_back,
         exclusive=bool(config.worker.each),
+        trial=TRIAL if config.worker.kind == "command" and window > 1 else 0,
         single_use=_is_single_use(config),
-        dumps_stacks=config.worker.kind == "python",
+        dumps_stacks=_has_last_words(config),
         start=config.timeouts.start,
         idle=config.timeouts.idle,
         exit=config.timeouts.exit,
@@ -223,6 +225,12 @@ def build_policy(config: PoolConfig, window: int, *, takes_back: bool = False) -
         backoff=config.restart.backoff,
         jitter=partial(_around_one, BACKOFF_JITTER),
     )
+
+
+def _has_last_words(config: PoolConfig) -> bool:
+    """True if a worker whose time is over is told something before it is killed."""
+    worker = config.worker
+    return worker.kind == "python" or worker.protocol.declaration.rpc is not None
 
 
 def _is_single_use(config: PoolConfig) -> bool:

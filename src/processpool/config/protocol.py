@@ -208,6 +208,9 @@ class ProtocolConfig(Section):
     """With these: the params of the request that begins the handshake."""
     initialized: str = "initialized"
     """With these: the notification that ends it."""
+    cancel: str = "$/cancelRequest"
+    """With these: the notification that cancels a request whose time is over, before its worker is
+    replaced; empty for none."""
     pipeline: Positive = 1
     """Requests that a worker may be sent before it has answered the first."""
     max_message: PositiveSize = _GIB
@@ -293,7 +296,7 @@ class ProtocolConfig(Section):
         if self.over is None:
             return None
         initialize = None if self.initialize is None else json.dumps(self.initialize)
-        return Rpc(self.over, initialize, self.initialized)
+        return Rpc(self.over, initialize, self.initialized, self.cancel)
 
 
 def is_rpc(kind: str | None) -> bool:

@@ -93,6 +93,8 @@ class Assignment:
         size = max(1, min(window - slot.load, self._fair_share()))
         if slot.remaining is not None:
             size = max(1, min(size, slot.remaining))
+        if slot.handled < slot.trial:
+            size = 1
         batch = self._queue.take(size)
         batch.job.begun = True
         batch.sent_at = now

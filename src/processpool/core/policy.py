@@ -29,6 +29,9 @@ class Policy:
     """Whether what a worker has not begun can be taken back."""
     exclusive: bool = False
     """Whether a worker must be gone before its successor starts: both would use the same thing."""
+    trial: int = 0
+    """Items that each worker has one by one before it may have several, unless it has said that it
+    speaks its protocol."""
     single_use: bool = False
     """Whether a worker has one item in its life, and answers by its end."""
     dumps_stacks: bool = False

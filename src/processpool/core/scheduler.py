@@ -133,9 +133,11 @@ class Scheduler(ShortWay):
         """Start one more worker, if one is wanted and its time has come."""
         return [*self.growth.spawn(self.state, now)]
 
-    def ready(self, worker: int, now: float) -> list[Command]:
-        """Note that a worker has started and takes requests."""
+    def ready(self, worker: int, now: float, *, proven: bool = False) -> list[Command]:
+        """Note that a worker has started and takes requests; has it said that it speaks them?"""
         slot = self.slots[worker]
+        if proven:
+            slot.trial = 0
         if slot.state is not WorkerState.STARTING:
             return []
         self.growth.restarts.succeeded()

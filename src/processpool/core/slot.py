@@ -22,7 +22,7 @@ class Slot:
     __slots__ = (
         "deadline", "exit_reason", "exit_step", "expiring", "failed", "handled", "id", "inflight",
         "load", "max_age", "max_requests", "place", "retiring", "since", "started_at", "state",
-        "timer",
+        "timer", "trial",
     )  # fmt: skip
 
     def __init__(self, number: int, now: float, policy: Policy, place: int = 0) -> None:
@@ -41,6 +41,8 @@ class Slot:
         """The earliest entry of this slot in the heap of timers."""
         self.handled = 0
         self.failed = 0
+        self.trial = policy.trial
+        """Items that it has one by one."""
         self.exit_reason: ExitReason | None = None
         """Why the pool ended it; None while it lives, or if it ended by itself."""
         self.retiring: ExitReason | None = None
@@ -57,7 +59,7 @@ class Slot:
     @property
     def takes_more(self) -> bool:
         """True if it may be given another item behind what it has."""
-        return self.retiring is None and self.remaining != 0
+        return self.retiring is None and self.remaining != 0 and self.handled >= self.trial
 
     @property
     def costs_item(self) -> bool:

@@ -45,6 +45,7 @@ class Checkout:
         """Workers that a call has finished with, and the next one takes."""
         self.lost: deque[list[Worker]] = deque()
         """Loans of calls that were interrupted: their workers are to be ended."""
+        self.hangs = dispatcher.hangs
         self._core = core
         self._dispatcher = dispatcher
         self._receiver = receiver

@@ -136,9 +136,10 @@ def _ask_patiently(
     caller: Caller, worker: Worker, began: float, timeout: float | None
 ) -> list[Any]:
     """Wait for the answer to what was sent, whatever else happens; with what came after it."""
+    deadline = None if timeout is None else began + timeout
     answers = worker.early_answers()
     if not answers:
-        answers = _await_answer(worker, None if timeout is None else began + timeout)
+        answers = _await_answer(caller, worker, began, deadline)
     if not answers:
         raise _failure(caller, worker, began, timeout)
     values = load_all(worker.decode(answers)[0])
@@ -156,7 +157,9 @@ def _unwrap(caller: Caller, worker: Worker, reply: Any, began: float) -> Any:
     return reply.value
 
 
-def _await_answer(worker: Worker, deadline: float | None) -> list[Any]:
+def _await_answer(
+    caller: Caller, worker: Worker, began: float, deadline: float | None
+) -> list[Any]:
     """The answers that come, normally one; none if the worker failed, or the time is over."""
     answers: list[Any] = []
     left = None
@@ -166,8 +169,10 @@ def _await_answer(worker: Worker, deadline: float | None) -> list[Any]:
             if left <= 0:
                 return []
         answers = worker.pump(left)
+        if not answers and worker.foreign:
+            caller.checkout.hangs.look_at(worker, began)
     if answers and worker.lingers:
-        worker.linger()
+        answers += worker.linger(deadline)
     return answers
 
 
@@ -181,6 +186,7 @@ def _failure(caller: Caller, worker: Worker, began: float, timeout: float | None
         return NotBegun()
     elif not worker.ended:
         exit_reason = ExitReason.TIMEOUT
+        worker.note_silence()
         if worker.dump_stacks():
             worker.process.wait(DUMP_GRACE)
     elif not worker.process.wait(CLOSED_GRACE):
@@ -212,6 +218,7 @@ def _recorded(caller: Caller, worker: Worker, reply: Reply, began: float) -> Bas
         slot=worker.place,
         running=monotonic() - began,
         raw=reply.raw,
+        skipped=worker.item_skipped(),
     )
     attach(record)
     return reply.error

@@ -28,6 +28,7 @@ from processpool.core.commands import (
 from processpool.core.exit_reason import ExitReason
 from processpool.core.states import PoolState, WorkerState
 from processpool.engine.closed_pipes import see_to_stdin
+from processpool.engine.hangs import Hangs
 from processpool.errors import PoolBroken
 from processpool.system.interrupts import SHIELD
 from processpool.system.monitor import must_not_wait
@@ -58,6 +59,7 @@ class Dispatcher:
         self._hub = hub
         core.stage, core.execute = self.stage, self.execute
         self._watched: set[int] = set()
+        self.hangs = Hangs(core, hub)
 
     def stage(self, commands: Sequence[Command]) -> None:
         """Under the lock: put batches into outboxes in the order of the decisions."""
@@ -92,6 +94,7 @@ class Dispatcher:
                 case Terminate(number):
                     self._signal(number, signal.SIGTERM)
                 case Kill(number):
+                    self._note_silence(number)
                     self._signal(number, signal.SIGKILL)
                 case TakeBack(number, read):
                     self.recall(number, read=read)
@@ -167,8 +170,10 @@ class Dispatcher:
                 must_not_wait.discard(thread)
 
     def _dump_stacks(self, worker: Worker | None) -> None:
-        if worker is not None:
-            worker.dump_stacks()
+        if worker is not None and not worker.io.is_mine:
+            with worker.io:
+                if not worker.closed:
+                    worker.dump_stacks()
 
     def unshare(self, name: str) -> None:
         """Tell every worker that something shared was freed; those that are lent, on return."""
@@ -238,6 +243,17 @@ class Dispatcher:
                 if not worker.closed:
                     worker.ask_to_exit()
 
+    def _note_silence(self, number: int) -> None:
+        """Before a worker is ended that is out of time: see what it does."""
+        worker = self._core.workers.get(number)
+        with self._core.lock:
+            slot = self._core.scheduler.slots.get(number)
+        if worker is None or slot is None or slot.exit_reason is not ExitReason.TIMEOUT:
+            return
+        if not worker.io.is_mine:
+            with worker.io:
+                worker.note_silence()
+
     def _signal(self, number: int, signum: signal.Signals) -> None:
         worker = self._core.workers.get(number)
         if worker is not None:
@@ -247,6 +263,8 @@ class Dispatcher:
 
     def watch(self, worker: Worker) -> None:
         """Under the lock: the worker is given something to do."""
+        if worker.foreign and not self.hangs.is_looking:
+            self.hangs.begin()
         if worker.id not in self._watched:
             worker.unasked = True
             self._watched.add(worker.id)

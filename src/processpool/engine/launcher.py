@@ -114,7 +114,7 @@ class CommandLauncher:
         if self.command.argv[0] == sys.executable or not self.command.argv[0]:
             interpreter()
         if self.protocol.oneshot is not None:
-            return self._start_oneshot(number, mark)
+            return self._start_oneshot(number, place, mark)
         with ExitStack() as undo:
             ready, theirs = os.pipe()
             undo.callback(os.close, ready)
@@ -128,9 +128,10 @@ class CommandLauncher:
             undo.pop_all()
         return CommandWorker(number, process, self.protocol, self.codec, ready)
 
-    def _start_oneshot(self, number: int, mark: str) -> OneshotWorker:
+    def _start_oneshot(self, number: int, place: int, mark: str) -> OneshotWorker:
         """Start one that ends with its first item; or a shell that will be it."""
-        command = replace(self.command, env={**self.env(), MARK_VARIABLE: mark})
+        told = {MARK_VARIABLE: mark, **self.identity.variables(number, place)}
+        command = replace(self.command, env={**self.env(), **told})
         if self.protocol.oneshot == "argument":
             argv = waiting_shell(command.find(), command.argv[1:])
             command = replace(command, argv=argv)

@@ -125,6 +125,9 @@ class LocalLease:
                 self._failed = True
                 raise self._end()
             self._pump(None)
+        if self.owed == 1 and self._worker.trial:
+            with self._worker.io:
+                self._answers += self._worker.settle(None)
         with INTERRUPTIBLE:
             (answer,), _ = self._worker.decode(self._answers[:1])
             value = loaded(answer)

@@ -132,7 +132,7 @@ class Reaper:
             begun = worker.has_begun()
         if worker.answers_by_exit and core.scheduler.slots[worker.id].exit_reason is not None:
             answers = []  # its end was the pool's doing, and is no answer
-        self._receiver.release_held(worker)
+        answers = self._receiver.take_held(worker) + answers
         if answers and core.scheduler.slots[worker.id].load:
             self._receiver.complete_all(worker, answers)
         return begun
@@ -152,6 +152,7 @@ class Reaper:
             self._hub.remember(text, worker.id, worker, own)
         origin = Origin(worker.id, worker.pid, batch.sent_at, now, stderr, plain=False, failed=1)
         origin.slot = worker.place
+        origin.skipped = worker.item_skipped()
         if type(lost) is Retry:
             batch.history = (*batch.history, batch.attempt(0, reply, origin))
         else:

@@ -105,7 +105,7 @@ class Spawner:
         if worker.start is not None:
             self._begin(worker, worker.start)
         elif worker.probed:
-            self._look_again(worker, Probe(worker.pid, now))
+            self._look_again(worker, Probe(worker.process, now))
         self._hub.publish(events.WorkerStarted(now, worker.id, worker.pid))
         if worker.answers_by_exit and self._is_proven:  # its input may come while it still loads
             self._ready(worker)
@@ -148,7 +148,7 @@ class Spawner:
     def _end_start(self, worker: Worker) -> None:
         """Everything was said: it is ready as soon as it awaits a request."""
         self._core.loop.forget(worker.process.stdout)
-        self._look_again(worker, Probe(worker.pid, monotonic()))
+        self._look_again(worker, Probe(worker.process, monotonic()))
 
     def note_failure(self, worker: Worker, error: WorkerStartFailed | OSError) -> None:
         """A worker is of no use: remember why, and tell."""
@@ -225,4 +225,5 @@ class Spawner:
             started_at = core.scheduler.slots[worker.id].started_at
         now = monotonic()
         self._hub.publish(events.WorkerBecameReady(now, worker.id, worker.pid, now - started_at))
-        core.decide(lambda now: core.scheduler.ready(worker.id, now))
+        proven = not worker.foreign
+        core.decide(lambda now: core.scheduler.ready(worker.id, now, proven=proven))

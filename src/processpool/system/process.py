@@ -300,34 +300,20 @@ def describe_exit(exitcode: int) -> str:
     return f"was killed by {name}"
 
 
-def waits_for_input(pid: int) -> bool:
-    """True if the process sleeps in a read from a pipe: a program that awaits its first request."""
-    try:
-        with open(f"/proc/{pid}/wchan", encoding="ascii") as file:
-            return "pipe_read" in file.read()
-    except OSError:
-        return False
-
-
-def cpu_ticks(pid: int) -> int | None:
-    """CPU time that a sleeping process has used, in clock ticks; None while it is not asleep."""
-    state, ticks = _stat(pid)
-    return ticks if state == "S" else None
-
-
 def cpu_seconds(pid: int) -> float | None:
     """CPU time that a process has used, until it is reaped: what `limits.cpu_time` counts.
 
     What `wait4` tells counts its children too.
     """
-    ticks = _stat(pid)[1]
+    ticks = stat_of(pid)[1]
     return None if ticks is None else ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _stat(pid: int) -> tuple[str | None, int | None]:
-    """The state of a process, and its CPU time in clock ticks."""
+def stat_of(pid: int, thread: str | None = None) -> tuple[str | None, int | None]:
+    """The state of a process, or of one of its threads, and its CPU time in clock ticks."""
+    place = f"/proc/{pid}/stat" if thread is None else f"/proc/{pid}/task/{thread}/stat"
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        with open(place, encoding="utf-8", errors="replace") as file:
             fields = file.read().rpartition(") ")[2].split()
     except OSError:
         return None, None

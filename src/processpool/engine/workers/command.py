@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import os
-import struct
 from collections import deque
 from contextlib import suppress
 from itertools import chain, islice
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool.core.replies import Reply
 from processpool.engine.workers.error_rules import ErrorRules
+from processpool.engine.workers.readiness import Probe, reason_of_silence
 from processpool.engine.workers.worker import SMALL_READ, UNUSUAL, Worker
 from processpool.errors import AnswerError, CodecError, ProtocolError
 from processpool.system.malloc import LARGE, keep_large_blocks
+from processpool.system.pipes import unread
 from processpool.wire.framing.declared import make_framing
 from processpool.wire.framing.start import StartDialogue
-
-with suppress(ImportError):  # not Linux: whoever opens a pool is told
-    import fcntl
-    import termios
 
 if TYPE_CHECKING:
     from processpool.core.jobs import Batch
@@ -28,6 +26,8 @@ if TYPE_CHECKING:
     from processpool.wire.framing.declaration import Declaration
     from processpool.wire.python.functions import Task
 
+TRIAL = 3
+"""First answers of a program that are held until it awaits input again."""
 _IOV_MAX = 512
 _JOIN_LIMIT = 256 * 1024
 
@@ -39,6 +39,8 @@ class CommandWorker(Worker):
         self, number: int, process: Process, protocol: Declaration, codec: Codec, ready: int
     ) -> None:
         super().__init__(number, process, ready)
+        self.foreign = True
+        self.trial = TRIAL
         self.framing = framing = make_framing(protocol)
         self.advice = framing.advice
         self._expect = framing.expect if framing.expects else None
@@ -50,8 +52,10 @@ class CommandWorker(Worker):
         self._last_answer: int | None = None
         if ready >= 0:
             os.set_blocking(ready, False)
-        self._whole = framing.whole
+        self._skips = framing.skips
+        self._whole = _never if framing.skips else framing.whole
         self._decode = codec.decode
+        self._decode_skipped = codec.decode_any
         self._last_request = 0
         self._open: deque[Batch] = deque()
         """Batches that it was sent, the last of their items not answered yet."""
@@ -67,6 +71,8 @@ class CommandWorker(Worker):
         self._stage(list(chain.from_iterable(payloads)))
 
     def _stage_one(self, payload: tuple[bytes, ...], task: Task | None) -> None:
+        if self._skips:
+            self.framing.take_skipped()
         self._begin(payload)
         self._stage(payload)
 
@@ -82,6 +88,8 @@ class CommandWorker(Worker):
         """The bytes of a request that takes no more than one write; None for others."""
         if len(payload) > 1 or self._unsent:
             return None
+        if self._skips:
+            self.framing.take_skipped()
         if self._expect is not None or self._errors is not None:
             self._begin(payload)
         data = payload[0]
@@ -155,6 +163,7 @@ class CommandWorker(Worker):
 
     def feed(self, data: bytes) -> list[bytes]:
         """The answers that these bytes complete."""
+        self.output_size += len(data)
         answers = self.framing.feed(data)
         if self.framing.asks_back:
             self.write_on(self.framing.take_replies())
@@ -210,7 +219,8 @@ class CommandWorker(Worker):
         """True if nothing of an unfinished answer has arrived, nor an error that ends it."""
         if self._errors is not None and self._errors.spent:
             return False
-        return self.framing.error is None and self.framing.is_clean
+        framing = self.framing
+        return framing.error is None and (framing.is_clean or framing.skips)
 
     @property
     def has_surplus(self) -> bool:
@@ -218,7 +228,61 @@ class CommandWorker(Worker):
         framing = self.framing
         return framing.error is not None or not (framing.is_clean or framing.skips)
 
+    def _read_unasked(self) -> bytes:
+        """What it has written though nobody asked; messages that are no answers do no harm."""
+        data = super()._read_unasked()
+        if not data or not self.framing.skips:
+            return data
+        return data if self.feed(data) or self.fault() is not None else b""
+
+    def item_skipped(self) -> tuple[Any, ...]:
+        """Messages that came during the last request and were no answers."""
+        if not self.framing.skips:
+            return ()
+        return tuple(map(self._decode_skipped, self.framing.take_skipped()))
+
+    def dump_stacks(self) -> bool:
+        """Tell it that its answer is not awaited any more; False where there is no such message."""
+        told = self.framing.take_cancellation()
+        if told:
+            self.write_on(told)
+        return bool(told)
+
     says_more = True
+
+    def told(self, what: bytes) -> bool:
+        """It says that it is ready: so it speaks its protocol."""
+        self.foreign = False
+        self.trial = 0
+        return super().told(what)
+
+    def settle(self, deadline: float | None) -> list[Any]:
+        """On trial, after an answer: wait until it awaits input again; what else has come."""
+        answers: list[Any] = []
+        probe = Probe(self.process, monotonic())
+        while not (self.ended or self.fault() or probe.is_ready(now := monotonic())):
+            if deadline is not None and now >= deadline:
+                break
+            until = probe.next_at if deadline is None else min(probe.next_at, deadline)
+            answers += self.pump(max(until - now, 0.0))
+        answers += self.read_rest()
+        self.trial -= 1
+        return answers
+
+    def read_rest(self) -> list[Any]:
+        """The answers that can be read now, all of them."""
+        answers: list[Any] = []
+        while not self.ended and self.fault() is None:
+            before = self.output_size
+            answers += self.receive()
+            if self.output_size == before:
+                break
+        return answers
+
+    def note_silence(self) -> None:
+        """Before it is ended for being silent: see why."""
+        if self.foreign and not self.closed:
+            self.silence = reason_of_silence(self.process) or ""
 
     def is_leaving(self) -> bool:
         """True if it has said that it begins nothing after its last answer."""
@@ -239,7 +303,7 @@ class CommandWorker(Worker):
         if self.outbox and not self._open:
             return False
         sent = self._open_bytes() if self._open else self._last_request
-        return not sent or _unread(self.process.stdin) + sum(map(len, self._unsent)) < sent
+        return not sent or unread(self.process.stdin) + sum(map(len, self._unsent)) < sent
 
     def _forget_answered(self) -> None:
         while self._open and self._answered >= len(self._open[0]):
@@ -265,8 +329,5 @@ class CommandWorker(Worker):
         return Reply(raw=self.framing.partial or None)
 
 
-def _unread(pipe: int) -> int:
-    """Bytes in a pipe that its reader has not read yet."""
-    answer = fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4)
-    unread: int = struct.unpack("i", answer)[0]
-    return unread
+def _never(data: bytes) -> None:
+    """Instead of `Framing.whole`: what comes is not looked at as if it were one answer."""

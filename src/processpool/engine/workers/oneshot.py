@@ -32,7 +32,8 @@ class OneshotWorker(CommandWorker):
     def __init__(self, number: int, process: Process, protocol: Declaration, codec: Codec) -> None:
         super().__init__(number, process, protocol, codec, ready=-1)
         self._codec = codec
-        self.lingers = 0
+        self.foreign = False
+        self.lingers = self.trial = 0
         self._asked = self._drained = False
 
     def _begin(self, *payloads: tuple[bytes, ...]) -> None:

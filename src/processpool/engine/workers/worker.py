@@ -76,6 +76,10 @@ class Worker(ABC):
         """True once its standard output has ended, or its process."""
         self.lingers = LINGERS
         """Answers for which late stderr is still awaited; `ALWAYS` once some has come late."""
+        self.trial = 0
+        """First answers that are still to be held until it awaits input again."""
+        self.stray = b""
+        """What it wrote though nobody had asked, of one that is replaced for that."""
         self.calls = self.failed_calls = 0
         """Calls it has answered, and those that failed, since the scheduler was last told."""
         self.unasked = False
@@ -191,6 +195,25 @@ class Worker(ABC):
         """Of one that owes nothing: True if behind its last answer came what belongs to none."""
         return False
 
+    foreign = False
+    """True for a program that has not said that it speaks its protocol: it is judged by what it
+    does."""
+    output_size = 0
+    """Bytes of its output so far that were not exactly one answer, where somebody counts."""
+    silence = ""
+    """Of one that is ended for being silent: why it may be, where that can be seen."""
+
+    def note_silence(self) -> None:  # noqa: B027 - most say themselves what they do
+        """Before it is ended for being silent: see why."""
+
+    def read_rest(self) -> list[Any]:
+        """The answers that can be read now, all of them."""
+        return self.receive()
+
+    def settle(self, deadline: float | None) -> list[Any]:
+        """On trial, after an answer: wait until it awaits input again; what else has come."""
+        return []
+
     answers_by_exit = False
     """True if it has one item in its life, and its answer is what it has written when it ends."""
 
@@ -247,6 +270,10 @@ class Worker(ABC):
     def item_stderr(self) -> str:
         """What came on stderr during the last request."""
         return self.stderr.take()
+
+    def item_skipped(self) -> tuple[Any, ...]:
+        """Messages that came during the last request and were no answers."""
+        return ()
 
     def dump_stacks(self) -> bool:
         """Have it write down where its threads are; False where a kind cannot do that."""
@@ -443,8 +470,8 @@ class Worker(ABC):
                 self._write()
         return answers
 
-    def linger(self) -> None:
-        """Wait a moment for the stderr that a program may write after its answer."""
+    def linger(self, deadline: float | None) -> list[Any]:
+        """Wait a moment for what a program may write after its answer; further answers."""
         before = self.stderr.received
         if not self.stderr.ended:
             poller = select.poll()
@@ -452,7 +479,9 @@ class Worker(ABC):
             if poller.poll(LINGER * 1000):
                 sleep(LATE_PAUSE)
             self.stderr.read()
+        more = self.settle(deadline) if self.trial else []
         self.lingered(late=self.stderr.received > before)
+        return more
 
     def lingered(self, *, late: bool) -> None:
         """Learn whether this program writes to stderr after its answers."""

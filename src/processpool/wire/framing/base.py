@@ -76,6 +76,10 @@ class Framing(ABC):
         """Return what must be written to a program that has asked something itself."""
         return b""
 
+    def take_cancellation(self) -> bytes:
+        """Return what tells a program that its answer is not awaited any more; then none comes."""
+        return b""
+
     def whole(self, data: bytes) -> bytes | None:
         """The answer, if these bytes are exactly one and nothing of one had arrived; else None.
 

@@ -79,11 +79,13 @@ class Rpc:
         over: lines, or content-length.
         initialize: the params of `initialize`, as JSON; None for no handshake.
         initialized: the notification that ends the handshake.
+        cancel: the notification that cancels a request.
     """
 
     over: Literal["lines", "content-length"]
     initialize: str | None = None
     initialized: str = "initialized"
+    cancel: str = ""
 
 
 @dataclass(frozen=True)

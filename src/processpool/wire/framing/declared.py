@@ -26,7 +26,8 @@ def make_framing(declaration: Declaration) -> Framing:
         ValueError: something in the declaration is wrong, or contradicts the rest.
     """
     if declaration.rpc is not None:
-        return JsonRpcFraming(declaration.rpc.over, declaration.max_message)
+        rpc = declaration.rpc
+        return JsonRpcFraming(rpc.over, declaration.max_message, rpc.cancel)
     if declaration.oneshot is not None:
         return OneshotFraming(declaration)
     said = (declaration.request, declaration.refuse, declaration.answer)

@@ -187,6 +187,7 @@ PRESETS: dict[str, Preset] = {
                 "clientInfo": {"name": "processpool", "version": "0"},
             },
             "initialized": "notifications/initialized",
+            "cancel": "notifications/cancelled",
         },
         ("mcp-server-time",),
         "servers of the Model Context Protocol; tools/call calls a tool",
