@@ -18,7 +18,7 @@ from processpool.engine.inheritance import Environ, with_hash_seed
 from processpool.engine.inherited import Inherited, pack_setup
 from processpool.engine.launcher import CommandLauncher, Orders, PythonLauncher
 from processpool.engine.local import Engine
-from processpool.engine.workers.command import TRIAL
+from processpool.engine.workers.trial import TRIAL
 from processpool.system.limits import Limits
 from processpool.system.process import Command
 from processpool.wire.codecs import make_codec

@@ -29,6 +29,7 @@ from processpool.core.exit_reason import ExitReason
 from processpool.core.states import PoolState, WorkerState
 from processpool.engine.closed_pipes import see_to_stdin
 from processpool.engine.hangs import Hangs
+from processpool.engine.last_words import note_silence, say_last_words
 from processpool.errors import PoolBroken
 from processpool.system.interrupts import SHIELD
 from processpool.system.monitor import must_not_wait
@@ -90,11 +91,11 @@ class Dispatcher:
                 case Stop(number):
                     self._stop(self._core.workers.get(number))
                 case DumpStacks(number):
-                    self._dump_stacks(self._core.workers.get(number))
+                    say_last_words(self._core.workers.get(number))
                 case Terminate(number):
                     self._signal(number, signal.SIGTERM)
                 case Kill(number):
-                    self._note_silence(number)
+                    note_silence(self._core, number)
                     self._signal(number, signal.SIGKILL)
                 case TakeBack(number, read):
                     self.recall(number, read=read)
@@ -169,12 +170,6 @@ class Dispatcher:
             if not others:
                 must_not_wait.discard(thread)
 
-    def _dump_stacks(self, worker: Worker | None) -> None:
-        if worker is not None and not worker.io.is_mine:
-            with worker.io:
-                if not worker.closed:
-                    worker.dump_stacks()
-
     def unshare(self, name: str) -> None:
         """Tell every worker that something shared was freed; those that are lent, on return."""
         for worker in list(self._core.workers.values()):
@@ -242,17 +237,6 @@ class Dispatcher:
             with worker.io:
                 if not worker.closed:
                     worker.ask_to_exit()
-
-    def _note_silence(self, number: int) -> None:
-        """Before a worker is ended that is out of time: see what it does."""
-        worker = self._core.workers.get(number)
-        with self._core.lock:
-            slot = self._core.scheduler.slots.get(number)
-        if worker is None or slot is None or slot.exit_reason is not ExitReason.TIMEOUT:
-            return
-        if not worker.io.is_mine:
-            with worker.io:
-                worker.note_silence()
 
     def _signal(self, number: int, signum: signal.Signals) -> None:
         worker = self._core.workers.get(number)

@@ -21,6 +21,7 @@ from processpool.engine.inherited import Inherited
 from processpool.engine.workers.command import CommandWorker
 from processpool.engine.workers.oneshot import OneshotWorker
 from processpool.engine.workers.python import PythonWorker, Shared
+from processpool.engine.workers.talkative import TalkativeWorker
 from processpool.errors import WorkerStartFailed
 from processpool.system.limits import UNLIMITED, Limits
 from processpool.system.process import Command, Process
@@ -126,7 +127,8 @@ class CommandLauncher:
             finally:
                 os.close(theirs)
             undo.pop_all()
-        return CommandWorker(number, process, self.protocol, self.codec, ready)
+        kind = TalkativeWorker if self.protocol.skips else CommandWorker
+        return kind(number, process, self.protocol, self.codec, ready)
 
     def _start_oneshot(self, number: int, place: int, mark: str) -> OneshotWorker:
         """Start one that ends with its first item; or a shell that will be it."""

@@ -14,6 +14,7 @@ from processpool.core.replies import Reply, loaded
 from processpool.engine.closed_pipes import CLOSED_GRACE
 from processpool.engine.surplus import spoil
 from processpool.engine.workers import failures
+from processpool.engine.workers.trial import settle
 from processpool.errors import UnexpectedEOF
 from processpool.system.interrupts import INTERRUPTIBLE, uninterrupted
 
@@ -127,7 +128,7 @@ class LocalLease:
             self._pump(None)
         if self.owed == 1 and self._worker.trial:
             with self._worker.io:
-                self._answers += self._worker.settle(None)
+                self._answers += settle(self._worker, None)
         with INTERRUPTIBLE:
             (answer,), _ = self._worker.decode(self._answers[:1])
             value = loaded(answer)

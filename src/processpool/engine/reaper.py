@@ -132,7 +132,7 @@ class Reaper:
             begun = worker.has_begun()
         if worker.answers_by_exit and core.scheduler.slots[worker.id].exit_reason is not None:
             answers = []  # its end was the pool's doing, and is no answer
-        answers = self._receiver.take_held(worker) + answers
+        answers = self._receiver.holding.take(worker) + answers
         if answers and core.scheduler.slots[worker.id].load:
             self._receiver.complete_all(worker, answers)
         return begun

@@ -17,10 +17,10 @@ from processpool.core.replies import Reply, error_in_words, has_failed
 from processpool.core.states import WorkerState
 from processpool.engine import surplus
 from processpool.engine.closed_pipes import see_to_stdout
-from processpool.engine.held import Held
+from processpool.engine.held import Holding
 from processpool.engine.stray import on_unasked
 from processpool.engine.weighing import weigh
-from processpool.engine.workers.worker import ALWAYS, LATE_PAUSE, LINGER, UNUSUAL
+from processpool.engine.workers.worker import ALWAYS, UNUSUAL
 
 if TYPE_CHECKING:
     from processpool.core.commands import Command
@@ -44,8 +44,8 @@ class Receiver:
         self._dispatcher = dispatcher
         self._hub = hub
         dispatcher.on_answer, dispatcher.watch_over = self.on_answer, self.watch_over
-        self._held: dict[int, Held] = {}
-        """Worker → its answers for which late stderr is awaited, or that it awaits input again."""
+        self.holding = Holding(core, self.complete)
+        self._held = self.holding.held
 
     def on_answer(self, worker: Worker) -> None:
         """Something can be read from the stdout of a busy worker: mostly one whole answer.
@@ -134,8 +134,7 @@ class Receiver:
         if answers and worker.id in self._held:  # more than it was asked for
             self._held[worker.id].answers += answers
         elif answers and (worker.trial or (worker.lingers and core.scheduler.policy.window == 1)):
-            held = self._held[worker.id] = Held(worker, answers)
-            core.loop.later(LINGER, partial(self._look_at_held, worker, held))
+            self.holding.hold(worker, answers)
         elif answers:
             self.complete_all(worker, answers)
         if worker.fault() is not None:
@@ -159,37 +158,7 @@ class Receiver:
                 worker.lingers = ALWAYS
         if more:
             core.loop.post(partial(self.on_stderr, worker))
-        held = self._held.get(worker.id)
-        if held is not None and held.probe is None:
-            core.loop.later(LATE_PAUSE, partial(self._look_at_held, worker, held))
-
-    def _look_at_held(self, worker: Worker, held: Held) -> None:
-        """Late stderr was awaited long enough, or has come; does it await input again, on trial?"""
-        if self._held.get(worker.id) is not held:
-            return
-        now = monotonic()
-        with worker.io:
-            settled = worker.closed or worker.ended or held.is_settled(now)
-        if not settled:
-            wait = max(held.next_look - now, 0.0)
-            self._core.loop.later(wait, partial(self._look_at_held, worker, held))
-            return
-        with worker.io:
-            more = [] if worker.closed or not worker.trial else worker.read_rest()
-        self.complete(worker, self.take_held(worker) + more)
-
-    def take_held(self, worker: Worker) -> list[Any]:
-        """The answers of a worker that are held, which from now on they are not."""
-        held = self._held.pop(worker.id, None)
-        if held is None:
-            return []
-        with worker.io:
-            worker.stderr.read()
-        if self._core.scheduler.policy.window == 1:
-            worker.lingered(late=worker.stderr.received > held.received)
-        if worker.trial:
-            worker.trial -= 1
-        return held.answers
+        self.holding.on_stderr(worker)
 
     def watch_over(self, worker: Worker) -> None:
         """While it has several items: see whether a slow one keeps answers, or others, waiting."""

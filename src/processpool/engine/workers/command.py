@@ -6,12 +6,11 @@ import os
 from collections import deque
 from contextlib import suppress
 from itertools import chain, islice
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool.core.replies import Reply
 from processpool.engine.workers.error_rules import ErrorRules
-from processpool.engine.workers.readiness import Probe, reason_of_silence
+from processpool.engine.workers.trial import TRIAL
 from processpool.engine.workers.worker import SMALL_READ, UNUSUAL, Worker
 from processpool.errors import AnswerError, CodecError, ProtocolError
 from processpool.system.malloc import LARGE, keep_large_blocks
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from processpool.wire.framing.declaration import Declaration
     from processpool.wire.python.functions import Task
 
-TRIAL = 3
-"""First answers of a program that are held until it awaits input again."""
 _IOV_MAX = 512
 _JOIN_LIMIT = 256 * 1024
 
@@ -45,6 +42,8 @@ class CommandWorker(Worker):
         self.advice = framing.advice
         self._expect = framing.expect if framing.expects else None
         self._errors = ErrorRules(protocol, codec, self.stderr) if protocol.has_errors else None
+        self._notes = framing.expects or protocol.has_errors
+        """True if `_begin` is to be called with every request."""
         if protocol.has_start:
             self.start = StartDialogue(protocol)
             self.probed = False  # until the dialogue is over
@@ -52,10 +51,8 @@ class CommandWorker(Worker):
         self._last_answer: int | None = None
         if ready >= 0:
             os.set_blocking(ready, False)
-        self._skips = framing.skips
-        self._whole = _never if framing.skips else framing.whole
+        self._whole = framing.whole
         self._decode = codec.decode
-        self._decode_skipped = codec.decode_any
         self._last_request = 0
         self._open: deque[Batch] = deque()
         """Batches that it was sent, the last of their items not answered yet."""
@@ -66,13 +63,11 @@ class CommandWorker(Worker):
         self._forget_answered()
         self._open.append(batch)
         payloads = batch.payloads
-        if self._expect is not None or self._errors is not None:
+        if self._notes:
             self._begin(*payloads)
         self._stage(list(chain.from_iterable(payloads)))
 
     def _stage_one(self, payload: tuple[bytes, ...], task: Task | None) -> None:
-        if self._skips:
-            self.framing.take_skipped()
         self._begin(payload)
         self._stage(payload)
 
@@ -88,9 +83,7 @@ class CommandWorker(Worker):
         """The bytes of a request that takes no more than one write; None for others."""
         if len(payload) > 1 or self._unsent:
             return None
-        if self._skips:
-            self.framing.take_skipped()
-        if self._expect is not None or self._errors is not None:
+        if self._notes:
             self._begin(payload)
         data = payload[0]
         self._last_request = len(data)
@@ -124,7 +117,7 @@ class CommandWorker(Worker):
         self._open.clear()
         self._open.append(batch)
         self._answered = 0
-        if self._expect is not None or self._errors is not None:
+        if self._notes:
             self._begin(payload)
         data = payload[0]
         self._last_request = size = len(data)
@@ -219,34 +212,12 @@ class CommandWorker(Worker):
         """True if nothing of an unfinished answer has arrived, nor an error that ends it."""
         if self._errors is not None and self._errors.spent:
             return False
-        framing = self.framing
-        return framing.error is None and (framing.is_clean or framing.skips)
+        return self.framing.error is None and self.framing.is_clean
 
     @property
     def has_surplus(self) -> bool:
         """True if behind its last answer came something that may belong to another one."""
-        framing = self.framing
-        return framing.error is not None or not (framing.is_clean or framing.skips)
-
-    def _read_unasked(self) -> bytes:
-        """What it has written though nobody asked; messages that are no answers do no harm."""
-        data = super()._read_unasked()
-        if not data or not self.framing.skips:
-            return data
-        return data if self.feed(data) or self.fault() is not None else b""
-
-    def item_skipped(self) -> tuple[Any, ...]:
-        """Messages that came during the last request and were no answers."""
-        if not self.framing.skips:
-            return ()
-        return tuple(map(self._decode_skipped, self.framing.take_skipped()))
-
-    def dump_stacks(self) -> bool:
-        """Tell it that its answer is not awaited any more; False where there is no such message."""
-        told = self.framing.take_cancellation()
-        if told:
-            self.write_on(told)
-        return bool(told)
+        return self.framing.error is not None or not self.framing.is_clean
 
     says_more = True
 
@@ -255,34 +226,6 @@ class CommandWorker(Worker):
         self.foreign = False
         self.trial = 0
         return super().told(what)
-
-    def settle(self, deadline: float | None) -> list[Any]:
-        """On trial, after an answer: wait until it awaits input again; what else has come."""
-        answers: list[Any] = []
-        probe = Probe(self.process, monotonic())
-        while not (self.ended or self.fault() or probe.is_ready(now := monotonic())):
-            if deadline is not None and now >= deadline:
-                break
-            until = probe.next_at if deadline is None else min(probe.next_at, deadline)
-            answers += self.pump(max(until - now, 0.0))
-        answers += self.read_rest()
-        self.trial -= 1
-        return answers
-
-    def read_rest(self) -> list[Any]:
-        """The answers that can be read now, all of them."""
-        answers: list[Any] = []
-        while not self.ended and self.fault() is None:
-            before = self.output_size
-            answers += self.receive()
-            if self.output_size == before:
-                break
-        return answers
-
-    def note_silence(self) -> None:
-        """Before it is ended for being silent: see why."""
-        if self.foreign and not self.closed:
-            self.silence = reason_of_silence(self.process) or ""
 
     def is_leaving(self) -> bool:
         """True if it has said that it begins nothing after its last answer."""
@@ -327,7 +270,3 @@ class CommandWorker(Worker):
     def unfinished(self) -> Reply:
         """The bytes that it has written of its answer."""
         return Reply(raw=self.framing.partial or None)
-
-
-def _never(data: bytes) -> None:
-    """Instead of `Framing.whole`: what comes is not looked at as if it were one answer."""

@@ -30,6 +30,7 @@ SILENCE = (
     "request is not finished for it (is a semicolon or a last line missing in "
     "worker.protocol.request?)"
 )
+"""Why a program that waits for more has not answered."""
 
 
 class Probe:

@@ -17,7 +17,9 @@ from time import sleep
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from processpool.core.replies import Reply
+from processpool.engine.workers.readiness import reason_of_silence
 from processpool.engine.workers.stderr import StderrLog
+from processpool.engine.workers.trial import settle
 from processpool.system.interrupts import INTERRUPTIBLE
 from processpool.system.monitor import WAIT, Monitor
 
@@ -203,16 +205,20 @@ class Worker(ABC):
     silence = ""
     """Of one that is ended for being silent: why it may be, where that can be seen."""
 
-    def note_silence(self) -> None:  # noqa: B027 - most say themselves what they do
+    def note_silence(self) -> None:
         """Before it is ended for being silent: see why."""
+        if self.foreign and not self.closed:
+            self.silence = reason_of_silence(self.process) or ""
 
     def read_rest(self) -> list[Any]:
         """The answers that can be read now, all of them."""
-        return self.receive()
-
-    def settle(self, deadline: float | None) -> list[Any]:
-        """On trial, after an answer: wait until it awaits input again; what else has come."""
-        return []
+        answers: list[Any] = []
+        while not self.ended and self.fault() is None:
+            before = self.output_size
+            answers += self.receive()
+            if self.output_size == before:
+                break
+        return answers
 
     answers_by_exit = False
     """True if it has one item in its life, and its answer is what it has written when it ends."""
@@ -479,7 +485,7 @@ class Worker(ABC):
             if poller.poll(LINGER * 1000):
                 sleep(LATE_PAUSE)
             self.stderr.read()
-        more = self.settle(deadline) if self.trial else []
+        more = settle(self, deadline) if self.trial else []
         self.lingered(late=self.stderr.received > before)
         return more
 

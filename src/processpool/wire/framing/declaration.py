@@ -148,6 +148,11 @@ class Declaration:
         """True if an answer may be an error."""
         return self.error is not None or self.error_stderr is not None
 
+    @property
+    def skips(self) -> bool:
+        """True if messages may come that are no answers."""
+        return self.rpc is not None or self.answer.skip is not None
+
     @cached_property
     def skipped(self) -> re.Pattern[bytes] | None:
         """What makes a complete message no answer."""
