@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from processpool.core.states import WorkerState
-from processpool.engine.workers.readiness import reason_of_silence, ticks_of
+from processpool.system.readiness import reason_of_silence, ticks_of
 
 if TYPE_CHECKING:
     from processpool.engine.core import Core

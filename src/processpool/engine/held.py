@@ -11,8 +11,8 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from processpool.engine.workers.readiness import Probe
 from processpool.engine.workers.worker import LATE_PAUSE, LINGER
+from processpool.system.readiness import Probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,8 +17,8 @@ from processpool.core import events
 from processpool.core.commands import Spawn
 from processpool.core.exit_reason import ExitReason
 from processpool.core.states import WorkerState
-from processpool.engine.workers.readiness import Probe
 from processpool.errors import WorkerStartFailed
+from processpool.system.readiness import Probe
 from processpool.wire.python.remote_errors import in_words
 
 if TYPE_CHECKING:

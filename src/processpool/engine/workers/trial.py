@@ -9,7 +9,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
-from processpool.engine.workers.readiness import Probe
+from processpool.system.readiness import Probe
 
 if TYPE_CHECKING:
     from processpool.errors import ProtocolError

@@ -17,11 +17,11 @@ from time import sleep
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from processpool.core.replies import Reply
-from processpool.engine.workers.readiness import reason_of_silence
 from processpool.engine.workers.stderr import StderrLog
 from processpool.engine.workers.trial import settle
 from processpool.system.interrupts import INTERRUPTIBLE
 from processpool.system.monitor import WAIT, Monitor
+from processpool.system.readiness import reason_of_silence
 
 with suppress(ImportError):  # not Linux: whoever opens a pool is told
     import fcntl

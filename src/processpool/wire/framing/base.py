@@ -36,9 +36,6 @@ class Framing(ABC):
     expects = False
     """True if `expect` must be called with every request before it is written."""
 
-    skips = False
-    """True if what nobody asked for may be a message that is no answer, and does no harm."""
-
     advice = ""
     """What to do about a program that does not speak it at all, where there is anything to say."""
 

@@ -27,7 +27,6 @@ class DeclaredFraming(Framing):
         if self._refused is None:  # one call less for every item
             self.encode = self._template  # type: ignore[assignment,method-assign]
         self._skip = None if declaration.skipped is None else declaration.skipped.search
-        self.skips = self._skip is not None
         self._skipped: deque[bytes] = deque(maxlen=_SKIPPED)
         self._size = 0
         """Bytes of an unfinished message that have been collected."""

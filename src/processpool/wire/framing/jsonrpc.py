@@ -45,7 +45,6 @@ class JsonRpcFraming(Framing):
 
     expects = True
     asks_back = True
-    skips = True
 
     def __init__(self, over: Over, max_message: int, cancel: str = "") -> None:
         super().__init__(max_message)
