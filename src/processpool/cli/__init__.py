@@ -1,4 +1,4 @@
-"""The command line: `processpool run`, `check` and `schema`.
+"""The command line: `processpool run`, `check`, `probe` and the others.
 
 Two rules hold here. Whatever goes wrong for a reason that lies outside of this package is one
 message and an exit status, never a traceback. And nothing is imported before it is needed: typer
@@ -13,6 +13,12 @@ when a command runs, tqdm when there is a bar to draw.
     stopping.py  Ctrl-C, SIGTERM and SIGHUP
     checking.py  `check`: what a file declares, and whether a worker starts
     summary.py   a pool's declaration in a few lines
+    presets.py   `presets`: the protocols that have a name
+    trying.py    `check --try`: what passes between the pool and one worker
+    probing.py   `probe`: how a program talks, found out by experiment
+    guesses.py   where answers end; idioms.py: how a program says a mark
+    dialogue.py  a program and the protocol that it is believed to speak
+    session.py   a program, driven by hand
 """
 
 from __future__ import annotations
