@@ -35,7 +35,10 @@ START, ANSWER, SHORT = 20.0, 8.0, 2.0
 """Seconds that are waited for a start, for an answer, and where none is expected."""
 EXIT = 1.5
 _SHOWN = 100
-_ADVICE = "perhaps it takes the message as an argument: {message} in worker.command, and protocol: oneshot"
+_ADVICE = (
+    "perhaps it takes the message as an argument: {message} in worker.command, and "
+    "protocol: oneshot"
+)
 
 
 class Way(NamedTuple):
