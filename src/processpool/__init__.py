@@ -5,8 +5,8 @@
     with ProcessPool.from_yaml("pool.yaml") as pool:
         answers = pool.map(messages)
 
-Importing this package loads nothing else: every public name is fetched from its module when it is
-first used, so that a worker which only wants `serve` never pays for pydantic or YAML.
+Importing this package imports nothing else: every public name is imported from its module when it
+is first used, so that a worker that only uses `serve` never imports pydantic or PyYAML.
 """
 
 from __future__ import annotations
@@ -68,14 +68,14 @@ _HOME = {
     "WorkerDied": "errors",
     "WorkerStartFailed": "errors",
 }
-"""Public name → the module that defines it."""
+"""The modules that define the public names."""
 
 _LEAVES = {
     "display": "processpool.widget",
     "executor": "processpool.executors.executor",
     "trace": "processpool.tracing",
 }
-"""What a pool finds by name, so that it imports nothing that stands on it → its module."""
+"""The modules that pools import by name when they are used; see `api/leaves.py`."""
 
 __all__ = ["__version__", *sorted(_HOME)]
 

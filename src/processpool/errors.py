@@ -1,8 +1,7 @@
-"""Every exception that processpool raises: one class and one sentence each.
+"""The exceptions that processpool raises.
 
-Two rules hold here. All of them derive from `ProcessPoolError`, so one `except` catches the
-library; and whatever concerns one item carries that item's `record`, so that "which item, which
-worker, what did it print" never needs a debugger.
+Two rules hold here. All of them derive from `ProcessPoolError`. And an error that concerns one item
+has that item's `record`, which answers "which item, which worker, what did it print?".
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     class Record(Protocol):
-        """What an error knows about its item: all that an `Outcome` does."""
+        """The record of an error's item, with the attributes of `Outcome`."""
 
         @property
         def index(self) -> int: ...
@@ -47,17 +46,17 @@ if TYPE_CHECKING:
 
 
 class ProcessPoolError(Exception):
-    """Base of every error that processpool raises."""
+    """Base of all errors that processpool raises."""
 
     record: Record | None = None
-    """The `Outcome` of the item that failed; None where no item is concerned."""
+    """The `Outcome` of the item that failed; None if the error does not concern an item."""
 
 
 class ConfigError(ProcessPoolError, ValueError):
     """The YAML file, or the dictionary, does not declare a valid pool."""
 
     problems: tuple[str, ...] = ()
-    """Everything that is wrong with it, one line each; the message is these lines."""
+    """All problems, one line each; the message consists of these lines."""
 
 
 class PoolExhausted(ProcessPoolError):
@@ -95,21 +94,21 @@ class WorkerDied(ProcessPoolError):
 
 
 class RemoteError(ProcessPoolError):
-    """An item raised an exception that cannot be brought back; this has its text instead."""
+    """An item raised an exception that cannot be unpickled here; this has its text instead."""
 
     type_name: str = ""
-    """The exception's own type, with its module."""
+    """The original exception's type, with its module."""
 
 
 class AnswerError(ProcessPoolError):
-    """A program answered that it cannot do what was asked; its worker lives."""
+    """A program answered with an error; its worker is kept, unless the protocol says otherwise."""
 
     value: Any = None
-    """The answer, as the pool's codec decodes it; as bytes, where it cannot."""
+    """The answer, decoded by the pool's codec; as bytes, if that fails."""
     code: int | None = None
-    """The error's number, in protocols that have one (jsonrpc)."""
+    """The error's number, in JSON-RPC."""
     data: Any = None
-    """What else the error says, in protocols that have it (jsonrpc)."""
+    """The error's data, in JSON-RPC."""
 
 
 class RequestTimeout(ProcessPoolError, TimeoutError):
@@ -117,7 +116,7 @@ class RequestTimeout(ProcessPoolError, TimeoutError):
 
 
 class ProtocolError(ProcessPoolError):
-    """A message, or what a worker wrote, breaks the rules of the protocol."""
+    """A message, or the output of a worker, violates the protocol."""
 
 
 class UnexpectedEOF(ProtocolError):
@@ -125,4 +124,4 @@ class UnexpectedEOF(ProtocolError):
 
 
 class CodecError(ProtocolError):
-    """A message cannot be encoded, or an answer cannot be decoded, by the pool's codec."""
+    """The pool's codec cannot encode a message, or cannot decode an answer."""

@@ -1,6 +1,6 @@
-"""From a validated declaration to an engine: what the names in the YAML become.
+"""Construction of an engine from a validated declaration.
 
-With the engine come the parts of the form in which its pool takes work.
+Along with the engine come the parts of its pool's call form: how the pool takes work.
 """
 
 from __future__ import annotations
@@ -36,12 +36,13 @@ if TYPE_CHECKING:
 log = logging.getLogger("processpool")
 
 INTERPRETERS = ("python", "python3")
-"""As the first word of a command, these mean the interpreter that runs the pool."""
+"""The names that, as the first word of a command, mean the interpreter that runs the pool."""
 CODEC_VARIABLE = "PROCESSPOOL_CODEC"
-"""Tells a worker under `serve` what a message is."""
+"""The environment variable that tells a worker under `serve` the pool's codec."""
 BACKOFF_JITTER = 0.1
+"""The fraction by which back-offs vary."""
 PYTHON_WINDOW = 8
-"""Single items that a Python worker may have at a time; what it has not begun is taken back."""
+"""The most single items of a Python worker; those it has not begun can be recalled."""
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -53,31 +54,31 @@ THREAD_VARIABLES = (
     "RAYON_NUM_THREADS",
     "POLARS_MAX_THREADS",
 )
-"""What the numerical libraries take their number of threads from."""
+"""The environment variables that set the number of threads of numerical libraries."""
 
 
 class Framer(Protocol):
-    """Marks where a message ends."""
+    """The part of a framing that encodes requests."""
 
     def encode(self, data: bytes) -> tuple[bytes, ...]:
-        """Return the buffers of one request; raise `ProtocolError` if it cannot be one."""
+        """Return the buffers of one request; raise `ProtocolError` if it cannot be encoded."""
 
 
 class MessageParts(NamedTuple):
-    """How the messages of a command pool are written."""
+    """The encoding of messages, for a command pool."""
 
     framing: Framer
     codec: Codec
 
 
 class HandlerParts(NamedTuple):
-    """What happens before the handler of a Python pool is used."""
+    """The check for changed source files, for a Python pool with a handler."""
 
     renew: Callable[[], None]
 
 
 class CallParts(NamedTuple):
-    """The functions of a Python pool without a handler, and what happens before one is used."""
+    """The cache of functions, and the check for changed source files, for a pool of functions."""
 
     functions: Functions
     renew: Callable[[Function], None]
@@ -85,18 +86,18 @@ class CallParts(NamedTuple):
 
 Parts = MessageParts | HandlerParts | CallParts
 Build: TypeAlias = "Callable[[PoolConfig, Callable[[], object] | None], tuple[Backend, Parts]]"
-"""Makes an engine, and the parts of the form in which its pool takes work."""
+"""A function that builds an engine, and the parts of its pool's call form."""
 
 
 def build_engine(
     config: PoolConfig, setup: Callable[[], object] | None = None
 ) -> tuple[Backend, Parts]:
-    """Build the engine of a pool, and the parts of the form in which the pool takes work.
+    """Build the engine of a pool, and the parts of its call form.
 
     `setup` is called once in each Python worker before its first item, instead of `worker.setup`.
 
     Raises:
-        TypeError: the configuration is none.
+        TypeError: `config` is not a `PoolConfig`.
     """
     from processpool.config import PoolConfig
 
@@ -160,7 +161,7 @@ def _build_python_engine(
 
 
 def _renew_handler(engine: Engine, sources: Sources, reload: str) -> None:
-    """Before the handler is used: have workers take over its file, if it was edited."""
+    """Replace the workers if a source file of the handler was edited; called before its use."""
     if reload == "auto" and sources.changed(sources.told):
         engine.steering.renew()
 
@@ -170,10 +171,10 @@ def build_fake(
     config: PoolConfig,
     setup: Callable[[], object] | None = None,
 ) -> tuple[Backend, Parts]:
-    """As `build_engine`: an engine that calls `handler` in this process, in a worker's place.
+    """Build a fake engine, which calls `handler` in this process; otherwise as `build_engine`.
 
     Raises:
-        TypeError: there must be a handler, or must not be one.
+        TypeError: the pool needs a handler, or takes functions and must not have one.
     """
     from processpool.engine import fake_requests as fakes
     from processpool.engine.fake import FakeBackend
@@ -200,7 +201,7 @@ def build_fake(
 
 
 def build_policy(config: PoolConfig, window: int, *, takes_back: bool = False) -> Policy:
-    """The numbers that the scheduler works by."""
+    """Return the sizes, times and limits that the scheduler works by."""
     return Policy(
         min=config.size.min,
         max=config.size.max,
@@ -243,13 +244,16 @@ def _around_one(spread: float) -> float:
 
 
 def build_limits(config: PoolConfig) -> Limits:
-    """What the system allows each worker."""
+    """Return the resource limits of a worker."""
     limits = config.limits
     return Limits(limits.memory, limits.cpu_time, limits.open_files, limits.nice)
 
 
 def build_command(worker: CommandWorkerConfig) -> Command:
-    """The command line of a command worker; its environment is read when the pool opens."""
+    """Return the command of a command worker, without its environment.
+
+    The environment is read later, when the pool opens.
+    """
     program, *arguments = worker.command
     if program in INTERPRETERS:
         program = sys.executable or ""  # refused when a worker is started
@@ -270,7 +274,7 @@ def _python_environment(worker: PythonWorkerConfig) -> dict[str, str]:
 
 
 def build_environment(worker: CommandWorkerConfig | PythonWorkerConfig) -> dict[str, str]:
-    """The environment of a worker: what it inherits, then its own."""
+    """Return the environment of a worker: inherited variables, replaced by those of `env`."""
     inherit = worker.inherit_env
     if inherit is True:
         env = dict(os.environ)

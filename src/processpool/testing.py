@@ -1,9 +1,11 @@
-"""For tests of code that uses a pool: pools that start no process.
+"""Fake pools, which start no processes, for tests of code that uses a pool.
 
-from processpool.testing import fake_pool
+A fake pool is used like a real one:
 
-with fake_pool(str.upper) as pool:
-assert pool.map(["a", "b"]) == ["A", "B"]
+    from processpool.testing import fake_pool
+
+    with fake_pool(str.upper) as pool:
+        assert pool.map(["a", "b"]) == ["A", "B"]
 """
 
 from __future__ import annotations
@@ -24,19 +26,19 @@ if TYPE_CHECKING:
 def fake_pool(
     handler: Callable[..., Any] | None = None, config: PoolConfig | None = None
 ) -> ProcessPool:
-    """Return a pool that does its work in this process, item after item, in order.
+    """Return a pool that runs its items in this process, one after another, in order.
 
-    Everything is done when `submit` returns, unless the pool is paused. Errors, records, events and
-    snapshots are those of a real pool. A handler that raises `SystemExit`, as by `sys.exit(3)`,
-    stands for a worker that dies. Arguments and results are not pickled.
+    An item has run when `submit` returns, unless the pool is paused. Errors, records, events and
+    snapshots are those of a real pool. A handler that raises `SystemExit`, for example by
+    `sys.exit(3)`, simulates a worker that dies. Arguments and results are not pickled.
 
     Args:
-        handler: does the work, as a program with `serve`, or the handler of a Python pool, would.
-            Without one the pool takes functions.
-        config: the declaration of the pool that it stands for; by default that of a Python pool.
+        handler: does the work of a program under `serve`, or of a Python pool's handler. Without
+            one, the pool takes functions.
+        config: the declaration of the pool to imitate; by default a Python pool.
 
     Raises:
-        TypeError: the declared pool must have a handler, or takes functions and must not.
+        TypeError: the declared pool needs a handler, or it takes functions and must not have one.
     """
     if config is None:
         named = {} if handler is None else {"handler": "fake:handler"}

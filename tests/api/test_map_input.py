@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import count, repeat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from processpool.api.map_input import MAX_BYTES, MAX_CHUNK, InputChunk, MapInput
 from processpool.errors import CodecError
@@ -12,10 +12,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def encode(item: object) -> tuple[bytes, ...]:
-    if not isinstance(item, bytes):
-        raise CodecError("no bytes")
-    return (b"1;\n", item)
+def encode(items: list[Any], most: int) -> tuple[list[Any], int, Exception | None]:
+    """Pack items one by one: bytes, and nothing else."""
+    payloads: list[bytes] = []
+    for item in items:
+        if not isinstance(item, bytes):
+            return payloads, sum(map(len, payloads)), CodecError("no bytes")
+        payloads.append(item)
+        if sum(map(len, payloads)) >= most:
+            break
+    return payloads, sum(map(len, payloads)), None
+
+
+def alone(items: list[Any], most: int) -> tuple[list[Any], int, None]:
+    """Leave items as they are."""
+    return items, 0, None
 
 
 def test_of_large_items_few_are_read_at_a_time() -> None:
@@ -35,18 +46,13 @@ def test_large_items_behind_small_ones_end_a_chunk() -> None:
     assert [len(reader.read(100)) for _ in range(4)] == [1, 1, 1, 0]
 
 
-def test_of_large_items_that_are_encoded_elsewhere_too() -> None:
-    reader = MapInput(repeat(bytes(1024 * 1024)), None)
-    assert max(len(reader.read(MAX_CHUNK)) for _ in range(20)) <= 4
-
-
 def test_never_more_than_there_is_room_for() -> None:
-    reader = MapInput(count(), None)
+    reader = MapInput(count(), alone)
     assert max(len(reader.read(3)) for _ in range(20)) <= 3
 
 
 def test_the_end() -> None:
-    reader = MapInput(iter(range(3)), None)
+    reader = MapInput(iter(range(3)), alone)
     chunks: list[InputChunk] = []
     while not chunks or not chunks[-1].ended:
         chunks.append(reader.read(MAX_CHUNK))
@@ -61,12 +67,25 @@ def test_an_item_that_cannot_be_sent_is_the_last_of_its_chunk() -> None:
     assert [chunk.ended for chunk in chunks] == [False, False, False, True]
 
 
+def test_what_was_read_behind_it_comes_in_the_next_chunks() -> None:
+    reader = MapInput(iter([b"a", b"b", b"c", 1, 2, b"d"]), encode)
+    taken: list[object] = []
+    while True:
+        chunk = reader.read(5)
+        taken += chunk.payloads
+        if chunk.refusal is not None:
+            taken.append(None)
+        if chunk.ended:
+            break
+    assert taken == [b"a", b"b", b"c", None, None, b"d"]
+
+
 def test_what_the_input_raises_comes_behind_its_items() -> None:
     def broken() -> Iterator[int]:
         yield 1
         raise LookupError("no more")
 
-    reader = MapInput(broken(), None)
+    reader = MapInput(broken(), alone)
     first, second = reader.read(5), reader.read(5)
     assert (first.payloads, first.error) == ([1], None)
     assert (second.payloads, type(second.error), second.ended) == ([], LookupError, False)

@@ -209,10 +209,10 @@ class Bench:
         return None if slot is None else slot.id
 
     def cancel(self, job: Job, *, kill: bool = False) -> list[str]:
-        return self._done(self.scheduler.cancel(job, kill=kill))
+        return self._done(self.scheduler.cancel(job, self.now, kill=kill))
 
     def kill(self, worker: int, reason: ExitReason = ExitReason.RESTARTED) -> list[str]:
-        return self._done(self.scheduler.kill(worker, reason))
+        return self._done(self.scheduler.kill(worker, reason, self.now))
 
     def retire(self, worker: int) -> list[str]:
         return self._done(self.scheduler.retire(worker, ExitReason.RESTARTED, self.now))

@@ -7,7 +7,8 @@ import pytest
 from processpool.core.deadlines import Deadlines
 from processpool.core.exit_reason import ExitReason
 from processpool.core.fleet import Fleet
-from processpool.core.states import IllegalTransition, WorkerEvent, WorkerState
+from processpool.core.machine import IllegalTransition
+from processpool.core.states import WorkerEvent, WorkerState
 from tests.core.scheduling import policy
 
 

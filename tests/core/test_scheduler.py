@@ -449,6 +449,18 @@ class TestSteering:
         assert bench.kill(1) == ["kill 1"]
         assert bench.exited(1) == ["lost a0: restarted"]
 
+    @pytest.mark.parametrize("how", ["kill", "cancel"])
+    def test_an_item_does_not_wait_for_the_end_of_one_that_is_killed(self, how: str) -> None:
+        bench = Bench(min=1, max=1)
+        bench.ready_all()
+        a, b = bench.jobs(2)
+        bench.submit(a)
+        bench.scheduler.expire(1, bench.now)
+        assert bench.ready_all() == []
+        assert bench.submit(b) == [], "its replacement is ready, but only one may work at a time"
+        killed = bench.kill(1) if how == "kill" else bench.cancel(a, kill=True)
+        assert killed == ["kill 1", "send 2 b0"]
+
     def test_sizes_that_contradict_each_other(self) -> None:
         policy = Policy(min=2, max=4, spare=3)
         assert resized(policy, None, None, None) == policy
@@ -641,8 +653,8 @@ class TestCancel:
         a, b = bench.job(), bench.job()
         bench.submit(b)
         bench.submit(a, 2)
-        assert bench.cancel(a, kill=True) == ["kill 1"]
-        assert bench.exited(1) == ["lost a0: cancelled", "drop a1: open"]
+        assert bench.cancel(a, kill=True) == ["kill 1", "drop a1: open"]
+        assert bench.exited(1) == ["lost a0: cancelled"]
         assert bench.answered(2) == ["done b0"]
 
     def test_what_a_dead_worker_had_of_it_is_not_started_again(self) -> None:

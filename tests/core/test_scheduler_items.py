@@ -37,7 +37,7 @@ class TestCounters:
         assert (scheduler.finished, scheduler.failures) == (3, 2)
         assert (scheduler.slots[1].handled, scheduler.slots[1].failed) == (3, 2)
         bench.take()
-        assert words(scheduler.kill(1, ExitReason.LEASE_FAILED, 4, 1)) == ["kill 1"]
+        assert words(scheduler.kill(1, ExitReason.LEASE_FAILED, bench.now, 4, 1)) == ["kill 1"]
         assert (scheduler.finished, scheduler.failures) == (7, 3)
         assert (scheduler.slots[1].handled, scheduler.slots[1].failed) == (7, 3)
         bench.exited(1)
@@ -127,7 +127,7 @@ class TestQuestions:
         assert not bench.scheduler.keeps(job)
         bench.submit(job, start=1)
         assert bench.scheduler.keeps(job)
-        bench.scheduler.cancel(job, kill=False)
+        bench.scheduler.cancel(job, bench.now, kill=False)
         assert not bench.scheduler.keeps(job)
         bench, job = busy(1, window=1, attempts=2, retry_on=frozenset({"crash"}))
         bench.exited(1)
@@ -235,55 +235,6 @@ class TestGivenBack:
 
 
 class TestTime:
-    def test_of_an_item_that_took_long_to_send_begins_later(self) -> None:
-        bench = Bench(min=1, max=1)
-        bench.ready_all()
-        bench.submit(bench.job(timeout=10))
-        batch = bench.scheduler.slots[1].inflight[0]
-        bench.after(6)
-        assert bench.scheduler.sent(1, batch, bench.now) == []
-        assert batch.sent_at == bench.scheduler.slots[1].since == bench.now
-        assert bench.after(9) == []
-        assert bench.after(1) == ["kill 1"]
-
-    def test_unless_it_is_over_by_then(self) -> None:
-        bench = Bench(min=1, max=1)
-        bench.ready_all()
-        job = bench.job(timeout=10)
-        bench.submit(job, 2)
-        first = bench.scheduler.slots[1].inflight[0]
-        bench.answered(1)
-        began = bench.now
-        bench.after(6)
-        bench.scheduler.sent(1, first, bench.now)
-        assert bench.scheduler.slots[1].since == began
-        second = bench.scheduler.slots[1].inflight[0]
-        bench.kill(1)
-        bench.scheduler.sent(1, second, bench.now)
-        assert second.sent_at == began
-        bench.exited(1)
-        assert bench.scheduler.sent(1, second, bench.now) == []
-
-    def test_of_an_item_that_is_not_written_yet_does_not_run(self) -> None:
-        bench = Bench(min=1, max=1)
-        bench.ready_all()
-        bench.submit(bench.job(timeout=10))
-        batch = bench.scheduler.slots[1].inflight[0]
-        batch.unsent = True
-        assert bench.after(15) == []
-        batch.unsent = False
-        assert bench.after(5) == ["kill 1"]
-
-    def test_an_item_that_is_given_to_another_worker_is_unsent_no_more(self) -> None:
-        bench = Bench(min=1, max=1)
-        bench.ready_all()
-        bench.submit(bench.job(timeout=10))
-        bench.scheduler.slots[1].inflight[0].unsent = True
-        bench.exited(1, begun=False)
-        bench.ready_all()
-        assert not bench.scheduler.slots[2].inflight[0].unsent
-        assert bench.after(10) == ["kill 2"]
-
     def test_while_a_slow_start_is_being_ended_no_other_one_begins(self) -> None:
         bench = Bench(min=1, max=1, start=5, backoff=(1.0, 4.0))
         bench.start_all()
@@ -487,7 +438,7 @@ class TestFollowing:
             twin.since,
             twin.deadline,
         )
-        assert (batch.attempts, batch.sent_at, batch.unsent) == (1, short.now, False)
+        assert (batch.attempts, batch.sent_at) == (1, short.now)
         assert short.scheduler.finished == long.scheduler.finished == 1
         assert short.scheduler.running == long.scheduler.running == 1
         assert short.scheduler.queued == long.scheduler.queued == 1
@@ -556,14 +507,6 @@ class TestFollowing:
     def test_nor_where_workers_are_recycled(self, numbers: dict[str, Any]) -> None:
         bench, _ = busy(3, window=1, **numbers)
         assert bench.scheduler.follow(bench.scheduler.slots[1], bench.now) is None
-
-    def test_what_was_requeued_unsent_is_sent(self) -> None:
-        bench, _ = busy(2, window=1)
-        slot = bench.scheduler.slots[1]
-        bench.scheduler.queue.first.unsent = True
-        batch = bench.scheduler.follow(slot, bench.now)
-        assert batch is not None
-        assert not batch.unsent
 
 
 class TestEnds:

@@ -189,12 +189,13 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @rule(job=jobs, kill=st.booleans())
     def cancel(self, job: NotedJob, kill: bool) -> None:
-        self.obey(self.scheduler.cancel(job, kill=kill))
+        self.obey(self.scheduler.cancel(job, self.now, kill=kill))
 
     @rule(data=st.data())
     @precondition(lambda self: self.scheduler.slots)
     def kill(self, data: Any) -> None:
-        self.obey(self.scheduler.kill(self.pick(data, *WorkerState), ExitReason.RESTARTED))
+        worker = self.pick(data, *WorkerState)
+        self.obey(self.scheduler.kill(worker, ExitReason.RESTARTED, self.now))
 
     @rule(data=st.data())
     @precondition(lambda self: self.scheduler.slots)

@@ -7,12 +7,12 @@ from itertools import product
 import pytest
 
 from processpool.core.exit_reason import ExitReason
+from processpool.core.machine import IllegalTransition
 from processpool.core.policy import Policy
 from processpool.core.scheduler import Scheduler
 from processpool.core.states import (
     POOL_TRANSITIONS,
     TRANSITIONS,
-    IllegalTransition,
     PoolEvent,
     PoolState,
     WorkerEvent,
@@ -98,7 +98,7 @@ class TestExitReasons:
 
     def test_those_that_cost_an_item(self) -> None:
         costly = {reason for reason in ExitReason if reason.costs_item}
-        assert costly == {"timeout", "protocol", "closed stdout"}
+        assert costly == {"timeout", "protocol", "closed stdout", "closed stdin within a request"}
 
     def test_those_that_count_as_a_failed_start(self) -> None:
         blamed = {reason for reason in ExitReason if reason.blames_start}

@@ -219,7 +219,8 @@ class TestCrashLoop:
         pool.events(told.append)
         bad.touch()
         os.kill(pids(pool)[0], signal.SIGKILL)
-        eventually(lambda: pool.state == "broken")
+        eventually(lambda: any(isinstance(event, events.PoolBroke) for event in told))
+        assert pool.state == "broken"
         with pytest.raises(PoolBroken, match=r"mend the cause, then pool\.reset") as caught:
             pool.call("answer()")
         assert "no licence" in str(caught.value)

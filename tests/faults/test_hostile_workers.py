@@ -314,6 +314,68 @@ def test_one_that_answers_what_it_had_read_before_it_closed_its_stdin(
     assert second.result(30) == "elsewhere"
 
 
+LEAVES_IT_UNREAD = """
+import os, select, signal, sys
+from pathlib import Path
+
+part, mark = int(sys.argv[1]), Path(sys.argv[2])
+if mark.exists():  # this is its successor
+    for line in sys.stdin:
+        print("answered", line, end="", flush=True)
+else:
+    select.select([0], [], [])
+    mark.touch()
+    os.read(0, part) if part else None
+    os.close(0)
+    signal.pause()
+"""
+"""A program that reads so many bytes of its first request, closes its stdin, and lives on."""
+
+
+@pytest.mark.parametrize("way", ["call", "submit", "map"])
+def test_a_request_that_it_leaves_unread_goes_to_another(
+    make_pool: Callable[..., ProcessPool], tmp_path: Path, way: str
+) -> None:
+    command = ["python", "-c", LEAVES_IT_UNREAD, "0", str(tmp_path / "mark")]
+    pool = make_pool(command, worker={"protocol": "lines"})
+    (pid,) = pids(pool)
+    assert ask(pool, way, "hello") == "answered hello"
+    await_exit(pid)
+
+
+@pytest.mark.parametrize("way", ["call", "submit", "map"])
+def test_a_request_of_which_it_reads_a_part_fails(
+    make_pool: Callable[..., ProcessPool], tmp_path: Path, way: str
+) -> None:
+    command = ["python", "-c", LEAVES_IT_UNREAD, "2", str(tmp_path / "mark")]
+    pool = make_pool(command, worker={"protocol": "lines"})
+    with pytest.raises(WorkerDied, match=r"was ended \(closed stdin within a request\)"):
+        ask(pool, way, "hello")
+    assert ask(pool, way, "again") == "answered again"
+
+
+def test_a_leased_one_that_reads_a_part_of_a_request(
+    make_pool: Callable[..., ProcessPool], tmp_path: Path
+) -> None:
+    command = ["python", "-c", LEAVES_IT_UNREAD, "2", str(tmp_path / "mark")]
+    pool = make_pool(command, worker={"protocol": "lines"})
+    with pool.lease() as lease:
+        lease.send("hello")
+        with pytest.raises(UnexpectedEOF, match="closed stdin within a request"):
+            lease.read_stdout()
+    assert pool.call("again") == "answered again"
+
+
+def test_an_idle_one_that_closes_its_stdin_is_replaced(
+    make_pool: Callable[..., ProcessPool],
+) -> None:
+    pool = make_pool()
+    (pid,) = pids(pool)
+    assert pool.submit("answer('one'); os.close(0); signal.pause()").result(30) == "one"
+    await_exit(pid)
+    assert pool.call("answer('next')") == "next"
+
+
 def _has_no_stdin(pid: int) -> bool:
     """True if a process has closed its descriptor 0, or is gone."""
     return not os.path.lexists(f"/proc/{pid}/fd/0")

@@ -324,7 +324,8 @@ FORKS = """
     import gc, json, os, sys, threading, warnings
     from processpool import PoolClosed, ProcessPool
     warnings.simplefilter("ignore", DeprecationWarning)
-    worker, end = json.loads(sys.argv[1]), sys.argv[2]
+    worker, end, gate = json.loads(sys.argv[1]), *sys.argv[2:]
+    WAIT = f"[time.sleep(0.01) for _ in iter(lambda: os.path.exists({gate!r}), True)]; answer(39)"
     with ProcessPool.from_dict({"worker": worker, "size": {"min": 2, "max": 2}}) as pool:
         pool.wait_ready()
         before = [worker.pid for worker in pool.snapshot().workers]
@@ -334,7 +335,7 @@ FORKS = """
         thread = threading.Thread(target=work)
         thread.start()
         futures = [pool.submit(f"time.sleep(0.005); answer({n})") for n in range(39)]
-        futures.append(pool.submit("time.sleep(0.5); answer(39)"))
+        futures.append(pool.submit(WAIT))
         statuses = []
         for _ in range(2):
             child = os.fork()
@@ -357,6 +358,7 @@ FORKS = """
                         os._exit(1)
                 exec(end)
             statuses.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        open(gate, "w").close()
         thread.join()
         assert [future.result() for future in futures] == [str(n) for n in range(40)]
         assert mapped == [str(n) for n in range(1000)]
@@ -375,9 +377,10 @@ class TestFork:
         ],
     )
     def test_a_child_in_the_midst_of_work_kills_nobody_and_takes_no_result(
-        self, kind: str, end: str, status: int
+        self, kind: str, end: str, status: int, tmp_path: Path
     ) -> None:
-        done = run_python(FORKS, arguments=[json.dumps(KINDS[kind]), end])
+        gate = str(tmp_path / "gate")
+        done = run_python(FORKS, arguments=[json.dumps(KINDS[kind]), end, gate])
         assert (done.stdout, done.stderr) == (f"{status} {status}\n", "")
         assert done.returncode == 0
 

@@ -14,6 +14,7 @@ import pytest
 
 from processpool import RequestTimeout, WorkerDied
 from processpool.core.events import ItemFailed
+from tests.process.support import slowness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +56,7 @@ def test_it_works_in_the_end(
     how: str, python_pool: Callable[..., ProcessPool], tmp_path: Path
 ) -> None:
     pool = python_pool(
-        1, retry={"attempts": 3, "on": [how]}, restart=FAST, timeouts={"request": "500ms"}
+        1, retry={"attempts": 3, "on": [how]}, restart=FAST, timeouts={"request": slowness()}
     )
 
     future = pool.submit(attempt, str(tmp_path / "count"), 3, how)
@@ -76,7 +77,7 @@ def test_what_is_not_asked_for_is_not_tried_again(
 ) -> None:
     others: list[Any] = [reason for reason in ("crash", "timeout", "error") if reason != how]
     pool = python_pool(
-        1, retry={"attempts": 3, "on": others}, restart=FAST, timeouts={"request": "500ms"}
+        1, retry={"attempts": 3, "on": others}, restart=FAST, timeouts={"request": slowness()}
     )
     path = tmp_path / "count"
 

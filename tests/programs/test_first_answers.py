@@ -131,7 +131,7 @@ class TestABanner:
         pool = make_pool(program, **LINES, **ONCE)
         pid = pool.snapshot().workers[0].pid
         (worker,) = pool._engine._core.workers.values()  # type: ignore[attr-defined]
-        eventually(lambda: not worker.is_quiet())
+        eventually(lambda: not worker.channel.is_quiet())
         with pytest.raises((PoolBroken, WorkerStartFailed), match=self.EXPECT):
             pool.submit("0").result(30)
         assert pid is not None

@@ -6,6 +6,7 @@ A failure names its seed, which replays it: `--seed N --count 1 --log`.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import traceback
 from time import perf_counter
@@ -39,10 +40,11 @@ def main() -> None:
             print(f"seed {seed}: {type(error).__name__}: {error}", flush=True)
             if not options.keep_going:
                 traceback.print_exc()
-                sys.exit(1)
+                break
     seconds = perf_counter() - began
     print(f"{options.count} histories in {seconds:.1f} s, {failures} failed", flush=True)
-    sys.exit(1 if failures else 0)
+    sys.stdout.flush()
+    os._exit(1 if failures else 0)  # pools of failed histories are still open, and cannot be closed
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from processpool.core.states import PoolState, WorkerState
+from processpool.core.states import ExitStep, PoolState, WorkerState
 from tests.simulation.kernel import kernel
 from tests.simulation.machine import Fault, machine
 
@@ -147,8 +147,8 @@ class Auditor:
             waiting += 0 if batch.job.cancelled else len(batch)
         if waiting != scheduler.queued:
             raise Fault(f"{scheduler.queued} items are said to wait, truly {waiting}")
-        if scheduler.state in GIVES_OUT and not scheduler.counts[_STOPPING]:
-            # otherwise the end of that one hands out what there is, when it comes
+        gone = any(slot.exit_step is ExitStep.GONE for slot in scheduler.slots.values())
+        if scheduler.state in GIVES_OUT and not gone:  # else its end is just being seen to
             free = scheduler.fleet.has_free_worker
             if waiting and (free or scheduler.fleet.has_capacity):
                 raise Fault("an item waits, though a worker is free")

@@ -19,7 +19,7 @@ PRODUCT = (
     "processpool.engine.local", "processpool.engine.workers.command", "processpool.api.futures",
     "processpool.api.lease", "processpool.wire.framing.declaration", "processpool.wire.codecs",
 )  # fmt: skip
-WAITS = ("system.monitor", "engine.lead", "engine.workers.worker", "engine.direct")
+WAITS = ("system.monitor", "engine.lead", "engine.workers.channel", "engine.direct")
 """Modules that have a copy of `WAIT`: without it, a wake-up that was lost is a hang."""
 
 

@@ -237,6 +237,11 @@ class Poll:
     def register(self, fd: int, mask: int = IN | OUT) -> None:
         self._watched[fd] = mask
 
+    def modify(self, fd: int, mask: int) -> None:
+        if fd not in self._watched:
+            raise FileNotFoundError(2, "No such file or directory")
+        self._watched[fd] = mask
+
     def unregister(self, fd: int) -> None:
         del self._watched[fd]
 

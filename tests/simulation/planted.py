@@ -19,13 +19,13 @@ PLANTED: dict[str, tuple[str, str, str]] = {
     "a nudge is lost": ("engine/lead.py", "        bell.prepare()", "        #"),
     "an answer that came with stderr is not seen": (
         "engine/leased.py",
-        "while not (self._has_answer or self._worker.stderr.pending):",
+        "while not (self._sees_answer() or self._worker.stderr.unclaimed):",
         "while not (self.has_answer or self.has_stderr):",
     ),
     "a failed write leaves no trace": (
         "engine/workers/command.py",
-        "            self.nobody_reads = True\n            written = 0\n",
-        "            self.nobody_reads = True\n            return False\n",
+        "            self._channel.stdin_closed()\n            written = 0\n",
+        "            self._channel.stdin_closed()\n            return False\n",
     ),
     "the worker of a lease is not looked up again": (
         "engine/checkout.py", "self._core.workers.get(waiter.granted)",
@@ -58,6 +58,13 @@ PLANTED: dict[str, tuple[str, str, str]] = {
     "what a dead worker had begun is begun again": (
         "core/flight.py", "elif slot.inflight and (begun or singly or slot.costs_item):",
         "elif slot.inflight and singly:",
+    ),
+    "an item waits for the end of a worker that is killed": (
+        "core/scheduler.py", "self.exits.end(slot, reason) + self._assign(now)",
+        "self.exits.end(slot, reason)",
+    ),
+    "nobody sees that a worker closes its stdin": (
+        "engine/spawner.py", "            watch_stdin(core, worker)\n", "",
     ),
     "the time of an item does not run": (
         "core/assignment.py", "            self._deadlines.set(slot, now + timeout)\n",

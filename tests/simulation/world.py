@@ -11,7 +11,7 @@ from processpool.core.policy import Policy
 from processpool.core.replies import has_failed
 from processpool.engine.backend import NotBegun
 from processpool.engine.local import Engine
-from processpool.engine.workers.command import CommandWorker
+from processpool.engine.workers.programs import command_worker
 from processpool.errors import PoolBroken, PoolClosed, QueueFull, WorkerStartFailed
 from processpool.system import monitor
 from processpool.system.monitor import Bell
@@ -130,6 +130,9 @@ class _Form:
     def single(self, _: str, data: tuple[str], named: object) -> tuple[tuple[bytes, ...], None]:
         return self._encode(data[0].encode()), None
 
+    def pack(self, call: tuple[tuple[bytes, ...], None]) -> tuple[tuple[bytes, ...], None]:
+        return call
+
 
 class World:
     """A pool, and what goes on around it."""
@@ -164,7 +167,7 @@ class World:
         self.auditor.programs.append(program)
         process: Any = Process(program)
         ready = kernel.open(program.told.reader)
-        return CommandWorker(number, process, self._protocol, TEXT, ready)
+        return command_worker(number, process, self._protocol, TEXT, ready)
 
     # -- what clients do, each on a thread of their own ------------------------------------------
 

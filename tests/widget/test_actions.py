@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from processpool.widget.actions import carry_out
+from processpool.widget.actions import perform
 from tests.process.support import eventually
 
 if TYPE_CHECKING:
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
 
 
 def test_pausing_and_going_on(pool: ProcessPool) -> None:
-    assert carry_out(pool, {"action": "pause"}) == ""
+    assert perform(pool, {"action": "pause"}) == ""
     assert str(pool.state) == "paused"
-    assert carry_out(pool, {"action": "resume"}) == ""
+    assert perform(pool, {"action": "resume"}) == ""
     assert str(pool.state) == "open"
 
 
 def test_a_smaller_size_takes_the_least_along(pool: ProcessPool) -> None:
-    assert carry_out(pool, {"action": "resize", "max": 1}) == ""
+    assert perform(pool, {"action": "resize", "max": 1}) == ""
     now = pool.snapshot(resources=False)
     assert (now.min, now.max) == (1, 1)
 
 
 def test_replacing_a_worker(pool: ProcessPool) -> None:
     before = pool.snapshot(resources=False).workers[0].id
-    assert carry_out(pool, {"action": "restart", "worker": before, "wait": True}) == ""
+    assert perform(pool, {"action": "restart", "worker": before, "wait": True}) == ""
     assert pool.map(["a", "b"]) == ["a", "b"]
     eventually(lambda: before not in [worker.id for worker in pool.snapshot().workers])
 
@@ -46,4 +46,4 @@ def test_replacing_a_worker(pool: ProcessPool) -> None:
 def test_what_cannot_be_done_is_said(
     pool: ProcessPool, message: dict[str, Any], error: str
 ) -> None:
-    assert carry_out(pool, message).startswith(error)
+    assert perform(pool, message).startswith(error)

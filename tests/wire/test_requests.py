@@ -5,25 +5,22 @@ from __future__ import annotations
 import os
 import pickle
 from collections import deque
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from processpool.wire.python import layout
 from processpool.wire.python.arena import Arena, Reader
+from processpool.wire.python.arguments import pack_call, pack_items
 from processpool.wire.python.functions import HANDLER, Task
 from processpool.wire.python.layout import PACKET, PLACE
 from processpool.wire.python.requests import Requests
+from processpool.wire.python.unpacker import Unpacker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TASK = Task(HANDLER, layout.ONE)
-
-
-class Unsendable:
-    def __reduce__(self) -> NoReturn:
-        raise ValueError("not me")
 
 
 @pytest.fixture
@@ -74,9 +71,16 @@ class TestSmall:
         assert packet is not None
         assert pickle.loads(packet[PACKET.size :]) == [((1, "two"), {})]
 
-    @pytest.mark.parametrize("payload", [(([],), {}), ((), {"a": 1}), (("x" * 5000,), {})])
-    def test_others(self, requests: Requests, payload: Any) -> None:
-        assert requests.small(payload, TASK) is None
+    def test_pickled_arguments(self, requests: Requests) -> None:
+        packet = requests.small(pack_call(([1],), {}), TASK)
+        assert packet is not None
+        assert PACKET.unpack_from(packet)[1] & layout.PICKLED
+        (item,) = pickle.loads(packet[PACKET.size :])
+        assert Unpacker().unpack(item) == (([1],), {})
+
+    @pytest.mark.parametrize("args", [("x" * 5000,), (["x" * 5000],), (bytearray(1 << 20),)])
+    def test_others(self, requests: Requests, args: tuple[Any, ...]) -> None:
+        assert requests.small(pack_call(args, {}), TASK) is None
 
     def test_not_before_what_is_to_be_written_first(
         self, requests: Requests, freed: list[tuple[int, int]]
@@ -88,13 +92,13 @@ class TestSmall:
         assert requests.small(((1,), {}), TASK) is None
 
 
-def test_an_item_that_cannot_be_pickled_takes_its_place(requests: Requests, inbox: int) -> None:
-    requests.stage_items(["good", Unsendable()], TASK, 1)
-    assert packets(requests)[0][1] & layout.CHECKED
-    good, (could, number) = items_of(requests, inbox)
-    assert good == (True, "good")
-    assert not could
-    assert str(requests.refused[number]) == "not me"
+def test_among_pickled_items_each_is_by_itself(requests: Requests, inbox: int) -> None:
+    items: list[Any] = [1, [2], bytearray(1 << 20)]
+    payloads, _, _ = pack_items(items, layout.ONE, 1 << 30)
+    requests.stage_items(payloads, TASK, 1)
+    assert packets(requests)[0][1] & layout.PICKLED
+    unpack = Unpacker().unpack
+    assert [unpack(item) for item in items_of(requests, inbox)] == items
 
 
 def test_places_that_are_free_again_are_told_first(

@@ -1,1 +1,1 @@
-"""What users hold: it checks its arguments, and may block the caller's thread."""
+"""The public API: pools, futures, maps and leases. It checks arguments, and may block."""

@@ -11,14 +11,17 @@ from processpool.api.futures import PoolFuture
 from processpool.api.maps import EagerMap, LazyMap, MapOptions
 from processpool.api.seconds import bounded
 from processpool.api.watched import WatchedPool
-from processpool.core.jobs import Batch
+from processpool.core.jobs import Batch, attach
+from processpool.core.outcome import Outcome
 from processpool.engine.backend import NotBegun
 from processpool.errors import ProcessPoolError
+from processpool.wire.python.arguments import Unsendable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from types import EllipsisType
 
+    from processpool.api.call_forms import Call
     from processpool.api.map_job import OnError
     from processpool.wire.python.functions import Request
 
@@ -38,7 +41,7 @@ class AskedPool(WatchedPool):
             ProtocolError: the message cannot be sent, or the answer is none.
             PoolClosed, PoolBroken: the pool takes no work.
         """
-        request = self._form.single("call", args, kwargs)
+        request = self._packed(self._form.single("call", args, kwargs))
         if not self._retries:
             try:
                 return self._engine.exchange(request, self._timeout)
@@ -61,15 +64,24 @@ class AskedPool(WatchedPool):
             QueueFull: the queue is full, and the pool declares `queue.when_full: raise`.
             PoolClosed, PoolBroken: the pool takes no work.
         """
-        try:
-            request = self._form.single("submit", args, kwargs)
-        except ProcessPoolError as error:
-            self._engine.require_open()
-            future = PoolFuture(self._engine, None)
-            future._job.refuse(error)
-            return future
+        call = self._form.single("submit", args, kwargs)
         self._engine.require_open()
+        try:
+            request = self._form.pack(call)
+        except (ProcessPoolError, Unsendable) as trouble:
+            future = PoolFuture(self._engine, None)
+            future._job.refuse(trouble.error if isinstance(trouble, Unsendable) else trouble)
+            return future
         return self._submit(request)
+
+    def _packed(self, call: Call) -> Request:
+        """Return an item as it travels; the error of one that cannot be sent carries its record."""
+        try:
+            return self._form.pack(call)
+        except (ProcessPoolError, Unsendable) as trouble:
+            error = trouble.error if isinstance(trouble, Unsendable) else trouble
+        attach(Outcome(index=0, error=error, attempts=0))
+        raise error
 
     def _submit(self, request: Request) -> PoolFuture:
         payload, task = request
@@ -185,7 +197,7 @@ class AskedPool(WatchedPool):
         """
         from processpool.api.async_maps import acall
 
-        request = self._form.single("acall", args, kwargs)
+        request = self._packed(self._form.single("acall", args, kwargs))
         self._engine.require_open()
         wait = self.config.queue.when_full == "wait"
         return await acall(self._engine, request, self._timeout, wait=wait)

@@ -240,9 +240,7 @@ class AsyncMap(MapJob):
     async def rows(self, iterables: tuple[Any, ...]) -> AsyncGenerator[InputChunk, None]:
         """As `chunks`, an item at a time, from iterables of which some are asynchronous."""
         async for item in _zipped(iterables):
-            chunk = InputChunk()
-            chunk.fill(iter((item,)), self._pack, 1)
-            yield chunk
+            yield MapInput(iter((item,)), self._pack).read(1)
 
     # -- the consumer's side ---------------------------------------------------------------------
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from processpool.errors import ProcessPoolError
 from processpool.factory import CallParts, HandlerParts, MessageParts, Parts
+from processpool.wire.python.arguments import pack_call, pack_items
 from processpool.wire.python.functions import HANDLER, Function, Functions, Request, Task
 from processpool.wire.python.layout import FULL, ONE, STAR
 
@@ -17,29 +19,54 @@ if TYPE_CHECKING:
 
     from processpool.factory import Framer
     from processpool.wire.codecs import Codec
+    from processpool.wire.python.arguments import Packed
 
+    Packer = Callable[[list[Any], int], Packed]
+    """Packs items of a map, until that makes so many bytes."""
+
+Call = tuple[tuple[Any, ...], dict[str, Any], Task | None]
+"""Arguments and keywords of one item, and what is to be done with it."""
 _HANDLE = Task(HANDLER, FULL)
 _NO_KEYWORDS: dict[str, Any] = {}
 """Shared and never written to, so that waiting items need no dictionary each."""
 
 
 class Items(NamedTuple):
-    """The input of a map: its items, how each is packed, and how many there are, if known."""
+    """The input of a map: its items, how they are packed, and how many there are, if known."""
 
     iterator: Iterator[Any]
-    pack: Callable[[Any], Any] | None
+    pack: Packer
     total: int | None
     task: Task | None = None
 
 
 class Form(Protocol):
-    """How a pool takes work."""
+    """How a pool takes work.
 
-    def single(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
-        """Return the item of `call` or `submit`; raise `TypeError` if the form is wrong."""
+    First it is looked at how a method was called, which may be a `TypeError`. Then items are
+    packed, each as a worker is sent it: what that raises is the error of one item.
+    """
+
+    def single(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        """Return the item of `call` or `submit`, not packed yet.
+
+        Raises:
+            TypeError: the form is wrong.
+        """
+
+    def pack(self, call: Call) -> Request:
+        """Return an item as it travels.
+
+        Raises:
+            ProcessPoolError, Unsendable: it cannot be sent.
+        """
 
     def many(self, method: str, args: tuple[Any, ...]) -> Items:
-        """Return the items of a map; raise `TypeError` if the form is wrong."""
+        """Return the items of a map, not packed yet.
+
+        Raises:
+            TypeError: the form is wrong.
+        """
 
 
 def make_form(parts: Parts) -> Form:
@@ -61,23 +88,23 @@ class MessageForm:
         self._encode = codec.encode
         self.decode = codec.decode
 
-    def pack(self, message: Any) -> tuple[bytes, ...]:
+    def single(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        """Return the message of `call` or `submit`."""
+        if len(args) != 1 or kwargs:
+            raise TypeError(
+                f"this pool runs a command: write pool.{method}(message), with one message "
+                "and no other arguments"
+            )
+        return args, kwargs, None
+
+    def pack(self, call: Call) -> Request:
         """Return the buffers of one request.
 
         Raises:
             CodecError: the codec cannot encode the message.
             ProtocolError: the framing cannot carry it.
         """
-        return self._frame(self._encode(message))
-
-    def single(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
-        """Return the payload of `call` or `submit`."""
-        if len(args) != 1 or kwargs:
-            raise TypeError(
-                f"this pool runs a command: write pool.{method}(message), with one message "
-                "and no other arguments"
-            )
-        return self._frame(self._encode(args[0])), None
+        return self._frame(self._encode(call[0][0])), None
 
     def many(self, method: str, args: tuple[Any, ...]) -> Items:
         """Return the input of a map."""
@@ -86,20 +113,48 @@ class MessageForm:
                 f"this pool runs a command: write pool.{method}(messages), with one iterable of "
                 "messages"
             )
-        return Items(iter(args[0]), self.pack, total_of(args[0]))
+        return Items(iter(args[0]), self._pack_many, total_of(args[0]))
+
+    def _pack_many(self, messages: list[Any], most: int) -> Packed:
+        frame, encode = self._frame, self._encode
+        payloads: list[tuple[bytes, ...]] = []
+        size = 0
+        for message in messages:
+            try:
+                payload = frame(encode(message))
+            except ProcessPoolError as error:
+                return payloads, size, error
+            payloads.append(payload)
+            size += sum(map(len, payload))
+            if size >= most:
+                break
+        return payloads, size, None
 
 
-class HandlerForm:
+class PythonForm:
+    """What the forms of pools of Python functions have in common."""
+
+    def pack(self, call: Call) -> Request:
+        """Return the arguments of one call, pickled unless they are simple.
+
+        Raises:
+            Unsendable: they cannot be pickled.
+        """
+        args, kwargs, task = call
+        return pack_call(args, kwargs), task
+
+
+class HandlerForm(PythonForm):
     """The form of Python pools with a handler: data in, as the handler takes it."""
 
     def __init__(self, renew: Callable[[], None]) -> None:
         """`renew` is called before the handler is used."""
         self._renew = renew
 
-    def single(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
+    def single(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         """Return the arguments of the handler."""
         self._renew()
-        return (args, kwargs or _NO_KEYWORDS), _HANDLE
+        return args, kwargs or _NO_KEYWORDS, _HANDLE
 
     def many(self, method: str, args: tuple[Any, ...]) -> Items:
         """Return the input of a map: one iterable for each parameter of the handler."""
@@ -112,7 +167,7 @@ class HandlerForm:
         return zipped(args, HANDLER)
 
 
-class CallForm:
+class CallForm(PythonForm):
     """The form of Python pools without a handler: the function first, then its arguments."""
 
     def __init__(self, functions: Functions, renew: Callable[[Function], None]) -> None:
@@ -120,10 +175,10 @@ class CallForm:
         self._functions = functions
         self._renew = renew
 
-    def single(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
+    def single(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         """Return a function and its arguments."""
         function = self._function(method, args, "*args, **kwargs")
-        return (args[1:], kwargs or _NO_KEYWORDS), function.task
+        return args[1:], kwargs or _NO_KEYWORDS, function.task
 
     def many(self, method: str, args: tuple[Any, ...]) -> Items:
         """Return the input of a map: a function, and one iterable for each of its parameters."""
@@ -150,8 +205,14 @@ def zipped(iterables: tuple[Any, ...], function: Function) -> Items:
     totals = [total_of(iterable) for iterable in iterables]
     total = None if None in totals else min(total for total in totals if total is not None)
     if len(iterables) == 1:
-        return Items(iter(iterables[0]), None, total, Task(function, ONE))
-    return Items(zip(*iterables, strict=False), None, total, Task(function, STAR))
+        return Items(iter(iterables[0]), packer(ONE), total, Task(function, ONE))
+    items = zip(*iterables, strict=False)
+    return Items(items, packer(STAR), total, Task(function, STAR))
+
+
+def packer(style: int) -> Packer:
+    """Return what packs the items of a map of Python functions."""
+    return lambda items, most: pack_items(items, style, most)
 
 
 def total_of(iterable: Any) -> int | None:

@@ -1,7 +1,7 @@
-"""Shows what items print while they run, on the thread that waits for their answers.
+"""`echo=True`: shows what items print while they run, on the thread that waits for their answers.
 
-Whole lines are shown, each made harmless for a terminal. Of a line that is rewritten again and
-again, as progress bars do, only the last state is shown.
+Only whole lines are shown, with control characters escaped. Of a line that is rewritten with
+carriage returns, as progress bars do, only the last version is shown.
 """
 
 from __future__ import annotations
@@ -12,30 +12,30 @@ from collections import deque
 from processpool.system.text import escape_control
 
 KEPT = 10_000
-"""Pieces of output that wait to be shown, at most; older ones are dropped."""
+"""The most pieces of output in the queue; older ones are dropped."""
 
 
 class Echo:
-    """The output of one map's items, on its way from the engine's thread to the map's."""
+    """A queue of output, from the thread that reads it to the thread that consumes the map."""
 
     def __init__(self) -> None:
         self._printed: deque[tuple[int, str]] = deque(maxlen=KEPT)
 
     @property
     def pending(self) -> bool:
-        """True if something is to be shown."""
+        """True if the queue is not empty."""
         return bool(self._printed)
 
     def put(self, number: int, printed: str) -> None:
-        """Keep what an item has printed to 1 (stdout) or 2 (stderr)."""
+        """Queue output that an item wrote to descriptor 1 (stdout) or 2 (stderr)."""
         self._printed.append((number, printed))
 
     def show(self) -> None:
-        """Print it to this process's stdout and stderr."""
+        """Write the queued output to this process's stdout and stderr."""
         while self._printed:
             number, printed = self._printed.popleft()
             stream = sys.stdout if number == 1 else sys.stderr
-            if stream is None:  # as under cron or pythonw: there is nobody to see it
+            if stream is None:  # the process has no such stream
                 continue
             stream.write("".join(map(_shown, printed.removesuffix("\n").split("\n"))))
             stream.flush()

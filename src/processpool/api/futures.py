@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import CancelledError, Future
-from concurrent.futures._base import FINISHED, PENDING, RUNNING
+from concurrent.futures import CancelledError, Future, InvalidStateError
+from concurrent.futures._base import CANCELLED_AND_NOTIFIED, FINISHED, PENDING, RUNNING
+from contextlib import suppress
 from threading import current_thread, main_thread
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from processpool.api.future_waits import FUTURES, Waiters
 from processpool.core.jobs import Attempt, Batch, Job, Origin, attach
 from processpool.core.outcome import Outcome
 from processpool.core.replies import PickledReply, Reply, has_failed
 from processpool.system.interrupts import USERS_CODE, uninterrupted
-from processpool.system.monitor import SlimCondition
+from processpool.system.monitor import Bell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,15 +25,26 @@ if TYPE_CHECKING:
 log = logging.getLogger("processpool")
 
 _NOT_LOADED = Exception("this stands for the error of a worker's that nobody has looked at")
+_ENDED = (FINISHED, CANCELLED_AND_NOTIFIED)
 _QUICK = ("asyncio.futures", "processpool.executors.work")
 
 
 class PoolFuture(Future[Any]):
-    """A `concurrent.futures.Future` which also knows what its item printed, and where it ran."""
+    """A `concurrent.futures.Future` which also knows what its item printed, and where it ran.
+
+    The state is that of the standard library's, and so is what can be done with it. But there is
+    one lock for all futures, which is held for a few steps at a time, instead of a condition for
+    each; and whoever waits for one drives the engine meanwhile.
+    """
 
     def __init__(self, engine: Backend, timeout: float | None, task: Any = None) -> None:
-        super().__init__()
-        self._condition = SlimCondition(engine.wait)  # type: ignore[assignment]
+        self._condition = FUTURES  # type: ignore[assignment]
+        self._state = PENDING
+        self._result = None
+        self._exception = None
+        self._installed: Waiters | None = None
+        self._done_callbacks: list[Callable[[Future[Any]], object]] = []
+        self._bells: tuple[Bell, ...] = ()
         self._engine = engine
         self._job = SingleJob(self, timeout)
         self._job.task = task
@@ -56,16 +70,35 @@ class PoolFuture(Future[Any]):
         """What the worker wrote to its stderr while it had the item; empty until it has ended."""
         return self.record.stderr if self.record else ""
 
+    if not TYPE_CHECKING:  # to type checkers it is what the standard library's is
+
+        @property
+        def _waiters(self) -> Waiters:
+            """What the standard library's `wait` and `as_completed` install themselves in."""
+            if self._installed is None:
+                self._installed = Waiters(self._engine)
+            return self._installed
+
+    # -- looking, and waiting ----------------------------------------------------------------------
+
+    def cancelled(self) -> bool:
+        """True if it was cancelled."""
+        return self._state == CANCELLED_AND_NOTIFIED
+
+    def running(self) -> bool:
+        """True if a worker has it."""
+        return self._state == RUNNING
+
+    def done(self) -> bool:
+        """True if it has ended, or was cancelled."""
+        return self._state in _ENDED
+
     def result(self, timeout: float | None = None) -> Any:
         """Like the standard library's; a signal handler may close the pool meanwhile.
 
         What the item returned or raised is unpickled by the first call.
         """
-        self._wait(timeout)
-        self._load()
-        if self._state != FINISHED:
-            return super().result(0)
-        error = self._exception
+        error = self._ended_with(timeout)
         if error is None:  # whatever the truth of an error is
             return self._result
         try:
@@ -74,37 +107,48 @@ class PoolFuture(Future[Any]):
             del self, error
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Return what `result` would raise."""
-        locked: bool = self._condition._is_owned()  # type: ignore[attr-defined]
-        if locked:  # by `wait`, which takes the locks of all, and asks only if there is one
-            return super().exception(0)
-        self._wait(timeout)
-        self._load()
-        return super().exception(0)
+        """Return what `result` would raise; raise `CancelledError` if it was cancelled."""
+        if FUTURES.is_mine:  # `wait` asks only if there is one, and nothing may run meanwhile
+            return self._exception
+        return self._ended_with(timeout)
 
-    def _wait(self, timeout: float | None) -> None:
-        """Wait until it has ended, or the time is over."""
-        if self._state in (PENDING, RUNNING):
+    def _ended_with(self, timeout: float | None) -> BaseException | None:
+        """Wait for the end, and return its error, if it has one.
+
+        Raises:
+            CancelledError: it was cancelled.
+            TimeoutError: the time is over.
+        """
+        if self._state not in _ENDED:
             self._engine.require_calm()
-            self._wait_for_end(timeout)
-
-    @uninterrupted
-    def _wait_for_end(self, timeout: float | None) -> None:
-        with self._condition:
-            if self._state in (PENDING, RUNNING):
-                self._condition.wait(timeout)
-
-    def _load(self) -> None:
-        """Unpickle the answer, if nobody has yet: with no lock, as it may take long."""
+            self._wait(timeout)
         if self._is_pickled:
             self._keep_record()
+        if self._state == FINISHED:
+            return self._exception
+        raise CancelledError if self._state == CANCELLED_AND_NOTIFIED else TimeoutError
+
+    @uninterrupted
+    def _wait(self, timeout: float | None) -> None:
+        bell = Bell()
+        with FUTURES.lock:
+            if self._state in _ENDED:
+                return
+            self._bells = (*self._bells, bell)
+        try:
+            self._engine.wait(bell, None if timeout is None else monotonic() + timeout)
+        finally:
+            if not bell.rung:
+                with FUTURES.lock:
+                    self._bells = tuple(other for other in self._bells if other is not bell)
 
     def _keep_record(self) -> None:
+        """Unpickle the answer, if nobody has yet: with no lock, as it may take long."""
         attempt = self._attempt
         if attempt is None or self._state != FINISHED:  # it is there a moment before the end
             return
         record = attempt.record
-        with self._condition:
+        with FUTURES.lock:
             if self._attempt is not None:  # no other thread was faster
                 self._record, self._result, self._exception = record, record.value, record.error
                 self._is_pickled = False
@@ -112,7 +156,7 @@ class PoolFuture(Future[Any]):
 
     def _get_snapshot(self) -> Any:
         """What asyncio asks for, from Python 3.14 on."""
-        self._load()
+        self._keep_record()
         return super()._get_snapshot()  # type: ignore[misc]
 
     def __repr__(self) -> str:
@@ -121,26 +165,75 @@ class PoolFuture(Future[Any]):
             return super().__repr__()
         return f"<{type(self).__name__} at {id(self):#x} state=finished>"
 
+    # -- the end -----------------------------------------------------------------------------------
+
+    def set_running_or_notify_cancel(self) -> bool:
+        """Note that it runs; False if it was cancelled."""
+        with FUTURES.lock:
+            if self._state == PENDING:
+                self._state = RUNNING
+            return self._state == RUNNING
+
+    def set_result(self, result: Any) -> None:
+        """End it with a result.
+
+        Raises:
+            InvalidStateError: it has ended before.
+        """
+        self._end(FINISHED, result, None)
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        """End it with an error.
+
+        Raises:
+            InvalidStateError: it has ended before.
+        """
+        self._end(FINISHED, None, exception)
+
+    def _end(self, state: str, result: Any, error: BaseException | None) -> None:
+        with FUTURES.lock:
+            if self._state in _ENDED:
+                raise InvalidStateError(f"{self._state}: {self!r}")
+            self._result, self._exception = result, error
+            self._state = state
+            for waiter in self._installed or ():
+                if state != FINISHED:
+                    waiter.add_cancelled(self)
+                elif error is None:
+                    waiter.add_result(self)
+                else:
+                    waiter.add_exception(self)
+            bells, self._bells = self._bells, ()
+        for bell in bells:
+            bell.ring()
+        if self._done_callbacks:
+            self._invoke_callbacks()
+
     def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:
         """Like the standard library's."""
-        super().add_done_callback(fn)
-        if not self.done():
+        with FUTURES.lock:
+            is_open = self._state not in _ENDED
+            if is_open:
+                self._done_callbacks.append(fn)
+        if is_open:
             self._engine.attend()
+        else:
+            _call(fn, self)
 
     def _invoke_callbacks(self) -> None:
         """Like the standard library's, but never on a thread that leads, which must not wait.
 
         Those of asyncio only notify their event loop, and are called at once.
         """
-        callbacks = self._done_callbacks  # type: ignore[attr-defined]
-        if not callbacks:
-            return
-        invoke: Callable[[], None] = super()._invoke_callbacks  # type: ignore[misc]
-        if self._engine.is_current and any(map(_may_wait, callbacks)):
-            self._engine.run_callback(invoke)
+        if self._engine.is_current and any(map(_may_wait, self._done_callbacks)):
+            self._engine.run_callback(self._call_back)
         else:
             with USERS_CODE:
-                invoke()
+                self._call_back()
+
+    def _call_back(self) -> None:
+        for callback in self._done_callbacks:
+            _call(callback, self)
 
     @uninterrupted
     def cancel(self) -> bool:
@@ -149,16 +242,10 @@ class PoolFuture(Future[Any]):
         Returns:
             True if it is cancelled and will never run; False if it runs, or has ended.
         """
-        if self._state in (PENDING, RUNNING):
-            if not self._engine.recall(self._job):
-                return False
-            with self._condition:
-                if self._state == RUNNING:
-                    self._state = PENDING  # a worker was given it, and has never seen it
-        if not super().cancel():
-            return False
-        self._job.notify_cancelled()
-        return True
+        if self._state not in _ENDED and self._engine.recall(self._job):
+            with suppress(InvalidStateError):  # another thread was faster
+                self._end(CANCELLED_AND_NOTIFIED, None, None)
+        return self._state == CANCELLED_AND_NOTIFIED
 
     @uninterrupted
     def kill(self) -> bool:
@@ -178,32 +265,15 @@ class PoolFuture(Future[Any]):
 class SingleJob(Job):
     """One request, whose answer goes into a future."""
 
-    __slots__ = ("_future", "_notified")
+    __slots__ = ("_future",)
 
     def __init__(self, future: PoolFuture, timeout: float | None) -> None:
         super().__init__(timeout)
         self._future = future
-        self._notified = False
 
     def begin(self) -> None:
-        """Mark the future as running."""
-        self._begin()
-
-    def _begin(self) -> bool:
-        """Like `begin`; False if the future was cancelled.
-
-        It may run already: on a worker that has died before it began this item.
-        """
-        with self._future._condition:
-            if self._notified or self._future.running():
-                return not self._notified
-            started = self._future.set_running_or_notify_cancel()
-            self._notified = not started
-            return started
-
-    def notify_cancelled(self) -> None:
-        """Notify whoever waits for the future that it was cancelled, once."""
-        self._begin()
+        """Mark the future as running; it may run already, on a worker that has not begun it."""
+        self._future.set_running_or_notify_cancel()
 
     def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
         """Set the future's result, or its exception."""
@@ -222,13 +292,12 @@ class SingleJob(Job):
 
     def drop(self, batch: Batch, error: BaseException | None) -> None:
         """End the future of an item that never started."""
-        if not self.recalled and self._begin():
+        if not self.recalled:
             error = error or CancelledError("it was ended before it started")
             self._settle(attach(Outcome(index=0, error=error, attempts=0)))
 
     def refuse(self, error: BaseException) -> None:
         """End the future of an item that cannot be sent."""
-        self.begin()
         self._settle(attach(Outcome(index=0, error=error, attempts=0)))
 
     def _settle(self, record: Outcome) -> None:
@@ -247,6 +316,14 @@ class SingleJob(Job):
             if current_thread() is main_thread():
                 raise
             log.exception("a callback of %r raised", future)
+
+
+def _call(callback: Callable[[Future[Any]], object], future: PoolFuture) -> None:
+    """Call a callback; its exceptions go to the log, as the standard library has it."""
+    try:
+        callback(future)
+    except Exception:
+        log.exception("a callback of %r raised", future)
 
 
 def _may_wait(callback: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Where executors hand in their calls, ignoring the queue's limit: executors never wait."""
+"""The interface through which executors submit calls to a pool, without the queue's limit."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ if TYPE_CHECKING:
 
 
 class Intake(NamedTuple):
-    """The way into a pool of functions."""
+    """Submits calls to a pool of functions."""
 
     engine: Backend
-    """For the constructors of futures and maps; nothing else looks into it."""
+    """The engine, for the constructors of futures and maps."""
     form: CallForm
     timeout: float | None
-    """Seconds that one item may take."""
+    """The time limit of one item, in seconds."""
 
     def pack(
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Request:
-        """Return a call as it is sent.
+        """Return a call as a request, with its function pickled.
 
         Raises:
+            Unsendable: the arguments cannot be pickled.
             Exception: whatever pickling the function raises.
         """
-        return self.form.single("submit", (fn, *args), kwargs)
+        return self.form.pack(self.form.single("submit", (fn, *args), kwargs))
 
     def submit(self, job: Job, request: Request) -> None:
-        """Hand in the one item of a job.
+        """Submit the request of a job with a single item.
 
         Raises:
             PoolClosed, PoolBroken: the pool takes no work.
@@ -47,12 +48,12 @@ class Intake(NamedTuple):
 
     @property
     def workers_starting(self) -> int:
-        """Workers that are not ready yet."""
+        """The number of workers that are not ready yet."""
         return self.engine.counts.starting
 
     @property
     def is_delivering(self) -> bool:
-        """True on the thread that delivers answers, as in a future's callback."""
+        """True on the thread that runs the engine now, for example in a future's callback."""
         return self.engine.is_current
 
     def abandon(self) -> None:

@@ -1,8 +1,8 @@
-"""A leased worker, driven by hand.
+"""A lease: a worker for exclusive use, to send requests to and read answers from directly.
 
-While a lease lasts, its worker gets nothing from anybody else, and its pipes belong to the thread
-that uses the lease. It is one worker, but for one case: if it had ended before it read its first
-request, nothing is lost, and another one gets that request.
+While the lease lasts, the pool sends nothing to the worker, and its pipes are used by the lease's
+thread alone. The worker never changes, with one exception: if it ended before it read its first
+request, another worker silently takes its place.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from processpool.errors import InvalidLease
 from processpool.system.interrupts import uninterrupted
+from processpool.wire.python.arguments import Unsendable
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -26,7 +27,7 @@ class Lease:
     _released = True
 
     def __init__(self, worker: LeasedWorker, form: Form, grace: float) -> None:
-        """Take over a worker; `grace` is the time in seconds to read what nobody has read."""
+        """Lease `worker`; `grace` is how many seconds its release may wait for unread answers."""
         self._worker = worker
         self._form = form
         self._grace = grace
@@ -43,27 +44,32 @@ class Lease:
 
     @property
     def pid(self) -> int:
-        """The worker's process."""
+        """The worker's process ID."""
         return self._worker.pid
 
     def send(self, *data: Any) -> None:
-        """Send a request; it does not wait for the answer.
+        """Send a request, without waiting for the answer.
 
         Raises:
             ProtocolError: the message cannot be sent by this protocol and codec.
             InvalidLease: the lease was released.
         """
         self._check()
-        self._worker.send(*self._form.single("lease().send", data, {}))
+        call = self._form.single("lease().send", data, {})
+        try:
+            request = self._form.pack(call)
+        except Unsendable as trouble:
+            raise trouble.error from None
+        self._worker.send(*request)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for something to read on stdout or stderr, or for its end.
+        """Wait until there is something to read on stdout or stderr, or the worker has ended.
 
         Args:
-            timeout: seconds; None for as long as it takes.
+            timeout: the most seconds to wait; None waits without limit.
 
         Returns:
-            True if there is something, False if the time is over.
+            False on timeout, otherwise True.
         """
         self._check()
         return self._worker.wait(timeout)
@@ -76,16 +82,16 @@ class Lease:
 
     @property
     def has_stderr(self) -> bool:
-        """True if there is something to read on stderr."""
+        """True if there is stderr output to read."""
         self._check()
         return self._worker.has_stderr
 
     def read_stdout(self) -> Any:
-        """Return the answer to the oldest request; wait for it if need be.
+        """Return the answer to the oldest unanswered request, waiting for it if necessary.
 
         Raises:
-            UnexpectedEOF: the worker ended without it.
-            ProtocolError: what it wrote is no answer.
+            UnexpectedEOF: the worker ended without answering.
+            ProtocolError: the worker's output is not an answer.
         """
         self._check()
         return self._worker.take_answer()
@@ -127,7 +133,7 @@ class Lease:
         if self._released:
             return
         if kind is not None and self._worker.owed:
-            self.mark_failed()  # do not wait for an answer that nobody wants
+            self.mark_failed()  # after an exception, do not wait for answers still to come
         self.release()
 
     def __del__(self) -> None:

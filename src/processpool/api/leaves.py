@@ -1,7 +1,7 @@
-"""The leaves: what builds on the pool's public interface, found by name when first used.
+"""A registry of the leaves: packages on top of this one, imported by name when first used.
 
-The front door registers them. So a pool can be displayed, traced and used as an executor, although
-nothing in this room imports the code for it.
+`processpool/__init__.py` registers them. So a pool can be displayed, traced and used as an executor
+although this package does not import the code for it.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _homes: dict[str, str] = {}
-"""Leaf → its module."""
+"""The leaves' modules, by name."""
 
 
 def register(homes: Mapping[str, str]) -> None:
-    """Make leaves known, by the names of their modules; nothing is imported yet."""
+    """Register leaves, as a mapping of name to module name; nothing is imported yet."""
     _homes.update(homes)
 
 
 def leaf(name: str) -> Any:
-    """Return the module of a leaf.
+    """Import and return the module of a leaf.
 
     Raises:
-        LookupError: nobody has registered it.
+        LookupError: it is not registered.
     """
     if name not in _homes:
         raise LookupError(f"no {name} is registered: take ProcessPool from `processpool` itself")

@@ -1,4 +1,4 @@
-"""The life of a pool: it is opened, waited for, and closed."""
+"""Opening and closing of a pool."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class PoolLife:
-    """A pool as far as its beginning and its end go."""
+    """The part of a pool that opens and closes it."""
 
     def __init__(
         self,
@@ -33,13 +33,13 @@ class PoolLife:
         setup: Callable[[], object] | None = None,
         build: Build = build_engine,
     ) -> None:
-        """Prepare a pool; no process runs before `with`, or `open()`.
+        """Make a pool; no process is started before `with` or `open()`.
 
         Args:
-            config: its declaration.
-            setup: of a Python pool: called once in each worker before its first item, instead of
-                what `worker.setup` names.
-            build: makes the engine; `processpool.testing` has one without processes.
+            config: the pool's declaration.
+            setup: for a Python pool, a function to call once in each worker before its first item,
+                instead of `worker.setup`.
+            build: makes the engine; `processpool.testing` passes one without processes.
         """
         self.config = config
         self._engine, parts = build(config, setup)
@@ -56,10 +56,10 @@ class PoolLife:
         return self.config.name
 
     def open(self) -> Self:
-        """Start the pool; return as soon as one worker is ready, while the others still start.
+        """Start the pool; return as soon as one worker is ready, while others are still starting.
 
         Raises:
-            WorkerStartFailed: no worker could be started; it says why.
+            WorkerStartFailed: no worker could be started.
             PoolClosed: the pool was closed before.
         """
         engine = self._engine
@@ -72,14 +72,14 @@ class PoolLife:
         return self
 
     def close(self, grace: float | str | EllipsisType | None = ...) -> None:
-        """Accept nothing more, finish what was submitted, end all workers, and wait for that.
+        """Reject new work, finish what was submitted, end all workers, and wait for that.
 
         Args:
-            grace: seconds that submitted work may still take, `timeouts.exit` if not given; what
-                is not done by then fails with `PoolClosed`. None waits as long as it takes.
+            grace: the seconds that submitted work may still take, by default `timeouts.exit`;
+                items not done by then fail with `PoolClosed`. None sets no limit.
         """
         seconds = self.config.timeouts.exit if grace is ... else bounded(grace, "grace")
-        if SHIELD.is_up:  # a signal's handler, in the middle of something that must end first
+        if SHIELD.is_up:  # in a signal handler that interrupted the pool's own code: do not wait
             self._engine.close(seconds, wait=False)
         else:
             self._close(seconds)
@@ -91,7 +91,7 @@ class PoolLife:
         self._free_shares()
 
     def kill(self) -> None:
-        """End every worker at once; what they had, and what waits, fails with `PoolClosed`."""
+        """Kill all workers at once; running and queued items fail with `PoolClosed`."""
         if SHIELD.is_up:
             self._engine.kill(wait=False)
             return
@@ -121,21 +121,21 @@ class PoolLife:
         """Wait until `size.min` workers are ready.
 
         Returns:
-            False if they are not after `timeout` seconds.
+            False if they are not ready after `timeout` seconds.
 
         Raises:
-            WorkerStartFailed: none could be started.
+            WorkerStartFailed: no worker could be started.
         """
         self._engine.require_open()
         seconds = bounded(timeout, "timeout")
         return self._engine.wait_ready(self._engine.policy.min, seconds)
 
     def drain(self, timeout: float | str | None = None) -> bool:
-        """Wait until everything that was submitted has ended; False after `timeout` seconds."""
+        """Wait until all submitted items have ended; return False after `timeout` seconds."""
         return self._engine.drain(bounded(timeout, "timeout"))
 
     def attach(self, viewer: Viewer) -> None:
-        """Tell `viewer` when the pool is closed, and draw no progress bars while it is live."""
+        """Add a display: it is notified when the pool is closed, and replaces progress bars."""
         self._viewers.append(viewer)
 
     @property

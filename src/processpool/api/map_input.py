@@ -11,10 +11,10 @@ from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from processpool.errors import ProcessPoolError
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+
+    from processpool.api.call_forms import Packer
 
 MAX_CHUNK = 16 * 1024
 """Items read from the input at a time, at most."""
@@ -33,7 +33,7 @@ class InputChunk:
 
     def __init__(self) -> None:
         self.payloads: list[Any] = []
-        self.refusal: ProcessPoolError | None = None
+        self.refusal: BaseException | None = None
         """Why the last item cannot be sent, if so."""
         self.bytes = 0
         """Bytes of the payloads, as far as they are known."""
@@ -45,46 +45,22 @@ class InputChunk:
     def __len__(self) -> int:
         return len(self.payloads) + (self.refusal is not None)
 
-    def fill(self, items: Iterator[Any], pack: Callable[[Any], Any] | None, most: int) -> None:
-        """Take up to `most` items, or fewer if they are large, or one cannot be packed."""
-        payloads = self.payloads
-        try:
-            if pack is not None:
-                self._pack(islice(items, most), pack)
-            else:
-                payloads += islice(items, most)
-                self.bytes = len(payloads) * _size_of(payloads[-1]) if payloads else 0
-        except Exception as error:
-            self.error = error
-        is_cut = self.refusal is not None or self.bytes >= MAX_BYTES
-        self.ended = self.error is None and len(payloads) < most and not is_cut
-
-    def _pack(self, items: Iterator[Any], pack: Callable[[Any], Any]) -> None:
-        for item in items:
-            try:
-                payload = pack(item)
-            except ProcessPoolError as error:
-                self.refusal = error
-                return
-            self.payloads.append(payload)
-            self.bytes += sum(map(len, payload))
-            if self.bytes >= MAX_BYTES:
-                return
-
 
 class MapInput:
     """Reads the items of a map."""
 
-    def __init__(
-        self, items: Iterator[Any], pack: Callable[[Any], Any] | None, most: int = MAX_CHUNK
-    ) -> None:
-        """Of `items`, at most so many are read at a time; `pack` encodes one, if that is needed."""
+    def __init__(self, items: Iterator[Any], pack: Packer, most: int = MAX_CHUNK) -> None:
+        """Of `items`, at most so many are read at a time; `pack` packs them."""
         self._items = items
         self._pack = pack
         self._most = most
         self._size = 1
         self._item_bytes = 1.0
         """Bytes of an item, lately, or of larger ones not long ago."""
+        self._left: list[Any] = []
+        """Items that were read, and had no place in the last chunk."""
+        self._ended = False
+        self._error: Exception | None = None
 
     @property
     def items_worth(self) -> int:
@@ -94,18 +70,29 @@ class MapInput:
     def read(self, room: int) -> InputChunk:
         """Return the next chunk, of at most `room` items; it carries what the input raises."""
         began = monotonic()
-        chunk = InputChunk()
         wanted = max(min(self._size, room, self.items_worth), 1)
-        chunk.fill(self._items, self._pack, wanted)
+        chunk = self._chunk(wanted)
         if len(chunk):
             self._item_bytes = max(chunk.bytes / len(chunk), self._item_bytes * FORGET, 1.0)
         pace = SLOW_INPUT / max(monotonic() - began, 1e-9)
         self._size = max(min(int(len(chunk) * min(pace, 2)), self._most), 1)
         return chunk
 
+    def _chunk(self, wanted: int) -> InputChunk:
+        items = self._left or self._take(wanted)
+        chunk = InputChunk()
+        chunk.payloads, chunk.bytes, chunk.refusal = self._pack(items[:wanted], MAX_BYTES)
+        self._left = items[len(chunk) :]
+        if not self._left:
+            chunk.ended, chunk.error = self._ended, self._error
+        return chunk
 
-def _size_of(item: Any) -> int:
-    """The bytes of an item that is not encoded here, where that is plain to see."""
-    if type(item) is tuple:
-        return sum(map(_size_of, item))
-    return len(item) if type(item) in (bytes, bytearray, str) else 0
+    def _take(self, wanted: int) -> list[Any]:
+        items: list[Any] = []
+        try:
+            items += islice(self._items, wanted)
+        except Exception as error:
+            self._error = error
+        else:
+            self._ended = len(items) < wanted
+        return items

@@ -127,10 +127,18 @@ class MapRun(MapJob):
 
     def __enter__(self) -> None:
         self._engine.require_calm()
-        self._appear()
+        try:
+            self._appear()
+        except BaseException:  # a signal's handler has raised, perhaps behind it
+            self._vanish()
+            raise
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._end(kind)
+        try:
+            self._end(kind)
+        except BaseException:  # a signal's handler has raised, perhaps before it
+            self.abort()
+            raise
         self._show()
 
     @uninterrupted
@@ -146,7 +154,8 @@ class MapRun(MapJob):
 
     def abort(self) -> None:
         """End what runs for a consumer that was interrupted."""
-        self._end(KeyboardInterrupt)
+        if not self._is_over:
+            self._end(KeyboardInterrupt)
 
     def _next(self) -> list[Chunk] | None:
         """Return the next answers; an empty list if there is something else to do; None at the end.

@@ -1,8 +1,7 @@
-"""`ProcessPool`: what users hold in their hands.
+"""`ProcessPool`, the class that users work with.
 
-The pool checks its arguments, says what is wrong with them, and hands them to the engine; it has no
-thread, process or queue of its own. Every public method may be called from any thread, and
-from a future's callback.
+A pool checks arguments and passes them on to its engine; it has no thread, process or queue of its
+own. Every public method may be called on any thread, and in a future's callback.
 
     PoolLife ◀── WatchedPool ◀── AskedPool ◀── ProcessPool
 """
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 class ProcessPool(AskedPool):
     """A pool of long-lived worker processes.
 
-    Make one with `from_yaml`, `from_dict` or `from_config`, and use it in a `with`:
+    Create one with `from_yaml`, `from_dict` or `from_config`, and use it in a `with` statement:
 
         with ProcessPool.from_yaml("configs/metrics.yaml") as pool:
             answers = pool.map(messages)
@@ -47,15 +46,15 @@ class ProcessPool(AskedPool):
         *,
         overrides: Mapping[str, object] | None = None,
     ) -> Self:
-        """Read a pool's declaration from a YAML file.
+        """Make a pool that a YAML file declares.
 
         Args:
             path: the file.
-            pool: which of several pools under `pools:`; may be left out if there is one.
-            overrides: other values for single keys, by dotted path: `{"size.max": 8}`.
+            pool: the name of a pool under `pools:`; not needed if the file declares only one.
+            overrides: values of single keys, by dotted path: `{"size.max": 8}`.
 
         Raises:
-            ConfigError: the file does not declare a valid pool; it lists everything that is wrong.
+            ConfigError: the file does not declare a valid pool; the message lists all problems.
         """
         from processpool.config import load_pool
 
@@ -65,10 +64,10 @@ class ProcessPool(AskedPool):
     def from_dict(
         cls, data: Mapping[str, object], *, overrides: Mapping[str, object] | None = None
     ) -> Self:
-        """Take a pool's declaration from a dictionary with the keys of the YAML file.
+        """Make a pool from a dictionary with the keys of the YAML file.
 
         Raises:
-            ConfigError: it does not declare a valid pool.
+            ConfigError: the dictionary does not declare a valid pool.
         """
         from processpool.config import pool_from_dict
 
@@ -76,24 +75,24 @@ class ProcessPool(AskedPool):
 
     @classmethod
     def from_config(cls, config: PoolConfig) -> Self:
-        """Take a validated declaration."""
+        """Make a pool from a validated declaration."""
         return cls(config)
 
     def share(self, value: Any) -> Shared:
-        """Put something large where all workers read it, without a copy for each item.
+        """Copy a large object to memory that all workers read, without a copy for each item.
 
             with pool.share(table) as shared:
                 pool.map(partial(look_up, shared), keys)
 
-        Whatever is a NumPy array, has the buffer protocol, or keeps its data in such (a DataFrame,
-        an Arrow table). In the items the handle arrives as the object itself, read-only.
+        This is worthwhile for NumPy arrays, other buffers, and objects that keep their data in
+        such (DataFrames, Arrow tables). Items receive the object itself, read-only.
 
         Returns:
-            The handle; leaving its `with`, its `close`, closing the pool, or dropping it frees
-            the memory.
+            The handle to pass to items. The memory is freed when its `with` or `close` ends it,
+            when the pool is closed, or when the handle is garbage-collected.
 
         Raises:
-            TypeError: the workers of this pool run no Python functions.
+            TypeError: the pool's workers are not Python workers.
         """
         from processpool.api.shared import Shared
 
@@ -105,10 +104,10 @@ class ProcessPool(AskedPool):
         return shared
 
     def executor(self) -> Executor:
-        """A strict `concurrent.futures.Executor` over this open pool of functions.
+        """Return a `concurrent.futures.Executor` over this open pool of functions.
 
-        asyncio's `run_in_executor`, Dask's `scheduler=`, and code written for executors take it.
-        Its `shutdown` ends its own work, and leaves the pool open.
+        It is for asyncio's `run_in_executor`, Dask's `scheduler=`, and other code that takes
+        executors. Its `shutdown` ends its own work, and leaves the pool open.
 
         Raises:
             TypeError: the pool runs a command, or has a handler.
@@ -118,7 +117,7 @@ class ProcessPool(AskedPool):
         return executor
 
     def intake(self) -> Intake:
-        """Return where executors hand in their calls.
+        """Return the interface through which executors submit calls.
 
         Raises:
             TypeError: the pool runs a command, or has a handler.
@@ -131,15 +130,15 @@ class ProcessPool(AskedPool):
 
     @uninterrupted
     def lease(self, timeout: float | str | None = None) -> Lease:
-        """Lease a worker to drive by hand, until it is released.
+        """Lease a worker for exclusive use, until it is released.
 
         Args:
-            timeout: seconds to wait for one while the pool has `size.max` workers and none is
-                free; 0 does not wait; None waits as long as it takes.
+            timeout: the most seconds to wait for a worker if the pool has `size.max` workers and
+                none is free; 0 does not wait; None waits without limit.
 
         Raises:
-            PoolExhausted: none became free in time.
-            PoolClosed, PoolBroken: the pool has none to give.
+            PoolExhausted: no worker became free in time.
+            PoolClosed, PoolBroken: the pool takes no work.
         """
         self._engine.require_open()
         seconds = bounded(timeout, "timeout")

@@ -1,18 +1,22 @@
-"""Times as users give them."""
+"""Conversion of durations that users pass as arguments."""
 
 from __future__ import annotations
 
 from typing import Any
 
 FOREVER = 1e9
-"""Seconds: more of them are taken for as many."""
+"""The longest duration in seconds; longer ones are cut to it, since the system's calls overflow."""
 
 
 def bounded(seconds: Any, what: str) -> float | None:
-    """So many seconds, or as many as a clock can count; None for as long as it takes.
+    """Return a duration in seconds, at most `FOREVER`; None, for no limit, stays None.
+
+    Args:
+        seconds: a number of seconds, a duration such as "30s", or None.
+        what: the argument's name, for the error.
 
     Raises:
-        ValueError: it is neither a number of seconds nor a duration as the YAML has it.
+        ValueError: `seconds` is none of these.
     """
     if isinstance(seconds, str):
         from processpool.config.units import parse_duration

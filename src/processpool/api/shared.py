@@ -1,8 +1,8 @@
-"""`pool.share`: one object in memory that all workers read, without a copy for each item.
+"""`pool.share`: an object in shared memory that all workers read, without a copy for each item.
 
-It lies in a nameless file in memory, sealed against writing. Workers open it through /proc and map
-it once each, and the kernel frees it with the last descriptor and mapping: no crash of either side
-can leave it behind.
+It is in an anonymous file in memory (memfd), sealed against writing. Each worker opens that through
+/proc and maps it once. The kernel frees it with the last descriptor and mapping, so no crash of
+either side can leak it.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ if TYPE_CHECKING:
     from typing import Self
 
 _PLAIN = (bytes, bytearray, memoryview, array.array, mmap.mmap)
-"""What arrives as a `memoryview`."""
+"""The types that workers receive as a `memoryview`."""
 _FORMATS = frozenset("cbB?hHiIlLqQnNfd")
 
 
 class Shared:
-    """A handle to an object that all workers read: made by `pool.share`.
+    """A handle to an object in shared memory, made by `pool.share`.
 
-    In an item, as an argument or in a closure, it arrives as the object itself, read-only: a NumPy
-    array as an array, bytes and other buffers as a `memoryview`, a DataFrame as a DataFrame. Keep
-    it until the results are there; leaving its `with`, `close`, closing the pool, and the garbage
-    collector free it.
+    Passed to an item, as an argument or in a closure, it arrives as the object itself, read-only: a
+    NumPy array as an array, bytes and other buffers as a `memoryview`, a DataFrame as a DataFrame.
+    Keep the handle until the results are there: leaving its `with`, calling `close`, closing the
+    pool, or losing the last reference frees the memory.
     """
 
-    def __init__(self, value: Any, told: Callable[[str], None]) -> None:
-        """Copy `value` once; `told` is called with the name when it is freed.
+    def __init__(self, value: Any, on_free: Callable[[str], None]) -> None:
+        """Copy `value` to shared memory; `on_free` is called with the name when that is freed.
 
         Raises:
             OSError: the system has no memory or descriptor left.
-            Exception: it cannot be pickled.
+            Exception: `value` cannot be pickled.
         """
         self._name = f"processpool-share-{secrets.token_hex(8)}"
         parts = _parts_of(value)
@@ -56,31 +56,31 @@ class Shared:
         except BaseException:
             os.close(self._fd)
             raise
-        self._finalizer = weakref.finalize(self, _free, self._fd, self._name, told)
+        self._finalizer = weakref.finalize(self, _free, self._fd, self._name, on_free)
         self._finalizer.atexit = False
 
     @property
     def closed(self) -> bool:
-        """True once it has been freed."""
+        """True once the memory was freed."""
         return not self._finalizer.alive
 
     @property
     def value(self) -> Any:
-        """The object, as workers see it.
+        """The object as workers receive it.
 
         Raises:
-            ValueError: it is freed.
+            ValueError: the memory was freed.
         """
         self._require_open()
         parts = read(os.dup(self._fd), self.nbytes)
         return pickling.loads(parts[0], buffers=parts[1:])
 
     def close(self) -> None:
-        """Free it: workers unmap it once no item uses it any more."""
+        """Free the memory; workers unmap it once no item uses it any more."""
         self._finalizer()
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
-        """The array, or what NumPy makes of the object."""
+        """Return the object as a NumPy array."""
         import numpy as np
 
         return np.asarray(self.value, *args, **kwargs)
@@ -109,7 +109,7 @@ class Shared:
 
 
 class _Plain:
-    """A buffer, pickled with its format and its shape."""
+    """A buffer that is pickled with its format and shape."""
 
     def __init__(self, view: memoryview) -> None:
         if not view.c_contiguous:
@@ -125,7 +125,7 @@ class _Plain:
 
 
 class _Times:
-    """A NumPy array of times, which itself would be pickled by a copy."""
+    """A NumPy array of dates or durations, pickled as integers: NumPy itself would copy it."""
 
     def __init__(self, times: Any) -> None:
         self._times = times
@@ -137,7 +137,7 @@ class _Times:
 
 @uninterrupted
 def _seal(fd: int) -> None:
-    """Let nobody write to a file in memory, nor change its size, from now on."""
+    """Seal a memfd, so that it can no longer be written or resized."""
     import fcntl
 
     seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
@@ -145,16 +145,17 @@ def _seal(fd: int) -> None:
 
 
 def _parts_of(value: Any) -> list[Any]:
-    """A pickle, and the buffers that it refers to."""
+    """Return the pickle of an object, followed by its out-of-band buffers."""
     what = _Plain(memoryview(value)) if type(value) in _PLAIN else _contiguous(value)
     with PICKLING:
         return pickling.pack(what, large=0)
 
 
 def _contiguous(value: Any) -> Any:
-    """A NumPy array as it travels without a copy: its elements in a row, times as numbers.
+    """Return a NumPy array in a form that pickles out of band: contiguous, dates as integers.
 
-    Those of a class of their own, such as masked ones, are more than their buffer.
+    Objects of subclasses, such as masked arrays, are returned unchanged: they have more state than
+    their buffer.
     """
     numpy = sys.modules.get("numpy")
     if numpy is None or type(value) not in (numpy.ndarray, numpy.memmap):
@@ -165,6 +166,6 @@ def _contiguous(value: Any) -> Any:
     return _Times(value) if value.dtype.kind in "mM" else value
 
 
-def _free(fd: int, name: str, told: Callable[[str], None]) -> None:
+def _free(fd: int, name: str, on_free: Callable[[str], None]) -> None:
     os.close(fd)
-    told(name)
+    on_free(name)

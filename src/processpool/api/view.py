@@ -1,7 +1,7 @@
-"""A pool as its displays, recorders and controls see it: the public interface, and no more.
+"""The interface of a pool for displays, recorders and controls: part of its public methods.
 
-The command line, the widget, traces and executors take a `PoolView`. The pool knows nothing about
-them: they attach themselves, or subscribe to its events.
+The widget and traces use a `PoolView`. The pool does not know them: they attach themselves, or
+subscribe to its events.
 """
 
 from __future__ import annotations
@@ -22,21 +22,18 @@ if TYPE_CHECKING:
 
 
 class Viewer(Protocol):
-    """Something that shows a pool for as long as the pool is open."""
+    """A display of a pool while the pool is open."""
 
     @property
     def live(self) -> bool:
-        """True while it shows what happens, the progress of maps included."""
+        """True while it shows the pool, including the progress of maps."""
 
     def closing(self) -> AbstractContextManager[None]:
-        """Entered when the pool is about to be closed, left when it is."""
+        """Return a context that is entered before the pool is closed, and left after it."""
 
 
 class PoolView(Protocol):
-    """A pool's state and events, and its controls, as `ProcessPool` has them.
-
-    Each member is described there.
-    """
+    """The state, events and controls of a pool; `ProcessPool` documents each member."""
 
     config: PoolConfig
 
@@ -46,64 +43,64 @@ class PoolView(Protocol):
 
     @property
     def state(self) -> PoolState:
-        """Where the pool is in its life."""
+        """The state of the pool."""
 
     def snapshot(self, *, resources: bool | Collection[int] = True) -> PoolSnapshot:
-        """Return the pool at this moment."""
+        """Return a snapshot of the pool."""
 
     def events(
         self, callback: Callable[[Event], None], *, quick: bool = False
     ) -> Callable[[], None]:
-        """Call `callback` with every event from now on; the result unsubscribes it."""
+        """Call `callback` with every event from now on; return a function that unsubscribes it."""
 
     def attach(self, viewer: Viewer) -> None:
-        """Tell `viewer` when the pool is closed, and draw no progress bars while it is live."""
+        """Add a display: it is notified when the pool is closed, and replaces progress bars."""
 
     def pause(self) -> None:
-        """Hand out no more work."""
+        """Assign no more work to workers."""
 
     def resume(self) -> None:
-        """Hand out work again."""
+        """Assign work again."""
 
     def resize(
         self, *, min: int | None = None, max: int | None = None, spare: int | None = None
     ) -> None:
-        """Change the sizes; those not given stay as they are."""
+        """Change the sizes that are not None."""
 
     def restart_worker(self, worker_id: int, *, wait: bool = False) -> None:
         """Replace a worker by a new one."""
 
     def stop_map(self, map_id: int) -> None:
-        """End a map in progress."""
+        """Stop a running map."""
 
     def reset(self) -> None:
-        """Have a broken pool try again to start workers."""
+        """Have a broken pool start workers again."""
 
 
 class Picture(Protocol):
-    """A figure of a recording, which a notebook shows."""
+    """A figure of a recording, which notebooks display."""
 
     svg: str
 
     def _repr_svg_(self) -> str: ...
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it into a file."""
+        """Write the figure to a file."""
 
 
 class Recording(Protocol):
-    """A recording of what happens in a pool: `ProcessPool.trace` returns one."""
+    """A recording of a pool's events: `ProcessPool.trace` returns one."""
 
     path: str | None
-    """The file it is written into; None if it is kept in memory only."""
+    """The file that is written; None if the recording is kept in memory only."""
     dropped: int
-    """Events that were lost because too many came at a time."""
+    """The number of events that were dropped because too many came at a time."""
 
     def stop(self) -> None:
-        """Record no more, and finish the file."""
+        """Stop recording, and finish the file."""
 
     def plot(self) -> Picture:
-        """Draw what was recorded last."""
+        """Return a figure of the latest part of the recording."""
 
     def __enter__(self) -> Self: ...
 

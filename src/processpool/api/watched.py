@@ -1,4 +1,4 @@
-"""What can be seen and steered of a running pool."""
+"""Observation and control of a running pool: snapshots, events, traces; pause, resize, restart."""
 
 from __future__ import annotations
 
@@ -18,56 +18,56 @@ if TYPE_CHECKING:
 
 
 class WatchedPool(PoolLife):
-    """A pool that can be seen, recorded, and steered; what a `PoolView` is."""
+    """The part of a pool that implements `PoolView`."""
 
     # -- looking -----------------------------------------------------------------------------------
 
     @property
     def state(self) -> PoolState:
-        """Where the pool is in its life."""
+        """The state of the pool."""
         return self._engine.state
 
     @property
     def num_running(self) -> int:
-        """Workers that have a request, or are leased."""
+        """The number of workers that have a request or are leased."""
         return self._engine.counts.running
 
     @property
     def num_unassigned(self) -> int:
-        """Workers that wait for a request, including those that are still starting."""
+        """The number of workers that wait for a request, including those still starting."""
         return self._engine.counts.unassigned
 
     def snapshot(self, *, resources: bool | Collection[int] = True) -> PoolSnapshot:
-        """Return the pool at this moment.
+        """Return a snapshot of the pool.
 
         Args:
-            resources: whether to look at the CPU time and memory of all workers, of none, or of
-                those with these numbers; this is by far the most expensive part.
+            resources: whether to read the CPU time and memory of all workers (True), of none
+                (False), or of those with the given numbers; by far the most expensive part.
         """
         return self._engine.snapshot(self.name, resources=resources)
 
     def events(
         self, callback: Callable[[events.Event], None], *, quick: bool = False
     ) -> Callable[[], None]:
-        """Call `callback` with everything that happens from now on, mostly on a thread of its own.
+        """Call `callback` with every event from now on, mostly on a separate thread.
 
-        It may wait, and use the pool. If it returns at once, it has been called for an item before
-        the item's caller has the answer.
+        The callback may block, and use the pool. If it returns quickly, its call for an item ends
+        before the item's caller has the answer.
 
         Args:
-            callback: what to call.
-            quick: call it at once, on any thread; it must neither wait nor use the pool.
+            callback: a function of one event.
+            quick: call it directly, on any thread; it must neither block nor use the pool.
 
         Returns:
-            A function that ends the subscription.
+            A function that unsubscribes the callback.
         """
         return self._engine.listen(callback, quick=quick)
 
     def trace(self, path: str | os.PathLike[str] | None = None) -> Recording:
-        """Record what happens from now on, until the pool is closed, or the trace stopped.
+        """Record events from now on, until the trace is stopped or the pool is closed.
 
         Args:
-            path: a file for Perfetto (ui.perfetto.dev) or chrome://tracing, written as it goes;
+            path: a file for Perfetto (ui.perfetto.dev) or chrome://tracing, written continuously;
                 None records in memory only, for `plot_timeline`.
 
         Raises:
@@ -78,11 +78,11 @@ class WatchedPool(PoolLife):
         return trace
 
     def tracing(self, path: str | os.PathLike[str] | None = None) -> Recording:
-        """Like `trace`, for a block: `with pool.tracing("run.json"): ...`."""
+        """Return a trace of a block: `with pool.tracing("run.json"): ...`."""
         return self.trace(path)
 
     def plot_timeline(self) -> Picture:
-        """Return a figure of what the last trace has recorded: which worker did what, and when.
+        """Return a figure of the last trace: a lane for each worker, over time.
 
         Raises:
             ValueError: there is no trace.
@@ -114,19 +114,19 @@ class WatchedPool(PoolLife):
     # -- steering ----------------------------------------------------------------------------------
 
     def pause(self) -> None:
-        """Hand out no more work: running items go on, and new work waits in the queue."""
+        """Assign no more work: running items continue, and new ones wait in the queue."""
         self._engine.require_open()
         self._engine.steering.pause()
 
     def resume(self) -> None:
-        """Hand out work again."""
+        """Assign work again."""
         self._engine.require_open()
         self._engine.steering.resume()
 
     def resize(
         self, *, min: int | None = None, max: int | None = None, spare: int | None = None
     ) -> None:
-        """Change the sizes of the running pool; those not given stay as they are.
+        """Change the sizes of the running pool that are not None.
 
         Raises:
             ValueError: the sizes contradict each other.
@@ -139,7 +139,7 @@ class WatchedPool(PoolLife):
 
         Args:
             worker_id: its number, as in `snapshot().workers`.
-            wait: let it finish what it has; otherwise it is killed, and the item that it has
+            wait: let it finish its items first; otherwise it is killed, and its current item
                 fails with `WorkerDied`.
 
         Raises:
@@ -149,10 +149,10 @@ class WatchedPool(PoolLife):
         self._engine.steering.restart(worker_id, wait=wait)
 
     def stop_map(self, map_id: int) -> None:
-        """End a map in progress: its caller gets `CancelledError`, its busy workers are replaced.
+        """Stop a running map: its caller gets `CancelledError`, and its busy workers are replaced.
 
         Raises:
-            ValueError: no such map is in progress; `snapshot().maps` has those that are.
+            ValueError: no map with this number is running; `snapshot().maps` lists those that are.
         """
         run = self._engine.maps.running.get(map_id)
         if run is None:
@@ -161,5 +161,5 @@ class WatchedPool(PoolLife):
         run.stop()
 
     def reset(self) -> None:
-        """Have a broken pool try again to start workers."""
+        """Have a broken pool start workers again."""
         self._engine.steering.reset()

@@ -1,21 +1,22 @@
 """The command line: `processpool run`, `check`, `probe` and the others.
 
-Two rules hold here. Whatever goes wrong for a reason that lies outside of this package is one
-message and an exit status, never a traceback. And nothing is imported before it is needed: typer
-when a command runs, tqdm when there is a bar to draw.
+Two rules hold here. Every failure that is not a bug of this package is reported as one message and
+an exit status, never as a traceback. And modules are imported when they are needed: typer when a
+command runs, tqdm when there is a progress bar.
 
-    app.py       what may be written on the command line
-    running.py   `run`: lines in, answers out
-    streams.py   the items of a file or of a stream, through a pool, in order
-    files.py     where lines come from, and where answers go
-    lines.py     a line of input becomes a message, an answer a line of output
-    report.py    answers, failures and the progress bar, side by side
+    app.py       the commands, their arguments and options
+    running.py   `run`: reads lines, writes answers
+    streams.py   sends the lines of a file or a stream through a pool, in order
+    files.py     the input and output files
+    lines.py     conversion of input lines to messages, and of answers to output lines
+    report.py    output of answers, failures and the progress bar
     stopping.py  Ctrl-C, SIGTERM and SIGHUP
-    checking.py  `check`: what a file declares, and whether a worker starts
-    summary.py   a pool's declaration in a few lines
-    presets.py   `presets`: the protocols that have a name
-    trying.py    `check --try`: what passes between the pool and one worker
-    probing.py   `probe`: how a program talks, found out by experiment
+    checking.py  `check`: validates a file, and optionally starts a worker
+    presets.py   `presets`: lists the presets, or prints one as YAML
+    summary.py   the summary of a pool's declaration
+    trying.py    `check --try`: shows what passes between the pool and one worker
+    probing.py   `probe`: finds out by experiment how a program talks
+    candidates.py  declarations that may fit a program, and whether they do
     guesses.py   where answers end; idioms.py: how a program says a mark
     dialogue.py  a program and the protocol that it is believed to speak
     session.py   a program, driven by hand
@@ -29,19 +30,23 @@ import sys
 
 def main() -> None:
     """Run the command that `sys.argv` names, and exit with its status."""
-    _hold_standard_descriptors()
+    _occupy_standard_descriptors()
     try:
         from processpool.cli.app import app
 
         app(prog_name="processpool")
-    except KeyboardInterrupt:  # before a command began, or after it had ended
+    except KeyboardInterrupt:  # before a command installed its handler, or after it
         sys.exit(130)
 
 
-def _hold_standard_descriptors() -> None:
-    """Let 0, 1 and 2 be what they should be, or of no use: never a descriptor of a pool."""
+def _occupy_standard_descriptors() -> None:
+    """Open the null device on each of 0, 1 and 2 that is closed.
+
+    Otherwise a descriptor of a pool would get that number, and be taken for a standard stream. The
+    null device is opened in the wrong direction, so that reading or writing it still fails.
+    """
     for fd in range(3):
         try:
             os.fstat(fd)
-        except OSError:  # the lowest free one is opened: this one; and it cannot be used
+        except OSError:  # closed; `open` uses the lowest free number, which is this one
             os.open(os.devnull, os.O_RDONLY if fd else os.O_WRONLY)

@@ -1,8 +1,8 @@
-"""Where lines come from, and where answers go.
+"""The files that lines are read from and answers are written to.
 
-Reading is done on the descriptor itself: a thread that waits in a file object holds its lock, and
-Python cannot end while it does. Answers are written at once, unless they go to a plain file, where
-nobody can be waiting for one.
+Input is read from the descriptor: a thread that blocks in a file object's `read` holds its lock,
+and would keep the interpreter from exiting. Answers are flushed at once, unless they go to a
+regular file, which nobody reads while it is written.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
     from typing import Self
 
 STREAM = "-"
-"""On the command line: stdin, or stdout."""
+"""The file name that means stdin or stdout on the command line."""
 _CHUNK = 1 << 18
 
 
 class FileError(Exception):
-    """A file that the command line names, or stdin or stdout, cannot be used."""
+    """A file on the command line, or stdin or stdout, cannot be used."""
 
     status = 2
     """The exit status: the command line is wrong."""
 
 
 class BrokenOffError(FileError):
-    """An answer cannot be written, or a line not be read, in the middle of a run."""
+    """Reading a line or writing an answer failed during a run."""
 
     status = 1
 
 
 @contextmanager
 def opened_source(name: str) -> Iterator[int]:
-    """The descriptor of the file with the messages.
+    """Return a context with the descriptor of the input file `name`, or of stdin for `-`.
 
     Raises:
         FileError: it cannot be opened.
@@ -53,12 +53,12 @@ def opened_source(name: str) -> Iterator[int]:
 
 
 def is_file(descriptor: int) -> bool:
-    """Whether it is a plain file, whose content is there before it is asked for."""
+    """Return whether a descriptor is a regular file, which never blocks."""
     return stat.S_ISREG(os.fstat(descriptor).st_mode)
 
 
 def count_lines(descriptor: int) -> int:
-    """How many lines a plain file has from here on; its position stays."""
+    """Return how many lines follow the current position of a regular file; the position stays."""
     at, newlines, last = os.lseek(descriptor, 0, os.SEEK_CUR), 0, b"\n"
     while chunk := os.pread(descriptor, _CHUNK, at):
         newlines += chunk.count(b"\n")
@@ -68,10 +68,10 @@ def count_lines(descriptor: int) -> int:
 
 
 def read_lines(descriptor: int) -> Iterator[bytes]:
-    """The lines that a descriptor gives, without their newlines, each as soon as it is there.
+    """Yield lines from a descriptor, without their newlines, each as soon as it has arrived.
 
     Raises:
-        BrokenOffError: it cannot be read any further.
+        BrokenOffError: reading failed.
     """
     pieces: list[bytes] = []
     while chunk := _read(descriptor):
@@ -94,10 +94,10 @@ def _read(descriptor: int) -> bytes:
 
 
 def refuse_same(source: int, output: Path | None) -> None:
-    """Refuse to write the answers over the messages.
+    """Check that the output file is not the input file, which it would overwrite.
 
     Raises:
-        FileError: both are one plain file.
+        FileError: they are the same regular file.
     """
     if output is None or not is_file(source):
         return
@@ -107,7 +107,7 @@ def refuse_same(source: int, output: Path | None) -> None:
 
 
 class Answers:
-    """Where answers are written."""
+    """The output: a file, or stdout."""
 
     def __init__(self, path: Path | None) -> None:
         """Open the file at `path`, emptying it, or take stdout.
@@ -119,7 +119,7 @@ class Answers:
         try:
             self._file: BinaryIO = open(path or 1, "wb", closefd=path is not None)  # noqa: SIM115
         except OSError as error:
-            raise FileError(self._trouble(error)) from None
+            raise FileError(self._error_text(error)) from None
         self._at_once = not is_file(self._file.fileno())
         self.is_terminal = self._file.isatty()
 
@@ -146,8 +146,8 @@ class Answers:
         """Write one answer.
 
         Raises:
-            BrokenPipeError: nobody reads any more.
-            BrokenOffError: it cannot be written.
+            BrokenPipeError: the reader has closed the pipe.
+            BrokenOffError: writing failed.
         """
         self._put(line, at_once=self._at_once)
 
@@ -159,14 +159,14 @@ class Answers:
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise BrokenOffError(self._trouble(error)) from None
+            raise BrokenOffError(self._error_text(error)) from None
 
     def _discard(self) -> None:
-        """Give up what has not been written yet: closing would try once more."""
+        """Drop what is still buffered, by redirecting it: closing would try to write it again."""
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, self._file.fileno())
         os.close(nothing)
         self._file.close()
 
-    def _trouble(self, error: OSError) -> str:
+    def _error_text(self, error: OSError) -> str:
         return f"cannot write {self._path or 'stdout'}: {error.strerror}"

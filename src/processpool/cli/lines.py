@@ -1,9 +1,9 @@
-"""A line of input becomes a message, an answer becomes a line of output.
+"""Conversion of input lines to messages, and of answers to output lines.
 
-Three rules hold here. Only a newline ends a line: a carriage return, or any other character that
-Unicode calls a line's end, belongs to the message. A line that is no message is passed on as an
-`Unreadable`, which every codec refuses, so that it fails in its place like any other item. And an
-answer is never changed: text that has newlines in it is written with them.
+Three rules hold here. Only a newline ends a line: a carriage return, or any other line break of
+Unicode, is part of the message. A line that cannot be decoded is passed on as an `Unreadable`,
+which every codec rejects, so that it fails in its place like any other item. And answers are not
+changed: newlines in a text are written as they are.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 
 
 class Unreadable:
-    """Stands for a line that is no message."""
+    """A placeholder for a line that cannot be decoded."""
 
 
 class Messages(Iterator[Any]):
-    """The messages that lines stand for; what was wrong with a line is in `refused`."""
+    """The messages decoded from lines; errors of lines that cannot be decoded are in `refused`."""
 
     def __init__(self, lines: Iterable[bytes], config: PoolConfig) -> None:
         self._lines = iter(lines)
         self._count = 0
         self.refused: dict[int, CodecError] = {}
-        """Why the item with this index is `Unreadable`; whoever reports it takes it out."""
+        """The errors of unreadable items, by index; the code that reports one removes it."""
         self._decode: Callable[[bytes], Any]
         if config.worker.kind == "command":
             self._decode = make_codec(config.worker.codec).decode
             self._skip_blank = config.worker.codec == "json"
-        else:  # whatever bytes a line has, such as a file's name, a function gets a str
+        else:  # functions get a str, whatever the bytes are: a line may be a file's name
             self._decode = os.fsdecode
             self._skip_blank = False
 
@@ -55,14 +55,14 @@ class Messages(Iterator[Any]):
 
 
 def answer_line(value: Any, *, as_json: bool) -> bytes:
-    """An answer, with a newline at its end if it has none.
+    """Return an answer as bytes, with a newline at the end.
 
     Args:
         value: the answer.
-        as_json: write strings as JSON, too; everything but str and bytes always is.
+        as_json: whether str and bytes are written as JSON too; all other values are.
 
     Raises:
-        CodecError: the value is nothing that JSON can say.
+        CodecError: the value cannot be written as JSON.
     """
     if isinstance(value, bytes) and not as_json:
         line = value
@@ -78,5 +78,5 @@ def _compact(value: Any) -> bytes:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
         raise CodecError(f"the answer cannot be written as JSON: {error}") from None
-    # Half a surrogate pair, which an answer can have as \ud800, becomes that again.
+    # Lone surrogates, which an answer can contain as \ud800, are written as \ud800 again.
     return text.encode("utf-8", "backslashreplace")

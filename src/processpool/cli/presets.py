@@ -1,4 +1,4 @@
-"""`processpool presets`: the protocols that have a name, and each written out as YAML."""
+"""`processpool presets`: the list of protocol presets, and any of them as YAML."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def list_presets() -> Iterator[str]:
-    """The lines that name every preset, with what speaks it and an example."""
+    """Yield the lines that list every preset: its name, what speaks it, and an example command."""
     width = max(map(len, PRESETS))
     for name, preset in PRESETS.items():
         yield f"{name:<{width}}  {preset.about}"
@@ -23,7 +23,7 @@ def list_presets() -> Iterator[str]:
 
 
 def show_preset(name: str) -> Iterator[str]:
-    """The lines of a YAML file that declares a pool with this protocol, written out.
+    """Yield the lines of a YAML file that declares a pool with this preset's keys.
 
     Raises:
         ConfigError: there is no such preset.
@@ -51,9 +51,9 @@ def show_preset(name: str) -> Iterator[str]:
 
 
 def flow(value: Any) -> str:
-    """A value on one line."""
+    """Return a value as YAML in flow style, on one line."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {flow(below)}" for key, below in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(flow, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)  # in quotes: a text stays one
+    return json.dumps(value, ensure_ascii=False)  # the quotes keep text a text

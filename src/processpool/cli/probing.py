@@ -9,32 +9,31 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from processpool.cli.candidates import (
+    ANSWER,
+    SHORT,
+    START,
+    built,
+    show,
+    shown,
+    trouble,
+    try_nonsense,
+)
 from processpool.cli.dialogue import Dialogue
 from processpool.cli.guesses import Guess, guess, last_words
-from processpool.cli.idioms import BAD, EXITS, IDIOMS, REQUESTS
+from processpool.cli.idioms import IDIOMS, REQUESTS
 from processpool.cli.presets import flow
 from processpool.cli.session import Session
-from processpool.config import CommandWorkerConfig, pool_from_dict
-from processpool.errors import ConfigError, ProtocolError
-from processpool.factory import build_command, build_environment
 from processpool.system.awaiting import Stance
 from processpool.wire.framing.presets import PRESETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from processpool.cli.dialogue import Asked
     from processpool.cli.idioms import Idiom
-    from processpool.cli.session import Heard
-    from processpool.wire.framing.declaration import Declaration
 
-START, ANSWER, SHORT = 20.0, 8.0, 2.0
-"""Seconds that are waited for a start, for an answer, and where none is expected."""
-EXIT = 1.5
-_SHOWN = 100
 _ADVICE = (
     "perhaps it takes the message as an argument: {message} in worker.command, and "
     "protocol: oneshot"
@@ -52,6 +51,7 @@ class Way(NamedTuple):
 PLAIN = Way("as it is")
 STDBUF = Way("under stdbuf -oL", ("stdbuf", "-oL"))
 PTY = Way("with a terminal as its output", stdout="pty")
+"""The ways, in the order in which they are tried."""
 
 
 class Unknown(Exception):
@@ -80,7 +80,7 @@ class Probing:
             WorkerStartFailed: the program cannot be started.
         """
         worker = self._by_name() or self._by_experiment()
-        self._try_nonsense(worker)
+        try_nonsense(worker, self._samples, self._tell)
         return worker
 
     def _by_name(self) -> dict[str, Any] | None:
@@ -95,11 +95,11 @@ class Probing:
                 worker["env"] = dict(preset.env)
             if preset.codec != "text":
                 worker["codec"] = preset.codec
-            trouble = self._trouble(worker)
-            if trouble is None:
+            wrong = trouble(worker, self._samples, self._tell)
+            if wrong is None:
                 self._tell("  it fits")
                 return worker
-            self._tell(f"  it does not fit: {trouble}")
+            self._tell(f"  it does not fit: {wrong}")
             self._tell(f"  (it would, started as {' '.join(preset.command)})")
         return None
 
@@ -125,7 +125,7 @@ class Probing:
             break
         if buffers:
             worker = {**self._worker(PLAIN), "protocol": "oneshot"}
-            if self._trouble(worker) is None:
+            if trouble(worker, self._samples, self._tell) is None:
                 self._tell("  nothing but the end of its input makes it answer: oneshot")
                 return worker
         return self._other_requests()
@@ -141,13 +141,13 @@ class Probing:
         outputs: list[bytes] = []
         with self._session(way) as session:
             start = session.listen(START)
-            self._show("  at its start", start)
+            show(self._tell, "  at its start", start)
             for sample in self._samples:
                 if session.exit_in_words is not None:
                     break
                 session.write(sample + b"\n")
                 heard = session.listen(ANSWER)
-                self._show(f"  to {sample.decode()!r}", heard)
+                show(self._tell, f"  to {sample.decode()!r}", heard)
                 outputs.append(heard.stdout)
                 if heard.stance is Stance.SLEEPS and not heard.stdout:
                     raise Unknown(f"it does not read its input; {_ADVICE}")
@@ -165,7 +165,7 @@ class Probing:
         for argument in ([], *([sample.decode()] for sample in self._samples)):
             worker = self._worker(PLAIN)
             worker["command"] += argument
-            with Session(self._built(worker)[0]) as session:
+            with Session(built(worker)[0]) as session:
                 session.end_input(SHORT)
                 heard = session.listen(ANSWER, to_the_end=True)
                 if argument and (session.exit_status or not heard.stdout):
@@ -188,13 +188,13 @@ class Probing:
                 return worker
         if found is not None:
             worker = self._declared(way, banner, "{message}\n", found.answer)
-            trouble = self._trouble(worker)
-            if trouble is None:
+            wrong = trouble(worker, self._samples, self._tell)
+            if wrong is None:
                 return worker
-            self._tell(f"  but that does not hold: {trouble}")
+            self._tell(f"  but that does not hold: {wrong}")
         raise Unknown(
             "no end of its answers was found: they were "
-            + ", ".join(map(_shown, outputs))
+            + ", ".join(map(shown, outputs))
             + "; more and other samples may show it"
         )
 
@@ -210,7 +210,7 @@ class Probing:
             answer = {"until": line.replace(mark, "{mark}") + "\n"}
             worker = self._declared(way, banner, request, answer)
             worker["protocol"].update(_errors_of(idiom))
-            if self._trouble(worker) is None:
+            if trouble(worker, self._samples, self._tell) is None:
                 self._tell(f"  it does, as in {idiom.language}")
                 return worker
         self._tell("  it cannot be made to" + (", so that must do" if weak else ""))
@@ -241,13 +241,13 @@ class Probing:
             worker = self._declared(PLAIN, b"", request, found.answer)
             if request.startswith("1;"):
                 worker["protocol"] = "framed"
-            if self._trouble(worker) is None:
+            if trouble(worker, self._samples, self._tell) is None:
                 self._tell(f"  it answers to {name}; {found.why}")
                 return worker
         for name in ("lsp", "mcp"):
             worker = {**self._worker(PLAIN), "protocol": name, "codec": "json"}
-            with Session(self._built(worker)[0]) as session:
-                dialogue = Dialogue(session, self._built(worker)[1])
+            with Session(built(worker)[0]) as session:
+                dialogue = Dialogue(session, built(worker)[1])
                 if not dialogue.begin(ANSWER)[1]:
                     self._tell(f"  it answers to the handshake of {name}")
                     return worker
@@ -258,7 +258,7 @@ class Probing:
 
     def _answers_to(self, request: str) -> list[bytes]:
         worker = self._declared(PLAIN, b"", request, {"lines": 1})
-        command, declaration = self._built(worker)
+        command, declaration = built(worker)
         outputs = []
         with Session(command) as session:
             dialogue = Dialogue(session, declaration)
@@ -291,132 +291,15 @@ class Probing:
         protocol["answer"] = answer
         return {**self._worker(way), "protocol": protocol}
 
-    def _trouble(self, worker: dict[str, Any]) -> str | None:
-        """What is wrong with a declaration; None if each sample had one answer, and again.
-
-        One that does not end with its input is given the words by which it does.
-        """
-        try:
-            command, declaration = self._built(worker)
-        except ConfigError as error:
-            return str(error)
-        if declaration.oneshot is not None:
-            return self._trouble_once(worker)
-        with Session(command, terminal=worker.get("stdout") == "pty") as session:
-            dialogue = Dialogue(session, declaration)
-            heard, missing = dialogue.begin(START)
-            if missing or heard.stdout:
-                return missing or f"at its start it writes {_shown(heard.stdout)}"
-            for sample in self._samples * 2:
-                try:
-                    asked = dialogue.ask(sample, ANSWER)
-                except ProtocolError as error:
-                    return str(error)
-                if not asked.is_right:
-                    return _wrong(asked, sample)
-            ended = dialogue.end(EXIT)
-        if ended is None:
-            self._find_exit(worker)
-        return None
-
-    def _trouble_once(self, worker: dict[str, Any]) -> str | None:
-        command, _ = self._built(worker)
-        for sample in self._samples:
-            with Session(command) as session:
-                session.write(sample)
-                session.end_input(SHORT)
-                heard = session.listen(ANSWER, to_the_end=True)
-                if not heard.ended or session.exit_status or not heard.stdout:
-                    return f"to {sample.decode()!r} it says {_shown(heard.stdout + heard.stderr)}"
-        return None
-
-    def _find_exit(self, worker: dict[str, Any]) -> None:
-        """It goes on when its input has ended: find the words by which it is left."""
-        self._tell("  it does not end with its input")
-        protocol = worker["protocol"]
-        if not isinstance(protocol, dict):
-            protocol = worker["protocol"] = {"kind": protocol}
-        for words in EXITS:
-            protocol["exit"] = words
-            command, declaration = self._built(worker)
-            with Session(command, terminal=worker.get("stdout") == "pty") as session:
-                dialogue = Dialogue(session, declaration)
-                dialogue.begin(START)
-                if dialogue.end(EXIT) is not None:
-                    self._tell(f"  but with {words!r}")
-                    return
-        del protocol["exit"]
-        self._tell(f"  nor with {', '.join(map(repr, EXITS))}: it will be ended by a signal")
-
-    def _try_nonsense(self, worker: dict[str, Any]) -> None:
-        """Say what becomes of a message that it does not understand."""
-        command, declaration = self._built(worker)
-        if declaration.oneshot is not None or declaration.rpc is not None:
-            return
-        with Session(command, terminal=worker.get("stdout") == "pty") as session:
-            dialogue = Dialogue(session, declaration)
-            dialogue.begin(START)
-            try:
-                before = dialogue.ask(self._samples[0], ANSWER)
-                asked = dialogue.ask(BAD.encode(), ANSWER / 2)
-            except ProtocolError as error:
-                self._tell(f"of a message that it may not understand nothing is known: {error}")
-                return
-            self._show(f"to {BAD!r}, which it may not understand", asked.heard)
-            if asked.heard.ended:
-                self._tell("  it dies of it: its item fails, and the worker is replaced")
-                return
-            if not asked.is_right:
-                self._tell("  there is no whole answer to that: set timeouts.request")
-                return
-            after = dialogue.ask(self._samples[0], ANSWER)
-        if after.answers == before.answers:
-            self._tell("  the next answer is right")
-        else:
-            self._tell("  THE NEXT ANSWER IS ANOTHER THAN BEFORE: it may remember what it was told")
-        if asked.heard.stderr and not declaration.has_errors:
-            self._tell("  what is on stderr then could be worker.protocol.error_stderr, a regex")
-
     def _session(self, way: Way) -> Session:
         worker = {**self._worker(way), "protocol": "lines"}
-        return Session(self._built(worker)[0], terminal=way.stdout == "pty")
-
-    def _built(self, worker: dict[str, Any]) -> tuple[Any, Declaration]:
-        config = pool_from_dict({"worker": worker}).worker
-        assert isinstance(config, CommandWorkerConfig)
-        return replace(build_command(config), env=build_environment(config)), config.declaration
-
-    def _show(self, what: str, heard: Heard) -> None:
-        said = _shown(heard.stdout) if heard.stdout else "nothing"
-        err = f", on stderr {_shown(heard.stderr)}" if heard.stderr else ""
-        if heard.ended:
-            then = "it ended"
-        elif not heard.awaits:
-            then = f"then it {heard.stance}"
-        elif heard.stance is Stance.READS:
-            then = "then it awaits input"
-        else:
-            then = "then it awaits input, it seems"
-        self._tell(f"{what} it says {said}{err}; {then}")
+        return Session(built(worker)[0], terminal=way.stdout == "pty")
 
 
 def _errors_of(idiom: Idiom) -> dict[str, Any]:
     """What errors look like in that language."""
     protocol = PRESETS[idiom.preset].protocol if idiom.preset else {}
     return {key: protocol[key] for key in ("error", "error_stderr") if key in protocol}
-
-
-def _wrong(asked: Asked, sample: bytes) -> str:
-    what = f"to {sample.decode()!r} "
-    if asked.broken:
-        return what + asked.broken
-    if not asked.answers:
-        return f"{what}it gives no answer, or no end of one ({_shown(asked.heard.stdout)})"
-    return f"{what}it says more than one answer ({_shown(asked.heard.stdout)})"
-
-
-def _shown(data: bytes) -> str:
-    return repr(data[:_SHOWN])[1:] + ("…" if len(data) > _SHOWN else "")
 
 
 def write_yaml(worker: dict[str, Any]) -> Iterator[str]:

@@ -1,7 +1,7 @@
-"""Answers, failures and the progress bar, side by side.
+"""Output of answers, failures and the progress bar.
 
-Answers go to their file or to stdout, and nothing else does. What goes to stderr is made harmless
-first: what a worker writes can neither move the cursor nor begin a line of its own.
+Only answers go to the output file or stdout. Text for stderr is escaped, so that what a worker
+writes can neither move the cursor nor pass for a message of this program.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 
 ANSWERED, FAILED, NOBODY_READS = 0, 1, 141
-"""Exit statuses: all is well; something went wrong; as after SIGPIPE."""
+"""Exit statuses: success; a failed item or pool; the reader of stdout is gone, as after SIGPIPE."""
 
 
 def complain(message: str) -> None:
-    """Write a message to stderr, without a traceback and without its escape sequences."""
+    """Write a message to stderr, with control characters escaped."""
     print(escape_control(message), file=sys.stderr, flush=True)
 
 
 def say(text: str) -> None:
-    """Write text to stdout, at once.
+    """Write text to stdout, with control characters escaped, and flush it.
 
     Raises:
-        SystemExit: it cannot be written; the status says whether anybody reads it at all.
+        SystemExit: writing failed, with status `NOBODY_READS` if the reader is gone, else `FAILED`.
     """
     if sys.stdout is None:
         complain("cannot write stdout: it is closed")
@@ -44,19 +44,19 @@ def say(text: str) -> None:
         unread = isinstance(error, BrokenPipeError)
         if not unread:
             complain(f"cannot write stdout: {error.strerror}")
-        # What is still in the buffer is written once more when the interpreter ends.
+        # The interpreter flushes the buffer again when it exits: let that succeed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         raise SystemExit(NOBODY_READS if unread else FAILED) from None
 
 
 def failure_text(index: int, error: BaseException) -> str:
-    """What is said of an item that failed; every line but the first is indented."""
+    """Return the message about a failed item; every line but the first is indented."""
     text = f"item {index}: {in_words(error)}"
     return escape_control(text).replace("\n", "\n    ")
 
 
 class Report:
-    """What a run reports while it goes on, and at its end."""
+    """Writes answers and failures during a run, updates the progress bar, and counts both."""
 
     def __init__(self, answers: Answers, total: int | None, *, bar: bool) -> None:
         self._answers = answers
@@ -72,9 +72,9 @@ class Report:
             self._bar.close()
 
     def answer(self, line: bytes) -> None:
-        """An item was answered; a terminal is shown it without its escape sequences."""
+        """Write an answer; for a terminal, with control characters escaped."""
         if self._answers.is_terminal:
-            with self._aside():
+            with self._bar_hidden():
                 self._answers.write(
                     escape_control(line.decode("utf-8", "backslashreplace")).encode()
                 )
@@ -83,16 +83,16 @@ class Report:
         self._count()
 
     def failure(self, index: int, error: BaseException) -> None:
-        """An item failed."""
+        """Write a message about a failed item to stderr."""
         self.failed += 1
-        with self._aside():
+        with self._bar_hidden():
             print(failure_text(index, error), file=sys.stderr, flush=True)
         if self._bar is not None:
             self._bar.set_postfix(failed=self.failed, refresh=False)
         self._count()
 
     def summary(self) -> str:
-        """How many items failed."""
+        """Return how many items failed, as a sentence."""
         return f"{self.failed} of {self.done} items failed"
 
     def _count(self) -> None:
@@ -100,8 +100,8 @@ class Report:
         if self._bar is not None:
             self._bar.update()
 
-    def _aside(self) -> AbstractContextManager[None]:
-        """Take the bar away while something else is written to the terminal."""
+    def _bar_hidden(self) -> AbstractContextManager[None]:
+        """Return a context in which the bar is hidden, to write something else to the terminal."""
         if self._bar is None:
             return nullcontext()
         aside: AbstractContextManager[None] = self._bar.external_write_mode(file=sys.stderr)
@@ -111,7 +111,7 @@ class Report:
 def _make_bar(total: int | None) -> Any:
     from tqdm import tqdm
 
-    # A terminal that does not know its size says 0 x 0, where tqdm would draw nothing.
+    # A terminal of unknown size reports 0 x 0, for which tqdm would draw nothing.
     unknown = not all(os.get_terminal_size(sys.stderr.fileno()))
     size: dict[str, Any] = {"ncols": 80, "nrows": 24} if unknown else {"dynamic_ncols": True}
     return tqdm(total=total, unit=" items", file=sys.stderr, **size)

@@ -1,7 +1,7 @@
-"""Ctrl-C, SIGTERM and SIGHUP: the work stops, the workers are ended, the status says why.
+"""Ctrl-C, SIGTERM and SIGHUP: work stops, the workers are ended, the exit status gives the signal.
 
-The first signal unwinds the program as an exception does, so that every `finally` runs. A
-second one ends the program on the spot; the pool's guard then ends the workers.
+The first signal raises an exception, so that every `finally` runs. A second one exits immediately;
+the pool's guard process then ends the workers.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _SIGNALS = signals("INT", "TERM", "HUP")
 
 
 class Stopped(BaseException):
-    """A signal asked the program to end; not an `Exception`, so that nobody takes it for one."""
+    """A signal ended the program; a `BaseException`, so that no `except Exception` swallows it."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(f"stopped by {signal.Signals(signum).name}")
         self.status = 128 + signum
-        """The exit status that a shell would report."""
+        """The exit status, as a shell reports it: 128 + the signal's number."""
 
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Within it, a signal raises `Stopped`; those that are ignored, as under nohup, stay so."""
+    """Return a context in which these signals raise `Stopped`; those ignored (nohup) stay so."""
     stopping = False
 
     def stop(signum: int, frame: FrameType | None) -> NoReturn:

@@ -1,10 +1,10 @@
-"""The items of a file or of a stream, through a pool, in order.
+"""Sending the lines of a file or a stream through a pool, in order.
 
-A file is always ready to be read, so `imap` takes its lines as it needs them, which is fastest. A
-pipe or a terminal may have nothing for hours while an answer is due: there a thread of its own
-reads, and submits what it has read, so that nobody waits for a line to see an answer.
+Reading a regular file does not block, so `imap` reads lines as it needs them, which is fastest. A
+pipe or terminal may have no input for hours while an answer is due: there a separate thread reads
+lines and submits them, so that no answer waits for the next line.
 
-Either way, what was read and not yet written is bounded.
+In both cases, the number of lines read ahead is bounded.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 
 def outcomes(pool: ProcessPool, messages: Messages, *, blocking: bool) -> Iterator[Outcome]:
-    """The outcomes of all messages, in their order.
+    """Yield the outcomes of all messages, in their order.
 
     Args:
         pool: an open pool.
-        messages: what to send.
-        blocking: whether reading them may take arbitrarily long.
+        messages: the messages to send.
+        blocking: whether reading the next message may block for a long time.
     """
     run = _submitted(pool, messages) if blocking else _mapped(pool, messages)
     for outcome in run:
@@ -46,8 +46,8 @@ def _mapped(pool: ProcessPool, messages: Messages) -> Iterator[Outcome]:
 
 
 def _submitted(pool: ProcessPool, messages: Messages) -> Iterator[Outcome]:
-    waiting: Waiting = Queue(maxsize=_look_ahead(pool))
-    # A daemon, since nothing can wake it while it waits for input.
+    waiting: Waiting = Queue(maxsize=_max_in_flight(pool))
+    # A daemon, since nothing can end it while it waits for input.
     Thread(target=_submit_all, args=(pool, messages, waiting), daemon=True).start()
     for index in count():
         future = waiting.get()
@@ -69,8 +69,8 @@ def _submit_all(pool: ProcessPool, messages: Iterator[Any], waiting: Waiting) ->
         waiting.put(None)
 
 
-def _look_ahead(pool: ProcessPool) -> int:
-    """How many items may be under way: enough to keep every worker busy, as in `imap`."""
+def _max_in_flight(pool: ProcessPool) -> int:
+    """Return how many items may be in flight: enough to keep every worker busy, as in `imap`."""
     worker = pool.config.worker
     pipeline = worker.protocol.pipeline if worker.kind == "command" else 1
     return min(2 * pool.config.size.max * pipeline, pool.config.queue.max_pending)

@@ -1,6 +1,6 @@
-"""A pool's declaration in a few lines: what was read, with its defaults, in the file's own words.
+"""The summary of a pool's declaration, with its defaults, in the terms of the YAML file.
 
-The values of `env` are never shown; its names are.
+Of `env` only the names are shown, never the values.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SIZES = {"max_message", "above_memory", "memory"}
 
 
 def describe(config: PoolConfig) -> Iterator[str]:
-    """The lines that describe a pool."""
+    """Yield the lines that describe a pool."""
     yield config.name
     worker = config.worker
     if worker.kind == "command":
@@ -47,7 +47,7 @@ def _command(worker: CommandWorkerConfig) -> Iterator[str]:
 
 
 def _protocol(protocol: ProtocolConfig) -> Iterator[str]:
-    """Its name and numbers, and what is not as its preset has it."""
+    """Yield the preset and the limits, then each key that differs from the preset."""
     preset = type(protocol)(kind=protocol.kind)
     keys = protocol.model_dump()
     always = ("kind", "pipeline", "max_message")
@@ -59,7 +59,7 @@ def _protocol(protocol: ProtocolConfig) -> Iterator[str]:
 
 
 def _quoted(value: Any) -> str:
-    """A text, or what is made of texts, with its control characters spelt out."""
+    """Return a text, or a tuple or model of texts, with control characters escaped."""
     if isinstance(value, tuple):
         return " ".join(map(_quoted, value))
     if isinstance(value, BaseModel):

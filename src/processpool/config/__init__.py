@@ -1,8 +1,8 @@
-"""Pools declared in YAML: read, checked and turned into frozen models.
+"""Pool declarations: YAML files are read, validated and turned into frozen models.
 
-Two rules hold here. Whatever is wrong with a configuration is one `ConfigError` that reports all of
-it, and nothing else is ever raised. And what is read here is complete: every default is filled in,
-every path absolute, every unit resolved.
+Two rules hold here. All problems of a configuration are reported together, in one `ConfigError`.
+And a model is complete: every default is filled in, every path is absolute, every duration is in
+seconds and every size in bytes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ __all__ = [
 
 
 def json_schema() -> dict[str, object]:
-    """Return the JSON Schema of a file, for editors."""
+    """Return the JSON Schema of a configuration file, for editors."""
     from processpool.config.schema import json_schema as generate
 
     return generate()

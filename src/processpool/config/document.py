@@ -1,9 +1,9 @@
-"""Plain data to validate, and where each value of it came from.
+"""The data of one pool as plain Python values, with the origin of each value.
 
-Three rules hold here. What an error may show of a value is decided in one place, `shown`: the text
-as the user wrote it, never what a variable held, and nothing at all of an `env` value. A value that
-is already refused is in `unknown`, so that nobody complains about it again. And what the caller
-overrides is no longer the file's: its problems there are gone.
+Three rules hold here. `shown` alone decides what an error may show of a value: the text as the user
+wrote it, never what a variable holds, and nothing of an `env` value. The paths of values whose
+problem is reported already are in `unknown`, so that each is reported once. And a value that the
+caller overrides replaces the file's, along with the file's problems at that path.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from processpool.config.problems import Problem, one_line, quoted
 if TYPE_CHECKING:
     from processpool.config.nodes import Path, Place
 
-SECRETS = "env"
-"""The key under which no value is ever shown."""
-_DEEPEST = 4
-"""How deep mappings lie in each other: the pool, `worker`, `protocol`, `answer`."""
+ENV_KEY = "env"
+"""The key below which no value is ever shown."""
+_MAX_NESTING = 4
+"""The deepest nesting of mappings in the models: the pool, `worker`, `protocol`, `answer`."""
 
 
 @dataclass(slots=True)
@@ -29,14 +29,14 @@ class Document:
     """The data of one pool.
 
     Attributes:
-        data: What is validated: dictionaries, lists and scalars.
-        prefix: The keys above it: `("pools", name)` where a file holds several pools.
+        data: The data to validate: dictionaries, lists and scalars.
+        prefix: The keys above it: `("pools", name)` in a file with several pools, else empty.
         places: The position of each value.
         keys: The position of each key.
-        written: Each scalar of a file, as it may be shown.
-        unquoted: The scalars that stand in the file without quotes.
-        unknown: The values that are not known, because they were refused already.
-        overridden: The values that the caller has put in.
+        written: The text of each scalar in the file, as errors may show it.
+        unquoted: The paths of scalars without quotes.
+        unknown: The paths of values that were rejected already.
+        overridden: The paths of values that the caller set.
     """
 
     data: object
@@ -49,7 +49,7 @@ class Document:
     overridden: set[Path] = field(default_factory=set)
 
     def problem(self, path: Path, sentence: str, *, at_key: bool = False) -> Problem:
-        """Return the problem of the value at `path`, or of its key, with its position."""
+        """Return a `Problem` of the value at `path`, or of its key, with the nearest position."""
         place = self.keys.get(path) if at_key else None
         for length in range(len(path), -1, -1):
             place = place or self.places.get(path[:length])
@@ -57,16 +57,16 @@ class Document:
         return Problem(path if overridden else self.prefix + path, sentence, place, overridden)
 
     def is_overridden(self, path: Path) -> bool:
-        """Say whether the value at `path` came from the caller's overrides."""
+        """Return whether the value at `path` came from the caller's overrides."""
         return any(path[:length] in self.overridden for length in range(1, len(path) + 1))
 
     def is_unknown(self, path: Path) -> bool:
-        """Say whether the value at `path`, or what holds it, was refused before."""
+        """Return whether the value at `path`, or a container of it, was rejected already."""
         refused = any(path[:length] in self.unknown for length in range(len(path) + 1))
         return refused and not self.is_overridden(path)
 
     def existing(self, path: Path) -> Path:
-        """Return the part of `path` that the data has: the rest comes from a short form."""
+        """Return the longest prefix of `path` in the data: a short form lacks the inner keys."""
         value = self.data
         for length, part in enumerate(path):
             try:
@@ -76,29 +76,30 @@ class Document:
         return path
 
     def at(self, path: Path) -> object:
-        """Return the value at `path`, which exists."""
+        """Return the value at `path`, which must exist."""
         value = self.data
         for part in path:
             value = _step(value, part)
         return value
 
     def shown(self, path: Path) -> str:
-        """Return what an error may show of the value at `path`."""
-        if SECRETS in path:
+        """Return the value at `path` as an error may show it."""
+        if ENV_KEY in path:
             return kind_of(self.at(path))
         if path in self.written and not self.is_overridden(path):
             return self.written[path]
-        return _words(self.at(path))
+        return _describe(self.at(path))
 
     def wants_quotes(self, path: Path) -> bool:
-        """Say whether the value at `path` may be shown as it should be written: in quotes."""
-        return path in self.unquoted and SECRETS not in path and not self.is_overridden(path)
+        """Return whether an error may suggest to put the value at `path` in quotes."""
+        return path in self.unquoted and ENV_KEY not in path and not self.is_overridden(path)
 
 
-def plain(value: object, depth: int = _DEEPEST) -> object:
-    """Return mappings from Python as dictionaries, so that nothing of their own runs later.
+def plain(value: object, depth: int = _MAX_NESTING) -> object:
+    """Return `value` with its mappings copied to dictionaries, `depth` levels deep.
 
-    What their `items` raises is raised here, where nobody takes it for a wrong value.
+    The user's mapping classes are thus called only here, and what their `items` raises is not
+    mistaken for a validation error.
     """
     if depth and isinstance(value, Mapping):
         return {key: plain(below, depth - 1) for key, below in value.items()}
@@ -112,15 +113,15 @@ def _step(value: Any, part: str | int) -> object:
     return value[True] if part == "on" and part not in value else value[part]  # type: ignore[index]
 
 
-def _words(value: object) -> str:
+def _describe(value: object) -> str:
     if isinstance(value, str):
         return quoted(value)
     if value is None or isinstance(value, bool | int | float):
-        return one_line(_number(value))
+        return one_line(_number_text(value))
     return kind_of(value)
 
 
-def _number(value: object) -> str:
+def _number_text(value: object) -> str:
     try:
         return repr(value)
     except ValueError:  # an int of more digits than Python prints
@@ -128,7 +129,7 @@ def _number(value: object) -> str:
 
 
 def kind_of(value: object) -> str:
-    """Return what sort of value it is, in words that show nothing of it."""
+    """Return the type of `value` as a noun phrase such as "a mapping", without the value."""
     kinds: list[tuple[type | tuple[type, ...], str]] = [
         (Mapping, "a mapping"),
         ((list, tuple), "a list"),

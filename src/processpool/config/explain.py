@@ -1,8 +1,7 @@
-"""From pydantic's errors to sentences in the user's words.
+"""Translation of pydantic's errors into problems in the terms of the configuration file.
 
-Two rules hold here. A sentence says what would be right and then what was found, as the document
-allows it to be shown. And an error about what is already known to be wrong says nothing new, and
-is dropped.
+Two rules hold here. A sentence says what is expected, then what was found, as far as the document
+allows it to be shown. And an error about a value that was rejected already is dropped.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ if TYPE_CHECKING:
     from processpool.config.nodes import Path
 
 _KEY = "[key]"
-"""What pydantic puts at the end of a location that means the key, not its value."""
+"""The last part of a location in pydantic's errors that concern a key, not its value."""
 
-_RIGHT = {
+_EXPECTED = {
     "int_type": "must be a whole number",
     "float_type": "must be a number",
     "finite_number": "must be a number",
@@ -38,7 +37,7 @@ _RIGHT = {
 
 
 def explain(error: ValidationError, document: Document, root: type[BaseModel]) -> list[Problem]:
-    """Return the problems that pydantic found in `document`, validated as `root`."""
+    """Return the problems in `error`, from validating `document` as the model `root`."""
     explainer = _Explainer(document, root)
     problems: list[Problem] = []
     for details in error.errors(include_url=False, include_input=False):
@@ -47,14 +46,14 @@ def explain(error: ValidationError, document: Document, root: type[BaseModel]) -
 
 
 class _Explainer:
-    """Says what each of pydantic's errors means for one document."""
+    """Translates pydantic's errors for one document."""
 
     def __init__(self, document: Document, root: type[BaseModel]) -> None:
         self._document = document
         self._root = root
 
     def explain(self, details: ErrorDetails) -> Iterator[Problem]:
-        """Yield the problems behind one of pydantic's errors."""
+        """Yield the problems that one of pydantic's errors stands for."""
         path = self._path(details)
         match details["type"]:
             case "missing":
@@ -62,7 +61,7 @@ class _Explainer:
             case "extra_forbidden":
                 yield self._unknown(path, known_keys(self._root, path[:-1], self._document))
             case "invalid_key":
-                yield self._no_text(path)
+                yield self._key_not_text(path)
             case "union_tag_not_found" | "union_tag_invalid":
                 yield from self._kind((*path, "kind"))
             case kind if path[-1:] == (_KEY,):
@@ -71,7 +70,7 @@ class _Explainer:
                 yield from self._value(self._document.existing(path), details, kind)
 
     def _path(self, details: ErrorDetails) -> Path:
-        """Return the location without the tag that pydantic puts after `worker`."""
+        """Return the location without the union tag that pydantic inserts after `worker`."""
         path = details["loc"]
         if path[:1] == (WORKER,) and WORKER in self._root.model_fields:
             path = path[:1] + path[2:]
@@ -80,17 +79,17 @@ class _Explainer:
     def _unknown(self, path: Path, known: list[str]) -> Problem:
         return self._document.problem(path, unknown_key(str(path[-1]), known), at_key=True)
 
-    def _no_text(self, path: Path) -> Problem:
+    def _key_not_text(self, path: Path) -> Problem:
         shown = one_line(str(path[-1]))
         return self._document.problem(path[:-1], f"a key must be text, got {shown}")
 
     def _key(self, path: Path, details: ErrorDetails, kind: str) -> Problem:
         if kind == "string_type":
-            return self._no_text(path)
-        return self._document.problem(path, _right(details), at_key=True)
+            return self._key_not_text(path)
+        return self._document.problem(path, _expected(details), at_key=True)
 
     def _kind(self, path: Path) -> Iterator[Problem]:
-        """Explain a `kind` that is missing or wrong; the keys beside it are then looked at here."""
+        """Explain a missing or wrong `kind`, and check the keys beside it, as pydantic does not."""
         if self._document.is_unknown(path):
             return
         models = worker_models(self._root)
@@ -108,18 +107,18 @@ class _Explainer:
         if self._document.is_unknown(path):
             return
         if kind == "literal_error":
-            sentence = self._choice(_words(details), path)
+            sentence = self._choice(_literal_values(details), path)
         elif kind == "name":
             sentence = self._name(details, path)
         elif kind == "bound":
             sentence = self._got(self._bound(details, path), path)
         else:
-            sentence = self._got(_right(details), path)
+            sentence = self._got(_expected(details), path)
         yield self._document.problem(path, sentence)
 
     def _got(self, right: str, path: Path) -> str:
         shown = self._document.shown(path)
-        if right == _RIGHT["string_type"] and self._document.wants_quotes(path):
+        if right == _EXPECTED["string_type"] and self._document.wants_quotes(path):
             return f"{right}, got {shown} (write {quoted(shown)})"
         return f"{right}, got {shown}"
 
@@ -130,14 +129,14 @@ class _Explainer:
         return f"must be {either(words)}, got {shown}{hint}"
 
     def _name(self, details: ErrorDetails, path: Path) -> str:
-        """Say that a name is none of many, and which was probably meant."""
+        """Return the sentence for a value that is not one of many known names."""
         context, shown = details["ctx"], self._document.shown(path)
         meant = nearest(shown.strip('"'), context["known"])
         hint = f"did you mean {meant}?" if meant else context["hint"]
         return f"must be the name of {context['what']}, got {shown}; {hint}"
 
     def _bound(self, details: ErrorDetails, path: Path) -> str:
-        """Name the other key with its value, as it is written if it is written."""
+        """Return the sentence for a value out of the bounds that another key sets."""
         context = details["ctx"]
         other = (*path[:-1], context["other"])
         value = str(context["value"])
@@ -148,13 +147,13 @@ class _Explainer:
         return f"must be {context['words']} {dotted(other)} ({value})"
 
 
-def _words(details: ErrorDetails) -> list[str]:
-    """Return the choice of a literal, which pydantic writes as `'a', 'b' or 'c'`."""
+def _literal_values(details: ErrorDetails) -> list[str]:
+    """Return the values of a literal, which pydantic lists as `'a', 'b' or 'c'`."""
     expected: str = details["ctx"]["expected"]
     return expected.replace("'", "").replace(" or ", ", ").split(", ")
 
 
-def _right(details: ErrorDetails) -> str:
+def _expected(details: ErrorDetails) -> str:
     context = details.get("ctx", {})
     if details["type"] == "value_error":
         return str(context["error"])
@@ -162,7 +161,7 @@ def _right(details: ErrorDetails) -> str:
         return f"must be at least {_plain(context['ge'])}"
     if "le" in context:
         return f"must be at most {_plain(context['le'])}"
-    return _RIGHT.get(details["type"], "is not valid")
+    return _EXPECTED.get(details["type"], "is not valid")
 
 
 def _plain(bound: float) -> str:

@@ -1,7 +1,7 @@
-"""The kinds of value that the models are made of.
+"""The field types of the models: a name, a duration, a command, an environment, and so on.
 
-Two rules hold here. Each kind checks itself and says in its `ValueError` what would be right,
-without repeating the value. And each says in JSON Schema what an editor should accept.
+Two rules hold here. Each type validates itself; its `ValueError` says what is expected, without
+repeating the value. And each has a JSON Schema that tells editors what to accept.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from processpool.config.scalars import resolve
 from processpool.config.units import DURATION_PATTERN, SIZE_PATTERN, parse_duration, parse_size
 from processpool.system.cpus import usable_cpus
 
-_MANY = 2**31 - 1
+_MAX_COUNT = 2**31 - 1
 
 _TEXT = {"type": "string"}
 
@@ -39,13 +39,13 @@ def _positive(value: float) -> float:
     return value
 
 
-def _number(value: object) -> object:
-    """A number that stands in quotes, since a variable was put in there."""
+def _unquoted_number(value: object) -> object:
+    """Return the number in a quoted string that a variable was substituted into."""
     return resolve(value) if isinstance(value, Interpolated) else value
 
 
 def _whole_or_cpu(value: object) -> object:
-    value = _number(value)
+    value = _unquoted_number(value)
     if value == "cpu" and isinstance(value, str):
         return usable_cpus()
     if isinstance(value, bool) or not isinstance(value, int):
@@ -71,7 +71,7 @@ def _name(value: str) -> str:
     return value
 
 
-def _words(value: object) -> object:
+def _split_command(value: object) -> object:
     if isinstance(value, str):
         try:
             return tuple(shlex.split(value))
@@ -127,7 +127,7 @@ def _inherited(value: object) -> object:
     return tuple(value)
 
 
-def _values(value: object) -> object:
+def _variant_values(value: object) -> object:
     if not isinstance(value, list | tuple) or not value:
         raise ValueError("must be a list of values, such as [0, 1], one for each worker in turn")
     return tuple(
@@ -137,9 +137,9 @@ def _values(value: object) -> object:
 
 
 class Environment(Mapping[str, SecretStr]):
-    """Variables whose values never show, and which cannot be changed.
+    """A read-only mapping of environment variables whose repr hides their values.
 
-    `env["TOKEN"].get_secret_value()` is the only way to a value.
+    `env["TOKEN"].get_secret_value()` is the only way to read a value.
     """
 
     __slots__ = ("_values",)
@@ -164,7 +164,7 @@ class Environment(Mapping[str, SecretStr]):
 
 
 class Variants(dict[str, tuple[str, ...]]):
-    """Variables with a value for each worker in turn; equal ones have the same hash."""
+    """Environment variables that have a list of values, one for each worker in turn; hashable."""
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(frozenset(self.items()))
@@ -175,17 +175,17 @@ def _as_dict(env: Mapping[str, SecretStr]) -> dict[str, SecretStr]:
 
 
 def _either_unit(pattern: str, number: str) -> WithJsonSchema:
-    """Return the schema of a number that may also be a string with its unit."""
+    """Return the JSON Schema of a number, or of a string with a unit."""
     return WithJsonSchema(
         {"anyOf": [{"type": "string", "pattern": pattern}, {"type": number, "minimum": 0}]}
     )
 
 
 Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "minLength": 1})]
-Interpolatable = BeforeValidator(_number)
-"""Put on a number or a truth value: it may come out of a variable, in quotes."""
-Count = Annotated[int, Field(ge=0, le=_MANY), Interpolatable]
-Positive = Annotated[int, Field(ge=1, le=_MANY), Interpolatable]
+Interpolatable = BeforeValidator(_unquoted_number)
+"""Annotates a number or a boolean, to accept a quoted string that a variable was put into."""
+Count = Annotated[int, Field(ge=0, le=_MAX_COUNT), Interpolatable]
+Positive = Annotated[int, Field(ge=1, le=_MAX_COUNT), Interpolatable]
 _CPU_SCHEMA = {"anyOf": [{"type": "integer", "minimum": 0}, {"const": "cpu"}]}
 Workers = Annotated[Count, BeforeValidator(_whole_or_cpu), WithJsonSchema(_CPU_SCHEMA)]
 
@@ -211,7 +211,7 @@ PositiveSize = Annotated[
 ]
 
 Listed = BeforeValidator(_tuple)
-"""Put on a tuple: a list is as good."""
+"""Annotates a tuple, to accept a list as well."""
 
 Folder = Annotated[Path, BeforeValidator(_absolute), WithJsonSchema(_TEXT)]
 Folders = Annotated[tuple[Folder, ...], Listed]
@@ -219,7 +219,7 @@ Target = Annotated[str, AfterValidator(_target)]
 Modules = Annotated[tuple[Annotated[str, AfterValidator(_module)], ...], Listed]
 Command = Annotated[
     tuple[Annotated[str, AfterValidator(_no_nul)], ...],
-    BeforeValidator(_words),
+    BeforeValidator(_split_command),
     AfterValidator(_program),
     WithJsonSchema(
         {
@@ -244,7 +244,7 @@ Each = Annotated[
         Annotated[str, AfterValidator(_variable)],
         Annotated[
             tuple[Annotated[str, AfterValidator(_no_nul)], ...],
-            BeforeValidator(_values),
+            BeforeValidator(_variant_values),
             WithJsonSchema(
                 {
                     "type": "array",

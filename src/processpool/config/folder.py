@@ -1,4 +1,4 @@
-"""The folder that relative paths start from."""
+"""The current folder, which relative paths are relative to."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 
 def current_folder() -> Path:
-    """Return the folder that this process is in.
+    """Return the current folder of this process.
 
-    If it was deleted meanwhile, that is the name which the system still has for it, and which leads
-    nowhere: what needs the folder says so, and what does not goes on.
+    If it has been deleted, this is the path that Linux still reports, marked `(deleted)`. Only code
+    that really uses the folder then fails.
     """
     try:
         return Path.cwd()

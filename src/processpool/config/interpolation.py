@@ -1,8 +1,7 @@
-"""`${NAME}` in the strings of a file.
+"""Substitution of environment variables, `${NAME}`, in the strings of a file.
 
-Three rules hold here. Values are put in once: what a variable holds is never expanded again. A
-dollar that begins nothing (`$5`, `a$b`) stays; `$$` is one dollar. And no error repeats what a
-variable holds.
+Three rules hold here. A variable's value is not expanded again. `$$` is one dollar, and a dollar
+before anything else (`$5`, `a$b`) is kept. And no error repeats the value of a variable.
 """
 
 from __future__ import annotations
@@ -13,35 +12,35 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# A body ends at the next brace of either kind, or "${${${..." would take quadratic time.
+# The body excludes both braces: with only "}" excluded, "${${${..." would take quadratic time.
 _MARK = re.compile(r"\$\$|\$\{(?P<body>[^{}]*)\}|\$\{")
 _BODY = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-.*)?", re.DOTALL)
 
 
 class Interpolated(str):
-    """Text that variables were put into: where a number is wanted, it may be one."""
+    """A quoted string in which variables were substituted; accepted where a number is expected."""
 
     __slots__ = ()
 
 
 class NotSetError(ValueError):
-    """A variable has neither a value nor a default."""
+    """A variable is not set and has no default."""
 
 
 def interpolate(text: str, environ: Mapping[str, str]) -> str:
-    """Return `text` with the variables it names put in.
+    """Return `text` with its variables replaced by their values.
 
     As in a shell, the default of `${NAME:-default}` also replaces an empty value.
 
     Raises:
-        NotSetError: A variable is not in `environ`, and no default is given.
-        ValueError: A `${` does not begin a variable.
+        NotSetError: A variable is not in `environ` and has no default.
+        ValueError: A `${` is not followed by a name and a closing brace.
     """
     return _MARK.sub(lambda found: _value(found, environ), text)
 
 
 def has_variables(text: str) -> bool:
-    """Say whether `interpolate` would change `text`."""
+    """Return whether `text` contains anything that `interpolate` replaces or rejects."""
     return _MARK.search(text) is not None
 
 

@@ -1,6 +1,6 @@
-"""Which keys there are, and which one was probably meant.
+"""The valid keys of each mapping, and suggestions for unknown ones.
 
-One rule holds here: the models are asked, so that a new key needs no second list.
+One rule holds here: keys are read from the models, so a new key need not be listed twice.
 """
 
 from __future__ import annotations
@@ -17,17 +17,16 @@ if TYPE_CHECKING:
     from processpool.config.nodes import Path
 
 WORKER = "worker"
-"""The key whose model depends on `kind`."""
+"""The key whose model depends on the `kind` inside it."""
 
-
-_MAX = "size: {max: …}"
-ELSEWHERE = {
-    "max_workers": _MAX,
-    "num_workers": _MAX,
-    "n_workers": _MAX,
-    "workers": _MAX,
-    "processes": _MAX,
-    "n_jobs": _MAX,
+_SIZE_MAX = "size: {max: …}"
+FOREIGN_OPTIONS = {
+    "max_workers": _SIZE_MAX,
+    "num_workers": _SIZE_MAX,
+    "n_workers": _SIZE_MAX,
+    "workers": _SIZE_MAX,
+    "processes": _SIZE_MAX,
+    "n_jobs": _SIZE_MAX,
     "min_workers": "size: {min: …}",
     "timeout": "timeouts: {request: …}",
     "initializer": "worker: {setup: package.module:function}",
@@ -35,12 +34,12 @@ ELSEWHERE = {
     "maxtasksperchild": "recycle: {after_requests: …}",
     "chunksize": "nothing: fast items travel together by themselves",
 }
-"""What other pools call what is somewhere else here."""
+"""Options of other process pools, with what to write instead."""
 
 
 @cache
 def worker_models(root: type[BaseModel]) -> dict[str, type[BaseModel]]:
-    """Return the model of each kind of worker that the `worker` of `root` may be."""
+    """Return the models that `worker` in the model `root` may have, by their `kind`."""
     models = get_args(root.model_fields[WORKER].annotation)
     return {kind: model for model in models for kind in _kinds_of(model)}
 
@@ -50,14 +49,14 @@ def _kinds_of(model: type[BaseModel]) -> tuple[str, ...]:
 
 
 def known_keys(root: type[BaseModel], path: Path, document: Document) -> list[str]:
-    """Return the keys that the mapping at `path` may have."""
+    """Return the keys that are valid in the mapping at `path`."""
     model = root
     for length, part in enumerate(path, start=1):
         if part == WORKER and WORKER in model.model_fields:
             worker = document.at(path[:length])
             kind = worker.get("kind") if isinstance(worker, dict) else None
             model = worker_models(model).get(str(kind), root)
-        elif isinstance(part, str):  # an index leads to what the list's own key says
+        elif isinstance(part, str):  # an index does not change the model
             model = _model_of(model, part) or model
     return list(model.model_fields)
 
@@ -71,9 +70,9 @@ def _model_of(model: type[BaseModel], key: str) -> type[BaseModel] | None:
 
 
 def unknown_key(key: str, known: list[str]) -> str:
-    """Say that `key` is unknown, and which of the `known` keys is near it."""
-    if key in ELSEWHERE:
-        return f"unknown key; write {ELSEWHERE[key]}"
+    """Return the sentence that `key` is unknown, with the nearest of the `known` keys."""
+    if key in FOREIGN_OPTIONS:
+        return f"unknown key; write {FOREIGN_OPTIONS[key]}"
     meant = nearest(key, known)
     if meant is not None:
         return f"unknown key; did you mean {meant}?"

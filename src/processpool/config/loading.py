@@ -1,10 +1,10 @@
-"""From a file, or a dictionary, to a `PoolConfig`.
+"""Loading of a `PoolConfig` from a file or a dictionary.
 
     bytes ─yaml_source─▶ tree ─reading─▶ document ─overrides─▶ document ─models─▶ PoolConfig
                            └───────────────┴─── problems ───────┴────explain──────┘
 
-Two rules hold here. Every stage adds its problems to one list, and the list is raised at the end.
-And of several pools in a file only the chosen one needs its variables; all are validated.
+Two rules hold here. Every stage adds its problems to one list, which is raised at the end. And all
+pools of a file are validated, but only the variables of the chosen one must be set.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ def load_pool(
     overrides: Mapping[str, object] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> PoolConfig:
-    """Read the pool that a YAML file declares.
+    """Load the pool that a YAML file declares.
 
     Args:
-        path: The file. Folders in it are relative to the folder the file is in.
-        pool: Which one, where the file declares several under `pools:`.
-        overrides: Values by dotted path, such as `{"size.max": 8}`, put in place of the file's.
-        environ: What `${NAME}` stands for; by default this process's environment.
+        path: The file. Folders in it are relative to the file's own folder.
+        pool: The pool's name, if the file declares several under `pools:`.
+        overrides: Values by dotted path, such as `{"size.max": 8}`, that replace the file's.
+        environ: The variables for `${NAME}`; by default this process's environment.
 
     Raises:
-        ConfigError: The file does not declare a valid pool. All that is wrong is in the message,
-            a line each.
+        ConfigError: The file does not declare a valid pool. The message lists all problems, one
+            a line.
     """
     source = read_source(path)
     config, problems = _load(source, pool, overrides, os.environ if environ is None else environ)
@@ -58,12 +58,12 @@ def pool_from_dict(
     base: str | os.PathLike[str] | None = None,
     overrides: Mapping[str, object] | None = None,
 ) -> PoolConfig:
-    """Make a pool's configuration from plain data, with the keys of the YAML file.
+    """Build a pool's configuration from a mapping with the keys of the YAML file.
 
     Args:
-        data: The mapping that a file with one pool would hold. No variables are put in.
-        base: What folders in it are relative to; by default the current folder.
-        overrides: Values by dotted path, put in place of those in `data`.
+        data: The same mapping as in a file with one pool. `${NAME}` is not substituted.
+        base: The folder that folders in it are relative to; by default the current folder.
+        overrides: Values by dotted path that replace those in `data`.
 
     Raises:
         ConfigError: The data does not declare a valid pool.
@@ -108,7 +108,7 @@ def _read(
     if isinstance(document.data, dict):
         document.data.setdefault("name", declared.name)
     config, more = _validated(document, overrides, _folder_of(label))
-    # What the caller has replaced is no longer a problem of the file.
+    # A value that the caller overrides is no longer the file's problem.
     kept = [p for p in problems if not document.is_overridden(p.path[len(declared.prefix) :])]
     return config, kept + more
 

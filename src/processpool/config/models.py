@@ -1,8 +1,8 @@
-"""The sections of a pool's declaration, as frozen models with every default filled in.
+"""The models of a pool's declaration, with every default filled in.
 
-Two rules hold here. A model holds what is used, not what was written: seconds, bytes, absolute
-paths, numbers of workers. And two keys that contradict each other are one problem, at the later
-key.
+Two rules hold here. A model holds values ready for use, not what was written: seconds, bytes,
+absolute paths, numbers of workers. And two keys that contradict each other are one problem,
+reported at the later key.
 """
 
 from __future__ import annotations
@@ -34,29 +34,29 @@ from processpool.config.section import Section
 from processpool.config.workers import Worker  # noqa: TC001 - pydantic evaluates it
 from processpool.system.cpus import usable_cpus
 
-_SPARE = 5
+_EXTRA_SPARES = 5
 _DERIVED = object()
-"""Stands for a default that depends on other keys."""
+"""A placeholder for a default that depends on other keys."""
 
 
 def _bound(words: str, other: str, value: int) -> PydanticCustomError:
-    """Return the error of a value that contradicts the key `other`, which has `value`."""
+    """Return the error for a value that contradicts the `value` of the key `other`."""
     return PydanticCustomError("bound", "", {"words": words, "other": other, "value": value})
 
 
 class SizeConfig(Section):
-    """How many workers there are."""
+    """The number of workers."""
 
     min: Workers = 1
-    """Workers that are always there; they start with the pool."""
+    """The fewest workers; they start with the pool."""
     max: Annotated[Workers, Field(ge=1)] = Field(
         default_factory=lambda: _DERIVED,
         validate_default=True,
         json_schema_extra={"default": "cpu"},
     )
-    """The most workers there may be; cpu means as many as this process may use CPUs."""
+    """The most workers; cpu means the number of CPUs that this process may use."""
     spare: Workers = Field(default_factory=lambda: _DERIVED, validate_default=True)
-    """Idle workers that are kept after a burst; the default is min + 5, or max if that is less."""
+    """Idle workers kept after a burst; by default min + 5, or max if that is less."""
 
     @field_validator("max", mode="before")
     @classmethod
@@ -69,7 +69,7 @@ class SizeConfig(Section):
         if value is not _DERIVED:
             return value
         least = info.data.get("min", 1)
-        return min(least + _SPARE, info.data.get("max", least))
+        return min(least + _EXTRA_SPARES, info.data.get("max", least))
 
     @field_validator("max", "spare")
     @classmethod
@@ -87,38 +87,38 @@ class SizeConfig(Section):
 
 
 class QueueConfig(Section):
-    """What waits for a worker."""
+    """The queue of items that wait for a worker."""
 
     max_pending: Positive = 10_000
-    """The most items that wait for a worker."""
+    """The most items that may wait in the queue."""
     when_full: Literal["wait", "raise"] = "wait"
     """What submitting to a full queue does: wait for room, or raise QueueFull."""
 
 
 class TimeoutsConfig(Section):
-    """How long things may take; in seconds once read."""
+    """Time limits, in seconds once they are read."""
 
     start: PositiveDuration = 30.0
-    """Until a worker that was started is ready."""
+    """How long a worker may take to become ready."""
     request: PositiveDuration | None = None
-    """Until a request is answered; then its worker is replaced. null: as long as it takes."""
+    """How long a request may take, before its worker is replaced. null: no limit."""
     idle: Duration | None = 300.0
-    """Until an idle worker above size.min is ended. null: never."""
+    """How long a worker above size.min may be idle, before it is ended. null: no limit."""
     exit: Duration = 5.0
-    """Until a worker that was told to exit is terminated."""
+    """How long a worker may take to exit when asked to, before it is terminated."""
 
 
 class RetryConfig(Section):
-    """What happens to an item that failed."""
+    """Retries of failed items."""
 
     attempts: Positive = 1
-    """How often an item is tried, the first time included."""
+    """How often an item is tried, the first attempt included."""
     on: Annotated[tuple[Literal["crash", "timeout", "error"], ...], Listed] = ("crash",)
-    """The failures after which it is tried again: crash, timeout, error."""
+    """The failures that are retried: crash, timeout, error."""
 
     @model_validator(mode="before")
     @classmethod
-    def _heal_on(cls, value: object) -> object:
+    def _restore_on(cls, value: object) -> object:
         # YAML 1.1, and so PyYAML, reads the key `on` as a boolean.
         if isinstance(value, dict) and True in value:
             return {"on" if key is True else key: found for key, found in value.items()}
@@ -126,29 +126,29 @@ class RetryConfig(Section):
 
 
 class RecycleConfig(Section):
-    """When a worker is replaced although nothing is wrong with it."""
+    """The regular replacement of healthy workers."""
 
     after_requests: Positive | None = None
-    """After this many requests."""
+    """Replace a worker after this many requests."""
     after: PositiveDuration | None = None
-    """After this time."""
+    """Replace a worker at this age."""
     above_memory: PositiveSize | None = None
-    """When it uses more memory than this."""
+    """Replace a worker that uses more memory than this."""
     jitter: Annotated[float, Field(ge=0, le=1), Interpolatable] = 0.1
-    """Share, from 0 to 1, by which the limits vary, so that not all are replaced at once."""
+    """Fraction, from 0 to 1, by which these vary, so that not all are replaced at once."""
 
 
 class LimitsConfig(Section):
-    """What the operating system allows each worker."""
+    """Limits on each worker that the operating system enforces."""
 
     memory: PositiveSize | None = None
-    """Address space."""
+    """The most address space."""
     cpu_time: PositiveDuration | None = None
-    """CPU time, over the worker's whole life."""
+    """The most CPU time, over the worker's whole life."""
     open_files: Positive | None = None
-    """Files open at once."""
+    """The most files open at once."""
     nice: Annotated[int, Field(ge=-20, le=19), Interpolatable] | None = None
-    """How far a worker gives way to other processes: 0 to 19; below 0 needs privileges."""
+    """Niceness: 1 to 19 gives way to other processes; below 0 needs privileges."""
 
 
 def _in_order(value: tuple[float, float]) -> tuple[float, float]:
@@ -157,29 +157,29 @@ def _in_order(value: tuple[float, float]) -> tuple[float, float]:
     return value
 
 
-def _two(value: object) -> object:
+def _pair(value: object) -> object:
     if not isinstance(value, list | tuple) or len(value) != 2:
         raise ValueError("must be a list of two durations, such as [0.1s, 30s]")
     return tuple(value)
 
 
 class RestartConfig(Section):
-    """What happens when workers fail to start."""
+    """What the pool does when workers fail to start."""
 
     max_failures: Count = 5
-    """With more failures than this within the time below, the pool is broken."""
+    """More failed starts than this, within the time below, break the pool."""
     within: PositiveDuration = 10.0
-    """The time in which failures are counted."""
+    """The time over which failed starts are counted."""
     backoff: Annotated[
-        tuple[Duration, Duration], BeforeValidator(_two), AfterValidator(_in_order)
+        tuple[Duration, Duration], BeforeValidator(_pair), AfterValidator(_in_order)
     ] = (
         0.1,
         30.0,
     )
-    """The first and the longest pause before a worker is started again."""
+    """The shortest and longest delay before the next start; it doubles with each failure."""
 
 
-def _off(value: object) -> object:
+def _off_as_text(value: object) -> object:
     # YAML 1.1 reads an unquoted `off` as a boolean.
     return "off" if value is False else value
 
@@ -188,26 +188,26 @@ class PoolConfig(Section):
     """A pool of worker processes."""
 
     name: Name = "pool"
-    """What the pool is called in logs and the widget."""
+    """The pool's name in logs and the widget."""
     worker: Worker
-    """What a worker is: kind: command (any program) or kind: python (functions)."""
+    """The workers: kind: command (any program) or kind: python (Python functions)."""
     size: SizeConfig = Field(default_factory=SizeConfig)
-    """How many workers there are."""
+    """The number of workers."""
     queue: QueueConfig = QueueConfig()
-    """What waits for a worker."""
+    """The queue of items that wait for a worker."""
     timeouts: TimeoutsConfig = TimeoutsConfig()
-    """How long things may take."""
+    """Time limits."""
     retry: RetryConfig = RetryConfig()
-    """What happens to an item that failed."""
+    """Retries of failed items."""
     recycle: RecycleConfig = RecycleConfig()
-    """When a worker is replaced although nothing is wrong with it."""
+    """The regular replacement of healthy workers."""
     limits: LimitsConfig = LimitsConfig()
-    """What the operating system allows each worker."""
+    """Limits on each worker that the operating system enforces."""
     restart: RestartConfig = RestartConfig()
-    """What happens when workers fail to start."""
-    widget: Annotated[Literal["auto", "off"], BeforeValidator(_off)] = "auto"
+    """What the pool does when workers fail to start."""
+    widget: Annotated[Literal["auto", "off"], BeforeValidator(_off_as_text)] = "auto"
     """Whether a notebook shows the live widget: auto or off."""
 
     if TYPE_CHECKING:
-        # Sections may be given as mappings, which the signature made from the fields would refuse.
+        # Sections may be given as mappings, which the signature from the fields does not allow.
         def __init__(self, /, **data: Any) -> None: ...

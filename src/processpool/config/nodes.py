@@ -1,8 +1,8 @@
-"""The tree of a YAML file, before anything in it has a meaning.
+"""The syntax tree of a YAML file, before scalars are resolved.
 
-Two rules hold here. Every node knows where it stands, and how large and deep it is with its aliases
-expanded, so that a bomb is found without expanding it. And nodes are shared, never copied: an alias
-is the very node that it repeats.
+Two rules hold here. Every node has its position, and its size and depth with all aliases expanded,
+so an alias bomb is detected without expanding it. And nodes are shared, never copied: an alias is
+the same object as the node that it refers to.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 Path = tuple[str | int, ...]
-"""Where a value stands: the keys and indices that lead to it."""
+"""The path of a value: the keys and indices that lead to it from the top."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -23,7 +23,7 @@ class Place:
 
 @dataclass(slots=True)
 class Scalar:
-    """One value as it was written; `plain` says that it had no quotes."""
+    """A scalar as it was written; `plain` if it had no quotes."""
 
     place: Place
     text: str
@@ -34,7 +34,7 @@ class Scalar:
 
 @dataclass(slots=True)
 class Broken:
-    """What stands where a value was refused already: nothing more is to be said about it."""
+    """A placeholder for a value whose problem is reported already."""
 
     place: Place
     size: int = 1
@@ -57,7 +57,7 @@ class Items:
 
 @dataclass(slots=True)
 class Mapping:
-    """Keys, each with its own place, and their values."""
+    """A mapping: keys with their own positions, and their values."""
 
     place: Place
     entries: dict[str, tuple[Place, Node]] = field(default_factory=dict)

@@ -1,8 +1,7 @@
-"""Single keys that the caller sets by dotted path.
+"""Overrides: single keys that the caller sets by dotted path.
 
-Two rules hold here. An override changes the data before it is validated, so it obeys the same
-rules as the file. And its path may lead into a short form (`protocol: framed`), which is then
-written out.
+Two rules hold here. Overrides are applied before validation, so they are checked like the file. And
+a path may lead into a short form (`protocol: framed`), which is first expanded to its mapping.
 """
 
 from __future__ import annotations
@@ -10,20 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from processpool.config.document import SECRETS, Document, kind_of, plain
+from processpool.config.document import ENV_KEY, Document, kind_of, plain
 from processpool.config.problems import Problem
 
 if TYPE_CHECKING:
     from processpool.config.nodes import Path
 
 _SHORT_FORMS: dict[Path, str] = {("worker", "protocol"): "kind"}
-"""Where a string may stand for a mapping, and the key that it then is."""
+"""The keys that accept a string instead of a mapping, and the inner key that it is short for."""
 _DEFAULTS: dict[Path, dict[str, str]] = {("worker", "protocol"): {"kind": "framed"}}
-"""What is changed where the file says nothing, if an empty mapping would mean something else."""
+"""The defaults of missing mappings whose default is not the empty mapping."""
 
 
 def apply_overrides(document: Document, overrides: Mapping[str, object]) -> list[Problem]:
-    """Put `overrides` into the document, in their order, and return what is wrong with them."""
+    """Apply `overrides` to the document, in their order, and return their problems."""
     if not isinstance(overrides, Mapping):
         sentence = f'must be a mapping such as {{"size.max": 8}}, got {kind_of(overrides)}'
         return [Problem((), sentence, overridden=True)]
@@ -43,18 +42,18 @@ def apply_overrides(document: Document, overrides: Mapping[str, object]) -> list
 
 
 def _split(dotted: object) -> tuple[str, ...]:
-    """Split a path; the name of a variable is what follows `env.`, dots and all."""
+    """Split a dotted path; all that follows `env.` is one variable's name, dots included."""
     if not isinstance(dotted, str):
         return ()
     path = tuple(dotted.split("."))
-    if SECRETS in path[:-1]:
-        end = path.index(SECRETS) + 1
+    if ENV_KEY in path[:-1]:
+        end = path.index(ENV_KEY) + 1
         path = (*path[:end], ".".join(path[end:]))
     return path
 
 
 def _put(document: Document, path: tuple[str, ...], value: object) -> str | None:
-    """Set one value, copying what is changed: the caller's own dictionaries stay as they are."""
+    """Set one value and return its problem, if any; changed dictionaries are copied first."""
     document.data = data = dict(document.data)  # type: ignore[call-overload]
     for length, part in enumerate(path[:-1], start=1):
         if part not in data:

@@ -1,7 +1,7 @@
 """The pools that a file declares: one, or several under `pools:`.
 
-Two rules hold here. Beside `pools:` nothing else may stand at the top. And where one pool is
-declared, nobody needs to name it.
+Two rules hold here. No other key is allowed beside `pools:`. And if a file declares a single pool,
+the caller need not name it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _POOLS = "pools"
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """One pool of a file: its name, unless it gives itself another, and its mapping."""
+    """A pool in a file: its mapping, and its name unless the mapping has a `name` of its own."""
 
     name: str
     node: Mapping
@@ -31,7 +31,7 @@ class Declared:
 
 
 def declared_pools(source: Source) -> tuple[list[Declared], list[Problem]]:
-    """Return the pools of a file, and what is wrong with how they are declared."""
+    """Return the pools of a file, and the problems at this level."""
     tree = source.tree
     if tree is None or isinstance(tree, Broken):
         return [], []
@@ -66,7 +66,7 @@ def _several(tree: Mapping) -> tuple[list[Declared], list[Problem]]:
 
 
 def choose(declared: list[Declared], pool: str | None) -> tuple[Declared | None, list[Problem]]:
-    """Return the pool that the caller means."""
+    """Return the pool named `pool`, or the only one; and the problem if there is none."""
     if not isinstance(pool, str | None):
         place = declared[0].place if declared else None
         return None, [Problem((), f"pool= must be a pool's name, got {kind_of(pool)}", place)]

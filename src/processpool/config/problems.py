@@ -1,8 +1,8 @@
-"""One thing that is wrong with a configuration, and the error that carries them all.
+"""Problems found in a configuration, and the `ConfigError` that reports them all.
 
-Three rules hold here. A problem is one line, whatever a file holds: control characters are escaped
-and long text is cut. It names the file as the user named it. And it comes in the file's order, not
-in the order of finding.
+Three rules hold here. A problem is one line, whatever the file contains: control characters are
+escaped and long text is cut. The file is named as the user named it. And problems are sorted by
+their position in the file, not by when they were found.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAX_SHOWN = 60
-"""Characters of a value that a problem shows."""
+"""The most characters of a value that a problem shows."""
 MAX_LINES = 100
-"""Problems that one error shows."""
+"""The most problems that one error lists."""
 _NOWHERE = Place(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong at `path`, said in the user's words.
+    """One problem of a configuration.
 
     Attributes:
         path: The keys that lead to the value; empty for the whole file.
-        sentence: What would be right, and what was found.
-        place: The position in the file, where it is known.
-        source: Whether the value came from the file, or from the caller's overrides.
+        sentence: What is expected, and what was found.
+        place: The position in the file, if it is known.
+        overridden: True if the value came from the caller's overrides, not from the file.
     """
 
     path: Path
@@ -41,7 +41,7 @@ class Problem:
     overridden: bool = False
 
     def line(self, label: str | None) -> str:
-        """Return the problem as one line; `label` is the file's path, None for a dictionary."""
+        """Return the problem on one line; `label` is the file's path, or None for a dictionary."""
         parts = [dotted(self.path)] if self.path else []
         if self.overridden:
             parts.insert(0, "overrides")
@@ -52,7 +52,7 @@ class Problem:
 
 
 def config_error(problems: Iterable[Problem], label: str | None = None) -> ConfigError:
-    """Return the one error that reports all `problems`, each of them once."""
+    """Return an error that lists `problems`, in the order of the file and without duplicates."""
     ordered = sorted(problems, key=lambda problem: (problem.overridden, problem.place or _NOWHERE))
     lines = tuple(dict.fromkeys(problem.line(label) for problem in ordered))
     more = [f"... and {len(lines) - MAX_LINES} more problems"] if len(lines) > MAX_LINES else []
@@ -62,28 +62,28 @@ def config_error(problems: Iterable[Problem], label: str | None = None) -> Confi
 
 
 def dotted(path: Path) -> str:
-    """Return `path` as it is read aloud: `worker.command[1]`."""
+    """Return `path` in dotted notation: `worker.command[1]`."""
     parts = [f"[{part}]" if isinstance(part, int) else f".{one_line(part)}" for part in path]
     return "".join(parts).removeprefix(".")
 
 
 def one_line(text: str) -> str:
-    """Return `text` on one line, without control characters, and not longer than is useful."""
+    """Return `text` with control characters escaped, cut to `MAX_SHOWN` characters."""
     cut = text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
 
 
 def quoted(text: str) -> str:
-    """Return `text` in the quotes that make it text in YAML."""
+    """Return `text` in double quotes, as YAML reads it as text."""
     return '"' + one_line(text).replace('"', '\\"') + '"'
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return what was probably meant by `word`, if anything known is near it."""
+    """Return the known word that `word` is probably a misspelling of, if there is one."""
     return next(iter(get_close_matches(word[:MAX_SHOWN], list(known), n=1)), None)
 
 
 def either(words: Iterable[str]) -> str:
-    """Return `words` as a choice: `crash, timeout or error`."""
+    """Return `words` joined as a choice: `crash, timeout or error`."""
     *first, last = words
     return f"{', '.join(first)} or {last}" if first else last

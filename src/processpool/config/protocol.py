@@ -1,8 +1,8 @@
-"""The `worker.protocol` section: how a program and the pool talk.
+"""The `worker.protocol` section: how the pool and a program exchange messages.
 
-Three rules hold here. A protocol starts from a preset, whose keys are those of the file; what is
-written beside `kind` takes their place. What is checked is the whole of both. And whatever the
-framing would refuse is refused here, at the key that says it.
+Three rules hold here. A protocol starts from a preset, which is a mapping with the same keys; keys
+beside `kind` replace the preset's. The result of both is validated. And whatever a framing would
+reject is rejected here, at its key.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ _VERBS = ("expect", "send", "ask")
 _ONESHOT = "does not go with oneshot, where the answer is all that a process writes"
 
 
-_A_PROTOCOL = {
+_PROTOCOL_NAMES = {
     "what": "a protocol",
     "known": list(_NAMES),
     "hint": "`processpool presets` lists them",
 }
-_A_LENGTH = {
+_LENGTH_NAMES = {
     "what": "a length, or a regex for the header",
     "known": list(LENGTHS),
     "hint": f"known are {', '.join(LENGTHS)}",
@@ -61,7 +61,7 @@ _A_LENGTH = {
 
 def _known(name: str) -> str:
     if name not in PRESETS:
-        raise PydanticCustomError("name", "", _A_PROTOCOL)
+        raise PydanticCustomError("name", "", _PROTOCOL_NAMES)
     return name
 
 
@@ -85,7 +85,7 @@ def _end(text: str) -> str:
 def _length(text: str) -> str:
     if text not in LENGTHS:
         if re.fullmatch(r"[\w-]*", text):
-            raise PydanticCustomError("name", "", _A_LENGTH)
+            raise PydanticCustomError("name", "", _LENGTH_NAMES)
         header_ends(text)
     return text
 
@@ -98,25 +98,26 @@ _LENGTH_SCHEMA = {"anyOf": [{"enum": list(LENGTHS)}, {"type": "string"}]}
 
 
 class AnswerConfig(Section):
-    """Where an answer ends: exactly one of lines, until, until_line, length."""
+    """The end of an answer: exactly one of lines, until, until_line, length."""
 
     lines: Positive | None = None
-    """It has so many lines."""
+    """An answer has this many lines."""
     until: Annotated[str, AfterValidator(_end)] | None = None
-    """It ends with this text, wherever it comes; {mark} in it is the request's own."""
+    """An answer ends with this text, anywhere in a line; {mark} in it is the request's mark."""
     until_line: Regex | None = None
-    """It ends with the first complete line in which this regular expression is found."""
+    """An answer ends with the first complete line that matches this regular expression."""
     length: Annotated[str, AfterValidator(_length), WithJsonSchema(_LENGTH_SCHEMA)] | None = None
-    """A header says how many bytes follow: u32be, u32le, varint, hex4, content-length, or a regular
-    expression for the header, whose group 1 is the number; without it, the header is the answer."""
+    """A header gives the answer's length in bytes: u32be, u32le, varint, hex4, content-length, or a
+    regular expression for the header, whose group 1 is the number; if the group is missing or does
+    not match, the header itself is the answer."""
     count: Positive = 1
-    """With until: the text comes so many times."""
+    """With until: how many times the text comes."""
     after: str = ""
-    """With length: what follows the body."""
+    """With length: text that follows the body."""
     keep: bool = False
-    """Whether the text, the line or the header belongs to the answer."""
+    """Whether the ending text, the ending line or the header is part of the answer."""
     skip: Regex | None = None
-    """Complete messages in which this regular expression is found are no answers."""
+    """Complete messages that match this regular expression are not answers, and are dropped."""
 
     @field_validator("until", "until_line", "length")
     @classmethod
@@ -151,19 +152,19 @@ class AnswerConfig(Section):
 
     @property
     def rule(self) -> AnswerRule:
-        """What the framing is told."""
+        """The rule as the framing takes it."""
         return AnswerRule(**self.model_dump())
 
 
 class StepConfig(Section):
-    """One step before a worker is ready: exactly one of expect, send, ask."""
+    """One step of the start dialogue: exactly one of expect, send, ask."""
 
     expect: Annotated[str, AfterValidator(_end)] | None = None
-    """Drop what comes on stdout, up to and with this text."""
+    """Read stdout up to and including this text, and drop it."""
     send: str | None = None
-    """Write this."""
+    """Write this text to stdin."""
     ask: str | None = None
-    """Send this as a request, and drop the answer."""
+    """Send this text as a request, and drop the answer."""
 
     @model_validator(mode="after")
     def _is_one(self) -> StepConfig:
@@ -173,51 +174,51 @@ class StepConfig(Section):
 
     @property
     def step(self) -> Step:
-        """What the start dialogue is told."""
+        """The step as the start dialogue takes it."""
         if self.expect is not None:
             return Step("expect", self.expect)
         return Step("ask", self.ask) if self.ask is not None else Step("send", self.send or "")
 
 
 class ProtocolConfig(Section):
-    """How a request is written, where an answer ends, and how many may be under way."""
+    """How requests are written, where answers end, and how many requests may be in flight."""
 
     kind: Preset = "lines"
-    """The preset that this starts from; the keys beside it take the place of its own."""
+    """The preset to start from; keys beside it replace the preset's."""
     request: Annotated[str, AfterValidator(_template)] = "{message}\n"
     """The bytes of a request, in which {message}, {length}, {mark}, {u32be}, {u32le}, {varint} and
     {hex4} are replaced."""
     refuse: Regex | None = None
-    """Messages in which this regular expression is found are not sent; a newline, by default, where
-    a message is a line and an answer so many."""
+    """Messages that match this regular expression are not sent; by default those with a newline, if
+    a request is one line and an answer is a fixed number of lines."""
     answer: AnswerConfig = Field(default_factory=lambda: AnswerConfig(lines=1))
     """Where an answer ends."""
     error: Regex | None = None
-    """An answer in which this regular expression is found fails its item; the worker lives."""
+    """An answer that matches this regular expression fails its item; the worker is kept."""
     error_stderr: Regex | None = None
-    """The same, for what was written to stderr during the item."""
+    """The same for what the program writes to stderr during the item."""
     after_error: Literal["keep", "replace"] = "keep"
-    """What becomes of the worker after such an error."""
+    """Whether the worker is kept or replaced after such an error."""
     start: Annotated[tuple[StepConfig, ...], Listed] = ()
-    """What happens before a worker counts as ready, in order."""
+    """The steps before a worker counts as ready, in order."""
     exit: str = ""
-    """Written before a worker's stdin is closed."""
+    """Text written to a worker's stdin before it is closed."""
     over: Literal["lines", "content-length"] | None = None
     """With jsonrpc, lsp and mcp: how messages are delimited."""
     initialize: dict[str, Any] | None = None
-    """With these: the params of the request that begins the handshake."""
+    """With jsonrpc, lsp and mcp: the params of the request that begins the handshake."""
     initialized: str = "initialized"
-    """With these: the notification that ends it."""
+    """With jsonrpc, lsp and mcp: the notification that ends the handshake."""
     cancel: str = "$/cancelRequest"
-    """With these: the notification that cancels a request whose time is over, before its worker is
-    replaced; empty for none."""
+    """With jsonrpc, lsp and mcp: the notification that cancels a request whose time is over, before
+    its worker is replaced; empty for none."""
     pipeline: Positive = 1
-    """Requests that a worker may be sent before it has answered the first."""
+    """How many requests may be sent to a worker before it has answered the first."""
     max_message: PositiveSize = _GIB
     """The longest answer that is accepted, in bytes."""
 
     if TYPE_CHECKING:
-        # Answers may be given as mappings, which the signature made from the fields would refuse.
+        # An answer may be given as a mapping, which the signature from the fields does not allow.
         def __init__(self, /, **data: Any) -> None: ...
 
     @model_validator(mode="before")
@@ -276,7 +277,7 @@ class ProtocolConfig(Section):
 
     @property
     def declaration(self) -> Declaration:
-        """What the framing is told."""
+        """The protocol as the framing takes it."""
         return Declaration(
             request=self.request,
             refuse=self.refuse,
@@ -300,7 +301,7 @@ class ProtocolConfig(Section):
 
 
 def is_rpc(kind: str | None) -> bool:
-    """True for the names of protocols that are JSON-RPC."""
+    """Return whether `kind` is a preset that speaks JSON-RPC."""
     return kind is not None and "over" in PRESETS[kind].protocol
 
 
@@ -314,7 +315,7 @@ def _long_form(value: object) -> object:
 
 
 class _ShortForm:
-    """Lets editors accept `protocol: lines` beside the mapping."""
+    """Adds the short form `protocol: lines` to the JSON Schema."""
 
     def __get_pydantic_json_schema__(
         self, core: CoreSchema, handler: GetJsonSchemaHandler

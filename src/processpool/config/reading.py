@@ -1,16 +1,16 @@
-"""From a tree of nodes to a document: variables put in, scalars given their meaning.
+"""Conversion of a syntax tree to a document: variables substituted, scalars resolved.
 
-Two rules hold here. A plain scalar means what YAML says it means *after* its variables are put in;
-one in quotes stays text, and so does every `env` value; but where a number is wanted, a quoted one
-that a variable was put into is a number. And an `env` value that YAML would not read
-as text is refused, because a worker would get something else than is written.
+Two rules hold here. A plain scalar is resolved *after* its variables are substituted. A quoted one
+stays text, and so does every `env` value; but if variables were substituted in a quoted scalar, it
+is accepted where a number is expected. And an `env` value that YAML does not read as text is
+rejected, since it is not the text that it looks like.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from processpool.config.document import SECRETS, Document
+from processpool.config.document import ENV_KEY, Document
 from processpool.config.interpolation import (
     Interpolated,
     NotSetError,
@@ -24,20 +24,20 @@ from processpool.config.scalars import not_text, resolve
 if TYPE_CHECKING:
     from collections.abc import Mapping as Environ
 
-_SHORT = 5
-_ENV = ("worker", SECRETS)
+_MAX_SHOWN_DIGITS = 5
+_ENV_PATH = ("worker", ENV_KEY)
 
 
 def read_document(
     node: Node, prefix: Path, environ: Environ[str, str] | None
 ) -> tuple[Document, list[Problem]]:
-    """Return the pool that `node` declares, and what is wrong with its variables and `env`.
+    """Return the document of a pool, and the problems of its variables and of `env`.
 
     Args:
         node: The pool's mapping.
         prefix: The keys above it.
-        environ: The variables; None for a pool that is only looked at, whose variables need not
-            be set.
+        environ: The environment variables; None for a pool that is validated but not used, whose
+            variables need not be set.
     """
     reader = _Reader(Document(None, prefix), environ)
     reader.document.data = reader.read(node, ())
@@ -45,7 +45,7 @@ def read_document(
 
 
 class _Reader:
-    """Fills a document, node by node; the tree's depth was limited before."""
+    """Fills a document, recursively; `TreeBuilder` has limited the tree's depth."""
 
     def __init__(self, document: Document, environ: Environ[str, str] | None) -> None:
         self.document = document
@@ -53,7 +53,7 @@ class _Reader:
         self._environ = environ
 
     def read(self, node: Node, path: Path) -> object:
-        """Return the data of `node`, and note where it stands."""
+        """Return the data of `node`, and record its position."""
         self.document.places[path] = node.place
         if isinstance(node, Scalar):
             return self._scalar(node, path)
@@ -73,7 +73,7 @@ class _Reader:
 
     def _scalar(self, node: Scalar, path: Path) -> object:
         self._note(node, path)
-        is_env = len(path) == len(_ENV) + 1 and path[: len(_ENV)] == _ENV
+        is_env = len(path) == len(_ENV_PATH) + 1 and path[: len(_ENV_PATH)] == _ENV_PATH
         if has_variables(node.text):
             return self._interpolated(node, path, is_env)
         if is_env and node.plain:
@@ -102,8 +102,8 @@ class _Reader:
         kind = not_text(text)
         if kind is None:
             return
-        # A long number may be a password: it is not shown.
-        if kind == "a number" and len(text) > _SHORT:
+        # A long number may be a password, so it is not shown.
+        if kind == "a number" and len(text) > _MAX_SHOWN_DIGITS:
             sentence = "must be text, but this is a number in YAML (write it in quotes)"
         else:
             sentence = (

@@ -1,8 +1,8 @@
-"""What a plain YAML scalar means.
+"""Resolution of plain (unquoted) YAML scalars to values.
 
-Two rules hold here. A scalar that YAML's versions 1.1 and 1.2 read differently (`010`, `1:30`, a
-date) stays the text it is, so that nobody gets a number he did not write. And where text is wanted
-(`env`), whatever *some* version would not read as text is named, so that it can be quoted.
+Two rules hold here. A number or date that YAML 1.1 and 1.2 read differently (`010`, `1:30`) stays
+text, so that nobody gets a number they did not write. And where text is required (`env`), a scalar
+that *either* version would read as something else is reported, so that it can be quoted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _FLOAT = re.compile(
     r"|[0-9][0-9_]*[eE][-+]?[0-9]+)"
 )
 _SPECIAL = {".inf": "inf", "+.inf": "inf", "-.inf": "-inf", ".nan": "nan"}
-_ELSEWHERE_NUMBER = re.compile(
+_NUMBER_IN_SOME_VERSION = re.compile(
     r"[-+]?([0-9][0-9_]*|0o[0-7]+|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)"
 )
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?")
@@ -28,7 +28,7 @@ Value = None | bool | int | float | str
 
 
 def resolve(text: str) -> Value:
-    """Return what the plain scalar `text` stands for."""
+    """Return the value of the plain scalar `text`."""
     if text in _NULL:
         return None
     if text in _TRUE or text in _FALSE:
@@ -44,7 +44,7 @@ def resolve(text: str) -> Value:
 
 
 def not_text(text: str) -> str | None:
-    """Say what a YAML version takes the plain scalar `text` for; None: all take it for text."""
+    """Return the type that some YAML version reads `text` as, such as "a date"; None for text."""
     value = resolve(text)
     if value is None:
         return "null"
@@ -52,4 +52,8 @@ def not_text(text: str) -> str | None:
         return "a boolean"
     if _DATE.fullmatch(text):
         return "a date"
-    return "a number" if not isinstance(value, str) or _ELSEWHERE_NUMBER.fullmatch(text) else None
+    return (
+        "a number"
+        if not isinstance(value, str) or _NUMBER_IN_SOME_VERSION.fullmatch(text)
+        else None
+    )

@@ -1,7 +1,7 @@
-"""The JSON Schema of a file, so that editors complete and check it.
+"""The JSON Schema of configuration files, for completion and checks in editors.
 
-Two rules hold here. It is made from the models, never written by hand. And it is draft 7, which
-every editor knows; so nothing in it needs what later drafts brought.
+Two rules hold here. The schema is generated from the models, never written by hand. And it keeps to
+draft 7, which every editor supports.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _SCALARS = ("integer", "number", "boolean")
 
 
 def json_schema() -> dict[str, object]:
-    """Return the schema of a file with one pool, or with several under `pools:`."""
+    """Return the JSON Schema of a file with one pool, or with several under `pools:`."""
     pool = _with_variables(PoolConfig.model_json_schema())
     definitions = pool.pop("$defs")
     definitions["PoolConfig"] = pool
@@ -39,7 +39,7 @@ def json_schema() -> dict[str, object]:
 
 
 def _with_variables(schema: Any) -> Any:
-    """Allow `${NAME}` wherever a number, a boolean or a choice is wanted."""
+    """Return `schema` with `${NAME}` allowed wherever a number, boolean or choice is expected."""
     if isinstance(schema, list):
         return [_with_variables(item) for item in schema]
     if not isinstance(schema, dict):

@@ -1,8 +1,8 @@
-"""What every model of the configuration has in common.
+"""The base class of all configuration models.
 
-Two rules hold here. A model is strict, closed and frozen: nothing is converted in silence, nothing
-unknown is accepted, nothing changes. And whoever builds one in Python gets a `ConfigError` too,
-never pydantic's own.
+Two rules hold here. A model is strict, closed and frozen: no value is converted silently, no
+unknown key is accepted, no attribute can be changed. And a model that is built in Python raises
+`ConfigError` as well, never pydantic's `ValidationError`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from processpool.config.problems import config_error
 
 
 class Section(BaseModel):
-    """A mapping of the file, with its keys as attributes."""
+    """A mapping in the configuration file, with its keys as attributes."""
 
     model_config = ConfigDict(
         strict=True,
@@ -36,9 +36,9 @@ class Section(BaseModel):
             problems = explain(error, Document(data), type(self))
         else:
             return
-        # Out here, so that no traceback shows pydantic's error, which would repeat the values.
+        # Raised outside the except clause: as its context, pydantic's error would show the values.
         raise config_error(problems)
 
-    # With this mark pydantic validates nested data without calling __init__, so that what is wrong
-    # inside keeps its own path.
+    # This attribute makes pydantic validate nested sections without calling __init__, so that an
+    # error inside one keeps its full path.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]

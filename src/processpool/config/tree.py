@@ -1,8 +1,8 @@
-"""Builds the tree of nodes from the parser's events.
+"""Builder of the syntax tree from the YAML parser's events.
 
-Three rules hold here. Nothing recurses, because a file decides how deep it is. An alias to what is
-still open is refused, and so is everything that grows past the limits. And the first of two equal
-keys stands; the second is a problem that names both lines.
+Three rules hold here. Nothing recurses, since the file determines the depth. An alias inside its
+own anchor is rejected, and so is a tree that exceeds the limits. And of two equal keys the first
+one counts; the second is a problem that names the first one's line.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from processpool.config.problems import Problem, one_line, quoted
 from processpool.config.scalars import resolve
 
 MAX_DEPTH = 50
-"""Levels that values may be nested."""
+"""The most levels of nesting."""
 MAX_VALUES = 10_000
-"""Values in a file, those that its aliases repeat included."""
+"""The most values in a file, with aliases expanded."""
 
 BRACES = "\ue000", "\ue001"
-"""What stands for the braces of `${NAME}` until YAML has been parsed: characters of no use else."""
+"""Private-use characters that replace the braces of `${NAME}` while YAML is parsed."""
 _MERGE = "<<"
 _TAG_PREFIX = "tag:yaml.org,2002:"
 
 
 class Refused(Exception):
-    """The file goes past a limit, and reading it ends here."""
+    """The file exceeds a limit, so reading stops."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.sentence)
@@ -43,7 +43,7 @@ class Refused(Exception):
 
 @dataclass(slots=True)
 class _Open:
-    """A collection that has not ended, and the key whose value comes next."""
+    """A collection whose end has not been read, and the key whose value comes next."""
 
     node: Items | Mapping
     key: Node | None = None
@@ -57,7 +57,7 @@ class _Open:
 
 
 class TreeBuilder:
-    """Takes events one by one; afterwards `root` and `problems` hold what the file says."""
+    """Builds a tree from events; at the end it is in `root`, and its problems in `problems`."""
 
     def __init__(self) -> None:
         self.root: Node | None = None
@@ -71,7 +71,7 @@ class TreeBuilder:
         """Take the next event.
 
         Raises:
-            Refused: The file goes past a limit.
+            Refused: The file exceeds a limit.
         """
         kind = type(event).__name__
         if kind == "DocumentStartEvent":
@@ -97,7 +97,7 @@ class TreeBuilder:
         node: Node = Scalar(place, value, plain)
         if self._tagged(event):
             node = Broken(place)
-        # An empty, unquoted document is what a file with nothing but comments gives.
+        # A file with nothing but comments is parsed as an empty plain scalar.
         if self._stack or event.value or not plain:
             self._anchor(event, node)
             self._add(node)
@@ -114,7 +114,7 @@ class TreeBuilder:
         frame = self._stack.pop()
         node = frame.node
         if isinstance(node, Mapping):
-            for source in frame.merged:  # what the mapping says itself comes first
+            for source in frame.merged:  # the mapping's own keys win
                 node.entries = source.entries | node.entries
         children = node.children()
         node.size = 1 + sum(child.size for child in children)
@@ -167,7 +167,7 @@ class TreeBuilder:
 
     def _repeated(self, event: Any) -> Node:
         node = self._anchors.get(event.anchor)
-        if node is None:  # the name is not shown: it may be a password that was not quoted
+        if node is None:  # do not show the name: it may be an unquoted password
             self._problem(_NO_ANCHOR, _place(event))
         elif any(frame.node is node for frame in self._stack):
             self._problem("an alias cannot stand inside what it repeats", _place(event))

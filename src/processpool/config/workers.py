@@ -1,7 +1,7 @@
-"""The `worker` section: what a worker process is.
+"""The `worker` section: the program or Python interpreter that a worker runs.
 
-Two rules hold here. `kind` decides which keys there are. And every path is absolute once it is
-read: relative to the file's folder, or in Python to the current one.
+Two rules hold here. `kind` decides which other keys are valid. And paths become absolute: they are
+relative to the file's folder, or to the current folder for a declaration in Python.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ if TYPE_CHECKING:
 
 _HERE = Path(".")
 _DERIVED = object()
-"""Stands for a default that depends on other keys."""
+"""A placeholder for a default that depends on other keys."""
 
 
 class _WorkerConfig(Section):
-    """What both kinds of worker have."""
+    """The keys that both kinds of worker have."""
 
     cwd: Folder = Field(default=_HERE, validate_default=True)
-    """The folder a worker runs in; relative to this file's folder, which is the default."""
+    """The worker's current folder; relative to this file's folder, which is the default."""
     env: Env = Field(default_factory=lambda: Environment({}))
-    """Environment variables of a worker. Their values never show anywhere."""
+    """Environment variables of a worker. Their values are never shown."""
     inherit_env: Inherited = True
-    """Whether a worker also gets the pool's own environment: all, nothing, or these names."""
+    """Whether a worker inherits the pool's environment: true, false, or a list of names."""
     each: Each = Field(default_factory=Variants)
     """Environment variables with a list of values, one for each slot, over and over."""
 
 
 class CommandWorkerConfig(_WorkerConfig):
-    """Any program that reads messages from its input and writes answers to its output."""
+    """A program that reads requests from its stdin and writes answers to its stdout."""
 
     kind: Literal["command"]
     """command: any program, in any language."""
@@ -59,18 +59,18 @@ class CommandWorkerConfig(_WorkerConfig):
     """The program and its arguments: a list, or a string that is split as a shell would. With
     oneshot, {message} in an argument stands for the message."""
     protocol: Protocol = ProtocolConfig(kind="framed")
-    """How it talks: the name of a preset, or a mapping that starts from one, or from lines."""
+    """How messages are exchanged: a preset's name, or a mapping; kind: the preset it changes."""
     stdout: Literal["pipe", "pty"] = "pipe"
-    """What its output is: a pipe, or a terminal for a program that would keep it back otherwise."""
+    """The program's stdout: a pipe, or a pseudo-terminal for programs that buffer into pipes."""
     codec: Literal["text", "bytes", "json"] = Field(
         default_factory=lambda: _DERIVED,
         validate_default=True,
         json_schema_extra={"default": "text"},
     )
-    """What a message is in Python: str in UTF-8, bytes, or what JSON holds; json for JSON-RPC."""
+    """A message's form in Python: str (as UTF-8), bytes, or any JSON value; json for JSON-RPC."""
 
     if TYPE_CHECKING:
-        # A protocol may be given as a name or a mapping, which the signature would refuse.
+        # A protocol may be given as a name or a mapping, which the signature does not allow.
         def __init__(self, /, **data: Any) -> None: ...
 
     @field_validator("protocol")
@@ -111,17 +111,17 @@ class PythonWorkerConfig(_WorkerConfig):
     handler: Target | None = None
     """The function that answers a message, as package.module:attribute."""
     setup: Target | None = None
-    """Called once in each worker, before its first request."""
+    """A function called once in each worker, before its first request."""
     teardown: Target | None = None
-    """Called once in a worker that is told to exit."""
+    """A function called once in each worker, when it is asked to exit."""
     path: Folders = ()
     """Folders put in front of sys.path; relative to this file's folder."""
     preload: Modules = ()
     """Modules that are imported before a worker counts as ready."""
     threads: Positive | None = 1
-    """Threads that numerical libraries may use in each worker; null leaves them alone."""
+    """How many threads numerical libraries may use in each worker; null sets no limit."""
     reload: Literal["auto", "never"] = "auto"
-    """Whether workers take over changed source files: auto or never."""
+    """Whether workers reload source files that have changed: auto or never."""
 
 
 Worker = Annotated[CommandWorkerConfig | PythonWorkerConfig, Field(discriminator="kind")]

@@ -1,9 +1,9 @@
-"""From a file's bytes to a tree of nodes with positions.
+"""Reading of a YAML file into a syntax tree with positions.
 
-Three rules hold here. YAML is data: no tag is obeyed, and no object is built. What is hostile is
-refused before it costs anything: what is no file before it is opened, the size before parsing,
-depth and number of values while they are counted, aliases without expanding them. And one fault
-does not hide the next: only broken syntax ends the reading.
+Three rules hold here. YAML is only data: tags are rejected, and no objects are constructed. Hostile
+files are rejected cheaply: anything but a regular file before it is opened, an oversized file
+before it is parsed, deep nesting and too many values during parsing, aliases without expanding
+them. And one problem does not hide the next: only a syntax error or an exceeded limit ends reading.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from processpool.config.problems import Problem, config_error, one_line
 from processpool.config.tree import BRACES, MAX_DEPTH, Refused, TreeBuilder
 
 MAX_BYTES = 1 << 20
-_NO_FILES = {
+_REFUSED_TYPES = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
-"""What is not opened: it may be without end, or wait for somebody who writes."""
+"""File types that are not opened, since reading them could block or never end."""
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*(?::-[^{}'\"\n\r]*)?)\}")
 _FORBIDDEN = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(slots=True)
 class Source:
-    """What a file holds: its tree (None where its syntax is broken) and what is wrong with it."""
+    """A file's syntax tree (None if it could not be parsed) and its problems so far."""
 
     label: str
     tree: Node | None
@@ -41,10 +41,10 @@ class Source:
 
 
 def read_source(path: str | os.PathLike[str]) -> Source:
-    """Return the tree of the YAML file at `path`.
+    """Return the syntax tree of the YAML file at `path`.
 
     Raises:
-        ConfigError: The file cannot be read, or it is no text.
+        ConfigError: The file cannot be read, or is not text in UTF-8.
     """
     label = os.fsdecode(path)
     found = _text(_bytes(label))
@@ -55,7 +55,7 @@ def read_source(path: str | os.PathLike[str]) -> Source:
 
 def _bytes(label: str) -> bytes | Problem:
     try:
-        found = _NO_FILES.get(stat.S_IFMT(os.stat(label).st_mode))
+        found = _REFUSED_TYPES.get(stat.S_IFMT(os.stat(label).st_mode))
         if found is not None:
             return Problem((), f"is {found}, not a YAML file")
         with open(label, "rb", opener=_open_at_once) as file:
@@ -65,7 +65,7 @@ def _bytes(label: str) -> bytes | Problem:
         return Problem((), f"there is no such file{where}")
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         return Problem((), f"cannot be read: {getattr(error, 'strerror', None) or error}")
-    if content is None:  # a file of the system's that others have to write to
+    if content is None:  # a file of the kernel, in /proc or /sys, that has no data yet
         return Problem((), "cannot be read: it holds nothing yet")
     return content if len(content) <= MAX_BYTES else Problem((), "is larger than 1 MiB")
 
@@ -75,7 +75,7 @@ def _open_at_once(label: str, flags: int) -> int:
 
 
 def _text(content: bytes | Problem) -> str | Problem:
-    """Decode, and find what no YAML file may hold, with its position."""
+    """Return `content` decoded, or the problem if it is not UTF-8 or has forbidden characters."""
     if isinstance(content, Problem):
         return content
     try:
@@ -100,13 +100,13 @@ def _end_of(text: str) -> Place:
 
 
 def _parse(text: str, label: str) -> Source:
-    import yaml  # here, so that a pool declared in Python does not pay for it
+    import yaml  # imported here, since pools declared in Python do not need it
 
     builder = TreeBuilder()
     try:
-        # A brace of ${NAME} would begin or end a mapping inside of { } and [ ].
+        # Inside { } and [ ], the braces of ${NAME} would be parsed as a mapping's.
         hidden = text if BRACES[0] in text or BRACES[1] in text else _VARIABLE.sub(_hide, text)
-        # Events, not yaml.compose: composing recurses, and 10,000 brackets would end the process.
+        # Events, not yaml.compose, which recurses: 10,000 brackets would overflow the stack.
         for event in yaml.parse(hidden, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             builder.feed(event)
     except Refused as refusal:
@@ -147,7 +147,7 @@ def _syntax(error: Exception, text: str) -> Problem:
 
 
 def _context(error: Exception) -> str:
-    """Name the construct that is broken, and where it began."""
+    """Return the construct that is broken and the line where it began, or ""."""
     context = getattr(error, "context", None)
     mark = getattr(error, "context_mark", None)
     if not context or mark is None:

@@ -1,4 +1,4 @@
-"""Who gets what: items and leases that wait on one side, workers that are free on the other."""
+"""Assignment of queued items, and of leases that are waited for, to workers."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
     from processpool.core.work_queue import WorkQueue
 
 HANDING_OUT = frozenset({PoolState.OPEN, PoolState.CLOSING})
-"""The states in which a pool gives work to its workers."""
+"""The states in which a pool assigns work to its workers."""
 
 
 class Assignment:
-    """Gives workers to those who wait for one, and items to the other workers."""
+    """Assigns workers to waiting leases first, then items to the remaining workers."""
 
     def __init__(
         self, fleet: Fleet, queue: WorkQueue, deadlines: Deadlines, retirement: Retirement
     ) -> None:
         self.waiters: deque[LeaseWaiter] = deque()
-        """Those who wait for a worker of their own; they come before the queue."""
+        """The callers that wait for a lease, in order; they come before the queue."""
         self._fleet = fleet
         self._queue = queue
         self._deadlines = deadlines
         self._retirement = retirement
 
     def assign(self, state: PoolState, now: float) -> list[Command]:
-        """Hand out work and workers as far as possible."""
+        """Assign as many leases and items as possible."""
         out: list[Command] = []
         if state not in HANDING_OUT:
             return out
@@ -54,13 +54,13 @@ class Assignment:
         return out
 
     def refuse_waiters(self, state: PoolState) -> None:
-        """Tell everybody who waits for a worker that none will come."""
+        """Set `pool_state` of all waiting leases, as they will never get a worker."""
         for waiter in self.waiters:
             waiter.pool_state = state
         self.waiters.clear()
 
     def begin_item(self, slot: Slot, now: float) -> None:
-        """Note that a worker begins its next item, and start the item's clock."""
+        """Note that a worker begins its next item, and set the deadline of that."""
         slot.since = now
         timeout = slot.inflight[0].job.timeout
         if timeout is None:
@@ -69,7 +69,7 @@ class Assignment:
             self._deadlines.set(slot, now + timeout)
 
     def note_capacity(self, slot: Slot) -> None:
-        """After an answer: a worker that has done half of what it may have can be given more."""
+        """After an answer: a worker with at most half of its window in use has capacity again."""
         window = self._fleet.window(slot.inflight[0].job.window)
         if slot.load * 2 <= window and slot.takes_more:
             self._fleet.has_capacity[slot.id] = slot
@@ -80,14 +80,14 @@ class Assignment:
         return Grant(waiter.granted, waiter)
 
     def _next_free(self) -> Slot | None:
-        """Return an idle worker; else one with capacity."""
+        """Return the next idle worker, or one with room."""
         fleet = self._fleet
         if fleet.has_free_worker:
             return fleet.next_idle
         return next(iter(fleet.has_capacity.values()), None)
 
     def _hand_over(self, slot: Slot, now: float) -> Send:
-        """Give a worker as much of the first batch as it may have."""
+        """Assign as much of the queue's first batch to a worker as its window allows."""
         fleet = self._fleet
         window = fleet.window(self._queue.first.job.window)
         size = max(1, min(window - slot.load, self._fair_share()))
@@ -98,7 +98,6 @@ class Assignment:
         batch = self._queue.take(size)
         batch.job.begun = True
         batch.sent_at = now
-        batch.unsent = False
         batch.attempts += 1
         slot.inflight.append(batch)
         slot.load += len(batch)
@@ -110,19 +109,19 @@ class Assignment:
         fleet.has_capacity.pop(slot.id, None)
         self._retirement.note_expiry(slot, now)
         if slot.load < window and slot.takes_more:
-            fleet.has_capacity[slot.id] = slot  # behind the others, who have less
+            fleet.has_capacity[slot.id] = slot  # behind the others, which have fewer items
         if slot.load > 1:
             fleet.prefetching[slot.id] = slot
         return Send(slot.id, batch)
 
     def _fair_share(self) -> int:
-        """Return how many items one worker gets now, so that the others get as many."""
+        """Return how many items each worker gets if the queue is divided equally."""
         fleet = self._fleet
         takers = len(fleet.idle) or fleet.counts[WorkerState.BUSY]
         return max(1, -(-self._queue.items // (takers + fleet.counts[WorkerState.STARTING])))
 
     def _recall(self) -> list[Command]:
-        """Take work back from the busiest worker, as another one has nothing to do."""
+        """Recall unbegun items from the worker that has most, as another worker is idle."""
         prefetching = self._fleet.prefetching
         for slot in list(prefetching.values()):
             if slot.load < 2 or slot.state is not WorkerState.BUSY:

@@ -1,32 +1,33 @@
-"""How many items of a map a worker may have at a time: many while they are fast, two when slow.
+"""The number of items of a map that a worker may have at a time: many if fast, two if slow.
 
-One of them runs; those behind it hide the time of the way to the worker and back, and should take a
-few milliseconds together. What waits behind a slow item is taken back for a worker that is idle.
-The estimate follows the slowest recent items, so it shrinks at once and grows step by step. The
-first item of each worker goes alone, since nothing is known about it.
+One of them runs; those behind it hide the round trip to the worker, and should take about 10 ms
+together. Items behind a slow one are recalled for an idle worker. The estimate follows the slowest
+recent items, so it shrinks at once and grows step by step. It begins with a single item, as nothing
+is known yet.
 """
 
 from __future__ import annotations
 
 TARGET = 0.01
-"""Seconds of work that a worker may have waiting."""
+"""The seconds of work that a worker shall have waiting."""
 MOST = 16 * 1024
-"""Items that a worker may have, however fast they are."""
+"""The most items of a worker, however fast they are."""
 GROWTH = 8
+"""The greatest factor by which the number grows in one step."""
 FORGET = 0.5
-"""The factor by which an old, slow estimate fades with each new one."""
+"""The factor by which a slow estimate decays with each new measurement."""
 
 
 class Pace:
-    """The pace of one map."""
+    """An estimate of how long the items of a map take, and the number of items that follows."""
 
     def __init__(self) -> None:
         self.window = 1
-        """Items that a worker may have now."""
+        """The most items that a worker may have now."""
         self._seconds_each = 0.0
 
     def learn(self, items: int, seconds: float) -> None:
-        """Learn that `items` items took `seconds`, by the worker's clock or including the way."""
+        """Update the estimate: `items` items took `seconds`, possibly with the round trip."""
         self._seconds_each = max(seconds / items, self._seconds_each * FORGET)
         wanted = 2 + int(TARGET / max(self._seconds_each, 1e-9))
         self.window = min(wanted, self.window * GROWTH, MOST)

@@ -1,4 +1,4 @@
-"""The pool's entire mutable state, and what can be read off it."""
+"""The scheduler's mutable state, and properties derived from it."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 
 class Books:
-    """Who works on what, what waits, and what is due: nothing else of a pool ever changes."""
+    """The state of a pool: its workers, queue, deadlines and counts."""
 
     def __init__(self, policy: Policy) -> None:
         """Begin with a pool that has not been opened."""
         self.state = PoolState.NEW
         self.finished = 0
-        """Items that workers have answered."""
+        """The number of items that workers have answered."""
         self.failures = 0
-        """Items that have failed."""
+        """The number of items that have failed."""
         self.breaks = 0
-        """How often the pool broke because workers failed to start."""
+        """The number of times that the pool broke because workers failed to start."""
         self.fleet = fleet = Fleet(policy)
         self.slots = fleet.slots
         self.counts = fleet.counts
@@ -44,9 +44,9 @@ class Books:
         self.assignment = Assignment(fleet, queue, deadlines, self.retirement)
         self.growth = Growth(fleet, queue, deadlines, self.assignment)
         self.close_deadline: float | None = None
-        """Until when a closing pool may finish what is queued."""
+        """The time until which a closing pool may finish its items; None for no limit."""
         self.overdue = False
-        """True once a closing pool does not finish what is queued."""
+        """True once a closing pool has dropped its queue, and ends its workers."""
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -57,22 +57,22 @@ class Books:
 
     @property
     def alive(self) -> int:
-        """Workers that count against `max`: all but those on their way out."""
+        """The number of workers that count towards `max`: not those stopping or being recycled."""
         return self.fleet.alive
 
     @property
     def starting(self) -> int:
-        """Workers that are being started, or wanted."""
+        """The number of workers that are being started or about to be."""
         return self.counts[WorkerState.STARTING] + max(self.growth.lacking(self.state), 0)
 
     @property
     def queued(self) -> int:
-        """Items that wait for a worker, without cancelled ones."""
+        """The number of queued items, without cancelled ones."""
         return self.queue.items
 
     @property
     def running(self) -> int:
-        """Items that workers have."""
+        """The number of items that workers have."""
         return self.fleet.running
 
     @running.setter
@@ -81,52 +81,52 @@ class Books:
 
     @property
     def forgives_kills(self) -> bool:
-        """True if a worker that is killed while it starts says nothing about the next one."""
+        """True if a worker that is killed while starting need not mean that the next one fails."""
         return self.growth.restarts.may_be_chance
 
     @property
     def has_work(self) -> bool:
-        """True while an item waits or runs."""
+        """True while an item is queued, running, or waiting for a retry."""
         return self.queued > 0 or self.running > 0 or self.queue.has_delayed
 
     @property
     def wants_idle(self) -> bool:
-        """True if a worker that becomes free has something to do, or is not to be kept."""
+        """True if the scheduler must decide about a worker that becomes free."""
         if self.state is not PoolState.OPEN or self.policy.recycles:
             return True
         return bool(self.queue) or bool(self.assignment.waiters)
 
     @property
     def next_deadline(self) -> float | None:
-        """When `tick` is to be called next, if nothing happens before."""
+        """The time of the next call of `tick`, unless an event comes before."""
         times = (self.deadlines.next_at, self.close_deadline, self.queue.next_due)
         return min((time for time in times if time is not None), default=None)
 
     @property
     def next_start(self) -> float | None:
-        """When `spawn` is to be called next; None if no further worker is wanted."""
+        """The time of the next call of `spawn`; None if no more workers are wanted."""
         return self.growth.restarts.next_at if self.growth.lacking(self.state) > 0 else None
 
     def can_share(self, worker: int) -> bool:
-        """True if somebody is free to do what this worker has not begun."""
+        """True if an idle worker could take over items that this worker has not begun."""
         return self.slots[worker].load > 1 and not self.queue and self.fleet.has_free_worker
 
     def keeps(self, job: Job) -> bool:
-        """True if an item of this job waits in the queue, or to be tried again."""
+        """True if an item of this job is queued or waiting for a retry."""
         return job.queued > 0 or self.queue.delays(job)
 
     def holder(self, job: Job) -> int | None:
-        """Return the worker that holds the one item of this job, behind the item it works on."""
+        """Return the worker that has prefetched this job's only item, if any."""
         return self.flight.holder(job)
 
-    # -- what every event ends with ----------------------------------------------------------------
+    # -- common to all events ----------------------------------------------------------------------
 
     def change(self, event: PoolEvent) -> None:
         """Change the pool's state by the table of transitions."""
         self.state = pool_after(self.state, event)
 
     def _assign(self, now: float) -> list[Command]:
-        """Hand out what can be handed out; a closing pool without work ends its workers."""
+        """Assign what can be assigned; a closing pool without work ends its workers."""
         out = self.assignment.assign(self.state, now)
         if self.state is PoolState.CLOSING and not (self.queue or self.queue.has_delayed):
             for slot in list(self.fleet.idle.values()):

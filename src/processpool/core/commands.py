@@ -1,4 +1,4 @@
-"""What is to be done, as the scheduler says it: imperative, and compared as lists in the tests."""
+"""Commands: what the scheduler decides, for the engine to execute; tests compare lists of them."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Send(NamedTuple):
 
 
 class Stop(NamedTuple):
-    """Ask the worker to exit: its exit message, then the end of its input."""
+    """Ask the worker to exit: send its exit message, then close its stdin."""
 
     worker: int
 
 
 class DumpStacks(NamedTuple):
-    """Have the worker dump the stacks of its threads; it is killed in a moment."""
+    """Have the worker dump the stacks of its threads, shortly before it is killed."""
 
     worker: int
 
@@ -49,42 +49,42 @@ class Kill(NamedTuple):
 
 
 class Grant(NamedTuple):
-    """The worker belongs to this waiter from now on."""
+    """Lease the worker to this waiter."""
 
     worker: int
     waiter: LeaseWaiter
 
 
 class TakeBack(NamedTuple):
-    """Take back from the worker what it has not begun; with `read`, what it has read as well."""
+    """Recall the items that the worker has not begun; with `read`, those it has read as well."""
 
     worker: int
     read: bool = False
 
 
 class Done(NamedTuple):
-    """The worker has answered these items: hand the answers over."""
+    """Deliver the worker's answers to these items."""
 
     worker: int
     batch: Batch
 
 
 class Lost(NamedTuple):
-    """The worker ended while it had this one item; `exit_reason` says why, if the pool ended it."""
+    """Fail this one item: the worker ended during it; `exit_reason` is set if the pool ended it."""
 
     batch: Batch
     exit_reason: ExitReason | None
 
 
 class Retry(NamedTuple):
-    """As `Lost`, but the item will be tried again."""
+    """Record a failed attempt, as for `Lost`; the item will be tried again."""
 
     batch: Batch
     exit_reason: ExitReason | None
 
 
 class Drop(NamedTuple):
-    """These items will not be started; `state` is the pool's at that moment."""
+    """Drop these items, which will not be started; `state` is the pool's state at that moment."""
 
     batch: Batch
     state: PoolState
@@ -107,12 +107,12 @@ Command = (
 
 
 class LeaseWaiter:
-    """A place in the line for a leased worker."""
+    """A caller that waits for a lease."""
 
     __slots__ = ("granted", "pool_state")
 
     def __init__(self) -> None:
         self.granted: int | None = None
-        """The worker's number, once one is granted."""
+        """The worker's number, once it is leased."""
         self.pool_state: PoolState | None = None
-        """Set when the pool will never grant it."""
+        """The pool's state, set when no worker will ever be leased to this caller."""

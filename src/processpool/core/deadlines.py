@@ -1,7 +1,7 @@
-"""When something is due: one timer for each worker, which means what the worker's state says.
+"""Timers: one for each worker, whose meaning depends on the worker's state.
 
-A timer that is postponed stays where it is in the heap, and is set again when it goes off. This
-costs nothing while items are fast, when a timer is postponed thousands of times before it goes off.
+A timer that is postponed keeps its place in the heap, and is set again when it expires. So
+postponing costs nothing, although fast items postpone a timer thousands of times before it expires.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ class Deadlines:
         self._timers: list[tuple[float, int]] = []
 
     def __iter__(self) -> Iterator[tuple[float, int]]:
-        """Iterate over the timers: when to look at which worker, in no order."""
+        """Iterate over the timers as pairs of time and worker, in no particular order."""
         return iter(self._timers)
 
     @property
     def next_at(self) -> float | None:
-        """When to look next; there may be nothing due then."""
+        """The time of the first timer, which may have been postponed; None if there is none."""
         return self._timers[0][0] if self._timers else None
 
     def set(self, slot: Slot, when: float) -> None:
-        """Set the one timer of this worker."""
+        """Set the timer of this worker."""
         slot.deadline = when
         if slot.timer is None or when < slot.timer:
             slot.timer = when
             heapq.heappush(self._timers, (when, slot.id))
 
     def pop_due(self, now: float) -> Iterator[Slot]:
-        """Yield the workers whose time is over, with their deadlines cleared."""
+        """Yield the workers whose timers have expired, and clear their deadlines."""
         timers = self._timers
         while timers and timers[0][0] <= now:
             when, number = heapq.heappop(timers)

@@ -1,7 +1,7 @@
-"""What happens in a pool, as frozen facts in the past tense.
+"""Events of a pool: frozen objects, named in the past tense, that `pool.events` subscribes to.
 
-`pool.events(callback)` subscribes to them. A fact never holds a message, an answer or the value of
-an environment variable. `at` is the monotonic time in seconds.
+An event never contains a message, an answer or the value of an environment variable. `at` is its
+monotonic time in seconds.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something happened in the pool."""
+    """Base of all events."""
 
     at: float
 
@@ -23,12 +23,12 @@ class PoolOpened(Event):
 
 @dataclass(frozen=True, slots=True)
 class PoolPaused(Event):
-    """The pool hands out no work until it is resumed."""
+    """The pool was paused: it assigns no work until it is resumed."""
 
 
 @dataclass(frozen=True, slots=True)
 class PoolResumed(Event):
-    """The pool hands out work again."""
+    """The pool was resumed: it assigns work again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +42,19 @@ class PoolResized(Event):
 
 @dataclass(frozen=True, slots=True)
 class PoolBroke(Event):
-    """Workers failed to start too often, and the pool is broken."""
+    """Workers failed to start too often, so the pool is broken."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class PoolClosedDown(Event):
-    """The last worker is gone, and the pool is closed."""
+    """The last worker has ended, and the pool is closed."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerEvent(Event):
-    """Something happened to a worker."""
+    """Base of the events that concern a worker."""
 
     worker_id: int
     pid: int
@@ -67,17 +67,17 @@ class WorkerStarted(WorkerEvent):
 
 @dataclass(frozen=True, slots=True)
 class WorkerBecameReady(WorkerEvent):
-    """A worker awaits its first request; `seconds` since its process was started."""
+    """A worker is ready for its first request, `seconds` after its process was started."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerExited(WorkerEvent):
-    """A worker is gone.
+    """A worker's process has ended.
 
-    `exitcode` is its status, or minus the signal; `reason` says why the pool ended it, and is None
-    if it ended by itself; `stderr` is the end of what it wrote.
+    `exitcode` is its exit status, or minus the number of the signal that ended it; `reason` is why
+    the pool ended it, or None if it ended by itself; `stderr` is the end of its stderr.
     """
 
     exitcode: int
@@ -95,14 +95,14 @@ class WorkerFailedToStart(Event):
 
 @dataclass(frozen=True, slots=True)
 class WorkerWroteUnasked(WorkerEvent):
-    """A worker wrote to its stdout though it had no request, and is replaced."""
+    """A worker wrote to its stdout although it had no request, so it is replaced."""
 
     output: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class ItemFailed(WorkerEvent):
-    """An item ended with an error; `error` is its text in one line."""
+    """An item failed; `error` is the error's class and message."""
 
     index: int
     error: str
@@ -110,9 +110,9 @@ class ItemFailed(WorkerEvent):
 
 @dataclass(frozen=True, slots=True)
 class ItemsFinished(WorkerEvent):
-    """A worker has answered `count` consecutive items, the first of them with this `index`.
+    """A worker has answered `count` consecutive items, beginning with `index`.
 
-    It had them since `since` until `at`; `job` is the number of their map, 0 for single requests.
+    It had them from `since` to `at`. `job` is the number of their map, or 0 for single requests.
     """
 
     index: int

@@ -1,4 +1,4 @@
-"""Why the pool ends a worker, and what follows from that for its item and for the next start."""
+"""The reasons why the pool ends a worker, with their consequences."""
 
 from __future__ import annotations
 
@@ -6,71 +6,73 @@ from enum import StrEnum
 
 
 class ExitReason(StrEnum):
-    """Why the pool ended a worker. One that ended by itself has none."""
+    """Why the pool ended a worker. A worker that ended by itself has no exit reason."""
 
     # It did not start.
     START_TIMEOUT = "start timeout"
     GARBLED_START = "garbled start"
-    """What it wrote while it started makes no sense."""
+    """Its output during the start was not what the protocol declares."""
 
-    # It broke the rules.
+    # It broke the protocol.
     WROTE_UNASKED = "wrote unasked"
-    """It wrote to its stdout, and nobody had asked it anything."""
+    """It wrote to its stdout without a request."""
     CLOSED_STDIN = "closed stdin"
+    TORE_REQUEST = "closed stdin within a request"
     CLOSED_STDOUT = "closed stdout"
     PROTOCOL = "protocol"
-    """What it wrote is not an answer."""
+    """Its output is not an answer."""
     TIMEOUT = "timeout"
-    """It had an item for too long."""
+    """An item exceeded its time limit."""
 
-    # Somebody asked for it.
+    # The user asked for it.
     CANCELLED = "cancelled"
-    """Its item was to be ended."""
+    """Its current item was killed."""
     RESTARTED = "restarted"
     RENEWED = "renewed"
-    """Every worker is replaced."""
+    """All workers are being replaced."""
     INTERRUPTED = "interrupted"
-    """The thread that had it for a call was interrupted."""
+    """The thread that used it for a `call` was interrupted."""
     LEASE_INTERRUPTED = "lease interrupted"
     LEASE_FAILED = "lease failed"
     LEASE_DROPPED = "lease dropped"
 
-    # Nobody needs it any more.
+    # It is no longer needed.
     RECYCLED = "recycled"
     RESIZED = "resized"
     IDLE = "idle"
     CLOSED = "closed"
     """The pool was closed."""
     ENDED = "ended"
-    """It had ended, or was about to, before it was given anything."""
+    """It had ended, or was about to, before it was sent a request."""
 
     @property
     def costs_item(self) -> bool:
-        """True if its first item fails with it, though the worker may not have read it.
+        """True if the worker's first item fails, even if the worker may not have read it.
 
-        Otherwise a second worker would come to the same end, and a third.
+        If the item were assigned again, it would end one worker after another.
         """
         return self in _COSTS_ITEM
 
     @property
     def blames_start(self) -> bool:
-        """True if a worker that had answered nothing counts as one that failed to start."""
+        """True if this counts as a failed start, unless the worker had answered something."""
         return self in _BLAMES_START
 
     @property
     def sentence(self) -> str:
-        """What the worker did, or what was done to it; `{limit}` is in seconds."""
+        """A predicate for error messages about the worker; `{limit}` stands for seconds."""
         return _SENTENCES.get(self, f"was ended ({self})")
 
 
 _R = ExitReason
-_COSTS_ITEM = frozenset({_R.TIMEOUT, _R.PROTOCOL, _R.CLOSED_STDOUT})
+_COSTS_ITEM = frozenset({_R.TIMEOUT, _R.PROTOCOL, _R.CLOSED_STDOUT, _R.TORE_REQUEST})
 _BLAMES_START = frozenset({_R.START_TIMEOUT, _R.GARBLED_START, _R.WROTE_UNASKED, _R.CLOSED_STDIN})
 _SENTENCES = {
     _R.START_TIMEOUT: "was not ready within {limit:.3g} s (timeouts.start)",
     _R.GARBLED_START: "wrote something else where it should have said that it is ready",
     _R.WROTE_UNASKED: "wrote to its standard output before it was asked anything",
     _R.CLOSED_STDIN: "closed its standard input before it had read a request",
+    _R.TORE_REQUEST: "closed its standard input in the middle of the request",
     _R.CLOSED_STDOUT: "closed its standard output without an answer; one answer a request is due",
     _R.PROTOCOL: "broke the protocol",
     _R.TIMEOUT: (

@@ -1,4 +1,4 @@
-"""The items that workers have: how they end, and how they come back to the queue."""
+"""Items in flight: those that workers have, until they are answered, lost or requeued."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from processpool.core.work_queue import WorkQueue
 
 _RETRY_WORDS = {None: "crash", ExitReason.TIMEOUT: "timeout"}
-"""What `retry.on` calls the ways in which a worker ends."""
+"""The names in `retry.on` of the ways in which a worker ends."""
 
 
 class Flight:
-    """Items that were handed to workers and have not come back."""
+    """The items that are assigned to workers and not answered."""
 
     def __init__(self, fleet: Fleet, queue: WorkQueue, exits: Exits) -> None:
         self._fleet = fleet
@@ -33,7 +33,7 @@ class Flight:
         self._exits = exits
 
     def answered(self, slot: Slot, items: int) -> Iterator[Done]:
-        """Note that a worker's next `items` items are done; yield the batches that they make up."""
+        """Note that a worker has answered its next `items` items; yield them as batches."""
         while items:
             batch = slot.inflight.popleft()
             if len(batch) > items:
@@ -43,7 +43,7 @@ class Flight:
             yield Done(slot.id, batch)
 
     def give_back(self, slot: Slot, keep: int, *, singly: bool) -> None:
-        """Let a worker keep `keep` items of its first batch; the others go back to the queue."""
+        """Requeue all but the first `keep` items of a worker's first batch."""
         kept, batch = slot.inflight.popleft().split(keep)
         if keep:
             slot.inflight.appendleft(kept)
@@ -51,14 +51,14 @@ class Flight:
         self._fleet.relieve(slot, len(batch))
 
     def take_back(self, slot: Slot, batches: list[Batch]) -> None:
-        """Put batches that a worker has not begun back into the queue."""
+        """Requeue batches that a worker has not begun."""
         taken = [batch for batch in slot.inflight if batch in batches]
         slot.inflight = deque(batch for batch in slot.inflight if batch not in batches)
         self._queue.take_back(taken)
         self._fleet.relieve(slot, sum(map(len, taken)))
 
     def cancel(self, job: Job, state: PoolState, *, kill: bool) -> list[Command]:
-        """Nothing more of this job starts; with `kill`, the workers that run it are ended."""
+        """Cancel the items of a job that have not begun; with `kill`, end its workers too."""
         out: list[Command] = [Drop(batch, state) for batch in self._queue.forget(job)]
         job.killed = job.killed or kill
         if kill:
@@ -72,10 +72,10 @@ class Flight:
         return out
 
     def _works_on(self, slot: Slot, job: Job) -> bool:
-        """True if the worker runs an item of this job, as far as is known.
+        """True if the worker is running an item of this job, as far as the pool knows.
 
-        A single item that is not first, and could not be taken back, has begun all the same: what
-        was before it is answered, and the answers are on their way.
+        A single item that is not first in line, but could not be recalled, counts too: the items
+        before it have been answered, and only their answers have not been read yet.
         """
         if not slot.inflight:
             return False
@@ -85,17 +85,17 @@ class Flight:
         return single and any(batch.job is job for batch in slot.inflight)
 
     def holder(self, job: Job) -> int | None:
-        """Return the worker that holds the one item of this job, behind the item it works on."""
+        """Return the worker that has prefetched this job's only item; None if there is none."""
         for slot in self._fleet.prefetching.values():
             if any(batch.job is job for batch in slot.inflight):
                 return slot.id
         return None
 
     def give_up(self, slot: Slot, now: float, *, begun: bool, singly: bool) -> list[Lost | Retry]:
-        """Of a worker that is gone, put back all items but the one that it had begun.
+        """Requeue the items of a worker that has ended, except the one that it had begun.
 
-        With `singly`, its first batch killed it before any item began, so that batch's items go one
-        by one from now on, which shows whose fault it is.
+        With `singly`, the worker died over its first batch before an item had begun. The items of
+        that batch are then requeued one by one, which will show which of them is to blame.
         """
         if singly and slot.inflight and len(slot.inflight[0]) > 1:
             slot.inflight.extendleft(reversed(singles(slot.inflight.popleft())))
@@ -116,7 +116,7 @@ class Flight:
         return Lost(running, slot.exit_reason)
 
     def retry(self, batch: Batch, reason: str, now: float) -> bool:
-        """An item failed, by crash, timeout or error; True if it will be tried again."""
+        """Schedule another attempt of an item that failed; return False if there is none left."""
         policy = self._fleet.policy
         if batch.job.cancelled or not policy.retries(reason, batch.attempts):
             return False

@@ -1,4 +1,4 @@
-"""How many workers are wanted, and what it means that one could not be started."""
+"""The number of workers that the pool wants, and the handling of failed starts."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Growth:
         self._assignment = assignment
 
     def lacking(self, state: PoolState) -> int:
-        """Return how many more workers are wanted now; none, if that is less than one."""
+        """Return how many more workers are wanted; zero or less means none."""
         if state in _WANTS_NONE:
             return 0
         fleet, policy = self._fleet, self._fleet.policy
         alive = fleet.alive
         waiting = self._queue.items + len(self._assignment.waiters)
-        if policy.takes_back:  # what lies behind another item could be run by a new worker
+        if policy.takes_back:  # a new worker could take over prefetched items
             waiting += max(fleet.running - fleet.counts[WorkerState.BUSY], 0)
         wanted = waiting - fleet.counts[WorkerState.STARTING] - len(fleet.idle)
         if state is not PoolState.CLOSING:
@@ -46,7 +46,7 @@ class Growth:
         return min(wanted, policy.max - fleet.taken)
 
     def spawn(self, state: PoolState, now: float) -> list[Spawn]:
-        """Start one more worker, if one is wanted and its time has come."""
+        """Start one more worker, if one is wanted and the back-off is over."""
         if self.lacking(state) <= 0 or now < self.restarts.next_at:
             return []
         slot = self._fleet.add(now)
@@ -56,7 +56,7 @@ class Growth:
         return [Spawn(slot.id, slot.place)]
 
     def breaks(self, now: float, *, killed: bool) -> bool:
-        """Note a failed start; True if that is one too many, and no other worker is alive."""
+        """Record a failed start; True if that exceeds the limit and no worker has started."""
         fleet = self._fleet
         note = self.restarts.killed if killed else self.restarts.failed
         too_often = note(fleet.policy, now)

@@ -49,7 +49,7 @@ class Batch:
     """
 
     __slots__ = (
-        "attempts", "base", "hi", "history", "items", "job", "lo", "queued_at", "sent_at", "unsent",
+        "attempts", "base", "hi", "history", "items", "job", "lo", "queued_at", "sent_at",
     )  # fmt: skip
 
     def __init__(self, job: Job, start: int, items: Sequence[Any], queued_at: float) -> None:
@@ -61,8 +61,6 @@ class Batch:
         self.hi = len(items)
         self.queued_at = queued_at
         self.sent_at = queued_at
-        self.unsent = False
-        """True while it is still to be written to its worker: its time does not run yet."""
         self.attempts = 0
         self.history: tuple[Attempt, ...] = ()
         """The earlier attempts, of a batch with one item."""

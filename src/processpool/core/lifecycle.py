@@ -1,4 +1,4 @@
-"""What the owner of a pool does with it: open, pause, resize, reset and close it."""
+"""Decisions about the pool as a whole: opening, pausing, resizing, resetting and closing."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 class Lifecycle(Books):
-    """The decisions that concern the pool as a whole."""
+    """The part of the scheduler that opens, controls and closes the pool."""
 
     def opened(self, now: float) -> list[Command]:
-        """The pool's thread runs; the pool may have been closed meanwhile."""
+        """The engine's thread is running; the pool may have been closed meanwhile."""
         if self.state is PoolState.OPENING:
             self.change(PoolEvent.OPENED)
         return self._assign(now)
 
     def resize(self, policy: Policy, now: float) -> list[Command]:
-        """Work by other sizes, times and limits from now on."""
+        """Apply other sizes, times and limits from now on."""
         self.fleet.policy = policy
         out: list[Command] = []
         idle = self.fleet.idle
@@ -36,33 +36,33 @@ class Lifecycle(Books):
         return out + self._assign(now)
 
     def pause(self) -> list[Command]:
-        """Hand out nothing until `resume`."""
+        """Assign no work until `resume`."""
         if self.state is PoolState.OPEN:
             self.change(PoolEvent.PAUSED)
         return []
 
     def resume(self, now: float) -> list[Command]:
-        """Hand out work again."""
+        """Assign work again."""
         if self.state is PoolState.PAUSED:
             self.change(PoolEvent.RESUMED)
         return self._assign(now)
 
     def reset(self, now: float) -> list[Command]:
-        """Forget the failed starts of a broken pool, and try again."""
+        """Forget failed starts, and open the pool again if it is broken."""
         self.growth.restarts.reset()
         if self.state is PoolState.BROKEN:
             self.change(PoolEvent.MENDED)
         return self._assign(now)
 
     def close(self, deadline: float | None, now: float) -> list[Command]:
-        """Take nothing more, finish what there is until `deadline`, then end every worker."""
+        """Reject new work, finish the items there are until `deadline`, then end all workers."""
         self.change(PoolEvent.CLOSING)
         self.close_deadline = deadline
         self.assignment.refuse_waiters(self.state)
         return self._assign(now)
 
     def kill_all(self) -> list[Command]:
-        """End everything at once."""
+        """Drop the queue and kill all workers at once."""
         if self.state in (PoolState.CLOSED, PoolState.FORKED):
             return []
         self.change(PoolEvent.CLOSING)
@@ -75,7 +75,7 @@ class Lifecycle(Books):
         return out
 
     def _break(self) -> list[Command]:
-        """Break the pool: nothing that waits for a worker will ever get one."""
+        """Break the pool: drop the queue and refuse waiting leases, as no worker will come."""
         if self.state is not PoolState.CLOSING:
             self.breaks += self.state is not PoolState.BROKEN
             self.change(PoolEvent.BROKE)

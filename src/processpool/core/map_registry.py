@@ -1,4 +1,4 @@
-"""The maps of one pool, as the displays see them: those in progress, and the last that ended."""
+"""The maps of a pool for displays: the running ones, and the last few that ended."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ if TYPE_CHECKING:
     from processpool.core.snapshot import MapSnapshot
 
 REMEMBERED = 3
-"""Ended maps that are remembered."""
+"""The number of ended maps that are kept."""
 
 
 class MapInProgress(Protocol):
-    """What the displays need of a map."""
+    """A running map, as displays use it."""
 
     def snapshot(self) -> MapSnapshot:
-        """Return how far it is."""
+        """Return a snapshot of its progress."""
 
     def stop(self) -> None:
-        """End it from outside: its consumer gets `CancelledError`."""
+        """Stop the map: its consumer gets `CancelledError`."""
 
 
 class Maps:
-    """The maps of one pool."""
+    """The maps of a pool."""
 
     def __init__(self) -> None:
         self.running: dict[int, MapInProgress] = {}
-        """Those in progress, by number."""
+        """The running maps, by number."""
         self.ended: deque[MapSnapshot] = deque(maxlen=REMEMBERED)
         """The last few that have ended, the newest last."""

@@ -1,4 +1,4 @@
-"""The numbers that a pool's decisions depend on."""
+"""The policy of a pool: the sizes, times and limits that decisions depend on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_DOUBLINGS = 60
-"""Doublings of the first back-off, at most: beyond this it exceeds any longest one."""
+"""The most doublings of the first back-off: beyond these it exceeds any upper limit."""
 
 
 def _one() -> float:
@@ -24,7 +24,7 @@ class Policy:
     max: int
     spare: int
     window: int = 1
-    """Items that a worker may have at a time, unless their job says otherwise."""
+    """The most items that a worker may have at a time, unless their job has its own window."""
     takes_back: bool = False
     """Whether what a worker has not begun can be taken back."""
     exclusive: bool = False
@@ -35,49 +35,49 @@ class Policy:
     single_use: bool = False
     """Whether a worker has one item in its life, and answers by its end."""
     dumps_stacks: bool = False
-    """Whether a worker that is out of time can dump its stacks before it is killed."""
+    """Whether a worker can dump its stacks before it is killed for a timeout."""
     start: float | None = 30.0
     idle: float | None = 300.0
     exit: float = 5.0
     attempts: int = 1
-    """How often an item is tried, the first time included."""
+    """How often an item is tried, the first attempt included."""
     retry_on: frozenset[str] = frozenset()
-    """After which failures it is tried again: crash, timeout, error."""
+    """The failures that are retried: crash, timeout, error."""
     recycle_requests: int | None = None
     recycle_age: float | None = None
     recycle_memory: int | None = None
     recycle_jitter: Callable[[], float] = field(default=_one)
-    """A factor near 1 by which each worker's limits differ."""
+    """Returns a factor near 1, by which a worker's recycling limits are multiplied."""
     max_failures: int = 5
     failures_within: float = 10.0
     backoff: tuple[float, float] = (0.1, 30.0)
     jitter: Callable[[], float] = field(default=_one)
     """A factor near 1, drawn for each back-off."""
+    recycles: bool = field(init=False)
+    """Whether workers are replaced after a number of items, or at an age."""
+    renews: bool = field(init=False)
+    """Whether workers are replaced for any of these reasons, or for their size."""
 
-    @property
-    def recycles(self) -> bool:
-        """Whether workers are replaced after a number of items, or at an age."""
+    def __post_init__(self) -> None:
+        """Work out what is asked for every item."""
         by_number = self.single_use or self.recycle_requests is not None
-        return by_number or self.recycle_age is not None
-
-    @property
-    def renews(self) -> bool:
-        """Whether workers are replaced for any of these reasons, or for their size."""
-        return self.recycles or self.recycle_memory is not None
+        recycles = by_number or self.recycle_age is not None
+        object.__setattr__(self, "recycles", recycles)
+        object.__setattr__(self, "renews", recycles or self.recycle_memory is not None)
 
     def retries(self, reason: str, attempts: int) -> bool:
         """True if an item that has been tried `attempts` times is tried again after `reason`."""
         return attempts < self.attempts and reason in self.retry_on
 
     def delay(self, earlier: int) -> float:
-        """Return the seconds to wait after a failure that follows `earlier` others."""
+        """Return the back-off in seconds after a failure that follows `earlier` others."""
         first, last = self.backoff
         doubled: float = first * 2 ** min(earlier, MAX_DOUBLINGS)
         return min(doubled, last) * self.jitter()
 
 
 def resized(policy: Policy, least: int | None, most: int | None, spare: int | None) -> Policy:
-    """Return the policy with other sizes; None leaves one as it is.
+    """Return the policy with the sizes changed that are not None.
 
     Raises:
         ValueError: the sizes contradict each other.

@@ -1,7 +1,8 @@
-"""What comes back for an item: its value itself, a `Reply`, or a `PickledReply`.
+"""Answers to items: a plain value, a `Reply`, or a `PickledReply`.
 
 Unpickling runs the user's code, which may take long or never end. So anything but a simple value
-stays pickled until somebody takes it, and is loaded on their thread: the engine must not wait.
+stays pickled until its consumer takes it, and is unpickled on the consumer's thread; the engine
+must not block.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
     from processpool.wire.python.raised import Raised
 
 _KEPT = 1024 * 1024
-"""Bytes kept of a result that cannot be unpickled."""
+"""The most bytes that are kept of a result that cannot be unpickled."""
 
 
 @dataclass(slots=True)
 class Reply:
-    """An answer that is more than a value: an error, or something printed."""
+    """An answer that is an error, or a value with output that the item wrote."""
 
     value: Any = None
     error: BaseException | None = None
@@ -34,17 +35,17 @@ class Reply:
 
 @dataclass(slots=True, eq=False)
 class PickledReply:
-    """An answer as a Python worker has sent it: pickles of what it returned, or raised."""
+    """An answer of a Python worker that has not been unpickled."""
 
     parts: list[Any] | None
-    """The pickle of the value, and the buffers that it refers to; None if there is an error."""
+    """The pickle of the value, followed by its out-of-band buffers; None if the item raised."""
     raised: Raised | BaseException | None = None
     stdout: str | None = None
     stderr: str | None = None
 
     @property
     def error_in_words(self) -> str:
-        """The class and message of what it raised, without running the user's code."""
+        """The class and message of the exception, without running the user's code."""
         assert self.raised is not None
         if isinstance(self.raised, BaseException):
             return in_words(self.raised)
@@ -52,7 +53,7 @@ class PickledReply:
         return f"{name.rpartition('.')[2]}: {message}"
 
     def load(self) -> Any:
-        """Return the value, or a `Reply`; if it cannot be unpickled, one with that error."""
+        """Return the value or a `Reply`; one with the error, if unpickling fails."""
         if self.parts is None:
             return Reply(error=self._error(), stdout=self.stdout, stderr=self.stderr)
         try:
@@ -71,24 +72,24 @@ class PickledReply:
 
 
 def loaded(answer: Any) -> Any:
-    """Return the value of an answer, or a `Reply`."""
+    """Return an answer with its pickle loaded: the value, or a `Reply`."""
     return load_all([answer])[0] if type(answer) is PickledReply else answer
 
 
 @uninterrupted
 def load_all(answers: list[Any]) -> list[Any]:
-    """Return the values of answers, or their `Reply`; raise nothing but an interrupt."""
+    """Return answers with their pickles loaded; raises nothing but an interrupt."""
     with USERS_CODE:
         return [answer.load() if type(answer) is PickledReply else answer for answer in answers]
 
 
 def has_failed(answer: Any) -> bool:
-    """True if an answer is known to be an error; one that is pickled may still become one."""
+    """True if an answer is known to be an error; a pickled one may still fail to unpickle."""
     if type(answer) is PickledReply:
         return answer.raised is not None
     return type(answer) is Reply and answer.error is not None
 
 
 def error_in_words(answer: Any) -> str:
-    """Return the class and message of the error of an answer that has failed."""
+    """Return the class and message of a failed answer's error."""
     return answer.error_in_words if type(answer) is PickledReply else in_words(answer.error)

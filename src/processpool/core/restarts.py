@@ -1,4 +1,4 @@
-"""How failed starts are counted: each makes the next one later, and too many break the pool."""
+"""The count of failed starts: each delays the next start, and too many break the pool."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ class Restarts:
 
     def __init__(self) -> None:
         self.next_at = 0.0
-        """When the next worker may be started."""
+        """The earliest time of the next start."""
         self._failed: deque[float] = deque()
         self.in_a_row = 0
-        """Failures since a worker last became ready."""
+        """The number of failures since a worker last became ready."""
         self._proven = False
         """True once a worker has become ready."""
 
     def failed(self, policy: Policy, now: float) -> bool:
-        """Note a failed start; True if that is one too many."""
+        """Record a failed start; return True if that exceeds the limit."""
         self._failed.append(now)
         while self._failed[0] < now - policy.failures_within:
             self._failed.popleft()
@@ -32,30 +32,30 @@ class Restarts:
 
     @property
     def may_be_chance(self) -> bool:
-        """True if a worker that is killed while it starts says nothing against the program.
+        """True if a worker that is killed while starting is no evidence against the program.
 
-        The first such kill says nothing; nor does any, once a worker has become ready.
+        The first such kill is not, and none is once a worker has become ready.
         """
         return self._proven or not self.in_a_row
 
     def killed(self, policy: Policy, now: float) -> bool:
-        """Note that a worker was killed before it was ready; True if that is one too many."""
+        """Record that a starting worker was killed; return True if that exceeds the limit."""
         if self.in_a_row:
             self.next_at = now + policy.delay(0 if self._proven else self.in_a_row - 1)
         self.in_a_row += 1
         return not self._proven and self.in_a_row > policy.max_failures
 
     def hold(self, policy: Policy, now: float) -> None:
-        """Start no other worker before the one is counted that is being ended for not starting."""
+        """Delay the next start: a worker that did not start is being ended, and counted later."""
         self.next_at = max(self.next_at, now + policy.delay(self.in_a_row))
 
     def succeeded(self) -> None:
-        """Note that a worker became ready."""
+        """Record that a worker became ready."""
         self.in_a_row = 0
         self._proven = True
 
     def reset(self) -> None:
-        """Forget everything, and start the next one now."""
+        """Forget the failures, so that the next worker may start at once."""
         self._failed.clear()
         self.in_a_row = 0
         self.next_at = 0.0

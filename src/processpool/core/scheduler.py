@@ -47,7 +47,7 @@ class Scheduler(ShortWay):
         if not slot.inflight:
             return out + self._finished(slot, now)
         if slot.inflight[0].job.killed:
-            return out + self.exits.end(slot, ExitReason.CANCELLED)
+            return out + self.exits.end(slot, ExitReason.CANCELLED) + self._assign(now)
         self.assignment.begin_item(slot, now)
         self.assignment.note_capacity(slot)
         return out + self._assign(now)
@@ -77,17 +77,10 @@ class Scheduler(ShortWay):
         self.flight.take_back(slot, batches)
         return self._relieved(slot, now)
 
-    def cancel(self, job: Job, *, kill: bool) -> list[Command]:
+    def cancel(self, job: Job, now: float, *, kill: bool) -> list[Command]:
         """Start nothing more of this job; with `kill`, replace the workers that run it."""
-        return self.flight.cancel(job, self.state, kill=kill)
-
-    def sent(self, worker: int, batch: Batch, now: float) -> list[Command]:
-        """Start the clock of a batch only now, as writing it to the worker took a while."""
-        slot = self.slots.get(worker)
-        if slot is not None and slot.state is WorkerState.BUSY and slot.inflight[0] is batch:
-            batch.sent_at = now
-            self.assignment.begin_item(slot, now)
-        return []
+        out = self.flight.cancel(job, self.state, kill=kill)
+        return out + self._assign(now) if kill else out
 
     def retry(self, batch: Batch, reason: str, now: float) -> bool:
         """Return True if an item that failed by crash, timeout or error will be tried again."""
@@ -198,11 +191,15 @@ class Scheduler(ShortWay):
         return out + self._assign(now)
 
     def kill(
-        self, worker: int, reason: ExitReason, handled: int = 0, failed: int = 0
+        self, worker: int, reason: ExitReason, now: float, handled: int = 0, failed: int = 0
     ) -> list[Command]:
-        """End a worker at once, for this reason; the item that it has is lost."""
+        """End a worker at once, for this reason; the item that it has is lost.
+
+        It does not count against `max` any more, so an idle one may have its turn before it is
+        gone.
+        """
         slot = self._count_by_hand(worker, handled, failed)
-        return [] if slot is None else self.exits.end(slot, reason)
+        return [] if slot is None else self.exits.end(slot, reason) + self._assign(now)
 
     # -- the clock ---------------------------------------------------------------------------------
 
@@ -249,9 +246,6 @@ class Scheduler(ShortWay):
             case WorkerState.STARTING:
                 self.growth.restarts.hold(self.policy, now)
                 return self.exits.end(slot, ExitReason.START_TIMEOUT)
-            case WorkerState.BUSY if slot.inflight[0].unsent:
-                self.assignment.begin_item(slot, now)
-                return []
             case WorkerState.BUSY if self.policy.dumps_stacks:
                 return self.exits.dump(slot, ExitReason.TIMEOUT, now)
             case WorkerState.BUSY:

@@ -1,6 +1,7 @@
-"""The decisions that nearly every item needs, each in one step; all else goes the long way.
+"""Fast paths for the decisions that nearly every item needs.
 
-Each does exactly what the long way would, or decides nothing and returns None.
+Each does exactly what the general events of the scheduler would do, in one step; or, if the case is
+not the usual one, changes nothing and returns None.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ if TYPE_CHECKING:
 
 
 class ShortWay(Lifecycle):
-    """Decisions about single items, where nothing else changes."""
+    """The part of the scheduler for single items in the usual case."""
 
     def begin(self, batch: Batch, now: float) -> Slot | None:
-        """Give an item that has come in to an idle worker, if there is one and nothing waits.
+        """Assign a new item to an idle worker, if there is one and nothing is queued.
 
         Returns:
-            the worker to which the item must be written; None if it must be submitted.
+            the worker to which the caller must write the item; None if it must submit the item.
         """
         fleet = self.fleet
-        if self.queue or self.assignment.waiters or self.state is not PoolState.OPEN:
+        if self.queue.line or self.assignment.waiters or self.state is not PoolState.OPEN:
             return None
         if fleet.policy.renews or not fleet.has_free_worker or batch.job.cancelled:
             return None
@@ -39,21 +40,20 @@ class ShortWay(Lifecycle):
         fleet.running += 1
         fleet.move(slot, WorkerEvent.ASSIGNED)
         self.assignment.begin_item(slot, now)
-        if slot.takes_more and fleet.window(batch.job.window) > 1:
+        if (batch.job.window or fleet.policy.window) > 1 and slot.takes_more:
             fleet.has_capacity[number] = slot
         return slot
 
     def finish(self, slot: Slot, now: float) -> list[Command] | None:
-        """Let a worker rest that has answered its only item, if nothing waits.
+        """Make a worker idle that has answered its only item, if nothing is queued.
 
         Returns:
-            what is to be done, mostly nothing; None if this is not the case, and nothing has been
-            decided.
+            the commands, usually none; None if this is not the usual case.
         """
         fleet = self.fleet
         if slot.load != 1 or slot.state is not WorkerState.BUSY or slot.inflight[0].job.killed:
             return None
-        if self.queue or self.assignment.waiters or self.state is not PoolState.OPEN:
+        if self.queue.line or self.assignment.waiters or self.state is not PoolState.OPEN:
             return None
         if fleet.policy.renews or fleet.prefetching or fleet.expiring:
             return None
@@ -63,19 +63,25 @@ class ShortWay(Lifecycle):
         slot.handled += 1
         self.finished += 1
         fleet.move(slot, WorkerEvent.FINISHED)
-        return self.retirement.park(slot, now)
+        if slot.retiring is not None or len(fleet.slots) > fleet.policy.min:
+            return self.retirement.park(slot, now)
+        slot.since = now
+        slot.deadline = None
+        fleet.has_capacity.pop(slot.id, None)
+        fleet.idle[slot.id] = slot
+        return []
 
     def follow(self, slot: Slot, now: float) -> Batch | None:
-        """Give a worker that has answered its only item the next one of the queue.
+        """Assign the next queued item to a worker that has answered its only one.
 
-        This is `answered` and all that follows from it, for nearly every item of a map.
+        For most items of a map, this replaces `answered` and everything that it leads to.
 
         Returns:
-            the next item, which must be sent; None if none waits or this is not the usual case, and
-            nothing has been decided.
+            the next item, which the caller must send; None if nothing is queued, or this is not the
+            usual case.
         """
         queue, policy = self.queue, self.fleet.policy
-        if slot.load != 1 or slot.retiring is not None or not queue or self.assignment.waiters:
+        if slot.load != 1 or slot.retiring is not None or not queue.line or self.assignment.waiters:
             return None
         if self.state is not PoolState.OPEN or policy.renews or slot.state is not WorkerState.BUSY:
             return None
@@ -88,7 +94,6 @@ class ShortWay(Lifecycle):
             job.queued -= 1
         else:
             batch = slot.inflight[0] = queue.take(1)
-            batch.unsent = False
         job.begun = True
         batch.sent_at = slot.since = now
         batch.attempts += 1

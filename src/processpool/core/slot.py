@@ -1,4 +1,4 @@
-"""What the scheduler knows of one worker."""
+"""The scheduler's record of a worker."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from processpool.core.policy import Policy
 
 LEAD = 10
-"""A replacement is started when a tenth of the items are left."""
+"""A replacement is started when one in this many of a worker's items is left before recycling."""
 
 
 class Slot:
-    """What the scheduler knows of one worker. Its one timer means what its state says."""
+    """The scheduler's record of a worker. The meaning of its timer depends on its state."""
 
     __slots__ = (
         "deadline", "exit_reason", "exit_step", "expiring", "failed", "handled", "id", "inflight",
@@ -32,9 +32,9 @@ class Slot:
         self.state = WorkerState.STARTING
         self.inflight: deque[Batch] = deque()
         self.load = 0
-        """Items in `inflight`."""
+        """The number of items in `inflight`."""
         self.since = now
-        """Since when it is idle, or has its current item."""
+        """When it became idle, or began its current item."""
         self.started_at = now
         self.deadline: float | None = None
         self.timer: float | None = None
@@ -44,9 +44,9 @@ class Slot:
         self.trial = policy.trial
         """Items that it has one by one."""
         self.exit_reason: ExitReason | None = None
-        """Why the pool ended it; None while it lives, or if it ended by itself."""
+        """Why the pool ended it; None while it is alive, or if it ended by itself."""
         self.retiring: ExitReason | None = None
-        """Why it is to be stopped as soon as it has nothing to do."""
+        """Why it will be stopped as soon as it is idle; None if it will not."""
         self.expiring = False
         """True once it is to be recycled: its replacement may be started."""
         factor = policy.recycle_jitter()
@@ -54,21 +54,21 @@ class Slot:
         self.max_requests = most
         self.max_age = None if policy.recycle_age is None else policy.recycle_age * factor
         self.exit_step = ExitStep.NONE
-        """How far it is on its way out."""
+        """Its step on the exit ladder."""
 
     @property
     def takes_more(self) -> bool:
-        """True if it may be given another item behind what it has."""
+        """True if it may be assigned further items."""
         return self.retiring is None and self.remaining != 0 and self.handled >= self.trial
 
     @property
     def costs_item(self) -> bool:
-        """True if its first item fails with it, begun or not."""
+        """True if its exit fails its first item, whether that has begun or not."""
         return self.exit_reason is not None and self.exit_reason.costs_item
 
     @property
     def remaining(self) -> int | None:
-        """Items that it may still be given before it is recycled; None for no limit."""
+        """The number of items it may still be assigned before it is recycled; None for no limit."""
         return None if self.max_requests is None else self.max_requests - self.handled - self.load
 
     def expires(self, now: float, *, early: bool = True) -> bool:

@@ -1,6 +1,6 @@
-"""A pool at one moment, frozen: what the displays, the command line and a monitor read.
+"""Snapshots: the state of a pool at one moment, for displays, the command line and monitoring.
 
-None of them reads anything else of a pool. Times are seconds, memory is bytes.
+Times are in seconds, memory is in bytes.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ if TYPE_CHECKING:
 
 
 class WorkerSnapshot(NamedTuple):
-    """One worker at that moment. A tuple, because there may be hundreds of them."""
+    """The state of a worker at one moment. A tuple, since a snapshot may have hundreds of them."""
 
     id: int
     pid: int | None
     state: WorkerState
     item: int | None
-    """Index of its current item in its map; None while it has none."""
+    """The index of its current item in its map; None if it has none."""
     item_age: float | None
-    """Seconds since the current item was handed over."""
+    """Seconds since its current item began, or since a lease did; None if it has neither."""
     pending: int
-    """Items that the worker has, the current one included."""
+    """The number of items it has, the current one included."""
     age: float
     """Seconds since its process was started."""
     handled: int
     failed: int
     cpu: float | None
-    """CPU seconds used so far; None where it cannot be read."""
+    """CPU time used so far; None if it was not read or cannot be."""
     memory: int | None
-    """Resident memory; None where it cannot be read."""
+    """Resident memory; None if it was not read or cannot be."""
     stderr: str
-    """The end of what it wrote to its stderr."""
+    """The end of its stderr."""
     stderr_bytes: int = 0
-    """Bytes that it has written there in all."""
+    """The number of bytes that it has written to stderr."""
     progress: tuple[float, float | None, str] | None = None
     """What the item reports of its progress: done, total, note."""
     slot: int | None = None
@@ -43,41 +43,41 @@ class WorkerSnapshot(NamedTuple):
 
 
 class WorkerCounts(NamedTuple):
-    """How many workers do what at one moment."""
+    """The numbers of workers by what they do, at one moment."""
 
     running: int
-    """Those that have a request, or are leased."""
+    """Workers that have a request or are leased."""
     unassigned: int
-    """Those that wait for a request, or are still starting."""
+    """Workers that wait for a request, or are still starting."""
     starting: int
-    """Those that are not ready yet, those included that are about to be started."""
+    """Workers that are not ready yet, or about to be started."""
 
 
 @dataclass(frozen=True, slots=True)
 class MapSnapshot:
-    """A map in progress, or as it was when it ended."""
+    """The progress of a map: now, or when it ended."""
 
     id: int
     label: str
     done: int
-    """Items that were answered, those that have failed included."""
+    """The number of answered items, including failed ones."""
     failed: int
-    """Items that were answered with an error."""
+    """The number of items that failed."""
     total: int | None
-    """Items in all; None while that is not known."""
+    """The number of all items; None while it is not known."""
     seconds: float
     """How long it has run."""
     cancelled: int = 0
-    """Items that will never be answered, since the map has ended before; they are not `done`."""
+    """The number of items that were cancelled when the map ended; they are not `done`."""
 
     @property
     def complete(self) -> bool:
-        """True if all of its items have ended; not while their number is not known."""
+        """True if all items have ended; False while their number is not known."""
         return self.total is not None and self.done >= self.total
 
     @property
     def eta(self) -> float | None:
-        """Seconds that it will still take at its pace so far; None while that is unknown."""
+        """The estimated seconds until its end, at its pace so far; None if not known."""
         if self.total is None or not self.done:
             return None
         return self.seconds / self.done * (self.total - self.done)
@@ -85,36 +85,36 @@ class MapSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The last thing that went wrong."""
+    """The last error of a pool."""
 
     at: float
     """The monotonic time."""
     error: str
-    """The error: its class and its message."""
+    """The error's class and message."""
     worker_id: int | None = None
-    """The worker that had the item, or did not start; None if there was none."""
+    """The worker that had the item, or failed to start; None if there was none."""
     pid: int | None = None
     stderr: str = ""
-    """The end of what this worker had written to its stderr."""
+    """The end of this worker's stderr."""
     own_stderr: str | None = None
-    """What the item itself, or the start, wrote there; None if that is all of `stderr`."""
+    """The part that the item, or the start, has written; None if that is all of `stderr`."""
 
 
 @dataclass(frozen=True, slots=True)
 class PoolSnapshot:
-    """A pool at one moment."""
+    """The state of a pool at one moment."""
 
     name: str
     state: PoolState
     workers: tuple[WorkerSnapshot, ...]
     queued: int
-    """Items that wait for a worker."""
+    """The number of items that wait for a worker."""
     running: int
-    """Items that workers have."""
+    """The number of items that workers have."""
     finished: int
-    """Items that were answered."""
+    """The number of answered items."""
     failed: int
-    """Items that ended with an error."""
+    """The number of failed items."""
     min: int
     max: int
     spare: int
@@ -122,15 +122,15 @@ class PoolSnapshot:
     at: float
     """The monotonic time."""
     last_failure: Failure | None = None
-    """The last error of an item or of a worker's start; None as long as there was none."""
+    """The last error of an item or of a worker's start; None if there was none."""
     ended_maps: tuple[MapSnapshot, ...] = ()
-    """The last few maps that have ended, except short ones; the newest last."""
+    """The last few maps that have ended, except very short ones; the newest last."""
 
     @property
     def last_error(self) -> str | None:
-        """The last error: its class and its message."""
+        """The class and message of the last error."""
         return None if self.last_failure is None else self.last_failure.error
 
     def count(self, state: WorkerState) -> int:
-        """How many workers are in this state."""
+        """Return the number of workers in this state."""
         return sum(worker.state == state for worker in self.workers)

@@ -1,31 +1,33 @@
-"""The states of a worker and of a pool, and a table each of what may follow what.
+"""The state machines of a worker and of a pool, as tables of transitions.
 
 The next state of a worker is `after(state, event)`, that of a pool `pool_after(state, event)`. An
-event that is impossible in a state raises, and changes nothing.
+event that is impossible in a state raises `IllegalTransition`.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
 
+from processpool.core.machine import IllegalTransition
+
 
 class WorkerState(StrEnum):
-    """Where a worker is in its life."""
+    """The states of a worker."""
 
     STARTING = "starting"
-    """The process runs, and is not ready for a request yet."""
+    """It is being started, and not ready for a request."""
     IDLE = "idle"
-    """Ready, and waiting for a request."""
+    """It waits for a request."""
     BUSY = "busy"
-    """Has one or more requests."""
+    """It has one or more requests."""
     LEASED = "leased"
-    """Driven by hand, or by a `call`, on a thread of the user's."""
+    """A thread of the user's uses it directly, by a lease or a `call`."""
     STOPPING = "stopping"
-    """Asked to exit, or killed; gone in a moment."""
+    """It was asked to exit, or killed, and has not ended yet."""
 
 
 class WorkerEvent(StrEnum):
-    """What can happen to a worker and changes its state."""
+    """The events that change the state of a worker."""
 
     READY = "ready"
     ASSIGNED = "assigned"
@@ -36,33 +38,33 @@ class WorkerEvent(StrEnum):
 
 
 class PoolState(StrEnum):
-    """Where a pool is in its life."""
+    """The states of a pool."""
 
     NEW = "new"
-    """Declared and validated; no process runs."""
+    """It has not been opened; no process runs."""
     OPENING = "opening"
-    """About to run: its thread is being started."""
+    """Its thread is being started."""
     OPEN = "open"
-    """Taking work, and handing it out."""
+    """It accepts work and assigns it."""
     PAUSED = "paused"
-    """Open, and taking work, but handing none out."""
+    """It accepts work, but assigns none."""
     CLOSING = "closing"
-    """Finishing what it has; nothing new is taken."""
+    """It finishes the work it has, and accepts none."""
     CLOSED = "closed"
-    """Nothing of it is left."""
+    """All workers have ended."""
     BROKEN = "broken"
     """Workers failed to start too often; `reset()` tries again."""
     FORKED = "forked"
-    """A copy in a child process of the one that opened it, where it is of no use."""
+    """It is a copy in a forked child of the process that opened it, and cannot be used."""
 
 
 class PoolEvent(StrEnum):
-    """What can happen to a pool and changes its state."""
+    """The events that change the state of a pool."""
 
     OPENING = "opening"
     OPENED = "opened"
     LEFT_UNOPENED = "left unopened"
-    """There was no thread to run it."""
+    """Its thread could not be started."""
     PAUSED = "paused"
     RESUMED = "resumed"
     BROKE = "broken"
@@ -73,11 +75,12 @@ class PoolEvent(StrEnum):
 
 
 class ExitStep(StrEnum):
-    """How far a worker is on its way out."""
+    """The steps of ending a worker."""
 
     NONE = "none"
-    """Nobody has asked it to exit."""
+    """It is not being ended."""
     ASKED = "asked"
+    """It was asked to exit."""
     DUMPING = "dumping"
     """It was asked to dump the stacks of its threads."""
     TERMINATED = "terminated"
@@ -87,18 +90,18 @@ class ExitStep(StrEnum):
 
 
 class ExitEvent(StrEnum):
-    """What leads from one step to another."""
+    """The events that lead from one exit step to another."""
 
     ASK = "ask"
-    """It is not needed any more."""
+    """The worker is no longer needed."""
     DUMP = "dump"
-    """It is out of time, and can dump its stacks."""
+    """Its item timed out, and it can dump its stacks."""
     OVERDUE = "overdue"
-    """The time of its step is over."""
+    """The time limit of the current step is over."""
     HURRY = "hurry"
-    """The time of the pool is over."""
+    """The time limit for closing the pool is over."""
     END = "end"
-    """It is to be ended at once."""
+    """The worker must be ended at once."""
     LOST = "lost"
     """Its process has ended."""
 
@@ -139,12 +142,8 @@ POOL_TRANSITIONS: dict[tuple[PoolState, PoolEvent], PoolState] = {
 }
 
 
-class IllegalTransition(RuntimeError):
-    """An event that cannot happen in that state: a bug in this package."""
-
-
 def after(state: WorkerState, event: WorkerEvent) -> WorkerState:
-    """Return the state of a worker after `event`.
+    """Return the state that follows `event` in `state`, for a worker.
 
     Raises:
         IllegalTransition: the event is impossible in this state.
@@ -156,7 +155,7 @@ def after(state: WorkerState, event: WorkerEvent) -> WorkerState:
 
 
 def pool_after(state: PoolState, event: PoolEvent) -> PoolState:
-    """Return the state of a pool after `event`.
+    """Return the state that follows `event` in `state`, for a pool.
 
     Raises:
         IllegalTransition: the event is impossible in this state.

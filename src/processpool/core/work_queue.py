@@ -1,9 +1,9 @@
-"""The line of batches that wait for a worker, and of those that wait to be tried again.
+"""The queue: batches that wait for a worker, and those that wait for a retry.
 
-Jobs take turns: whoever comes after a map of a million items waits for one batch of it, not for all
-of them. So the line holds one batch of each job, its first; the job's others wait behind that one.
-When part of it is taken, the job goes to the end of the line. With priorities, there would be one
-line for each.
+Jobs take turns, so that work submitted after a map of a million items waits for one batch of it,
+not for all. The line therefore has one batch of each job, the first; the job's other batches wait
+behind that. When items are taken from a job, it goes to the end of the line. With priorities, there
+would be one line for each priority.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 
 class WorkQueue:
-    """First in, first out within a job, in turns between jobs; what comes back goes first."""
+    """A queue that is FIFO within a job and round-robin between jobs; requeued batches go first."""
 
     def __init__(self) -> None:
         self.items = 0
-        """Items that wait, without cancelled ones."""
+        """The number of queued items, without cancelled ones."""
         self.line: deque[Batch] = deque()
-        """The first batch of each job, that whose turn it is in front."""
+        """The first batch of each job; that of the job whose turn it is comes first."""
         self._first: dict[Job, Batch] = {}
-        """The batch in the line, by its job."""
+        """The batches in the line, by job."""
         self._behind: dict[Job, deque[Batch]] = {}
-        """The other batches of those jobs that have any."""
+        """The further batches of jobs that have more than one."""
         self._delayed: list[tuple[float, int, Batch]] = []
         self._order = count()
 
@@ -44,21 +44,21 @@ class WorkQueue:
 
     @property
     def first(self) -> Batch:
-        """The batch whose turn it is."""
+        """The batch that is next."""
         return self.line[0]
 
     @property
     def next_due(self) -> float | None:
-        """When the next delayed batch is to be tried again."""
+        """The time of the next retry; None if there is none."""
         return self._delayed[0][0] if self._delayed else None
 
     @property
     def has_delayed(self) -> bool:
-        """True while a batch waits to be tried again."""
+        """True while a batch waits for a retry."""
         return bool(self._delayed)
 
     def delays(self, job: Job) -> bool:
-        """True if an item of this job waits to be tried again."""
+        """True if an item of this job waits for a retry."""
         return any(batch.job is job for _, _, batch in self._delayed)
 
     def append(self, batch: Batch) -> None:
@@ -82,23 +82,23 @@ class WorkQueue:
             self._count(batch, len(batch))
 
     def take_back(self, batches: Iterable[Batch]) -> None:
-        """Put back in front what was handed out and not begun, which counts as no attempt."""
+        """Put unbegun batches back in front; their assignment does not count as an attempt."""
         batches = list(batches)
         for batch in batches:
             batch.attempts -= 1
         self.put_back(batches)
 
     def delay(self, batch: Batch, due: float) -> None:
-        """Have a batch join the line at that time."""
+        """Put a batch into the line at the time `due`."""
         heapq.heappush(self._delayed, (due, next(self._order), batch))
 
     def wake(self, now: float) -> None:
-        """Add delayed batches whose time has come to the line."""
+        """Put delayed batches that are due into the line."""
         while self._delayed and self._delayed[0][0] <= now:
             self.put_back([heapq.heappop(self._delayed)[2]])
 
     def take(self, size: int) -> Batch:
-        """Take the first batch, or `count` items of it; then it is another job's turn."""
+        """Take the first batch, or `size` items of it; then it is another job's turn."""
         line, first = self.line, self.line[0]
         if len(first) > size:
             batch = first.advance(size)
@@ -110,7 +110,7 @@ class WorkQueue:
         return batch
 
     def _move_up(self, job: Job) -> None:
-        """Put the next batch of a job whose first one has left the line at the end of it."""
+        """Put the next batch of a job, whose first one was taken, at the end of the line."""
         behind = self._behind.get(job)
         if behind is None:
             del self._first[job]
@@ -121,10 +121,10 @@ class WorkQueue:
             del self._behind[job]
 
     def forget(self, job: Job) -> list[Batch]:
-        """Cancel a job: its items do not count any more, and are dropped when their turn comes.
+        """Cancel a job: its items no longer count, and are dropped when their turn comes.
 
         Returns:
-            those that wait to be tried again: they are dropped now, as their turn may be far off.
+            those that wait for a retry, which is to drop now, since their turn may be far off.
         """
         self.items -= job.queued
         job.queued = 0
@@ -136,7 +136,7 @@ class WorkQueue:
         return waiting
 
     def clear(self) -> list[Batch]:
-        """Empty the queue; return everything that waited."""
+        """Empty the queue, and return all batches."""
         batches = [*self, *(batch for _, _, batch in sorted(self._delayed))]
         for batch in batches:
             batch.job.queued = 0

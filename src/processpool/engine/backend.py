@@ -1,11 +1,11 @@
-"""An engine as everything above it sees it: the seam between the pool and what runs workers.
+"""The interface of an engine: what a pool needs of the code that runs its workers.
 
     api/, executors/ ──▶ Backend ◀── local.Engine   worker processes on this machine
                                  ◀── fake.FakeBackend   a function in this process, for tests
 
-Work goes in as a `Batch`. Whatever becomes of its items is told to their `Job`, on any thread, and
-never while the caller's locks are held. A method that waits may be called from any thread that
-passes `require_calm`; all others return at once.
+Work is submitted as a `Batch`. The results of its items are delivered to their `Job`, on any
+thread, and never while the caller's locks are held. Methods that block may be called on any thread
+for which `require_calm` does not raise; all others return at once.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 
 
 class NotBegun(Exception):
-    """Nothing has been done about a request: no worker is free, or it had ended before."""
+    """A request was not started: no worker is free, or the worker had already ended."""
 
 
 class Backend(Protocol):
-    """Runs the work of one pool."""
+    """An engine, which runs the items of one pool."""
 
     # -- opening and closing ---------------------------------------------------------------------
 
     def open(self, wanted: int, grace: float) -> None:
-        """Start, and wait until `wanted` workers are ready; if that fails, nothing is left.
+        """Open the engine, and wait until `wanted` workers are ready; on failure, leave nothing.
 
-        Whoever has not closed it when the interpreter ends, loses what is not done in `grace`
-        seconds.
+        If the engine is still open when the interpreter exits, submitted work has `grace` seconds
+        to finish.
 
         Raises:
             WorkerStartFailed: no worker could be started.
@@ -46,162 +46,172 @@ class Backend(Protocol):
         """
 
     def wait_ready(self, wanted: int, timeout: float | None) -> bool:
-        """Wait until `wanted` workers have become ready; False if they did not in time.
+        """Wait until `wanted` workers are ready; return False on timeout.
 
         Raises:
-            WorkerStartFailed: none is ready, and none is being started any more.
+            WorkerStartFailed: no worker is ready or being started any more.
         """
 
     def drain(self, timeout: float | None) -> bool:
-        """Wait until nothing waits or runs; False if that did not happen in time."""
+        """Wait until no item is queued or running; return False on timeout."""
 
     def close(self, grace: float | None, *, wait: bool = True) -> None:
-        """Take nothing more, and end once all is done, after `grace` seconds at the latest.
+        """Reject new work, and close when all items have ended, or after `grace` seconds.
 
-        Without `wait` that begins soon, and no lock is taken: finalizers and handlers of signals
-        may ask for it.
+        With `wait=False`, another thread does that, and no lock is taken, so that finalizers and
+        signal handlers may call it.
         """
 
     def kill(self, *, wait: bool = True) -> None:
-        """End everything at once; `wait` as of `close`."""
+        """Kill all workers and close at once; `wait` as for `close`."""
 
     # -- work ------------------------------------------------------------------------------------
 
     def submit(self, batch: Batch, *, wait: bool = True, limit: bool = True) -> None:
-        """Take items in; `limit` says whether the queue may be too full for them.
+        """Submit items; with `limit`, wait while the queue is full.
 
         Raises:
-            QueueFull: there is no room, and `wait` is False.
-            PoolClosed, PoolBroken: no work is taken.
+            QueueFull: the queue is full, and `wait` is False.
+            PoolClosed, PoolBroken: the pool takes no work.
         """
 
     def exchange(self, request: Request, timeout: float | None) -> Any:
-        """Have one request answered on the calling thread.
+        """Send one request to a worker and return its answer, all on the calling thread.
 
         Raises:
-            ProcessPoolError: it has no value; the error says why, and carries the record.
-            NotBegun: nothing has happened; the request may be submitted instead.
+            ProcessPoolError: the request failed; the error carries its record.
+            NotBegun: nothing was sent, and the request may be submitted instead.
         """
 
     def lease(self, timeout: float | None) -> LeasedWorker | None:
-        """Give the caller a worker, waiting up to `timeout` seconds for one; None if none came.
+        """Lease a worker, waiting up to `timeout` seconds for one; return None on timeout.
 
         Raises:
-            PoolClosed, PoolBroken: no work is taken.
+            PoolClosed, PoolBroken: the pool takes no work.
         """
 
     def cancel(self, job: Job, *, kill: bool, soon: bool = False) -> None:
-        """Start nothing more of the job; with `kill`, end what runs of it.
+        """Drop the items of a job that have not begun; with `kill`, also end the running ones.
 
-        With `soon` that happens in a moment, and no lock is taken.
+        With `soon`, another thread does that, and no lock is taken.
         """
 
     def recall(self, job: Job) -> bool:
-        """Keep the one item of a job from being begun; False if it has begun."""
+        """Prevent a job's only item from starting; return False if it has begun."""
 
     def unshare(self, name: str) -> None:
-        """Have every worker let go of something shared. Takes no lock."""
+        """Have every worker release the shared object `name`. Takes no lock."""
 
     # -- looking and steering --------------------------------------------------------------------
 
     @property
     def steering(self) -> Steering:
-        """What may be changed while it runs."""
+        """The pool's controls."""
 
     @property
     def state(self) -> PoolState:
-        """Where the pool is in its life."""
+        """The state of the pool."""
 
     def require_open(self) -> None:
-        """See that work is taken.
+        """Check that the pool takes work.
 
         Raises:
-            PoolClosed, PoolBroken: it is not.
+            PoolClosed, PoolBroken: it does not.
         """
 
     @property
     def policy(self) -> Policy:
-        """The numbers that hold now."""
+        """The sizes, times and limits in force."""
 
     @property
     def max_pending(self) -> int:
-        """Items that may wait."""
+        """The most items in the queue."""
 
     @property
     def maps(self) -> Maps:
-        """The maps of the pool: whoever runs one enters it, and the snapshot shows it."""
+        """The pool's maps. Each registers itself here while it runs, and snapshots show it."""
 
     @property
     def counts(self) -> WorkerCounts:
-        """How many workers do what."""
+        """The numbers of workers by what they do."""
 
     def snapshot(self, name: str, *, resources: bool | Collection[int]) -> PoolSnapshot:
-        """The pool at this moment; `resources` as of `ProcessPool.snapshot`."""
+        """Return a snapshot of the pool; `resources` as for `ProcessPool.snapshot`."""
 
     def listen(
         self, callback: Callable[[Event], None], *, quick: bool = False
     ) -> Callable[[], None]:
-        """Call `callback` with every event from now on; the result ends that."""
+        """Call `callback` with every event from now on; return a function that unsubscribes it."""
 
     # -- threads ---------------------------------------------------------------------------------
 
     def wait(self, bell: Bell, deadline: float | None) -> bool:
-        """Wait until a bell has rung, or that time has come; and be of use meanwhile."""
+        """Wait until `bell` has rung, or until `deadline`; the thread may run the engine meanwhile.
+
+        Returns:
+            True if the bell has rung.
+        """
 
     def require_calm(self) -> None:
-        """See that this thread may wait for the pool.
+        """Check that the calling thread may block on the pool.
 
         Raises:
-            PoolClosed: this is a fork of the process that has opened it.
-            RuntimeError: the thread is in the middle of something that the pool waits for.
+            PoolClosed: this process is a fork of the one that opened the pool.
+            RuntimeError: the pool may be waiting for this thread, so blocking could deadlock.
         """
 
     @property
     def is_current(self) -> bool:
-        """True on a thread that others wait for, which so must not wait for the pool."""
+        """True on the thread that runs the engine now: others wait for it, so it must not block."""
 
     def run_callback(self, action: Callable[[], object]) -> None:
-        """Run code of the user's soon, where it may wait; only where `is_current` is true."""
+        """Call a function of the user's on a thread that may block; for where `is_current` is True.
+
+        With `is_current` False, it may be called directly instead.
+        """
 
     def attend(self) -> None:
-        """Somebody wants to be called, and does not wait: what happens is seen to at once."""
+        """Have answers read promptly from now on, although no thread waits for them.
+
+        For callers that are notified by a callback, such as asyncio's.
+        """
 
     def call_when_room(self, callback: Callable[[], None]) -> None:
-        """Call `callback` once the queue has room; it must only tell somebody."""
+        """Call `callback` once the queue has room; it must return at once and not use the pool."""
 
     def forget_room(self, callback: Callable[[], None]) -> None:
-        """Who asked for a call waits no more, or has used the room."""
+        """Withdraw `callback`, or confirm that its caller has used the room."""
 
 
 class Steering(Protocol):
-    """What the owner of a pool may have changed while it runs."""
+    """The controls of a running pool."""
 
     def pause(self) -> None:
-        """Hand out nothing until `resume`."""
+        """Assign no work until `resume`."""
 
     def resume(self) -> None:
-        """Hand out work again."""
+        """Assign work again."""
 
     def resize(self, least: int | None, most: int | None, spare: int | None) -> None:
-        """Change the sizes; None leaves one as it is.
+        """Change the sizes that are not None.
 
         Raises:
             ValueError: the sizes contradict each other.
         """
 
     def restart(self, number: int, *, wait: bool) -> None:
-        """Replace a worker; with `wait`, when it has done what it has.
+        """Replace a worker; with `wait`, only after it has finished its items.
 
         Raises:
-            ValueError: there is none of this number.
+            ValueError: there is no worker with this number.
         """
 
     def reset(self) -> None:
-        """Try again to start workers."""
+        """Have a broken pool start workers again."""
 
 
 class LeasedWorker(Protocol):
-    """A worker that belongs to one thread, until that gives it back by `release` or `drop`."""
+    """A worker that one thread uses exclusively, until `release` or `drop`."""
 
     @property
     def id(self) -> int:
@@ -209,53 +219,53 @@ class LeasedWorker(Protocol):
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """Its process ID."""
 
     @property
     def owed(self) -> int:
-        """Requests that were sent, and whose answers nobody has taken yet."""
+        """The number of requests whose answers have not been taken."""
 
     @property
     def failed(self) -> bool:
-        """True if it cannot be used again; whoever has it may say so."""
+        """True if the worker cannot be used again; may be set by the lease's owner."""
 
     @failed.setter
     def failed(self, failed: bool) -> None: ...
 
     def require_own_process(self) -> None:
-        """See that this process may use it.
+        """Check that this process may use the worker.
 
         Raises:
-            PoolClosed: it is a fork of the one that may.
+            PoolClosed: this process is a fork of the one that leased it.
         """
 
     def send(self, payload: Any, task: Task | None) -> None:
-        """Send a request, all of it; that does not wait for an answer."""
+        """Write a whole request, without waiting for its answer."""
 
     def wait(self, timeout: float | None) -> bool:
-        """Wait for something to take, or for its end; False if the time is over."""
+        """Wait for something to take, or for the worker's end; return False on timeout."""
 
     @property
     def has_answer(self) -> bool:
-        """True if `take_answer` returns, or raises, at once."""
+        """True if `take_answer` would return or raise at once."""
 
     @property
     def has_stderr(self) -> bool:
-        """True if it has written to stderr since somebody took that."""
+        """True if there is stderr output that has not been taken."""
 
     def take_answer(self) -> Any:
-        """Wait for the answer to the oldest open request.
+        """Wait for the oldest answer that has not been taken, and return it.
 
         Raises:
-            UnexpectedEOF: it ended without one.
-            ProtocolError: what it wrote is no answer.
+            UnexpectedEOF: the worker ended without it.
+            ProtocolError: the worker's output is not an answer.
         """
 
     def take_stderr(self) -> str:
-        """What it has written to stderr since this was last called."""
+        """Return what the worker has written to stderr since the last call."""
 
     def release(self, grace: float) -> None:
-        """Give it back; answers that are owed are read for `grace` seconds at most."""
+        """End the lease; answers not taken are read and dropped, for at most `grace` seconds."""
 
     def drop(self) -> None:
-        """Give it back soon, as it is. Takes no lock."""
+        """End the lease in the background, and have the worker replaced. Takes no lock."""

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("processpool")
 
-PATIENCE = 0.02
-"""Seconds that the pool waits for a callback that mostly returns at once."""
+PATIENCE = 0.1
+"""Seconds that the pool waits for a callback that mostly returns at once. On a busy machine its
+thread does not run at once."""
 STUCK = 0.1
 """Seconds after which a callback takes long."""
 MOST = 64

@@ -19,6 +19,7 @@ from processpool.core.commands import LeaseWaiter
 from processpool.core.exit_reason import ExitReason
 from processpool.core.states import PoolState
 from processpool.engine.weighing import weigh
+from processpool.engine.workers.owner import Owner, OwnerEvent
 from processpool.errors import PoolClosed
 from processpool.system.interrupts import uninterrupted
 
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from processpool.engine.receiver import Receiver
     from processpool.engine.workers.worker import Worker
 
-WARM = 1.0
+CALL, WARM = Owner.CALL, Owner.WARM
+KEPT_WARM = 1.0
 """Seconds after which workers that are kept for calls go back to the scheduler, to be asked for
 again: so they are retired when they are idle, like others."""
 
@@ -48,6 +50,7 @@ class Checkout:
         self.hangs = dispatcher.hangs
         self._core = core
         self._dispatcher = dispatcher
+        self.hangs = dispatcher.hangs
         self._receiver = receiver
         self._reaper = reaper
         self._hub = hub
@@ -65,7 +68,8 @@ class Checkout:
             except IndexError:
                 self._borrow_from_scheduler(loan)
                 return
-            if loan[0].is_quiet() or self._is_still_fit(loan):
+            loan[0].owner.state = CALL  # by its table: it is borrowed
+            if loan[0].channel.is_quiet() or self._is_still_fit(loan):
                 return
 
     @uninterrupted
@@ -83,14 +87,14 @@ class Checkout:
             return
         if not self._reclaim_planned:
             self._reclaim_planned = True
-            self._core.loop.post(partial(self._core.loop.later, WARM, self._reclaim_in_turn))
+            self._core.loop.post(partial(self._core.loop.later, KEPT_WARM, self._reclaim_in_turn))
         while True:
             with self._core.lock:
                 slot = self._core.scheduler.take(monotonic())
                 if slot is None:
                     return
                 worker = self._core.workers[slot.id]
-                worker.borrowed = True
+                worker.owner.on(OwnerEvent.BORROWED)
                 self._dispatcher.unwatch(worker)
             if self._is_fit(worker):
                 loan.append(worker)
@@ -99,6 +103,7 @@ class Checkout:
     def keep(self, loan: list[Worker]) -> None:
         """Keep a call's worker for the next call, unless somebody else needs it."""
         worker = loan[0]
+        worker.owner.state = WARM  # by its table: it is kept
         self.warm.extend(islice(iter(loan.pop, None), 1))
         if self._core.wants_idle or worker.process.exitcode is not None:
             self.reclaim()
@@ -123,7 +128,8 @@ class Checkout:
         One of them may be this thread, in a signal's handler: it is not to wait for itself.
         """
         scheduler, workers = self._core.scheduler, self._core.workers
-        lent = {n for n, w in workers.items() if w.borrowed and w.process.exitcode is not None}
+        dead = {n for n, w in workers.items() if w.process.exitcode is not None}
+        lent = {n for n in dead if workers[n].owner.state in (CALL, WARM)}
         ending = scheduler.state is PoolState.CLOSING and not scheduler.has_work
         return ending and bool(lent) and lent >= scheduler.slots.keys()
 
@@ -220,12 +226,13 @@ class Checkout:
         if self._core.postpones(partial(self.give_back, worker, handled)):
             return
         with self._core.lock:
-            worker.borrowed = worker.leased = False
+            worker.owner.on(OwnerEvent.RETURNED)
             handled, failed = handled + worker.calls, worker.failed_calls
             worker.calls = worker.failed_calls = 0
             commands = self._core.scheduler.release(worker.id, handled, monotonic(), failed)
             self._dispatcher.stage(commands)
-            unheard, worker.unheard = worker.unheard, False
+            unheard = worker.attribution.is_unheard
+            worker.attribution.is_unheard = False
         self._dispatcher.execute(commands)
         if self._core.scheduler.policy.recycle_memory is not None:
             self._core.loop.post(partial(weigh, self._core, worker))
@@ -242,10 +249,12 @@ class Checkout:
         if self._core.postpones(partial(self.discard, worker, exit_reason, handled)):
             return
         with self._core.lock:
-            worker.borrowed = worker.leased = False
+            worker.owner.on(OwnerEvent.RETURNED)
             handled, failed = handled + worker.calls, worker.failed_calls
             worker.calls = worker.failed_calls = 0
-            commands = self._core.scheduler.kill(worker.id, exit_reason, handled, failed)
+            scheduler = self._core.scheduler
+            commands = scheduler.kill(worker.id, exit_reason, monotonic(), handled, failed)
+            self._dispatcher.stage(commands)
         self._dispatcher.execute(commands)
         self._reaper.reap_later(worker)
 
@@ -256,13 +265,20 @@ class Checkout:
             return None if slot is None else slot.exit_reason
 
     def _is_fit(self, worker: Worker) -> bool:
-        """False if a free worker wrote unasked or has ended; it is replaced then."""
+        """False if a free worker wrote unasked, reads no more or has ended; it is replaced then."""
         with worker.io:
             stray = worker.stray_output()
-            leaving = worker.is_leaving()
-        if not (stray or leaving or worker.ended) and worker.process.exitcode is None:
+            leaving = worker.channel.nobody_reads or worker.protocol.is_leaving()
+        if not (stray or leaving or worker.has_ended) and worker.process.exitcode is None:
             return True
         if stray:
             self._hub.report_stray(worker, stray)
-        self.discard(worker, ExitReason.WROTE_UNASKED if stray else ExitReason.ENDED)
+        self.discard(worker, _why_unfit(worker, stray))
         return False
+
+
+def _why_unfit(worker: Worker, stray: bytes) -> ExitReason:
+    if stray:
+        return ExitReason.WROTE_UNASKED
+    lives_on = worker.process.exitcode is None and not worker.has_ended
+    return ExitReason.CLOSED_STDIN if lives_on and worker.channel.nobody_reads else ExitReason.ENDED

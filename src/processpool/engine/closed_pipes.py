@@ -1,28 +1,67 @@
 """Workers that close a pipe of theirs before they are asked to exit.
 
 Most of them exit in the next moment, and then their exit status says more than the pipe; so each
-has a moment for that. One that lives on can never answer again, and is ended.
+has a moment for that. One that lives on, and has closed its stdout or cannot read what it was sent,
+can never answer again, and is ended.
 """
 
 from __future__ import annotations
 
+import select
 from functools import partial
 from typing import TYPE_CHECKING
 
 from processpool.core.exit_reason import ExitReason
+from processpool.engine.workers.listening import Listening
+from processpool.engine.workers.owner import Owner
 
 if TYPE_CHECKING:
     from processpool.engine.core import Core
     from processpool.engine.workers.worker import Worker
 
+STDIN_CLOSED = select.EPOLLET
+"""What a stdin is watched for that can take more: only that its reader is gone, told once."""
 CLOSED_GRACE = 0.5
 """Seconds that a worker may live on after it has closed its stdin or stdout."""
 
 
+def watch_stdin(core: Core, worker: Worker) -> None:
+    """Under the lock: see when the worker closes its stdin, or takes more again."""
+    core.loop.watch(worker.process.stdin, STDIN_CLOSED, partial(_on_stdin, core, worker))
+
+
+def _on_stdin(core: Core, worker: Worker) -> None:
+    """The worker takes more of what it is sent, or nothing any more."""
+    with worker.io:
+        is_over = worker.is_closed or worker.channel.has_no_reader()
+        done = is_over or (not worker.recalls and worker.flush())
+    with core.lock:
+        if is_over:
+            core.loop.forget(worker.process.stdin)
+        elif done:
+            core.loop.change(worker.process.stdin, STDIN_CLOSED)
+    if worker.protocol.answers_by_exit:
+        if is_over:  # it may well answer without its input, or with a part of it
+            worker.channel.unsent.clear()
+        end_input(core, worker)
+    elif is_over and not worker.is_closed:
+        see_to_stdin(core, worker)
+
+
+def end_input(core: Core, worker: Worker) -> None:
+    """Let a worker that has its only item see the end of its input."""
+    with core.lock:
+        if worker.is_closed or not worker.protocol.input_is_complete:
+            return
+        core.loop.forget(worker.process.stdin)
+    with worker.io:
+        if not worker.is_closed:
+            worker.channel.end_input(b"")
+
+
 def see_to_stdin(core: Core, worker: Worker) -> None:
-    """If the worker has closed its stdin, look again in a moment."""
-    if worker.nobody_reads and not worker.closed:
-        core.loop.post(partial(core.loop.later, CLOSED_GRACE, partial(_end_deaf, core, worker)))
+    """The worker has closed its stdin: look again in a moment."""
+    core.loop.later(CLOSED_GRACE, partial(_end_deaf, core, worker))
 
 
 def see_to_stdout(core: Core, worker: Worker) -> None:
@@ -31,15 +70,33 @@ def see_to_stdout(core: Core, worker: Worker) -> None:
 
 
 def _end_deaf(core: Core, worker: Worker) -> None:
-    """What it has not begun goes elsewhere."""
+    """What it has not begun goes elsewhere; an item of which it has read a part is lost."""
     with worker.io:
-        deaf = not worker.closed and worker.is_deaf()
-    if deaf:
-        core.decide(lambda _: core.scheduler.kill(worker.id, ExitReason.CLOSED_STDIN))
-    else:  # it may still answer what it had read before
+        if worker.is_closed:
+            return
+        reason = _why_deaf(worker) if worker.owner.state is Owner.POOL else None
+    if reason is None:  # it may still answer what it had read before
         see_to_stdin(core, worker)
+    else:
+        core.decide(partial(core.scheduler.kill, worker.id, reason))
+
+
+def _why_deaf(worker: Worker) -> ExitReason | None:
+    """Why a worker that reads no more is of no use; None if it may still answer."""
+    worker.channel.stdin_closed()
+    if worker.is_torn():
+        return ExitReason.TORE_REQUEST
+    is_idle = worker.listening.state is Listening.SILENT
+    return ExitReason.CLOSED_STDIN if is_idle or worker.is_deaf() else None
+
+
+def why_over(worker: Worker) -> ExitReason:
+    """Of a worker that lives, and will not answer: which of its pipes it has closed."""
+    if worker.is_torn():
+        return ExitReason.TORE_REQUEST
+    return ExitReason.CLOSED_STDIN if worker.is_deaf() else ExitReason.CLOSED_STDOUT
 
 
 def _end_mute(core: Core, worker: Worker) -> None:
-    if not worker.closed:
-        core.decide(lambda _: core.scheduler.kill(worker.id, ExitReason.CLOSED_STDOUT))
+    if not worker.is_closed:
+        core.decide(partial(core.scheduler.kill, worker.id, ExitReason.CLOSED_STDOUT))

@@ -172,6 +172,8 @@ class Core:
         """
         if not self.is_open:
             raise PoolClosed(NOT_OPEN)
+        if self.scheduler.state is PoolState.OPEN:
+            return
         error = self.state_error()
         if error is not None:
             raise error

@@ -14,9 +14,13 @@ from processpool.core.outcome import Outcome
 from processpool.core.replies import Reply, load_all
 from processpool.engine.backend import NotBegun
 from processpool.engine.closed_pipes import CLOSED_GRACE
+from processpool.engine.last_words import note_silence
+from processpool.engine.settling import settle
 from processpool.engine.surplus import spoil
 from processpool.engine.workers import failures
-from processpool.engine.workers.worker import SMALL_READ, UNUSUAL
+from processpool.engine.workers.attribution import Lateness
+from processpool.engine.workers.channel import SMALL_READ
+from processpool.engine.workers.protocol import UNUSUAL
 from processpool.system.interrupts import is_raised_by_a_handler, uninterrupted
 from processpool.system.monitor import WAIT
 from processpool.wire.python.remote_errors import in_words
@@ -29,7 +33,9 @@ if TYPE_CHECKING:
     from processpool.wire.python.functions import Request, Task
 
 
+PROMPT = Lateness.PROMPT
 SENT = object()
+"""Instead of a value: the request was sent, and that may have taken a while."""
 
 
 class Caller(NamedTuple):
@@ -71,7 +77,7 @@ def _exchange(caller: Caller, loan: list[Worker], request: Request, timeout: flo
         value, *unasked = _ask_patiently(caller, worker, began, timeout)
         if type(value) is not Reply:
             worker.stderr.take()  # it is this request's, and nobody asks for it
-        if unasked or not worker.is_clean:
+        if unasked or not worker.protocol.is_clean:
             worker.failed_calls += type(value) is Reply and value.error is not None
             _report(caller, worker, unasked)
             caller.checkout.end(loan, ExitReason.WROTE_UNASKED, handled=1)
@@ -89,7 +95,7 @@ def _exchange(caller: Caller, loan: list[Worker], request: Request, timeout: flo
 
 def _report(caller: Caller, worker: Worker, unasked: list[Any]) -> None:
     """The worker has answered, and then wrote more."""
-    stray = repr(unasked[0]).encode() if unasked else worker.unfinished().raw or b""
+    stray = repr(unasked[0]).encode() if unasked else worker.protocol.unfinished().raw or b""
     caller.hub.report_stray(worker, stray)
 
 
@@ -107,23 +113,24 @@ def _ask(worker: Worker, payload: Any, task: Task | None, timeout: float | None)
         the value or `Reply`; or `UNUSUAL`, if it was sent and there is more to it; or `SENT`, if
         that may have taken a while.
     """
-    data = worker.small_request(payload, task)
+    data = worker.protocol.small_request(payload, task)
     if data is None:
         _send(worker, payload, task)
         return SENT
+    channel = worker.channel
     try:
-        written = write(worker.stdin, data)
+        written = write(channel.stdin, data)
     except OSError as error:
         if is_raised_by_a_handler(error):
             raise
         written = 0
     if written != len(data):
-        worker.not_written(data, written)
+        channel.not_written(data, written)
         return UNUSUAL
-    events = worker.poll(1000 * (WAIT if timeout is None else min(timeout, WAIT)))
-    if events != worker.only_stdout or worker.lingers:
+    events = channel.poll(1000 * (WAIT if timeout is None else min(timeout, WAIT)))
+    if events != channel.only_stdout or worker.attribution.state is not PROMPT:
         return UNUSUAL
-    return worker.only_answer(read(worker.stdout, SMALL_READ))
+    return worker.protocol.only_answer(read(channel.stdout, SMALL_READ))
 
 
 @uninterrupted
@@ -136,14 +143,13 @@ def _ask_patiently(
     caller: Caller, worker: Worker, began: float, timeout: float | None
 ) -> list[Any]:
     """Wait for the answer to what was sent, whatever else happens; with what came after it."""
-    deadline = None if timeout is None else began + timeout
-    answers = worker.early_answers()
+    answers = worker.protocol.early_answers()
     if not answers:
-        answers = _await_answer(caller, worker, began, deadline)
+        answers = _await_answer(caller, worker, began, timeout)
     if not answers:
         raise _failure(caller, worker, began, timeout)
-    values = load_all(worker.decode(answers)[0])
-    if len(values) > 1 or not worker.is_clean:
+    values = load_all(worker.protocol.decode(answers)[0])
+    if len(values) > 1 or not worker.protocol.is_clean:
         spoil(worker, answers, values, owed=1)
     return values
 
@@ -157,43 +163,54 @@ def _unwrap(caller: Caller, worker: Worker, reply: Any, began: float) -> Any:
     return reply.value
 
 
-def _await_answer(
-    caller: Caller, worker: Worker, began: float, deadline: float | None
-) -> list[Any]:
+def _await_answer(caller: Caller, worker: Worker, began: float, timeout: float | None) -> list[Any]:
     """The answers that come, normally one; none if the worker failed, or the time is over."""
+    deadline = None if timeout is None else began + timeout
     answers: list[Any] = []
-    left = None
-    while not answers and not worker.ended and worker.fault() is None and not worker.is_deaf():
+    left, is_torn = None, False
+    while (
+        not answers
+        and not worker.has_ended
+        and worker.protocol.fault() is None
+        and not worker.is_deaf()
+    ):
+        if not is_torn and worker.is_torn():  # most likely it exits
+            is_torn, grace = True, monotonic() + CLOSED_GRACE
+            deadline = grace if deadline is None else min(deadline, grace)
         if deadline is not None:
             left = deadline - monotonic()
             if left <= 0:
                 return []
         answers = worker.pump(left)
-        if not answers and worker.foreign:
+        if not answers and worker.trial.is_foreign:
             caller.checkout.hangs.look_at(worker, began)
-    if answers and worker.lingers:
-        answers += worker.linger(deadline)
+    if answers and worker.attribution.state is not PROMPT:
+        worker.attribution.linger()
+        if worker.trial.left:
+            answers += settle(worker, deadline)
     return answers
 
 
 def _failure(caller: Caller, worker: Worker, began: float, timeout: float | None) -> BaseException:
     """Why there is no answer."""
     exit_reason = caller.checkout.exit_reason_of(worker)
-    if worker.fault() is not None:
+    if worker.protocol.fault() is not None:
         exit_reason = ExitReason.PROTOCOL
-    elif not worker.ended and worker.is_deaf():
+    elif not worker.has_ended and worker.is_deaf():
         worker.process.wait(CLOSED_GRACE)
         return NotBegun()
-    elif not worker.ended:
+    elif not worker.has_ended and worker.is_torn():
+        exit_reason = ExitReason.TORE_REQUEST
+    elif not worker.has_ended:
         exit_reason = ExitReason.TIMEOUT
-        worker.note_silence()
-        if worker.dump_stacks():
+        note_silence(worker)
+        if worker.protocol.dump_stacks():
             worker.process.wait(DUMP_GRACE)
     elif not worker.process.wait(CLOSED_GRACE):
         exit_reason = ExitReason.CLOSED_STDOUT
-    elif exit_reason is None and not worker.has_begun() and not worker.died_loading():
+    elif exit_reason is None and not worker.has_begun() and not worker.protocol.died_loading():
         return NotBegun()
-    reply = worker.unfinished()
+    reply = worker.protocol.unfinished()
     seconds = monotonic() - began if timeout is None else timeout
     reply.error = failures.lost_item(worker, exit_reason, caller.core.command, seconds, reply)
     worker.failed_calls += 1
@@ -218,7 +235,7 @@ def _recorded(caller: Caller, worker: Worker, reply: Reply, began: float) -> Bas
         slot=worker.place,
         running=monotonic() - began,
         raw=reply.raw,
-        skipped=worker.item_skipped(),
+        skipped=worker.protocol.take_skipped(),
     )
     attach(record)
     return reply.error

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import select
 import signal
-from _thread import get_ident
-from contextlib import suppress
 from functools import partial
-from time import monotonic
 from typing import TYPE_CHECKING
 
 from processpool.core.commands import (
@@ -27,12 +24,13 @@ from processpool.core.commands import (
 )
 from processpool.core.exit_reason import ExitReason
 from processpool.core.states import PoolState, WorkerState
-from processpool.engine.closed_pipes import see_to_stdin
+from processpool.engine.closed_pipes import end_input
 from processpool.engine.hangs import Hangs
-from processpool.engine.last_words import note_silence, say_last_words
+from processpool.engine.last_words import say_last_words, see_last_moments
+from processpool.engine.workers.channel import ChannelState
+from processpool.engine.workers.listening import Listening, ListeningEvent
+from processpool.engine.workers.owner import Owner, OwnerEvent
 from processpool.errors import PoolBroken
-from processpool.system.interrupts import SHIELD
-from processpool.system.monitor import must_not_wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,8 +41,9 @@ if TYPE_CHECKING:
     from processpool.engine.workers.worker import Worker
 
 
-SLOW_PICKLING = 0.02
-"""Seconds from which on it does not count as an item's time that its arguments are pickled."""
+SILENT, EXPECTING = Listening.SILENT, Listening.EXPECTING
+CLOSED = ChannelState.CLOSED
+"""What single items look at, as names of its own."""
 
 
 class Dispatcher:
@@ -68,15 +67,16 @@ class Dispatcher:
         for command in commands:
             if type(command) is Grant:
                 worker = self._core.workers[command.worker]
-                worker.leased = True
+                worker.owner.on(OwnerEvent.LEASED)
                 self.unwatch(worker)
             elif type(command) is Send:
                 worker = self._core.workers[command.worker]
-                command.batch.unsent = True
                 worker.outbox.append(command.batch)
                 command.batch.job.begin()
-                if worker.keeps_answers and len(command.batch) > 1 and not worker.watched_over:
-                    worker.watched_over = True
+                prefetching = worker.prefetching
+                is_ahead = prefetching is not None and len(command.batch) > 1
+                if prefetching is not None and is_ahead and not prefetching.is_watched:
+                    prefetching.is_watched = True
                     self._core.loop.post(partial(self.watch_over, worker))
                 self.watch(worker)
 
@@ -95,7 +95,7 @@ class Dispatcher:
                 case Terminate(number):
                     self._signal(number, signal.SIGTERM)
                 case Kill(number):
-                    note_silence(self._core, number)
+                    see_last_moments(self._core, number)
                     self._signal(number, signal.SIGKILL)
                 case TakeBack(number, read):
                     self.recall(number, read=read)
@@ -105,70 +105,51 @@ class Dispatcher:
         self.plan()
 
     def flush(self, worker: Worker | None) -> None:
-        """Write what was decided to be sent; code of the user's may run, where it is pickled."""
+        """Write what was decided to be sent."""
         if worker is None:
             return
         core = self._core
-        if worker.io.is_mine:  # an argument uses the pool while it is pickled
+        if worker.io.is_mine:  # a finaliser uses the pool in the middle of this
             core.loop.post(partial(self.write, worker))
             return
-        began = monotonic()
         with worker.io:
-            if worker.borrowed or worker.held:
+            if worker.owner.state is not Owner.POOL or worker.recalls:
                 return
-            first = worker.outbox[0] if worker.outbox else None
-            stray = worker.stray_output() if worker.unasked else b""
-            worker.unasked = False
-            done = not stray and (worker.closed or self._write(worker))
-            if done:
-                worker.end_input()
-                see_to_stdin(self._core, worker)
+            stray = b""
+            if worker.outbox:
+                if worker.listening.state is SILENT:
+                    stray = worker.stray_output()
+                if not stray:
+                    worker.listening.on(ListeningEvent.ASKED)
+            done = not stray and (worker.is_closed or worker.flush())
         if stray:
             self._hub.report_stray(worker, stray)
-            core.decide(lambda _: core.scheduler.kill(worker.id, ExitReason.WROTE_UNASKED))
+            core.decide(partial(core.scheduler.kill, worker.id, ExitReason.WROTE_UNASKED))
         elif not done:
-            with core.lock, suppress(OSError):
-                if not worker.closed:
-                    handler = partial(self._on_writable, worker)
-                    core.loop.watch(worker.process.stdin, select.EPOLLOUT, handler)
-        if first is not None and monotonic() - began > SLOW_PICKLING:
-            core.decide(partial(core.scheduler.sent, worker.id, first))
+            with core.lock:
+                if not worker.is_closed:
+                    core.loop.change(worker.process.stdin, select.EPOLLOUT)
+        elif worker.protocol.answers_by_exit:
+            end_input(core, worker)
 
     def send_single(self, worker: Worker, batch: Batch) -> None:
         """Write one item to a worker that has nothing else to do; see `Scheduler.begin`."""
         done = usual = False
         with worker.io:
             outbox = worker.outbox
-            if len(outbox) == 1 and outbox[0] is batch and worker.sends_at_once(batch):
-                usual = not (worker.held or worker.closed)
-                if usual and worker.unasked:
-                    usual = worker.is_quiet()
-                    worker.unasked = not usual
+            if len(outbox) == 1 and outbox[0] is batch:
+                usual = not (worker.recalls or worker.channel.state is CLOSED)
+                if usual and worker.listening.state is SILENT:
+                    usual = worker.channel.is_quiet()
+                    if usual:
+                        worker.listening.state = EXPECTING  # by its table: it is asked
                 if usual:
                     outbox.popleft()
-                    batch.unsent = False
-                    done = worker.send_next(batch)
+                    done = worker.protocol.send_next(batch)
         if not usual:
             self.flush(worker)
         elif not done:
             self._core.loop.post(partial(self.write, worker))
-
-    def _write(self, worker: Worker) -> bool:
-        """Write what is to be written, pickling it; False if the pipe is full."""
-        thread = get_ident()
-        others = thread in must_not_wait
-        must_not_wait.add(thread)
-        try:
-            return worker.flush()
-        except BaseException as error:
-            if not SHIELD.has_raised(error):
-                raise
-            SHIELD.hold_back()  # it came while an argument was pickled: whoever leads goes on
-            self._core.loop.post(partial(self.write, worker))
-            return True
-        finally:
-            if not others:
-                must_not_wait.discard(thread)
 
     def unshare(self, name: str) -> None:
         """Tell every worker that something shared was freed; those that are lent, on return."""
@@ -189,24 +170,24 @@ class Dispatcher:
         With `read`, it is asked to give back what it has read, too.
         """
         worker = self._core.workers.get(number)
-        if worker is None:
+        if worker is None or worker.prefetching is None:
             return False
         if worker.io.is_mine:  # it is just being written to, on this thread
             self._core.loop.post(partial(self.recall, number, read=read))
             return False
         with worker.io:
-            gone = worker.closed or worker.borrowed or worker.leased
-            batches = [] if gone else worker.take_back()
-            worker.held += bool(batches)
+            gone = worker.is_closed or worker.owner.state is not Owner.POOL
+            batches = [] if gone else worker.prefetching.take_back()
+            worker.recalls += bool(batches)
             if read and not gone:
-                worker.ask_back()
+                worker.prefetching.ask_back()
         found = any(batch.job is cancelled for batch in batches)
         if found and cancelled is not None:
             cancelled.cancelled = cancelled.recalled = True
         if batches:
             self.relieve(worker, partial(self._core.scheduler.taken_back, number, batches))
             with worker.io:
-                worker.held -= 1
+                worker.recalls -= 1
             self.flush(worker)
         return found
 
@@ -216,8 +197,9 @@ class Dispatcher:
         def decide(now: float) -> list[Command]:
             commands = decision(now)
             slot = self._core.scheduler.slots.get(worker.id)
-            if slot is not None and not slot.load:
-                worker.unasked = True
+            owes_nothing = slot is not None and not slot.load
+            if owes_nothing and worker.listening.state is EXPECTING:
+                worker.listening.on(ListeningEvent.SETTLED)
             return commands
 
         self._core.decide(decide)
@@ -235,7 +217,8 @@ class Dispatcher:
             self._core.loop.post(partial(self._stop, worker))
         elif worker is not None:
             with worker.io:
-                if not worker.closed:
+                if not worker.is_closed:
+                    self._core.loop.forget(worker.process.stdin)
                     worker.ask_to_exit()
 
     def _signal(self, number: int, signum: signal.Signals) -> None:
@@ -247,10 +230,9 @@ class Dispatcher:
 
     def watch(self, worker: Worker) -> None:
         """Under the lock: the worker is given something to do."""
-        if worker.foreign and not self.hangs.is_looking:
+        if worker.trial.is_foreign and not self.hangs.is_looking:
             self.hangs.begin()
         if worker.id not in self._watched:
-            worker.unasked = True
             self._watched.add(worker.id)
             handler = partial(self.on_answer, worker)
             self._core.loop.watch(worker.process.stdout, select.EPOLLIN, handler, last=True)
@@ -264,19 +246,9 @@ class Dispatcher:
     def abandon_pipes(self, worker: Worker) -> None:
         """Under the lock: watch nothing of this worker any more."""
         self.unwatch(worker)
-        process = worker.process
-        for fd in (process.stdin, process.stdout, process.stderr, process.pidfd, worker.ready_fd):
+        process, ready = worker.process, worker.readiness.fd
+        for fd in (process.stdin, process.stdout, process.stderr, process.pidfd, ready):
             self._core.loop.forget(fd)
-
-    def _on_writable(self, worker: Worker) -> None:
-        with worker.io:
-            done = worker.closed or (not worker.held and worker.flush())
-            see_to_stdin(self._core, worker)
-        if done:
-            with self._core.lock:
-                self._core.loop.forget(worker.process.stdin)
-            with worker.io:
-                worker.end_input()
 
     def plan_timer(self) -> None:
         """Under the lock: an item has begun, or a worker is idle, and nothing else is new."""

@@ -1,11 +1,11 @@
-"""An engine without processes and threads, for tests: requests are done in this process, in order.
+"""An engine without processes or threads, for tests: items run in this process, in order.
 
-    submit ──▶ queue ──▶ the thread that submits, unless another is at it ──▶ the item's job
+    submit ──▶ queue ──▶ the submitting thread, or the one that is running items ──▶ the item's job
 
-Work is done by whoever submits it, before `submit` returns; what other threads submit meanwhile is
-done by the one that is at it. While the pool is paused, work waits. The errors, records, events and
-snapshots are those of a real pool; only what needs a process is not there: a timeout is seen when
-the handler has returned, and nothing can end it before.
+The thread that submits an item runs it, before `submit` returns. If another thread is running items
+at that time, it also runs this one. While the pool is paused, items stay in the queue. Errors,
+records, events and snapshots are those of a real pool, except for what needs a process: a timeout
+is only noticed once the handler has returned, as nothing can interrupt it.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ if TYPE_CHECKING:
 
 
 class FakeBackend:
-    """Does the work of one pool in this process; the fake `Backend`."""
+    """A `Backend` that runs the items of a pool in this process."""
 
     is_current = False
-    """Nobody waits for a thread of its own: it has none."""
+    """False always: it has no thread of its own that others could wait for."""
 
     def __init__(self, handler: Handler, policy: Policy, max_pending: int, name: str) -> None:
-        """`handler` does the requests; `name` is the pool's, for errors."""
+        """`handler` answers the requests; `name` is the pool's name, for errors."""
         self._work = work = FakeWork(handler, policy, max_pending)
         self._name = name
         self.maps = Maps()
-        """The maps of the pool, for the displays."""
+        """The pool's maps, for displays."""
         self.max_pending = max_pending
-        """Items that may wait."""
+        """The most items in the queue."""
         self.steering: Steering = FakeSteering(work)
         self.listen = work.hub.listen
         self.wait = sleep_until
@@ -59,7 +59,7 @@ class FakeBackend:
     # -- opening and closing ---------------------------------------------------------------------
 
     def open(self, wanted: int, grace: float) -> None:
-        """Begin; all workers are ready at once."""
+        """Open the pool; its workers are ready at once."""
         work = self._work
         work.change(PoolEvent.OPENING)
         work.change(PoolEvent.OPENED)
@@ -67,15 +67,18 @@ class FakeBackend:
         work.hub.publish(events.PoolOpened(monotonic()))
 
     def wait_ready(self, wanted: int, timeout: float | None) -> bool:
-        """True: they always are."""
+        """Return True: fake workers are always ready."""
         return True
 
     def drain(self, timeout: float | None) -> bool:
-        """Wait until nothing waits or runs; False if that did not happen in time."""
+        """Wait until no item is queued or running; return False on timeout."""
         return self._work.lock.wait_for(lambda: self._work.is_done, timeout)
 
     def close(self, grace: float | None, *, wait: bool = True) -> None:
-        """Take nothing more, do what waits, and end; a thread that is at it has `grace` seconds."""
+        """Reject new work, run what is queued, and close the pool.
+
+        If another thread is running items, it has `grace` seconds to finish them.
+        """
         if self._begin_close():
             self._work.do_all()
             if wait:
@@ -83,7 +86,7 @@ class FakeBackend:
             self._work.end()
 
     def kill(self, *, wait: bool = True) -> None:
-        """End at once: what waits fails with `PoolClosed`, and what runs does when it returns."""
+        """Close the pool at once: queued items fail with `PoolClosed`, running ones on return."""
         if self._begin_close():
             self._work.end()
 
@@ -96,11 +99,11 @@ class FakeBackend:
     # -- work ------------------------------------------------------------------------------------
 
     def submit(self, batch: Batch, *, wait: bool = True, limit: bool = True) -> None:
-        """Do these items, and what waits before them; while the pool is paused, they wait.
+        """Run these items, after those queued before them; while the pool is paused, queue them.
 
         Raises:
-            QueueFull: there is no room, and `wait` is False.
-            PoolClosed: no work is taken.
+            QueueFull: the queue is full, and `wait` is False.
+            PoolClosed: the pool is not open.
         """
         work = self._work
         while not work.add(batch, limit=limit):
@@ -114,7 +117,7 @@ class FakeBackend:
         work.do_all()
 
     def exchange(self, request: Request, timeout: float | None) -> Any:
-        """Refuse: here every request goes through the queue.
+        """Raise NotBegun, so that every request goes through the queue.
 
         Raises:
             NotBegun: always.
@@ -122,10 +125,10 @@ class FakeBackend:
         raise NotBegun
 
     def lease(self, timeout: float | None) -> FakeLease | None:
-        """Give the caller a worker, waiting up to `timeout` seconds for one; None if none came.
+        """Lease a worker, waiting up to `timeout` seconds for one; return None on timeout.
 
         Raises:
-            PoolClosed: no work is taken.
+            PoolClosed: the pool is not open.
         """
         worker = self._work.lock.wait_for(self._take_for_lease, timeout)
         return None if worker is None else FakeLease(worker, self._work.handler, self._give_back)
@@ -146,13 +149,13 @@ class FakeBackend:
         work.do_all()
 
     def cancel(self, job: Job, *, kill: bool, soon: bool = False) -> None:
-        """Start nothing more of the job; with `kill`, what runs of it has no value."""
+        """Drop the job's queued items; with `kill`, running ones fail when they return."""
         job.cancelled, job.killed = True, job.killed or kill
         for batch in self._work.take_out(job):
             job.drop(batch, None)
 
     def recall(self, job: Job) -> bool:
-        """Keep the one item of a job from being begun; False if it has begun."""
+        """Take a job's only item out of the queue; return False if it has begun."""
         with self._work.lock:
             if not job.begun:
                 job.recalled = True
@@ -160,28 +163,28 @@ class FakeBackend:
             return job.recalled
 
     def unshare(self, name: str) -> None:
-        """Do nothing: what is shared is this process's own."""
+        """Do nothing: shared objects are used directly in this process."""
 
     # -- looking ---------------------------------------------------------------------------------
 
     @property
     def state(self) -> PoolState:
-        """Where the pool is in its life."""
+        """The state of the pool."""
         return self._work.state
 
     @property
     def policy(self) -> Policy:
-        """The numbers that hold now."""
+        """The sizes, times and limits in force."""
         return self._work.roster.policy
 
     @property
     def counts(self) -> WorkerCounts:
-        """How many workers do what."""
+        """The numbers of workers by what they do."""
         with self._work.lock:
             return self._work.roster.counts()
 
     def snapshot(self, name: str, *, resources: bool | Collection[int]) -> PoolSnapshot:
-        """The pool at this moment; a fake worker has no resources of its own."""
+        """Return a snapshot of the pool; fake workers have no CPU time or memory of their own."""
         work, now = self._work, monotonic()
         with work.lock:
             return PoolSnapshot(
@@ -204,34 +207,34 @@ class FakeBackend:
     # -- threads ---------------------------------------------------------------------------------
 
     def run_callback(self, action: Callable[[], object]) -> None:
-        """Run code of the user's: here, where it may wait."""
+        """Call a function of the user's, on this thread."""
         action()
 
     def attend(self) -> None:
-        """Do nothing: whatever happens is seen to at once."""
+        """Do nothing: there are no answers that a thread would have to read."""
 
 
 class FakeSteering:
-    """What may be changed while a fake pool runs."""
+    """The controls of a fake pool."""
 
     def __init__(self, work: FakeWork) -> None:
         self._work = work
 
     def pause(self) -> None:
-        """Do nothing until `resume`."""
+        """Run no items until `resume`."""
         if self._work.state is PoolState.OPEN:
             self._work.change(PoolEvent.PAUSED)
             self._work.hub.publish(events.PoolPaused(monotonic()))
 
     def resume(self) -> None:
-        """Go on, with what has come meanwhile first."""
+        """Run items again, beginning with those queued meanwhile."""
         if self._work.state is PoolState.PAUSED:
             self._work.change(PoolEvent.RESUMED)
             self._work.hub.publish(events.PoolResumed(monotonic()))
             self._work.do_all()
 
     def resize(self, least: int | None, most: int | None, spare: int | None) -> None:
-        """Change the sizes; None leaves one as it is.
+        """Change the sizes that are not None.
 
         Raises:
             ValueError: the sizes contradict each other.
@@ -244,10 +247,10 @@ class FakeSteering:
         work.hub.publish(events.PoolResized(monotonic(), policy.min, policy.max, policy.spare))
 
     def restart(self, number: int, *, wait: bool) -> None:
-        """Replace a worker; one that is at work has done with its item first.
+        """Replace a worker; a running item is not affected.
 
         Raises:
-            ValueError: there is none of this number.
+            ValueError: there is no worker with this number.
         """
         workers = self._work.roster.workers
         with self._work.lock:

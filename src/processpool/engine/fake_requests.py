@@ -1,14 +1,17 @@
-"""Requests as a fake engine takes them: messages unframed, and functions as they are."""
+"""The requests of a fake engine: messages without framing, and functions that are not pickled."""
 
 from __future__ import annotations
 
 import io
 from contextlib import redirect_stdout
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from processpool.wire.codecs import make_codec
+from processpool.wire.python.arguments import Pickled
 from processpool.wire.python.functions import Function, Functions, Task
 from processpool.wire.python.layout import FULL, ONE, STAR
+from processpool.wire.python.unpacker import Unpacker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,29 +21,30 @@ if TYPE_CHECKING:
     from processpool.wire.framing.base import Framing
 
 _STYLES = ONE | STAR | FULL
+_unpickling = Lock()
 
 
 class Unframed:
-    """Refuses what a framing refuses, and otherwise leaves messages alone."""
+    """Rejects the messages that a framing rejects, and leaves others unframed."""
 
     def __init__(self, framing: Framing) -> None:
         self._framing = framing
 
     def encode(self, data: bytes) -> tuple[bytes, ...]:
-        """The message, in one piece.
+        """Return the message itself, as a single buffer.
 
         Raises:
-            ProtocolError: the framing cannot carry it.
+            ProtocolError: the framing rejects the message.
         """
         self._framing.encode(data)
         return (data,)
 
 
 class LiveFunctions(Functions):
-    """Functions that stay in this process: they are not pickled, and see what their caller sees."""
+    """Functions that are called in this process, so they are not pickled and share its state."""
 
     def get(self, function: Callable[..., Any], *, exactly: bool = False) -> Function:
-        """The function, with a name as workers know it."""
+        """Return a `Function` that holds the callable itself."""
         return _LiveFunction(function)
 
 
@@ -53,8 +57,14 @@ class _LiveFunction(Function):
 
 
 def call(handler: Callable[..., Any] | None, item: Any, task: Task | None) -> Any:
-    """Call the handler, or the function that the request names, with an item's arguments."""
+    """Call the handler, or the function that the request names, with an item's arguments.
+
+    These are copies, as they are in a worker.
+    """
     assert task is not None
+    if type(item) is Pickled:
+        with _unpickling:
+            item = Unpacker().unpack(item.packed)
     if handler is None:
         assert isinstance(task.function, _LiveFunction)
         handler = task.function.call
@@ -66,7 +76,10 @@ def call(handler: Callable[..., Any] | None, item: Any, task: Task | None) -> An
 
 
 def message_handler(handler: Callable[[Any], Any], codec: Codec) -> Handler:
-    """What does the requests of a command pool, as `serve` does: what is printed comes first."""
+    """Return a handler for messages of a command pool, which answers as `serve` does.
+
+    The answer is what `handler` prints, followed by what it returns.
+    """
 
     def perform(payload: Any, task: Task | None) -> Any:
         with redirect_stdout(io.StringIO()) as printed:
@@ -77,7 +90,7 @@ def message_handler(handler: Callable[[Any], Any], codec: Codec) -> Handler:
 
 
 def _written(value: Any) -> bytes:
-    """A value as `serve` writes it."""
+    """Return a value as the bytes that `serve` writes for it."""
     if value is None:
         return b""
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""The work of a fake engine: a queue, and whoever does what is in it."""
+"""The queue of a fake engine, and the loop that runs its items on the calling thread."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 
 
 class _Doing(NamedTuple):
-    """An item that a worker has."""
+    """An item and the worker that it was assigned to."""
 
     worker: FakeWorker
     batch: Batch
 
 
 class FakeWork:
-    """What one fake pool has to do, and who does it."""
+    """The state, queue and workers of a fake pool."""
 
     is_current = False
-    """Nobody waits for a thread of its own: it has none."""
+    """False always: there is no thread of its own that others could wait for."""
 
     def __init__(self, handler: Handler, policy: Policy, max_pending: int) -> None:
         self.handler = handler
@@ -47,37 +47,37 @@ class FakeWork:
         self.state = PoolState.NEW
         self.roster = Roster(policy)
         self.lock = EngineLock(sleep_until, self.room)
-        """Guards all of this, and is not held while anything of the user's runs."""
+        """Guards all of this; not held while the user's code runs."""
         self.hub = EventHub(self, CallbackThreads())
         self.queue: deque[Batch] = deque()
         self.running = self.finished = self.failed = 0
         self._at_it: int | None = None
-        """The thread that does what is queued."""
+        """The thread that is running items; None if no thread is."""
 
     @property
     def queued(self) -> int:
-        """Items that wait."""
+        """The number of items in the queue."""
         return sum(map(len, self.queue))
 
     @property
     def is_done(self) -> bool:
-        """True if nothing waits or runs."""
+        """True if no item is queued or running."""
         return not (self.queue or self.running)
 
     def room(self) -> int:
-        """Items that the queue has room for; any number, once there is no use in waiting."""
+        """Return how many items the queue has room for; unlimited once the pool is closing."""
         if self.state in (PoolState.CLOSING, PoolState.CLOSED):
             return 1 << 60
         return max(self.max_pending - self.queued, 0)
 
     def change(self, event: PoolEvent) -> None:
-        """This has happened to the pool."""
+        """Change the pool's state by the table of transitions."""
         with self.lock:
             self.state = pool_after(self.state, event)
             self.lock.notify_all()
 
     def require_open(self) -> None:
-        """See that work is taken.
+        """Check that the pool is open.
 
         Raises:
             PoolClosed: it is not.
@@ -88,7 +88,7 @@ class FakeWork:
             raise PoolClosed(CLOSED)
 
     def add(self, batch: Batch, *, limit: bool) -> bool:
-        """Put items into the queue; False if it is full."""
+        """Append items to the queue; return False if it is full."""
         with self.lock:
             self.require_open()
             if limit and not self.room():
@@ -97,7 +97,7 @@ class FakeWork:
             return True
 
     def take_out(self, job: Job) -> list[Batch]:
-        """What waits of a job, which leaves the queue."""
+        """Remove a job's batches from the queue and return them."""
         with self.lock:
             found = [batch for batch in self.queue if batch.job is job]
             self.queue = deque(batch for batch in self.queue if batch.job is not job)
@@ -105,7 +105,7 @@ class FakeWork:
         return found
 
     def end(self) -> None:
-        """Nothing is done any more."""
+        """Change to CLOSED, unless it is so already, and drop all queued items."""
         with self.lock:
             if self.state is PoolState.CLOSED:
                 return
@@ -118,7 +118,10 @@ class FakeWork:
         self.hub.publish(events.PoolClosedDown(monotonic()))
 
     def do_all(self) -> None:
-        """Do what waits, unless another thread is at it, which then does this too."""
+        """Run the queued items, unless another thread is running items, which then takes them.
+
+        A handler may use the pool, so this may be called again on the thread that runs it.
+        """
         with self.lock:
             before = self._at_it
             if before not in (None, get_ident()):
@@ -138,7 +141,7 @@ class FakeWork:
                 raise
 
     def _next(self) -> _Doing | None:
-        """The next item, and who does it, if anything is to be done now."""
+        """Assign the next item to a worker; return None if there is no item or no free worker."""
         if not self.queue or self.state not in (PoolState.OPEN, PoolState.CLOSING):
             return None
         worker = self.roster.take(WorkerEvent.ASSIGNED)
@@ -160,7 +163,7 @@ class FakeWork:
         job, interrupt, since = batch.job, None, monotonic()
         try:
             reply = worker.perform(self.handler, batch.payloads[0], job.task)
-        except BaseException as error:  # Ctrl-C: the item is gone, and nobody is to wait for it
+        except BaseException as error:  # Ctrl-C: fail the item, so that its caller stops waiting
             reply, interrupt = Reply(error=error), error
         reply.error = self._verdict(worker, batch, reply, monotonic() - since)
         origin = Origin(worker.id, worker.pid, since, monotonic(), failed=int(bool(reply.error)))
@@ -179,7 +182,7 @@ class FakeWork:
     def _verdict(
         self, worker: FakeWorker, batch: Batch, reply: Reply, seconds: float
     ) -> BaseException | None:
-        """The error of an item: what it has raised, or what a real worker would have met."""
+        """Return an item's error: what it raised, or what a real pool would have made of it."""
         who, limit = f"worker {worker.id} (pid {worker.pid})", batch.job.timeout
         if self.state is PoolState.CLOSED:
             return PoolClosed(f"the pool was closed while {who} had the item")
@@ -191,7 +194,7 @@ class FakeWork:
         return reply.error
 
     def _finish(self, worker: FakeWorker, batch: Batch, reply: Reply, origin: Origin) -> bool:
-        """The worker has done with an item; True if it is to be tried again."""
+        """Update the counts and the worker after an item; return True if it is to be retried."""
         with self.lock:
             worker.handled += 1
             again = reply.error is not None and self._retries(batch, reply.error)
@@ -230,7 +233,7 @@ class FakeWork:
         self.hub.publish(events.WorkerBecameReady(now, successor.id, successor.pid, 0.0))
 
     def _tell(self, batch: Batch, reply: Reply, origin: Origin) -> None:
-        """Let the listeners know of an item, and then its job."""
+        """Publish the event of a finished or failed item, then deliver the answer to its job."""
         who, job = (origin.until, origin.worker_id, origin.pid), batch.job
         if reply.error is None:
             self.hub.publish(events.ItemsFinished(*who, batch.start, 1, origin.since, job.number))

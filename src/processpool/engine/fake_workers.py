@@ -1,4 +1,4 @@
-"""The workers of a fake engine: names for who did what, in this process."""
+"""The workers of a fake engine: numbers and states without processes."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from processpool.wire.python.functions import Task
 
 Handler: TypeAlias = "Callable[[Any, Task | None], Any]"
-"""Does a request: its payload, and what is to be done with it."""
+"""A function that answers a request, given its payload and its task."""
 
 
 class FakeWorker:
-    """One that works in this process."""
+    """A worker that runs items in this process."""
 
     def __init__(self, number: int, place: int) -> None:
         self.id = number
@@ -37,15 +37,15 @@ class FakeWorker:
         self.pid = os.getpid()
         self.state = WorkerState.IDLE
         self.item: int | None = None
-        """The index of the item that it has."""
+        """The index of the current item; None if it has none."""
         self.since = self.started_at = monotonic()
         self.handled = self.failed = 0
         self.stderr = ""
 
     def perform(self, handler: Handler, payload: Any, task: Task | None) -> Reply:
-        """Do a request: its value or error, and what was printed meanwhile.
+        """Answer a request: return its value or error, and what it wrote to stdout and stderr.
 
-        An exit in a handler ends the worker: a negative status is taken for a signal.
+        A `SystemExit` in the handler ends the worker; a negative status stands for a signal.
         """
         reply, out, err = Reply(), io.StringIO(), io.StringIO()
         try:
@@ -71,7 +71,7 @@ class FakeWorker:
         return error
 
     def freeze(self, now: float) -> WorkerSnapshot:
-        """How it looks now."""
+        """Return a snapshot of the worker."""
         working = self.state in (WorkerState.BUSY, WorkerState.LEASED)
         return WorkerSnapshot(
             id=self.id,
@@ -92,7 +92,7 @@ class FakeWorker:
 
 
 class Roster:
-    """The workers of one fake pool; as many as its policy says. Guarded by the engine's lock."""
+    """The workers of a fake pool. Guarded by the engine's lock."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
@@ -100,7 +100,7 @@ class Roster:
         self._numbers = count(1)
 
     def fill(self) -> None:
-        """Have at least as many workers as there must be, and no more than there may be."""
+        """Add workers up to the policy's `min`, and remove idle ones above its `max`."""
         while len(self.workers) < self.policy.min:
             self._add()
         for worker in list(self.workers.values()):
@@ -108,7 +108,7 @@ class Roster:
                 del self.workers[worker.id]
 
     def take(self, event: WorkerEvent) -> FakeWorker | None:
-        """A worker that was idle, or is new, and to which this happens; None if all have work."""
+        """Take an idle or new worker, and apply `event` to it; return None if there is none."""
         for worker in self.workers.values():
             if worker.state is WorkerState.IDLE:
                 break
@@ -121,18 +121,18 @@ class Roster:
         return worker
 
     def free(self, worker: FakeWorker, event: WorkerEvent) -> None:
-        """It has done what it had."""
+        """Make a worker idle, by `event`."""
         worker.state = after(worker.state, event)
         worker.item = None
         if worker.id in self.workers:
             self.fill()
 
     def replace(self, worker: FakeWorker) -> FakeWorker | None:
-        """Have a new one in its place; None if it has lost that before."""
+        """Replace a worker by a new one and return that; None if it was replaced before."""
         return None if self.workers.pop(worker.id, None) is None else self._add()
 
     def counts(self) -> WorkerCounts:
-        """How many do what."""
+        """Return the numbers of workers by what they do."""
         idle = sum(one.state is WorkerState.IDLE for one in self.workers.values())
         return WorkerCounts(running=len(self.workers) - idle, unassigned=idle, starting=0)
 
@@ -145,16 +145,16 @@ class Roster:
 
 
 class FakeLease:
-    """A worker of one's own: it answers when it is sent something; the fake `LeasedWorker`."""
+    """A `LeasedWorker` that answers each request while it is sent."""
 
     def __init__(
         self, worker: FakeWorker, handler: Handler, release: Callable[[FakeWorker, bool], None]
     ) -> None:
-        """`release` takes it back, and is told whether it has failed."""
+        """`release` is called with the worker and whether it failed, when the lease ends."""
         self.id = worker.id
         self.pid = worker.pid
         self.failed = False
-        """True if it cannot be used again; whoever has it may say so."""
+        """True if the worker cannot be used again; may be set by the lease's owner."""
         self._worker = worker
         self._handler = handler
         self._release = release
@@ -163,38 +163,42 @@ class FakeLease:
 
     @property
     def owed(self) -> int:
-        """Requests that were sent, and whose answers nobody has taken yet."""
+        """The number of requests whose answers have not been taken."""
         return len(self._replies)
 
     def require_own_process(self) -> None:
-        """See that this process may use it: a fake may be used anywhere."""
+        """Do nothing: a fake works in a fork as well."""
 
     def send(self, payload: Any, task: Task | None) -> None:
-        """Have a request done; its answer waits to be taken."""
+        """Run a request, and keep its answer until it is taken."""
         reply = self._worker.perform(self._handler, payload, task)
         self._stderr += reply.stderr or ""
         self._replies.append(reply)
         self._worker.handled += 1
 
     def wait(self, timeout: float | None) -> bool:
-        """True if there is something to take; nothing more ever comes by itself."""
+        """Return whether there is something to take, or no timeout; never blocks.
+
+        A fake answers while a request is sent, so nothing more can come by waiting.
+        """
         return self.has_answer or self.has_stderr or timeout is None
 
     @property
     def has_answer(self) -> bool:
-        """True if `take_answer` returns, or raises what an item has raised."""
+        """True if an answer, or an item's error, can be taken."""
         return bool(self._replies)
 
     @property
     def has_stderr(self) -> bool:
-        """True if it has written to stderr since somebody took that."""
+        """True if there is stderr output that has not been taken."""
         return bool(self._stderr)
 
     def take_answer(self) -> Any:
-        """The answer to the oldest open request.
+        """Return the oldest answer that has not been taken.
 
         Raises:
-            UnexpectedEOF: there is none, or the worker has ended instead.
+            UnexpectedEOF: there is none, or the worker ended instead of answering.
+            Exception: the error of the request.
         """
         if not self._replies:
             raise UnexpectedEOF(f"worker {self.id} is a fake, and was not sent anything more")
@@ -208,14 +212,14 @@ class FakeLease:
         return reply.value
 
     def take_stderr(self) -> str:
-        """What it has written to stderr since this was last called."""
+        """Return what was written to stderr since the last call."""
         taken, self._stderr = self._stderr, ""
         return taken
 
     def release(self, grace: float) -> None:
-        """Give it back; `grace` is not needed, as all answers are there."""
+        """End the lease; `grace` has no effect, as no answers are outstanding."""
         self._release(self._worker, self.failed)
 
     def drop(self) -> None:
-        """Give it back as it is."""
+        """End the lease, and have the worker replaced."""
         self._release(self._worker, True)

@@ -59,7 +59,8 @@ class Hangs:
             busy = [
                 (worker, core.scheduler.slots[number].since)
                 for number, worker in core.workers.items()
-                if worker.foreign and core.scheduler.slots[number].state is WorkerState.BUSY
+                if worker.trial.is_foreign
+                and core.scheduler.slots[number].state is WorkerState.BUSY
             ]
             if not busy:
                 self.is_looking = False
@@ -73,13 +74,15 @@ class Hangs:
 
     def look_at(self, worker: Worker, item: float) -> None:
         """Say why a worker is silent that has its item since then, if that can be seen."""
-        if self._is_told or not worker.foreign:
+        if self._is_told or not worker.trial.is_foreign:
             return
         now = monotonic()
         with worker.io:
-            if worker.closed:
+            if worker.is_closed:
                 return
-            seen = _Silence(item, worker.output_size, ticks_of(worker.process))
+            seen = _Silence(
+                item, len(worker.protocol.unfinished().raw or b""), ticks_of(worker.process)
+            )
             before, since = self._silent.get(worker.id, (None, now))
             if seen != before:
                 self._silent[worker.id] = seen, now

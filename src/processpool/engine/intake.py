@@ -63,7 +63,6 @@ class Intake:
             if slot is not None:  # the short way of a single item, if a worker is free
                 worker = core.workers[slot.id]
                 batch.job.begin()
-                batch.unsent = True
                 worker.outbox.append(batch)  # here, in the order of the decisions
                 dispatcher.watch(worker)
                 dispatcher.plan_timer()
@@ -92,7 +91,7 @@ class Intake:
         With `soon` that happens in a moment, and no lock is taken.
         """
         core = self._core
-        decide = partial(core.decide, lambda _: core.scheduler.cancel(job, kill=kill))
+        decide = partial(core.decide, lambda now: core.scheduler.cancel(job, now, kill=kill))
         if soon:
             core.loop.post(decide)
         else:
@@ -111,7 +110,7 @@ class Intake:
         with core.lock:
             if not job.begun or core.scheduler.keeps(job):
                 job.recalled = True
-                commands = core.scheduler.cancel(job, kill=False)
+                commands = core.scheduler.cancel(job, monotonic(), kill=False)
                 core.lock.notify_all()
                 number = None
             else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from processpool.core.exit_reason import ExitReason
+from processpool.system.readiness import reason_of_silence
 
 if TYPE_CHECKING:
     from processpool.engine.core import Core
@@ -15,12 +16,12 @@ def say_last_words(worker: Worker | None) -> None:
     """Have it say where it is, or tell it that nobody waits for its answer any more."""
     if worker is not None and not worker.io.is_mine:
         with worker.io:
-            if not worker.closed:
-                worker.dump_stacks()
+            if not worker.is_closed:
+                worker.protocol.dump_stacks()
 
 
-def note_silence(core: Core, number: int) -> None:
-    """See what it does: that may say why it has not answered."""
+def see_last_moments(core: Core, number: int) -> None:
+    """Before a worker is killed: if its time is over, see what it does."""
     worker = core.workers.get(number)
     with core.lock:
         slot = core.scheduler.slots.get(number)
@@ -28,4 +29,10 @@ def note_silence(core: Core, number: int) -> None:
         return
     if not worker.io.is_mine:
         with worker.io:
-            worker.note_silence()
+            note_silence(worker)
+
+
+def note_silence(worker: Worker) -> None:
+    """See what a worker does that has not answered: that may say why."""
+    if worker.trial.is_foreign and not worker.is_closed:
+        worker.trial.silence = reason_of_silence(worker.process) or ""

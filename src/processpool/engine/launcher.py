@@ -18,10 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from processpool.engine.identity import Identity
 from processpool.engine.inheritance import Environ, flags, inheritance, resource_tracker
 from processpool.engine.inherited import Inherited
-from processpool.engine.workers.command import CommandWorker
-from processpool.engine.workers.oneshot import OneshotWorker
-from processpool.engine.workers.python import PythonWorker, Shared
-from processpool.engine.workers.talkative import TalkativeWorker
+from processpool.engine.workers.programs import command_worker, oneshot_worker
+from processpool.engine.workers.python import Shared, python_worker
 from processpool.errors import WorkerStartFailed
 from processpool.system.limits import UNLIMITED, Limits
 from processpool.system.process import Command, Process
@@ -105,7 +103,7 @@ class CommandLauncher:
     """Whether a worker's stdout is a terminal."""
 
     @_refused_in_words
-    def __call__(self, number: int, place: int, mark: str) -> CommandWorker:
+    def __call__(self, number: int, place: int, mark: str) -> Worker:
         """Start one for this place, which the guard can know by `mark`.
 
         Raises:
@@ -127,10 +125,9 @@ class CommandLauncher:
             finally:
                 os.close(theirs)
             undo.pop_all()
-        kind = TalkativeWorker if self.protocol.skips else CommandWorker
-        return kind(number, process, self.protocol, self.codec, ready)
+        return command_worker(number, process, self.protocol, self.codec, ready)
 
-    def _start_oneshot(self, number: int, place: int, mark: str) -> OneshotWorker:
+    def _start_oneshot(self, number: int, place: int, mark: str) -> Worker:
         """Start one that ends with its first item; or a shell that will be it."""
         told = {MARK_VARIABLE: mark, **self.identity.variables(number, place)}
         command = replace(self.command, env={**self.env(), **told})
@@ -138,7 +135,7 @@ class CommandLauncher:
             argv = waiting_shell(command.find(), command.argv[1:])
             command = replace(command, argv=argv)
         process = Process(command, terminal=self.terminal, limits=self.limits)
-        return OneshotWorker(number, process, self.protocol, self.codec)
+        return oneshot_worker(number, process, self.protocol, self.codec)
 
 
 @dataclass(frozen=True)
@@ -191,7 +188,7 @@ class PythonLauncher:
         return f"{sys.executable or 'python'} (a Python worker)"
 
     @_refused_in_words
-    def __call__(self, number: int, place: int, mark: str) -> PythonWorker:
+    def __call__(self, number: int, place: int, mark: str) -> Worker:
         """Start one for this place, which the guard can know by `mark`.
 
         Raises:
@@ -219,7 +216,7 @@ class PythonLauncher:
             passed = passed if tracker is None or tracker in passed else (*passed, tracker)
             process = Process(command, passed, packets=True, limits=self.limits)
             undo.callback(_discard, process)
-            worker = PythonWorker(number, process, shared, inbox, ready, self.sources)
+            worker = python_worker(number, process, shared, inbox, ready, self.sources)
             undo.pop_all()
         return worker
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from processpool.core.exit_reason import ExitReason
 from processpool.core.replies import Reply, loaded
-from processpool.engine.closed_pipes import CLOSED_GRACE
+from processpool.engine.closed_pipes import CLOSED_GRACE, end_input, why_over
+from processpool.engine.settling import settle
 from processpool.engine.surplus import spoil
 from processpool.engine.workers import failures
-from processpool.engine.workers.trial import settle
 from processpool.errors import UnexpectedEOF
 from processpool.system.interrupts import INTERRUPTIBLE, uninterrupted
 
@@ -38,9 +38,13 @@ class LocalLease:
         self._answers: list[Any] = []
         self._handled = 0
         self._failed = False
+        self._is_returned = False
+        """True while it has no worker: its own was given back, and another one is not there."""
         self._replacements = REPLACEMENTS
         self._sent: list[tuple[Any, Task | None]] = []
         """Its requests so far, as long as it has answered none."""
+        self._torn_at: float | None = None
+        """When it was seen to have closed its stdin in the middle of a request."""
         self.owed = 0
         """Requests that were sent, and whose answers nobody has taken yet."""
         self.id = worker.id
@@ -59,7 +63,9 @@ class LocalLease:
     @uninterrupted
     def send(self, payload: Any, task: Task | None) -> None:
         """Send a request, all of it; that does not wait for an answer."""
-        if self._sent and not self._worker.is_quiet():  # it may have ended without beginning them
+        if (
+            self._sent and not self._worker.channel.is_quiet()
+        ):  # it may have ended without beginning them
             self._pump(0)
             self._replace_if_unbegun()
         self.owed += 1
@@ -71,19 +77,19 @@ class LocalLease:
         worker = self._worker
         with worker.io:
             sent = worker.send(payload, task)
-        while not sent and not worker.ended:
+        while not sent and not worker.has_ended:
             self._pump(None)
             with worker.io:
                 sent = worker.flush()
-        with worker.io:
-            worker.end_input()
+        if worker.protocol.answers_by_exit:
+            end_input(self._core, worker)
 
     @uninterrupted
     def wait(self, timeout: float | None) -> bool:
         """Wait for something to take, or for its end; False if the time is over."""
         deadline = None if timeout is None else monotonic() + timeout
         self._pump(0)
-        while not (self._sees_answer() or self._worker.stderr.pending):  # read by the same pump
+        while not (self._sees_answer() or self._worker.stderr.unclaimed):  # read by the same pump
             left = None if deadline is None else deadline - monotonic()
             if left is not None and left < 0:
                 return False
@@ -100,14 +106,14 @@ class LocalLease:
     def _sees_answer(self) -> bool:
         """True if there is an answer, or none will come, from another worker either."""
         self._replace_if_unbegun()
-        return bool(self._answers) or self._is_over or self._worker.fault() is not None
+        return bool(self._answers) or self._is_over or self._worker.protocol.fault() is not None
 
     @property
     @uninterrupted
     def has_stderr(self) -> bool:
         """True if it has written to stderr since somebody took that."""
         self._pump(0)
-        return self._worker.stderr.pending
+        return bool(self._worker.stderr.unclaimed)
 
     @uninterrupted
     def take_answer(self) -> Any:
@@ -118,7 +124,7 @@ class LocalLease:
             ProtocolError: what it wrote is no answer.
         """
         while not self._answers:
-            fault = self._worker.fault()
+            fault = self._worker.protocol.fault()
             if fault is not None:
                 self._failed = True
                 raise failures.broken(self._worker, fault, self._worker.stderr.request)
@@ -126,13 +132,13 @@ class LocalLease:
                 self._failed = True
                 raise self._end()
             self._pump(None)
-        if self.owed == 1 and self._worker.trial:
+        if self.owed == 1 and self._worker.trial.left:
             with self._worker.io:
                 self._answers += settle(self._worker, None)
         with INTERRUPTIBLE:
-            (answer,), _ = self._worker.decode(self._answers[:1])
+            (answer,), _ = self._worker.protocol.decode(self._answers[:1])
             value = loaded(answer)
-        if self.owed == 1 and (len(self._answers) > 1 or self._worker.has_surplus):
+        if self.owed == 1 and (len(self._answers) > 1 or self._worker.protocol.has_surplus):
             value = self._spoilt(value)
         del self._answers[0]
         self.owed -= 1
@@ -154,6 +160,8 @@ class LocalLease:
     def release(self, grace: float) -> None:
         """Give it back; answers that are owed are read for `grace` seconds at most."""
         worker = self._worker
+        if self._is_returned:
+            return
         try:
             self._read_off(grace)
         except BaseException:
@@ -162,23 +170,33 @@ class LocalLease:
         with worker.io:
             stray = worker.stray_output()
             worker.stderr.take()
-        ended = self.failed or worker.ended
-        if ended or stray or self.owed or not worker.is_clean:
+        ended = self.failed or worker.has_ended
+        if ended or stray or self.owed or not worker.protocol.is_clean:
             self._checkout.discard(worker, ExitReason.LEASE_FAILED)
         else:
             self._checkout.give_back(worker, self._handled)
 
     def drop(self) -> None:
         """Give it back soon, as it is. Takes no lock."""
+        if self._is_returned:
+            return
         discard, worker = self._checkout.discard, self._worker
         self._core.loop.post(lambda: discard(worker, ExitReason.LEASE_DROPPED))
 
     @property
     def _is_over(self) -> bool:
         """True if the worker will not answer any more: it has ended, or closed its stdin."""
-        worker = self._worker
-        ended = worker.process.exitcode is not None if worker.answers_by_exit else worker.ended
-        return ended or worker.is_deaf()
+        return self._worker.is_over or self._worker.is_deaf() or self._is_torn
+
+    @property
+    def _is_torn(self) -> bool:
+        """True if it has read only a part of a request, and had a moment in which to exit."""
+        if not self._worker.is_torn():
+            return False
+        now = monotonic()
+        if self._torn_at is None:
+            self._torn_at = now
+        return now - self._torn_at >= CLOSED_GRACE
 
     def _replace_if_unbegun(self) -> bool:
         """Have another worker in place of one that has ended, if it has begun nothing; True if so.
@@ -189,12 +207,12 @@ class LocalLease:
         if not self._is_over or not self._is_unbegun():
             return False
         self._replacements -= 1
-        self._failed = True  # until there is another one
+        self._failed = self._is_returned = True  # until there is another one
         self._checkout.discard(self._worker, ExitReason.ENDED)
         worker = self._checkout.lease(None)
         assert worker is not None
         self._worker, self.id, self.pid = worker, worker.id, worker.pid
-        self._failed = False
+        self._failed = self._is_returned = False
         for payload, task in self._sent:
             self._write(payload, task)
         return True
@@ -204,7 +222,11 @@ class LocalLease:
         worker = self._worker
         if not self._replacements or self._failed or self._handled or self._answers:
             return False
-        if worker.fault() is not None or worker.died_loading() or not worker.is_clean:
+        if (
+            worker.protocol.fault() is not None
+            or worker.protocol.died_loading()
+            or not worker.protocol.is_clean
+        ):
             return False
         if len(self._sent) != 1 or worker.has_begun():  # of several, which one it has read?
             return False
@@ -213,15 +235,15 @@ class LocalLease:
         if not worker.process.wait(CLOSED_GRACE):  # it has but closed its pipes
             self._replacements = 0
             return False
-        return True
+        return not worker.has_begun()  # in that moment it may have
 
     def _read_off(self, grace: float) -> None:
         """Read what is owed; with more to come when the time is over, it has failed."""
         deadline = monotonic() + grace
         self._drop_answers()
-        while self.owed > 0 and not self.failed and not self._worker.ended:
+        while self.owed > 0 and not self.failed and not self._worker.has_ended:
             left = deadline - monotonic()
-            if left <= 0 or self._worker.fault() is not None:
+            if left <= 0 or self._worker.protocol.fault() is not None:
                 return
             self._pump(left)
             self._drop_answers()
@@ -232,6 +254,8 @@ class LocalLease:
         self._answers.clear()
 
     def _pump(self, timeout: float | None) -> None:
+        if self._worker.is_torn():
+            timeout = CLOSED_GRACE if timeout is None else min(timeout, CLOSED_GRACE)
         with self._worker.io:
             self._answers += self._worker.pump(timeout)
 
@@ -244,8 +268,9 @@ class LocalLease:
 
     def _end(self) -> UnexpectedEOF:
         worker = self._worker
-        worker.process.wait(CLOSED_GRACE)
         exit_reason = self._checkout.exit_reason_of(worker)
+        if not worker.process.wait(CLOSED_GRACE) and exit_reason is None:
+            exit_reason = why_over(worker)
         error = failures.died(worker, exit_reason, self._core.command, worker.stderr.tail)
         return UnexpectedEOF(
             f"worker {worker.id} (pid {worker.pid}) ended without an answer: {error}"

@@ -26,6 +26,7 @@ from processpool.engine.intake import Intake
 from processpool.engine.leased import LocalLease
 from processpool.engine.life import Life
 from processpool.engine.observe import take_snapshot
+from processpool.engine.peeking import Peeking
 from processpool.engine.reaper import Reaper
 from processpool.engine.receiver import Receiver
 from processpool.engine.spawner import Spawner
@@ -70,6 +71,7 @@ class Engine:
         self._hub = hub = EventHub(core, self._callbacks)
         self._dispatcher = dispatcher = Dispatcher(core, hub)
         receiver = Receiver(core, dispatcher, hub)
+        Peeking(core, dispatcher, receiver)
         spawner = Spawner(core, dispatcher, hub, launch)
         reaper = Reaper(core, dispatcher, receiver, spawner, hub)
         spawner.on_exit, spawner.on_stderr = reaper.on_exit, receiver.on_stderr

@@ -82,7 +82,7 @@ def _freeze(slot: Slot, worker: Worker | None, now: float) -> WorkerSnapshot:
         None,
         log.tail if log.received else "",
         log.received,
-        None if worker is None else worker.progress,
+        None if worker is None else worker.protocol.progress,
         slot.place,
     )
 

@@ -15,6 +15,8 @@ from processpool.core.exit_reason import ExitReason
 from processpool.core.jobs import Origin
 from processpool.core.states import WorkerState
 from processpool.engine.workers import failures
+from processpool.engine.workers.listening import Listening
+from processpool.engine.workers.owner import Owner
 from processpool.system.platform import signals
 from processpool.wire.python.remote_errors import in_words
 
@@ -61,7 +63,7 @@ class Reaper:
         with core.lock:
             core.loop.forget(worker.process.pidfd)
             leased = core.scheduler.slots[worker.id].state is WorkerState.LEASED
-            in_use = leased or worker.borrowed
+            in_use = leased or worker.owner.state in (Owner.CALL, Owner.WARM)
             core.lock.notify_all()
         if not in_use:  # otherwise the thread that has it will see, and discard it
             self.reap(worker)
@@ -71,7 +73,7 @@ class Reaper:
         self._core.loop.post(partial(self._reap_if_dead, worker))
 
     def _reap_if_dead(self, worker: Worker) -> None:
-        if worker.process.exitcode is not None and not worker.closed:
+        if worker.process.exitcode is not None and not worker.is_closed:
             self.reap(worker)
 
     def reap(self, worker: Worker) -> None:
@@ -82,7 +84,7 @@ class Reaper:
         with core.lock:
             self._dispatcher.abandon_pipes(worker)
             slot = core.scheduler.slots[worker.id]
-            failed_start = _is_failed_start(slot, exitcode, begun or worker.died_loading())
+            failed_start = _is_failed_start(slot, exitcode, begun or worker.protocol.died_loading())
             killed = slot.exit_reason is None and -exitcode in _FROM_OUTSIDE
             chance = killed and core.scheduler.forgives_kills
         if failed_start and not chance:
@@ -114,7 +116,7 @@ class Reaper:
                 failed_start=failed_start,
                 killed=killed,
                 begun=begun,
-                singly=worker.died_loading(),
+                singly=worker.protocol.died_loading(),
             )
 
         commands = core.decide(release)
@@ -130,10 +132,11 @@ class Reaper:
         with worker.io:
             answers = worker.drain()
             begun = worker.has_begun()
-        if worker.answers_by_exit and core.scheduler.slots[worker.id].exit_reason is not None:
+            answers = worker.attribution.release() + answers
+            is_stray = worker.listening.state is Listening.SILENT  # it was asked for nothing yet
+        if worker.protocol.answers_by_exit and core.scheduler.slots[worker.id].exit_reason:
             answers = []  # its end was the pool's doing, and is no answer
-        answers = self._receiver.holding.take(worker) + answers
-        if answers and core.scheduler.slots[worker.id].load:
+        if answers and not is_stray and core.scheduler.slots[worker.id].load:
             self._receiver.complete_all(worker, answers)
         return begun
 
@@ -141,7 +144,7 @@ class Reaper:
         """The item that the worker had fails; or, if it is tried again, that is noted."""
         core = self._core
         batch = lost.batch
-        reply = worker.unfinished()
+        reply = worker.protocol.unfinished()
         seconds = now - batch.sent_at if batch.job.timeout is None else batch.job.timeout
         error = failures.lost_item(worker, lost.exit_reason, core.command, seconds, reply)
         text = in_words(error)
@@ -152,7 +155,7 @@ class Reaper:
             self._hub.remember(text, worker.id, worker, own)
         origin = Origin(worker.id, worker.pid, batch.sent_at, now, stderr, plain=False, failed=1)
         origin.slot = worker.place
-        origin.skipped = worker.item_skipped()
+        origin.skipped = worker.protocol.take_skipped()
         if type(lost) is Retry:
             batch.history = (*batch.history, batch.attempt(0, reply, origin))
         else:

@@ -17,10 +17,11 @@ from processpool.core.replies import Reply, error_in_words, has_failed
 from processpool.core.states import WorkerState
 from processpool.engine import surplus
 from processpool.engine.closed_pipes import see_to_stdout
-from processpool.engine.held import Holding
 from processpool.engine.stray import on_unasked
 from processpool.engine.weighing import weigh
-from processpool.engine.workers.worker import ALWAYS, UNUSUAL
+from processpool.engine.workers.attribution import LATE_PAUSE, LINGER, Lateness
+from processpool.engine.workers.listening import Listening, ListeningEvent
+from processpool.engine.workers.protocol import UNUSUAL
 
 if TYPE_CHECKING:
     from processpool.core.commands import Command
@@ -30,10 +31,9 @@ if TYPE_CHECKING:
     from processpool.engine.event_hub import EventHub
     from processpool.engine.workers.worker import Worker
 
-PEEK_EVERY = 0.05
-"""Seconds between two looks for answers that wait for a slow item behind them."""
-SETTLED = 0.002
-"""Seconds after which a word in shared memory has surely been seen, or what it was to prevent."""
+SILENT, EXPECTING = Listening.SILENT, Listening.EXPECTING
+PROMPT = Lateness.PROMPT
+"""What the short way looks at, as names of its own."""
 
 
 class Receiver:
@@ -43,9 +43,7 @@ class Receiver:
         self._core = core
         self._dispatcher = dispatcher
         self._hub = hub
-        dispatcher.on_answer, dispatcher.watch_over = self.on_answer, self.watch_over
-        self.holding = Holding(core, self.complete)
-        self._held = self.holding.held
+        dispatcher.on_answer = self.on_answer
 
     def on_answer(self, worker: Worker) -> None:
         """Something can be read from the stdout of a busy worker: mostly one whole answer.
@@ -57,19 +55,19 @@ class Receiver:
         core = self._core
         commands: list[Command] | None = None
         following = None
-        is_staged = False
         with worker.io:
-            if worker.closed:
-                return
-            if worker.unasked:
+            if worker.listening.state is not EXPECTING:
                 if on_unasked(core, self._dispatcher, self._hub, worker):
                     self._await_end(worker)
                 return
-            answer = worker.receive_one()
-            if answer is not UNUSUAL and not (
-                worker.lingers or worker.stderr.pending or worker.outbox or self._held
+            protocol = worker.protocol
+            answer = protocol.receive_one()
+            if (
+                answer is not UNUSUAL
+                and worker.attribution.state is PROMPT
+                and not (worker.stderr.unclaimed or worker.outbox)
             ):
-                value = worker.value_of(answer)
+                value = protocol.value_of(answer)
                 now = monotonic()
                 with core.lock:
                     slot = core.scheduler.slots[worker.id]
@@ -82,24 +80,19 @@ class Receiver:
                         following = core.scheduler.follow(slot, now)
                         if following is None:
                             commands = core.scheduler.finish(slot, now)
-                            worker.unasked = commands is not None
+                            if commands is not None:
+                                worker.listening.state = SILENT  # by its table: it is settled
                         elif not following.job.takes_values:
                             following.job.begin()
                         if slot.deadline is not None:
                             self._dispatcher.plan_timer()
                         if core.lock.is_awaited:
                             core.lock.notify_all()
-                if following is not None:
-                    if not worker.sends_at_once(following):  # code of the user's runs for that
-                        following.unsent = is_staged = True
-                        worker.outbox.appendleft(following)
-                    elif not worker.send_next(following):
-                        core.loop.post(partial(self._dispatcher.write, worker))
+                if following is not None and not protocol.send_next(following):
+                    core.loop.post(partial(self._dispatcher.write, worker))
         if following is None and commands is None:
             self._on_unusual(worker, answer)
             return
-        if is_staged:
-            self._dispatcher.flush(worker)
         if commands:
             self._dispatcher.execute(commands)
         if self._hub.has_listeners:
@@ -112,7 +105,7 @@ class Receiver:
             job.put(index, value)
         else:
             origin = Origin(
-                worker.id, worker.pid, since, now, each=worker.seconds_each, slot=worker.place
+                worker.id, worker.pid, since, now, each=protocol.seconds_each, slot=worker.place
             )
             job.deliver(ended, [value], origin)
 
@@ -121,25 +114,32 @@ class Receiver:
         core = self._core
         with core.lock:
             self._dispatcher.unwatch(worker)
-        if not worker.answers_by_exit:
+        if not worker.protocol.answers_by_exit:
             see_to_stdout(core, worker)
 
     def _on_unusual(self, worker: Worker, answer: Any) -> None:
         """What has come is not one whole answer; or it is, and something else is not as usual."""
         core = self._core
         with worker.io:
-            answers = worker.early_answers() if answer is UNUSUAL else [answer]
+            answers = worker.protocol.early_answers() if answer is UNUSUAL else [answer]
             if worker.stderr.read():
                 core.loop.post(partial(self.on_stderr, worker))
-        if answers and worker.id in self._held:  # more than it was asked for
-            self._held[worker.id].answers += answers
-        elif answers and (worker.trial or (worker.lingers and core.scheduler.policy.window == 1)):
-            self.holding.hold(worker, answers)
+        attribution = worker.attribution
+        if answers and attribution.held is not None:  # more than it was asked for
+            held, attribution.held = attribution.held[0], None
+            self.complete(worker, held + answers)
+        elif answers and (
+            worker.trial.left
+            or (attribution.state is not PROMPT and core.scheduler.policy.window == 1)
+        ):
+            attribution.hold(answers)
+            worker.trial.hold(worker.process)
+            core.loop.later(LINGER, partial(self.release_held, worker))
         elif answers:
             self.complete_all(worker, answers)
-        if worker.fault() is not None:
-            core.decide(lambda _: core.scheduler.kill(worker.id, ExitReason.PROTOCOL))
-        elif worker.ended:
+        if worker.protocol.fault() is not None:
+            core.decide(partial(core.scheduler.kill, worker.id, ExitReason.PROTOCOL))
+        elif worker.has_ended:
             self._await_end(worker)
 
     def on_stderr(self, worker: Worker) -> None:
@@ -149,62 +149,47 @@ class Receiver:
             slot = core.scheduler.slots.get(worker.id)
             state = None if slot is None else slot.state
             if state is WorkerState.LEASED:  # it belongs to the thread that has the worker
-                worker.unheard = True
+                worker.attribution.is_unheard = True
                 return
         with worker.io:
-            more = not worker.closed and worker.stderr.read()
-            idle = state is WorkerState.IDLE and not worker.answers_by_exit
-            if idle and worker.stderr.take() and worker.lingers:
-                worker.lingers = ALWAYS
+            more = not worker.is_closed and worker.stderr.read()
+            is_idle = state is WorkerState.IDLE and not worker.protocol.answers_by_exit
+            if is_idle and worker.stderr.take():
+                worker.attribution.caught()
         if more:
             core.loop.post(partial(self.on_stderr, worker))
-        self.holding.on_stderr(worker)
+        if worker.attribution.held is not None and worker.trial.probe is None:
+            core.loop.later(LATE_PAUSE, partial(self.release_held, worker))
 
-    def watch_over(self, worker: Worker) -> None:
-        """While it has several items: see whether a slow one keeps answers, or others, waiting."""
-        worker.watched_over = True
-        self._core.loop.later(PEEK_EVERY, partial(self._peek, worker))
-
-    def _peek(self, worker: Worker) -> None:
-        """Take the answers before a slow item; and what is behind it, if somebody else is free."""
-        if not self._take_waiting(worker):
-            return
-        with self._core.lock:
-            shares = self._core.scheduler.can_share(worker.id)
-            worker.watched_over = self._core.scheduler.slots[worker.id].load > 1
-        if shares:
-            self._dispatcher.recall(worker.id, read=True)
-            self._core.loop.later(SETTLED, partial(self._share_out, worker))
-        if worker.watched_over:
-            self.watch_over(worker)
-
-    def _share_out(self, worker: Worker) -> None:
-        """The worker was asked for what it has not begun: let others have it."""
-        if not self._take_waiting(worker):
-            return
+    def release_held(self, worker: Worker) -> None:
+        """Late stderr was awaited long enough, or has come; on trial, does it await input again?"""
         with worker.io:
-            kept = None if worker.closed else worker.revoke()
-        if kept is not None:
-            decision = partial(self._core.scheduler.given_back, worker.id, keep=kept)
-            self._dispatcher.relieve(worker, decision)
+            if worker.attribution.held is None:
+                return
+            wait = 0.0 if worker.has_ended else worker.trial.wait()
+            answers = [] if wait else self.take_held(worker)
+        if wait:
+            self._core.loop.later(wait, partial(self.release_held, worker))
+        elif answers:
+            self.complete(worker, answers)
 
-    def _take_waiting(self, worker: Worker) -> bool:
-        """Deliver what it has answered and not sent; False if it has nothing to do any more."""
-        with self._core.lock:
-            slot = self._core.scheduler.slots.get(worker.id)
-            busy = slot is not None and slot.state is WorkerState.BUSY
-            worker.watched_over = busy
-        if not busy:
-            return False
-        with worker.io:
-            answers = [] if worker.closed else worker.peek()
-        self.complete_all(worker, answers)
-        return True
+    def take_held(self, worker: Worker) -> list[Any]:
+        """With its `io`: the answers of a worker that were held, and what has come since."""
+        learns = self._core.scheduler.policy.window == 1
+        answers = worker.attribution.release(learns=learns)
+        if worker.trial.probe is not None and not worker.is_closed:
+            worker.trial.passed()
+            answers += worker.protocol.receive_all()
+        return answers
 
     def complete_all(self, worker: Worker, answers: list[Any]) -> None:
         """As `complete`; between two runs of answers the worker has given the rest of one back."""
         scheduler = self._core.scheduler
-        for run, returned in worker.runs(answers):
+        if worker.prefetching is None:
+            if answers:
+                self.complete(worker, answers)
+            return
+        for run, returned in worker.prefetching.runs(answers):
             if run:
                 self.complete(worker, run)
             if returned:
@@ -214,26 +199,27 @@ class Receiver:
     def complete(self, worker: Worker, answers: list[Any]) -> None:
         """Answers have come: see whose they are, let the worker go on, and hand them over."""
         core = self._core
-        values, plain = worker.decode(answers)
+        values, plain = worker.protocol.decode(answers)
         failed = [] if plain else list(filter(has_failed, values))
         now = monotonic()
         with core.lock:
             slot = core.scheduler.slots[worker.id]
             since = slot.since
             commands: list[Command] = []
-            if len(values) > slot.load or not worker.is_clean:
+            if len(values) > slot.load or not worker.protocol.is_clean:
                 reason = surplus.end_reason(worker, slot, len(values))
                 if reason is not None:
-                    commands = core.scheduler.kill(worker.id, reason)
+                    commands = core.scheduler.kill(worker.id, reason, now)
                     if surplus.spoil(worker, answers, values, slot.load):
                         plain, failed = False, list(filter(has_failed, values))
             commands += core.scheduler.answered(worker.id, len(values), now, len(failed))
-            worker.unasked = not slot.load
+            if not slot.load:
+                worker.listening.on(ListeningEvent.SETTLED)
             self._dispatcher.stage(commands)
             core.lock.notify_all()
         origin = Origin(worker.id, worker.pid, since, now, worker.item_stderr(), plain, len(failed))
-        origin.each, origin.slot = worker.seconds_each, worker.place
-        origin.skipped = worker.item_skipped()
+        origin.each, origin.slot = worker.protocol.seconds_each, worker.place
+        origin.skipped = worker.protocol.take_skipped()
         self._dispatcher.execute(commands)
         if failed:
             own = origin.stderr if failed[-1].stderr is None else failed[-1].stderr
@@ -245,8 +231,8 @@ class Receiver:
             begin = end
         if begin < len(values):
             self._hub.report_stray(worker, repr(values[begin]).encode())
-        elif not slot.load and not worker.is_clean:
-            self._hub.report_stray(worker, worker.unfinished().raw or b"")
+        elif not slot.load and not worker.protocol.is_clean:
+            self._hub.report_stray(worker, worker.protocol.unfinished().raw or b"")
         weigh(self._core, worker)
 
     def _hand_out(self, worker: Worker, batch: Batch, answers: list[Any], origin: Origin) -> None:

@@ -1,11 +1,10 @@
-"""From a free slot to a worker that is ready: starts processes, and reports failed starts.
+"""From a free slot to a process that runs: starts workers, and reports failed starts.
 
 Processes are started by the keeper alone; everything else is done by the thread that leads.
 """
 
 from __future__ import annotations
 
-import os
 import select
 import signal
 from collections import deque
@@ -15,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from processpool.core import events
 from processpool.core.commands import Spawn
-from processpool.core.exit_reason import ExitReason
 from processpool.core.states import WorkerState
+from processpool.engine.closed_pipes import watch_stdin
+from processpool.engine.readying import Readying
 from processpool.errors import WorkerStartFailed
-from processpool.system.readiness import Probe
 from processpool.wire.python.remote_errors import in_words
 
 if TYPE_CHECKING:
@@ -29,16 +28,13 @@ if TYPE_CHECKING:
     from processpool.engine.event_hub import EventHub
     from processpool.engine.workers.worker import Worker
     from processpool.system.guard import Guard
-    from processpool.wire.framing.start import StartDialogue
 
-READY_MESSAGE = 64 * 1024
-"""Bytes read at a time of what a worker says when it is ready."""
 STARTS_A_TURN = 4
 """Processes started between two looks at the answers."""
 
 
 class Spawner:
-    """Starts the workers of an engine, and finds out when they are ready."""
+    """Starts the workers of an engine, and watches over them."""
 
     guard: Guard
     """Knows of a process before it runs; there once the engine is open."""
@@ -59,10 +55,9 @@ class Spawner:
         self._core = core
         self._dispatcher = dispatcher
         self._hub = hub
+        self._readying = Readying(core, hub)
         self._breaks_told = 0
         self._launch = launch
-        self._is_proven = False
-        """True while the last worker that was looked at became ready."""
         self.launched: deque[Worker] = deque()
         """Workers whose process runs, and which the engine is about to adopt."""
 
@@ -100,59 +95,26 @@ class Spawner:
         self._watch_over(worker)
         self.launched.popleft()
         now = monotonic()
-        if worker.ready_fd >= 0:
-            self._core.loop.watch(worker.ready_fd, select.EPOLLIN, partial(self._on_told, worker))
-        if worker.start is not None:
-            self._begin(worker, worker.start)
-        elif worker.probed:
-            self._look_again(worker, Probe(worker.process, now))
+        self._readying.begin(worker)
         self._hub.publish(events.WorkerStarted(now, worker.id, worker.pid))
-        if worker.answers_by_exit and self._is_proven:  # its input may come while it still loads
-            self._ready(worker)
 
     def _watch_over(self, worker: Worker) -> None:
         core, process = self._core, worker.process
         with core.lock:
             core.workers[worker.id] = worker
-            worker.run_user_code = self._hub.run
+            worker.protocol.run_user_code = self._hub.run
             exit_handler = partial(self.on_exit, worker)
             core.loop.watch(process.pidfd, select.EPOLLIN | select.EPOLLONESHOT, exit_handler)
             stderr_handler = partial(self.on_stderr, worker)
+            watch_stdin(core, worker)
             core.loop.watch(process.stderr, select.EPOLLIN | select.EPOLLET, stderr_handler)
             unwanted = core.scheduler.slots[worker.id].state is not WorkerState.STARTING
         if unwanted:  # it was to be ended while there was no process yet to be told
             process.signal_group(signal.SIGKILL)
 
-    def _begin(self, worker: Worker, start: StartDialogue) -> None:
-        """Begin what is to be said and heard before a worker is ready."""
-        with worker.io:
-            worker.write_on(start.begin())
-        handler = partial(self._on_start, worker, start)
-        self._core.loop.watch(worker.process.stdout, select.EPOLLIN, handler)
-        if start.is_over:
-            self._end_start(worker)
-
-    def _on_start(self, worker: Worker, start: StartDialogue) -> None:
-        """A worker that is not ready has written something."""
-        with worker.io:
-            data = b"" if worker.closed else worker.read_some()
-            worker.write_on(start.feed(data))
-        if not data or start.error is not None:
-            self._core.loop.forget(worker.process.stdout)
-        if start.error is not None:
-            scheduler, reason = self._core.scheduler, ExitReason.GARBLED_START
-            self._core.decide(lambda _: scheduler.kill(worker.id, reason))
-        elif start.is_over:
-            self._end_start(worker)
-
-    def _end_start(self, worker: Worker) -> None:
-        """Everything was said: it is ready as soon as it awaits a request."""
-        self._core.loop.forget(worker.process.stdout)
-        self._look_again(worker, Probe(worker.process, monotonic()))
-
     def note_failure(self, worker: Worker, error: WorkerStartFailed | OSError) -> None:
         """A worker is of no use: remember why, and tell."""
-        self._is_proven = False
+        self._readying.is_proven = False
         self._keep_error(worker.id, error)
         self._tell_failure(worker.id, worker, error)
 
@@ -177,53 +139,3 @@ class Spawner:
             self._breaks_told = core.scheduler.breaks
         if broke:
             self._hub.publish(events.PoolBroke(monotonic(), str(core.start_error)))
-
-    def _on_told(self, worker: Worker) -> None:
-        """The worker says that it is ready; or it has closed the pipe without a word."""
-        told = os.read(worker.ready_fd, READY_MESSAGE)
-        try:
-            if told and not worker.told(told):
-                return  # the rest of it will come
-        except Exception:  # it was the user's code that wrote this
-            self._core.loop.forget(worker.ready_fd)
-            self._core.decide(
-                lambda _: self._core.scheduler.kill(worker.id, ExitReason.GARBLED_START)
-            )
-            return
-        self._core.loop.forget(worker.ready_fd)
-        if not told or not worker.says_more:
-            os.close(worker.ready_fd)
-            worker.ready_fd = -1
-        if told:
-            worker.lingers = 0
-            self._ready(worker)
-
-    def _look_again(self, worker: Worker, probe: Probe) -> None:
-        now = monotonic()
-        self._core.loop.later(max(probe.next_at - now, 0), partial(self._look, worker, probe))
-
-    def _look(self, worker: Worker, probe: Probe) -> None:
-        if worker.ready or worker.closed:
-            return
-        if probe.is_ready(monotonic()):
-            self._ready(worker)
-        else:
-            self._look_again(worker, probe)
-
-    def _ready(self, worker: Worker) -> None:
-        if worker.ready:
-            return
-        worker.ready = self._is_proven = True
-        core = self._core
-        with worker.io:
-            stray = worker.stray_output()
-        if stray and worker.start is None:  # what comes at the end of a start belongs to it
-            self._hub.report_stray(worker, stray)
-            core.decide(lambda _: core.scheduler.kill(worker.id, ExitReason.WROTE_UNASKED))
-            return
-        with core.lock:
-            started_at = core.scheduler.slots[worker.id].started_at
-        now = monotonic()
-        self._hub.publish(events.WorkerBecameReady(now, worker.id, worker.pid, now - started_at))
-        proven = not worker.foreign
-        core.decide(lambda now: core.scheduler.ready(worker.id, now, proven=proven))

@@ -68,7 +68,7 @@ class Steering:
         if wait:
             self._core.decide(lambda now: scheduler.retire(number, ExitReason.RESTARTED, now))
         else:
-            self._core.decide(lambda _: scheduler.kill(number, ExitReason.RESTARTED))
+            self._core.decide(lambda now: scheduler.kill(number, ExitReason.RESTARTED, now))
 
     def renew(self) -> None:
         """Replace every worker, each when it has done what it has."""

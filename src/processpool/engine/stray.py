@@ -33,9 +33,9 @@ def on_unasked(core: Core, dispatcher: Dispatcher, hub: EventHub, worker: Worker
     if stray:
         core.loop.post(partial(_end_stray, core, hub, worker, stray))
         return False
-    return worker.ended
+    return worker.has_ended
 
 
 def _end_stray(core: Core, hub: EventHub, worker: Worker, stray: bytes) -> None:
     hub.report_stray(worker, stray)
-    core.decide(lambda _: core.scheduler.kill(worker.id, ExitReason.WROTE_UNASKED))
+    core.decide(partial(core.scheduler.kill, worker.id, ExitReason.WROTE_UNASKED))

@@ -28,7 +28,7 @@ def end_reason(worker: Worker, slot: Slot, count: int) -> ExitReason | None:
     if count >= slot.load:
         return ExitReason.WROTE_UNASKED
     untried = not slot.handled and count == 1
-    return ExitReason.PROTOCOL if untried and worker.fault() is not None else None
+    return ExitReason.PROTOCOL if untried and worker.protocol.fault() is not None else None
 
 
 def spoil(worker: Worker, answers: list[Any], values: list[Any], owed: int) -> bool:
@@ -49,8 +49,8 @@ def spoil(worker: Worker, answers: list[Any], values: list[Any], owed: int) -> b
         return False
     if count < len(values):
         more = written[count]
-    elif worker.has_surplus:
-        more = worker.unfinished().raw or b""
+    elif worker.protocol.has_surplus:
+        more = worker.protocol.unfinished().raw or b""
     else:
         return False
     answer = written[count - 1]

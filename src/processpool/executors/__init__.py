@@ -1,5 +1,5 @@
-"""Function pools as `concurrent.futures` executors.
+"""`concurrent.futures` executors over pools of Python functions.
 
-`executor` has the classes, `work` what is pending, `mapping` their `map`, and `broken` the error of
-one that cannot start its workers.
+`executor` has the classes, `work` their futures and pending work, `mapping` their `map`, and
+`broken` the errors that derive from `BrokenProcessPool`.
 """

@@ -1,4 +1,7 @@
-"""The errors of an executor; apart, since only who meets one shall import multiprocessing."""
+"""The errors of executors that derive from `BrokenProcessPool`.
+
+They have a module of their own because the base class imports multiprocessing.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,8 @@ from processpool.errors import PoolBroken, WorkerDied
 
 
 class ExecutorBroken(PoolBroken, BrokenProcessPool):
-    """The workers of an executor cannot be started, or its initializer fails."""
+    """The workers of an executor cannot be started, or its initializer failed."""
 
 
 class ExecutorWorkerDied(WorkerDied, BrokenProcessPool):
-    """A worker ended while it had the item; the executor goes on."""
+    """A worker ended while it had the item; the executor remains usable."""

@@ -1,8 +1,8 @@
-"""Executors, as `concurrent.futures` has them, over a pool of Python functions.
+"""`concurrent.futures` executors over a pool of Python functions.
 
-Two rules hold here. What the standard library promises of an executor holds to the letter, so that
-code written for one takes these as they are. And what it does not promise is better: a crash costs
-the one item that was running, and the executor goes on.
+Two rules hold here. Everything that the standard library documents of an executor holds, so that
+code written for one works unchanged. But a crash costs only the item that was running: the executor
+remains usable, where the standard library's would be broken.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from processpool.executors.mapping import ExecutorMap
 from processpool.executors.work import ExecutorFuture, Work, translated
 from processpool.system.cpus import usable_cpus
 from processpool.system.interrupts import uninterrupted
+from processpool.wire.python.arguments import Unsendable
 from processpool.wire.python.functions import Task
 from processpool.wire.python.layout import STAR
 from processpool.worker.fresh_copy import with_fresh_copies
@@ -33,23 +34,23 @@ if TYPE_CHECKING:
     from processpool.wire.python.functions import Request
 
 NEVER = 7 * 86400.0
-"""Seconds that an initializer may take; the standard library sets it no limit."""
+"""The start timeout, which includes the initializer; the standard library has no limit on it."""
 UNLIMITED = (1 << 31) - 1
-"""Items that may wait in the queue: as many as the YAML can say."""
+"""The most items in the queue: the largest value that the configuration accepts."""
 
 
 class PoolExecutor(Executor):
     """An executor over an open pool of Python functions: `pool.executor()`.
 
-    It never blocks in `submit`, not even if the pool's queue is full. Shutting it down ends its own
+    `submit` never blocks, even if the pool's queue is full. Shutting the executor down ends its own
     work and leaves the pool open.
     """
 
     def __init__(self, pool: ProcessPool, *, echo: bool = False) -> None:
-        """Take work for `pool`; with `echo`, what items print is printed here as well.
+        """Make an executor over `pool`; with `echo`, the output of items is also printed here.
 
         Raises:
-            TypeError: the pool takes no functions.
+            TypeError: `pool` is not a pool of functions.
         """
         self._pool: ProcessPool | None = pool
         self._intake: Intake | None = pool.intake()
@@ -57,26 +58,28 @@ class PoolExecutor(Executor):
 
     @property
     def _max_workers(self) -> int:
-        """Dask asks the executors of the standard library for this."""
+        """The most workers; Dask reads this private attribute of executors."""
         assert self._pool is not None
         return self._pool.snapshot(resources=False).max
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> ExecutorFuture:
-        """Have `fn(*args, **kwargs)` called in a worker.
+        """Submit the call `fn(*args, **kwargs)`.
 
         Raises:
             RuntimeError: the executor was shut down.
-            BrokenProcessPool: no worker can be started, or the initializer fails.
+            BrokenProcessPool: no worker can be started, or the initializer failed.
         """
         intake = self._open()
         try:
             request = intake.pack(_callable(fn), args, kwargs)
-        except Exception as error:  # it cannot be pickled, or is no function
+        except Unsendable as trouble:
+            return self._admit(intake).refuse(trouble.error)
+        except Exception as error:  # the function cannot be pickled, or is none
             return self._admit(intake).refuse(error)
         return self._submit(intake, request)
 
     def _admit(self, intake: Intake) -> ExecutorFuture:
-        """The future of something new."""
+        """Return a new future, registered as pending work."""
         future = ExecutorFuture(intake, self._work)
         self._work.admit(future)
         return future
@@ -99,14 +102,14 @@ class PoolExecutor(Executor):
         chunksize: int = 1,
         buffersize: int | None = None,
     ) -> Iterator[Any]:
-        """Like the built-in `map`, with the calls made in the workers.
+        """Like the built-in `map`, but the calls run in the workers.
 
         Args:
             fn: a function of as many arguments as there are iterables.
             *iterables: its arguments; read at once, unless `buffersize` is given.
-            timeout: seconds from now within which each answer must be there when it is asked for.
-            chunksize: checked, and not needed: items travel together as it is best.
-            buffersize: items that are submitted and not yet taken, at most.
+            timeout: seconds from now after which asking for a result that is not there raises.
+            chunksize: checked but not used, as the pool chooses how many items travel together.
+            buffersize: the most items that are submitted and whose results are not yet taken.
 
         Raises:
             ValueError: `chunksize` or `buffersize` is less than 1.
@@ -127,11 +130,11 @@ class PoolExecutor(Executor):
         return run.results(deadline)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take nothing more; the pool stays open.
+        """Reject new work; the pool stays open.
 
         Args:
-            wait: return only when everything that was submitted has ended.
-            cancel_futures: cancel what has not started.
+            wait: wait until everything that was submitted has ended.
+            cancel_futures: cancel the futures that have not started.
         """
         self._work.close()
         if cancel_futures:
@@ -150,7 +153,7 @@ class PoolExecutor(Executor):
         self.shutdown(wait=True)
 
     def _open(self) -> Intake:
-        """The way into the pool."""
+        """Return the pool's intake, through which work is submitted."""
         assert self._intake is not None
         return self._intake
 
@@ -159,14 +162,14 @@ class PoolExecutor(Executor):
         return 0 if self._intake is None else self._intake.workers_starting
 
     def _is_waiting_for_itself(self) -> bool:
-        """True in a future's callback, on the thread that would have to be waited for."""
+        """True in a callback on the thread that delivers answers, which must not wait for them."""
         return self._intake is not None and self._intake.is_delivering
 
 
 class ProcessPoolExecutor(PoolExecutor):
-    """The standard library's executor of that name, with a pool of its own.
+    """A drop-in replacement for the standard library's `ProcessPoolExecutor`, with its own pool.
 
-    Workers are started as they are needed. What items print is printed here too, when they end.
+    Workers are started on demand. The output of an item is printed here when it ends.
     """
 
     def __init__(
@@ -178,18 +181,18 @@ class ProcessPoolExecutor(PoolExecutor):
         *,
         max_tasks_per_child: int | None = None,
     ) -> None:
-        """Prepare it; nothing is started before the first `submit` or `map`.
+        """Make an executor; nothing is started before the first `submit` or `map`.
 
         Args:
-            max_workers: the most worker processes; by default as many as there are usable CPUs.
-            mp_context: accepted, and without effect.
-            initializer: called in each worker before its first item; if it fails, everything
-                that is pending fails with `BrokenProcessPool`.
-            initargs: its arguments.
-            max_tasks_per_child: items after which a worker is replaced by a new one.
+            max_workers: the most worker processes; by default the number of usable CPUs.
+            mp_context: accepted, but has no effect.
+            initializer: called in each worker before its first item; if it fails, all pending
+                futures fail with `BrokenProcessPool`.
+            initargs: the arguments of `initializer`.
+            max_tasks_per_child: the number of items after which a worker is replaced.
 
         Raises:
-            ValueError, TypeError: as the standard library.
+            ValueError, TypeError: as in the standard library.
         """
         if max_workers is not None and max_workers <= 0:
             raise ValueError("max_workers must be greater than 0")
@@ -212,11 +215,11 @@ class ProcessPoolExecutor(PoolExecutor):
         return self._size
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take nothing more, and end the workers when everything that was submitted has ended.
+        """Reject new work, and end the workers once everything that was submitted has ended.
 
         Args:
-            wait: return only then.
-            cancel_futures: cancel what has not started.
+            wait: wait until then.
+            cancel_futures: cancel the futures that have not started.
         """
         super().shutdown(wait, cancel_futures=cancel_futures)
         pool, intake = self._pool, self._intake
@@ -226,7 +229,7 @@ class ProcessPoolExecutor(PoolExecutor):
             intake.abandon()
 
     def terminate_workers(self) -> None:
-        """Shut down, and end the workers at once; as in Python 3.14."""
+        """Shut down, and kill the workers at once; as in Python 3.14."""
         self._work.close()
         if self._pool is not None:
             self._pool.kill()
@@ -235,7 +238,7 @@ class ProcessPoolExecutor(PoolExecutor):
 
     @property
     def _broken(self) -> bool:
-        """True if no worker can be started; there is code that looks here in the original."""
+        """True if no worker can be started; some code reads this private attribute."""
         return self._pool is not None and self._pool.state == PoolState.BROKEN
 
     def _open(self) -> Intake:
@@ -265,10 +268,10 @@ class ProcessPoolExecutor(PoolExecutor):
 
 
 def _callable(fn: Any) -> Callable[..., Any]:
-    """The function as it is sent.
+    """Return `fn` wrapped so that each item is called with a fresh copy of it.
 
     Raises:
-        TypeError: it is none; it says what a call would.
+        TypeError: `fn` is not callable; with the same message as calling it.
     """
     if not callable(fn):
         raise TypeError(f"{type(fn).__name__!r} object is not callable")
@@ -285,7 +288,7 @@ def _check_sizes(chunksize: int, buffersize: int | None) -> None:
 
 
 def _failing(items: Iterator[Any], error: Exception) -> Iterator[Any]:
-    """A map whose function cannot be sent: its first item says so."""
+    """Return the results of a map whose function cannot be sent: the first one raises `error`."""
     for _ in items:
         raise error
     yield from ()

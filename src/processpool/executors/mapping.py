@@ -1,8 +1,8 @@
-"""`Executor.map`: all input is submitted at once, and answers are taken when they are wanted.
+"""`Executor.map`: all input is submitted at once, and a generator yields the results.
 
-It is not the pool's `map`, which reads ahead only as far as it needs: here the order of events is
-that of the standard library. With `buffersize`, so many items are submitted, and one more for each
-answer that is taken. Answers travel as those of any map do, many together.
+This follows the standard library; the pool's own `map` reads its input only as far ahead as needed.
+With `buffersize`, that many items are submitted at first, and another one for each result that is
+taken. Items travel in batches, as those of any map.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from processpool.api.map_input import MAX_BYTES
 from processpool.api.map_job import MapJob
 from processpool.api.map_state import LazyState, Run
 from processpool.core.jobs import Batch, Origin
@@ -20,6 +21,8 @@ from processpool.core.replies import Reply, loaded
 from processpool.executors.work import echo, translate_all, translated
 from processpool.system.interrupts import uninterrupted
 from processpool.system.monitor import Monitor
+from processpool.wire.python.arguments import pack_items
+from processpool.wire.python.layout import STAR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,54 +33,64 @@ if TYPE_CHECKING:
     from processpool.wire.python.functions import Task
 
 CHUNK = 4096
-"""Items that are submitted together, at most."""
+"""The most items that are submitted together."""
 
 
 class ExecutorMap(MapJob):
-    """One `map` of an executor."""
+    """A running `map` of an executor."""
 
     _state: LazyState
 
     def __init__(
         self, engine: Backend, work: Work, task: Task, items: Iterator[Any], timeout: float | None
     ) -> None:
-        """`timeout` is that of each item."""
+        """`timeout` is the time limit of each item, in seconds."""
         super().__init__(engine, LazyState(), task, timeout)
         self._work = work
         self._items = items
         self._lock = Monitor()
-        """Guards the state, which answers reach on other threads."""
+        """Guards the state, which other threads change when they deliver answers."""
         self._is_buffered = False
 
     def submit(self, most: int | None) -> None:
-        """Submit so many items, or all.
+        """Submit up to `most` items, or all.
 
         Raises:
-            RuntimeError: the executor was shut down, or its pool was.
+            RuntimeError: the executor was shut down, or its pool was closed.
         """
         self._is_buffered = most is not None
         while most is None or most > 0:
             size = CHUNK if most is None else min(most, CHUNK)
             items = list(islice(self._items, size))
-            if items:
-                self._submit(items)
+            self._submit_all(items)
             if len(items) < size:
                 self._end_input()
                 return
             most = None if most is None else most - size
 
+    def _submit_all(self, items: list[Any]) -> None:
+        while items:
+            payloads, _, refusal = pack_items(items, STAR, MAX_BYTES)
+            taken = len(payloads) + (refusal is not None)
+            self._submit(payloads, taken, refusal)
+            items = items[taken:]
+
     @uninterrupted
-    def _submit(self, items: list[Any]) -> None:
+    def _submit(self, payloads: list[Any], taken: int, refusal: BaseException | None) -> None:
+        """Submit what was packed; behind it there may be one item that cannot be sent."""
         with self._lock:
             self._work.admit(self)
-            start = self._state.add(len(items))
+            start = self._state.add(taken)
         self._appear()
-        batch = Batch(self, start, items, monotonic())
-        try:
-            self._engine.submit(batch, limit=False)
-        except Exception as error:
-            self.drop(batch, error)
-            raise translated(error)  # noqa: B904 - it has a cause of its own
+        if payloads:
+            batch = Batch(self, start, payloads, monotonic())
+            try:
+                self._engine.submit(batch, limit=False)
+            except Exception as error:
+                self.drop(batch, error)
+                raise translated(error)  # noqa: B904 - it has a cause of its own
+        if refusal is not None:
+            self._refuse(start + len(payloads), refusal)
 
     @uninterrupted
     def _end_input(self) -> None:
@@ -88,13 +101,13 @@ class ExecutorMap(MapJob):
     # -- the engine's side -----------------------------------------------------------------------
 
     def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
-        """Answers have come; what they have printed is shown before anybody gets them."""
+        """Take answers; the output of the items is printed before their results can be taken."""
         if not origin.plain:
             translate_all(answers)
         self._learn_pace(batch, origin)
         if origin.plain or not self._work.echo:
             self._put(batch, answers, origin)
-        elif self._engine.is_current:  # the streams may be the user's: they must not hold it up
+        elif self._engine.is_current:  # sys.stdout may be a stream of the user's that blocks
             self._engine.run_callback(partial(self._echo_and_put, batch, answers, origin))
         else:
             self._echo_and_put(batch, answers, origin)
@@ -114,7 +127,7 @@ class ExecutorMap(MapJob):
                 self._lock.notify_all()
 
     def drop(self, batch: Batch, error: BaseException | None) -> None:
-        """These items never start."""
+        """Note that these items will never start, because of `error` or a cancellation."""
         error = translated(error or CancelledError("it was cancelled before it started"))
         with self._lock:
             self._state.drop(batch.start, len(batch), error)
@@ -122,38 +135,38 @@ class ExecutorMap(MapJob):
             self._lock.notify_all()
 
     def _note_end(self) -> None:
-        """Under the lock: if nothing is outstanding, the executor need not wait for this map."""
+        """If no answers are outstanding, stop counting as pending; called under the lock."""
         if not self._state.outstanding:
             self._work.done(self)
             if self._state.exhausted:
                 self._vanish()
 
     def _ahead(self) -> int:
-        """Nothing is read ahead: `submit` says when."""
+        """Return 0, since nothing is read ahead by itself: `submit` does it."""
         return 0
 
     def cancel(self) -> bool:
-        """What has not started never starts."""
+        """Cancel the items that have not started."""
         self._engine.cancel(self, kill=False)
         return True
 
     def stop(self) -> None:
-        """End it from outside."""
+        """End the map from outside."""
         self.kill()
 
     def kill(self) -> bool:
-        """As `cancel`, and the workers that run an item of it are replaced."""
+        """Cancel the items that have not started, and replace the workers that run one."""
         self._engine.cancel(self, kill=True)
         return True
 
     # -- the consumer's side ---------------------------------------------------------------------
 
     def results(self, deadline: float | None) -> Iterator[Any]:
-        """The values, in order; when it is left before the end, the rest is cancelled.
+        """Yield the results in order; leaving the generator early cancels the rest.
 
         Raises:
-            TimeoutError: the next one was not there in time.
-            Exception: what the item raised, in its place.
+            TimeoutError: the next result was not there by `deadline`.
+            Exception: the error of the next item.
         """
         try:
             while (arrived := self._take(deadline)) is not None:
@@ -163,7 +176,7 @@ class ExecutorMap(MapJob):
                         if self._is_buffered:
                             self.submit(1)
                         yield answers.pop()
-        except GeneratorExit:  # perhaps by the garbage collector: take no lock
+        except GeneratorExit:  # perhaps raised by the garbage collector, so take no lock
             if self._state.outstanding:
                 self._cancel_soon()
             raise
@@ -177,7 +190,7 @@ class ExecutorMap(MapJob):
             self._vanish()
 
     def _take(self, deadline: float | None) -> list[Chunk] | None:
-        """The next answers; None at the end."""
+        """Wait for the next answers and return them; None at the end."""
         self._engine.require_calm()
         timeout = None if deadline is None else deadline - monotonic()
         found = self._lock.wait_for(self._state.look, timeout)
@@ -191,7 +204,7 @@ class ExecutorMap(MapJob):
 
 
 class _Answers:
-    """The answers of a chunk, of which each is given away once and not kept."""
+    """The answers of a chunk; each is removed when it is taken, so that its memory can be freed."""
 
     __slots__ = ("_offset", "_run", "left")
 
@@ -202,7 +215,7 @@ class _Answers:
         self._offset = 0
 
     def pop(self) -> Any:
-        """The next value; or its error is raised."""
+        """Return the next value, or raise the item's error."""
         if self._run is None:
             return self.left.pop()
         answer = loaded(self.left.pop())

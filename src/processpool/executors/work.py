@@ -1,8 +1,7 @@
-"""What an executor has given to its pool and is not done with.
+"""The pending work of an executor: its futures and maps that have not ended.
 
-Futures, and the executor's maps, know the work they belong to and so keep it alive; it knows
-nothing of the executor. Thus an executor that is dropped is gone at once, and what was pending is
-finished all the same.
+Futures and maps refer to the `Work` that they belong to, and that does not refer to the executor.
+So an executor without references is collected at once, while its pending work is still finished.
 """
 
 from __future__ import annotations
@@ -25,26 +24,26 @@ if TYPE_CHECKING:
 
 SHUT_DOWN = "cannot schedule new futures after shutdown"
 EXIT = "cannot schedule new futures after interpreter shutdown"
-"""As the standard library says it."""
+"""The messages of the standard library."""
 WINDOW = 2
-"""Single items that a worker may have at a time: few, as those that it has cannot be cancelled."""
+"""The most single items of a worker: few, since an item that a worker has cannot be cancelled."""
 
 
 class Pending(Protocol):
-    """A future or a map."""
+    """Pending work: a future or a map."""
 
     def cancel(self) -> bool:
-        """What has not started never starts."""
+        """Cancel the items that have not started."""
 
     def kill(self) -> bool:
-        """As `cancel`, and what runs is ended."""
+        """Cancel the items that have not started, and end the running ones."""
 
 
 class Work:
     """The futures and maps of one executor that have not ended."""
 
     def __init__(self, *, echo: bool = False) -> None:
-        """With `echo`, what items print is printed here, as each item ends."""
+        """With `echo`, the output of an item is printed in this process when it ends."""
         self.echo = echo
         self._changed = Monitor()
         self._pending: dict[object, Pending] = {}
@@ -52,33 +51,33 @@ class Work:
         at_exit.wait_for(self)
 
     def admit(self, pending: Pending) -> None:
-        """Something new begins.
+        """Add a future or map.
 
         Raises:
-            RuntimeError: the executor was shut down, or the interpreter ends.
+            RuntimeError: the executor was shut down, or the interpreter is shutting down.
         """
         with self._changed:
             self.check()
             self._pending[pending] = pending
 
     def check(self) -> None:
-        """See that something new may begin.
+        """Check that new work is accepted.
 
         Raises:
-            RuntimeError: it may not.
+            RuntimeError: it is not.
         """
         if self._closed or at_exit.is_over():
             raise RuntimeError(SHUT_DOWN if self._closed else EXIT)
 
     def done(self, pending: object) -> None:
-        """It has ended; it may have ended before."""
+        """Remove a future or map that has ended; it may be removed already."""
         with self._changed:
             self._pending.pop(pending, None)
             if not self._pending:
                 self._changed.notify_all()
 
     def close(self) -> None:
-        """Nothing new is admitted."""
+        """Reject new work from now on."""
         with self._changed:
             self._closed = True
 
@@ -87,7 +86,11 @@ class Work:
         self._changed.wait_for(lambda: not self._pending)
 
     def cancel(self, starting: int = 0) -> None:
-        """Cancel what has not started; futures that a starting worker is about to take have."""
+        """Cancel everything that has not started, except for the first `starting` futures.
+
+        Those are about to be taken by workers that are starting. The standard library does not
+        cancel them either.
+        """
         for pending in self._all():
             if starting and isinstance(pending, PoolFuture) and not pending.running():
                 starting -= 1
@@ -95,7 +98,7 @@ class Work:
                 pending.cancel()
 
     def kill(self) -> None:
-        """Cancel what has not started, and end what runs."""
+        """Cancel everything that has not started, and end the running items."""
         for pending in self._all():
             pending.kill()
 
@@ -114,11 +117,11 @@ class ExecutorFuture(PoolFuture):
 
     @property
     def job(self) -> SingleJob:
-        """The job of its one item."""
+        """The job of its item."""
         return self._job
 
     def refuse(self, error: BaseException) -> Self:
-        """It cannot even be sent."""
+        """Fail with `error`, as the call could not be sent; return the future."""
         self._job.refuse(error)
         return self
 
@@ -143,18 +146,18 @@ class _ExecutorJob(SingleJob):
 
 
 def echo(answers: list[Any]) -> None:
-    """Print here what items have printed."""
+    """Print the output of items to this process's stdout and stderr."""
     for answer in answers:
         if isinstance(answer, Reply | PickledReply):
             for text, stream in ((answer.stdout, sys.stdout), (answer.stderr, sys.stderr)):
                 if text and stream is not None:
-                    with suppress(OSError, ValueError):  # closed, or nobody reads it
+                    with suppress(OSError, ValueError):  # closed, or without a reader
                         stream.write(text)
                         stream.flush()
 
 
 def translated(error: BaseException) -> BaseException:
-    """The error of a pool, as code that was written for executors expects it."""
+    """Return the error of a pool as the type that code for executors expects."""
     if isinstance(error, PoolClosed):
         closed = RuntimeError(SHUT_DOWN)
         closed.__cause__ = error
@@ -177,7 +180,7 @@ def translated(error: BaseException) -> BaseException:
 
 
 def translate_all(answers: list[Any]) -> None:
-    """As `translated`, for the errors of items."""
+    """Translate the errors in `answers`, in place."""
     for answer in answers:
         if type(answer) is Reply and answer.error is not None:
             answer.error = translated(answer.error)

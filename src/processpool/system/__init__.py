@@ -1,1 +1,1 @@
-"""One fact about Linux or CPython in each module; nothing here knows of pools."""
+"""Wrappers of Linux and CPython: processes, signals, epoll, limits. Nothing here knows pools."""

@@ -1,7 +1,7 @@
-"""The control groups that this process is in: their CPU quotas, and who was killed in them.
+"""The control groups of this process: their CPU quotas, and their count of OOM kills.
 
-Two rules hold here. Versions 1 and 2 are read, and every group from the process's own up to the
-root counts. And nothing here fails: what cannot be read says nothing.
+Two rules hold here. Both cgroup versions are read, in every group from the process's own up to the
+root. And nothing here raises: a file that cannot be read counts as empty.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def cpu_quotas(proc: Path = _PROC, mount: Path = _MOUNT) -> Iterator[int]:
 
 
 def oom_kills(proc: Path = _PROC, mount: Path = _MOUNT) -> int | None:
-    """Return how many processes of its own group the kernel has killed for lack of memory."""
+    """Return how many processes of this group the kernel has killed for lack of memory, or None."""
     for folder, version in _groups("memory", proc, mount):
         text = _read(folder / ("memory.events" if version == 2 else "memory.oom_control"))
         for line in text.splitlines():
@@ -41,14 +41,14 @@ def oom_kills(proc: Path = _PROC, mount: Path = _MOUNT) -> int | None:
 
 
 def _groups(controller: str, proc: Path, mount: Path) -> Iterator[tuple[Path, int]]:
-    """The folders of the groups with this controller, the innermost first, and their version."""
+    """Yield the folders of the groups with this controller, innermost first, and their version."""
     for line in _read(proc).splitlines():
         _, _, rest = line.partition(":")
         controllers, _, group = rest.partition(":")
         if controllers and controller not in controllers.split(","):
             continue
         top = mount / controller if controllers else mount
-        # In a container the group's own folder may be missing: it is named as the host sees it.
+        # In a container the folder may be missing, since the group's name is that on the host.
         folder = Path(group.strip("/"))
         for step in (folder, *folder.parents):
             yield top / step, 1 if controllers else 2

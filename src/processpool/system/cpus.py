@@ -1,4 +1,4 @@
-"""How many CPUs this process may really use: the least that its affinity and its quotas allow."""
+"""The number of CPUs that this process may use, by its affinity and its cgroups' quotas."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The loop of an engine: one epoll, one eventfd to wake it, and a few timers. It never polls.
+"""An event loop: an epoll, an eventfd to wake it, and timers.
 
-Handlers, posted actions and timers run on the thread that calls `turn`, one thread at a time. Any
-thread may watch, forget, post and wake; `post` and `wake` take no lock, so a finalizer may call
-them.
+Handlers, posted actions and timers run on the thread that calls `turn`, which only one thread may
+do at a time. Any thread may call `watch`, `forget`, `post` and `wake`; the latter two take no lock,
+so finalizers may call them.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 FOREVER = float("inf")
 _LONGEST = 1e6
-"""Seconds of one sleep, at most: system calls overflow after some weeks."""
+"""The most seconds of one sleep, as system calls overflow after some weeks."""
 
 
 class Loop:
-    """Waits for descriptors, timers and other threads, and calls what was asked for."""
+    """Waits for events of descriptors, timers and other threads, and calls their handlers."""
 
     def __init__(self) -> None:
-        """Open it.
+        """Open the loop's descriptors.
 
         Raises:
             OSError: no descriptor is left.
@@ -43,59 +43,65 @@ class Loop:
             raise
         self._handlers: dict[int, Action] = {}
         self._last: set[int] = set()
-        """Descriptors whose handlers are called after all others of the same turn."""
+        """The descriptors whose handlers are called after all others of the same turn."""
         self._posted: deque[Action] = deque()
         self._timers: list[tuple[float, int, Action]] = []
         self._order = count()
         self.planned: float | None = None
-        """When the engine is to look again, if nothing happens before."""
+        """The time at which `turn` must return, if there is no event before; None for no limit."""
         self.asleep_until = 0.0
-        """Until when a turn sleeps now; 0 while none does."""
+        """The time until which the current turn sleeps; 0 while no turn does."""
         self.watch(self._waker, select.EPOLLIN, self._clear_waker)
 
     @property
     def fd(self) -> int:
-        """The descriptor of the epoll itself: readable when `turn` has something to do."""
+        """The epoll's own descriptor, which is readable while there are events."""
         return self._epoll.fileno()
 
     def watch(self, fd: int, events: int, handler: Action, *, last: bool = False) -> None:
-        """Call `handler` when one of these epoll events happens on the descriptor.
+        """Call `handler` when one of these epoll events occurs on the descriptor.
 
-        With `last`, after the handlers of what else has happened: the kernel lists a pipe that was
-        watched longer before one that was written to earlier.
+        With `last`, it is called after all other handlers of the turn: the kernel does not report
+        events in the order in which they occurred.
         """
         self._handlers[fd] = handler
         if last:
             self._last.add(fd)
         self._epoll.register(fd, events)
 
+    def change(self, fd: int, events: int) -> None:
+        """Watch a descriptor for these events instead; it may be unknown."""
+        if fd in self._handlers:
+            with suppress(OSError):
+                self._epoll.modify(fd, events)
+
     def forget(self, fd: int) -> None:
-        """Stop watching a descriptor; it may be unknown."""
+        """Stop watching a descriptor; it need not be watched."""
         if self._handlers.pop(fd, None) is not None:
             self._last.discard(fd)
             with suppress(OSError):
                 self._epoll.unregister(fd)
 
     def later(self, seconds: float, action: Action) -> None:
-        """Call `action` in `seconds` seconds; to be called on the loop's thread only."""
+        """Call `action` in `seconds` seconds; only the thread that calls `turn` may use this."""
         heapq.heappush(self._timers, (monotonic() + seconds, next(self._order), action))
 
     def post(self, action: Action) -> None:
-        """Call `action` on the loop's thread, soon."""
+        """Call `action` in the next turn; wake the loop for it."""
         self._posted.append(action)
         self.wake()
 
     def wake(self) -> None:
-        """End the sleep of `turn`, if it sleeps."""
+        """Wake `turn`, if it sleeps; otherwise the next one does not sleep."""
         if self._waker >= 0:
             with suppress(OSError):
                 os.eventfd_write(self._waker, 1)
 
     def turn(self, until: float | None = None) -> None:
-        """Sleep until something happens, and handle everything that has happened.
+        """Sleep until there are events, and call all their handlers.
 
         Args:
-            until: sleep until this time at most, if that is sooner than planned.
+            until: the time at which to stop sleeping, if that is earlier than `planned`.
         """
         events = self._epoll.poll(self._sleep_time(until))
         self.asleep_until = 0.0
@@ -105,7 +111,7 @@ class Loop:
             rare = [fd for fd, _ in events if fd not in last]
             if rare:
                 for fd in rare:
-                    handler = handlers.get(fd)  # an earlier one may have forgotten it
+                    handler = handlers.get(fd)  # an earlier handler may have called `forget`
                     if handler is not None:
                         handler()
                 events = [event for event in events if event[0] in last]
@@ -127,7 +133,7 @@ class Loop:
             heapq.heappop(self._timers)[2]()
 
     def close(self) -> None:
-        """Close the descriptors of the loop itself."""
+        """Close the loop's own descriptors."""
         if self._waker >= 0:
             waker, self._waker = self._waker, -1
             os.close(waker)
@@ -135,7 +141,7 @@ class Loop:
 
     @property
     def sleeps_until(self) -> float | None:
-        """Until when the next turn sleeps at most; None for as long as nothing happens."""
+        """The time until which the next turn may sleep; None for no limit."""
         if self._posted:
             return 0.0
         due = self.planned
@@ -146,7 +152,7 @@ class Loop:
         return due
 
     def _sleep_time(self, until: float | None) -> float | None:
-        self.asleep_until = FOREVER  # before it is looked at what is planned: it may be changed now
+        self.asleep_until = FOREVER  # before reading `planned`, which others may change now
         due = self.sleeps_until
         if until is not None and (due is None or until < due):
             due = until

@@ -1,13 +1,13 @@
-"""The guard: a tiny process that ends the workers if the pool's own process is killed.
+"""The guard: a small process that kills the workers if the pool's own process is killed.
 
-No process can clean up after its own SIGKILL, and a worker that spins in C code never notices that
-its parent is gone. So a shell of under 1 MB waits at the end of a pipe. It is sent each worker's
-process group, and when the pipe ends it kills the groups that are left. After a normal close none
-is left, and it just exits.
+No process can clean up after its own SIGKILL, and a worker that is busy in C code does not notice
+that its parent is gone. So a shell of under 1 MB waits at the end of a pipe. It is sent the process
+group of each worker, and kills the remaining groups when the pipe is closed. After a normal close
+none is left, and it just exits.
 
-The parent may be killed after a worker has started and before its group was sent. So before each
-start the guard is sent a unique word, which it can find in the environment or the arguments of the
-process.
+The parent could be killed between the start of a worker and the sending of its group. So before
+each start the guard is sent a unique word, which it can find in the environment or the arguments of
+the new process.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PATIENCE = 2.0
-"""Seconds in which the guard must end, once it is closed."""
+"""The seconds within which the guard must exit after `close`."""
 
-# A process that was forked and has not executed its program yet does not have the word yet, so that
-# it is looked for several times. Standard input hides the word from the search for it.
+# A forked process that has not executed its program yet does not have the word, so the search is
+# repeated. The word is passed to grep by stdin, so that grep does not find its own arguments.
 _SCRIPT = """
 trap '' HUP INT TERM
 groups=' ' mark=
@@ -52,7 +52,7 @@ done
 
 
 class Guard:
-    """Watches over the process groups of one pool."""
+    """The guard process of a pool."""
 
     def __init__(self) -> None:
         """Start the guard.
@@ -81,9 +81,9 @@ class Guard:
 
     @contextmanager
     def starting(self) -> Iterator[str]:
-        """Bracket the start of one worker; gives the word by which its process can be found.
+        """Return a context to start a worker in, with the word that the worker must be given.
 
-        The word is dropped when `add` names the process, or when the start has failed.
+        The guard forgets the word when `add` is called, or if the start fails.
         """
         mark = os.urandom(8).hex()
         self._tell(f"? {mark}\n")
@@ -94,28 +94,28 @@ class Guard:
             raise
 
     def add(self, group: int) -> None:
-        """Kill this process group if the parent ends."""
+        """Add a process group to kill if the parent ends."""
         self._tell(f"+ {group}\n")
 
     def remove(self, group: int) -> None:
-        """Forget a group, which has ended."""
+        """Remove a process group that has ended."""
         self._tell(f"- {group}\n")
 
     def close(self) -> None:
-        """End the guard, after it has killed whatever is still in its list."""
+        """End the guard, which kills the remaining groups first."""
         self.disown()
         try:
             self._popen.wait(PATIENCE)
-        except subprocess.TimeoutExpired:  # somebody has stopped it
+        except subprocess.TimeoutExpired:  # it was stopped by a signal
             self._popen.kill()
             self._popen.wait()
 
     def disown(self) -> None:
-        """Close this process's copy of the pipe: in a forked child, which must not keep it open."""
+        """Close this process's end of the pipe; a forked child must, so as not to keep it open."""
         if self._pipe >= 0:
             os.close(self._pipe)
             self._pipe = -1
 
     def _tell(self, line: str) -> None:
-        with suppress(OSError):  # it was killed: nothing is lost but the safety net
+        with suppress(OSError):  # the guard was killed; the pool works without it
             os.write(self._pipe, line.encode())

@@ -80,7 +80,7 @@ class Shield:
     @property
     def is_up(self) -> bool:
         """True on a thread that is in the middle of something: for code in a signal's handler."""
-        up = get_ident() == self.main and self._depth > 0 and not self._is_open
+        up = self._depth > 0 and get_ident() == self.main and not self._is_open
         return up and self._is_held(sys._getframe(1))
 
     @property
@@ -99,8 +99,8 @@ class Shield:
             self._depth = 1
             self._replace(_SIGNALS)
         except BaseException:  # by a handler that is not replaced yet
-            self._depth = 0
-            self._restore()
+            self._depth = 1
+            self.leave()
             raise
 
     def widen(self) -> None:
@@ -114,9 +114,11 @@ class Shield:
     def _replace(self, numbers: tuple[int, ...]) -> None:
         for number in numbers:
             handler = getsignal(number)
+            if handler is None or type(handler) is int:  # the system's own, as nearly all are
+                continue
             if type(handler) is StandIn:  # somebody has put it back, at the wrong time
                 self._replaced.append(number)
-            elif callable(handler):
+            else:
                 stand_in = self._stand_ins.get(number)
                 if stand_in is None or stand_in.original is not handler:
                     stand_in = self._stand_ins[number] = StandIn(handler)
@@ -126,12 +128,18 @@ class Shield:
     def leave(self) -> None:
         """Raise an interrupt that has come meanwhile, if this was the outermost `enter`."""
         if get_ident() == self.main:
+            while (
+                self._open and self._open[-1][0] >= self._depth
+            ):  # `open` was cut off by a handler
+                self._open.pop()
             self._depth -= 1
             if not self._depth:
                 self._raised = None
-                self._restore()
-                if self._held:
-                    self._raise_held()
+                try:
+                    self._restore()
+                finally:  # a handler may have raised: what came before it is not to come later
+                    if self._held:
+                        self._raise_held()
 
     def open(self, *, once: bool) -> None:
         """Allow an interrupt to be raised from here on, and raise one that was held back.
@@ -177,11 +185,17 @@ class Shield:
         return bool(self._open) and self._open[-1][0] == self._depth
 
     def _restore(self) -> None:
-        replaced, self._replaced = self._replaced, []  # a handler may come in between, and enter
-        for number in replaced:
-            handler = getsignal(number)
-            if type(handler) is StandIn:
-                set_handler(number, handler.original)
+        try:
+            while self._replaced:  # one by one: a handler may come in between, and enter
+                number = self._replaced[-1]
+                handler = getsignal(number)
+                if type(handler) is StandIn:
+                    set_handler(number, handler.original)
+                if self._replaced and self._replaced[-1] == number:
+                    del self._replaced[-1]
+        finally:
+            if self._replaced:
+                self._restore()
 
     def _raise_held(self) -> None:
         """Call the handlers of what was held back: all of them, even if one raises."""

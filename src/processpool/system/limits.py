@@ -1,8 +1,9 @@
-"""What the system allows a worker: set before its program runs, and named if it ends it.
+"""Resource limits of a worker, set before its program runs.
 
-Two rules hold here. No Python code runs between fork and exec: `nice` and `prlimit` set the limits
-and then become the worker's program; where they are not installed, the limits are set from outside,
-when it has begun already. And no hard limit is raised above this process's own.
+Two rules hold here. No Python code runs between fork and exec: the programs `nice` and `prlimit`
+set the limits and then execute the worker's program. If they are not installed, the limits are set
+from outside, just after the program has started. And no hard limit is raised above this process's
+own.
 """
 
 from __future__ import annotations
@@ -21,54 +22,54 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CPU_GRACE = 5
-"""Seconds of CPU time between SIGXCPU and SIGKILL."""
+"""The seconds of CPU time between SIGXCPU and SIGKILL."""
 _INACCURACY = 2.5
-"""Seconds by which the kernel may count CPU time differently for the limit and for us."""
+"""The seconds by which the kernel's two measurements of CPU time, for limits and /proc, differ."""
 _AS, _CPU, _NOFILE = "AS", "CPU", "NOFILE"
 _OPTIONS = {_AS: "--as", _CPU: "--cpu", _NOFILE: "--nofile"}
-"""What is limited, as `resource` has it behind RLIMIT_ → the option of `prlimit`."""
+"""The options of `prlimit`, by the names that follow RLIMIT_ in `resource`."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the system allows a worker; None leaves a limit as it is."""
+    """The resource limits of a worker; None leaves a limit unchanged."""
 
     memory: int | None = None
-    """Bytes of address space."""
+    """The most address space, in bytes."""
     cpu_time: float | None = None
-    """Seconds of CPU time; SIGXCPU at that time, SIGKILL a little later."""
+    """The most CPU time, in seconds: SIGXCPU is sent then, SIGKILL `CPU_GRACE` later."""
     open_files: int | None = None
     nice: int | None = None
-    """Added to this process's own niceness."""
+    """The increment of this process's own niceness."""
 
     def prefix(self, path: str) -> tuple[str, ...]:
-        """Return what to put before a command line, so that its program starts with these limits.
+        """Return the words to put before a command line, to run its program with these limits.
 
         Args:
-            path: the file of the program.
+            path: the program's file.
 
         Returns:
-            nothing, if nothing is limited, or what that takes is not installed, or the system may
-            refuse to run the file: then its own error is the better one.
+            the words; none if there are no limits, if `nice` or `prlimit` is not installed, or if
+            the system might not be able to run the file, as its own error is better than theirs.
 
         Raises:
-            WorkerStartFailed: this user may not set one of them.
+            WorkerStartFailed: this user may not set one of the limits.
         """
         words: list[str | None] = []
         if self.nice is not None:
             _try_nice(self.nice)
             words += [_find("nice"), "-n", str(self.nice), "--"]
         bounds = [f"{_OPTIONS[kind]}={soft}:{hard}" for kind, soft, hard in self._bounds()]
-        if bounds:  # behind `nice`, which they might keep from running
+        if bounds:  # after `nice`, which could fail under these limits
             words += [_find("prlimit"), *bounds, "--"]
         found = [word for word in words if word is not None]
         return tuple(found) if found and len(found) == len(words) and _surely_runs(path) else ()
 
     def apply(self, pid: int) -> None:
-        """Set them for a process that runs already.
+        """Set the limits of a running process.
 
         Raises:
-            WorkerStartFailed: this user may not set one of them.
+            WorkerStartFailed: this user may not set one of the limits.
         """
         import resource
 
@@ -79,18 +80,18 @@ class Limits:
                 own = os.getpriority(os.PRIO_PROCESS, 0)
                 os.setpriority(os.PRIO_PROCESS, pid, own + self.nice)
         except ProcessLookupError:
-            pass  # it has ended already, which will be seen
+            pass  # it has ended already, which the pool will notice
         except (OSError, ValueError) as error:
             raise _refused(error) from error
 
     def cause(self, exitcode: int, cpu_seconds: float | None) -> str | None:
         """Return the limit that ended a process, as in the YAML (`limits.cpu_time 10m`), or None.
 
-        A program that gets no memory may end in many ways; only the usual one is recognized.
+        A program without memory may end in many ways; only the most common one is recognized.
 
         Args:
-            exitcode: its status, or minus the number of the signal that ended it.
-            cpu_seconds: what it had used by then, if that is known.
+            exitcode: its exit status, or minus the number of the signal that ended it.
+            cpu_seconds: the CPU time that it had used, or None if that is not known.
         """
         if self.memory is not None and exitcode == -signal.SIGSEGV:
             return f"perhaps limits.memory {format_units(self.memory, SIZES)}"
@@ -99,7 +100,7 @@ class Limits:
         return None
 
     def _spent(self, exitcode: int, cpu_seconds: float | None) -> bool:
-        """Whether it was the end of its CPU time: at once, or of one that ignores SIGXCPU."""
+        """Return whether a process was ended by its CPU limit, soft or (ignoring SIGXCPU) hard."""
         if exitcode != -signal.SIGKILL or cpu_seconds is None:
             return exitcode == -signal.SIGXCPU
         bounds = {kind: hard for kind, _, hard in self._bounds()}
@@ -107,7 +108,7 @@ class Limits:
         return cpu_seconds >= max(bounds[_CPU] - _INACCURACY, soft)
 
     def _bounds(self) -> Iterator[tuple[str, int, int]]:
-        """Return each limit that is set: what it limits, soft and hard."""
+        """Yield the limits that are set, as (name, soft, hard)."""
         import resource
 
         wanted = [
@@ -126,7 +127,7 @@ UNLIMITED = Limits()
 
 
 def _number(kind: str) -> int:
-    """Return the number of a limit, for the system."""
+    """Return the system's number of a limit, RLIMIT_*."""
     import resource
 
     number: int = getattr(resource, f"RLIMIT_{kind}")
@@ -134,9 +135,9 @@ def _number(kind: str) -> int:
 
 
 def _try_nice(more: int) -> None:
-    """Be so nice for a moment: the program `nice` would only warn that this is not allowed.
+    """Try whether this user may lower the niceness, as the program `nice` would only warn.
 
-    On Linux that is this thread's own niceness. To give way again is always allowed.
+    On Linux, this changes only the calling thread's niceness; raising it again is always allowed.
     """
     if more < 0:
         own = os.getpriority(os.PRIO_PROCESS, 0)
@@ -148,15 +149,15 @@ def _try_nice(more: int) -> None:
 
 
 def _surely_runs(path: str, depth: int = 4) -> bool:
-    """True if the system can run this file: a program of this one's kind, or a script for one.
+    """Return whether the system can run this file: an ELF file like Python's, or a script for one.
 
-    `prlimit` would hand one that it cannot run to a shell.
+    `prlimit` would pass a file that it cannot run to a shell.
     """
     if not os.path.isfile(path) or not os.access(path, os.X_OK):
         return False
     try:
         own, head = _head("/proc/self/exe"), _head(path)
-    except OSError:  # it may be run, but not be read
+    except OSError:  # executable, but not readable
         return False
     if head.startswith(b"#!"):
         line = head[2:].partition(b"\n")[0].replace(b"\t", b" ")
@@ -166,13 +167,13 @@ def _surely_runs(path: str, depth: int = 4) -> bool:
 
 
 def _head(path: str) -> bytes:
-    """As much of a file as the system looks at to find out what it is."""
+    """Return the bytes at the beginning of a file by which the kernel recognizes its format."""
     with open(path, "rb", buffering=0) as file:
         return file.read(256)
 
 
 def _find(program: str) -> str | None:
-    """Where a program of the system is, whatever the PATH of this process or of the worker says."""
+    """Return the path of a system program, independent of this process's and the worker's PATH."""
     return shutil.which(program, path=os.defpath)
 
 

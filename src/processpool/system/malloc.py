@@ -1,24 +1,25 @@
-"""Memory for large messages.
+"""Tuning of glibc's malloc for large messages.
 
-One rule holds here: only a process that has met a large message changes how it allocates. A new
-block of memory costs a page fault per 4 KiB, often more than carrying the message through the pipe,
-and glibc gives blocks above 32 MiB back at once, only to fetch new ones for the next message.
+One rule holds here: only a process that has had a large message changes its allocator. A new block
+of memory costs a page fault per 4 KiB, often more than sending the message through the pipe, and
+glibc returns blocks above 32 MiB to the system at once, only to request new ones for the next
+message.
 """
 
 from __future__ import annotations
 
 LARGE = 16 * 1024 * 1024
-"""Bytes from which on a message is worth `keep_large_blocks`; glibc keeps smaller blocks itself."""
+"""The message size, in bytes, from which `keep_large_blocks` helps; glibc keeps smaller blocks."""
 
 _KEPT = 256 * 1024 * 1024
-"""Blocks over this size, and free memory over it, still go back to the system."""
+"""The size, in bytes, from which blocks and free memory are still returned to the system."""
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 
 
 def keep_large_blocks() -> None:
-    """Let this process reuse freed blocks up to 256 MiB; see mallopt(3). Only with glibc."""
+    """Have this process reuse freed blocks of up to 256 MiB; see mallopt(3). Only with glibc."""
     import ctypes
 
     try:

@@ -1,4 +1,4 @@
-"""How much memory a worker and its children have."""
+"""The memory of a process and its descendants."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import glob
 
 
 def tree_memory(pid: int) -> int:
-    """Return the resident bytes of a process and all that it has started; 0 if it is gone.
+    """Return the resident memory of a process and its descendants, in bytes; 0 if it has ended.
 
-    Finding children takes a look at every process of the machine, so it is only done for a
-    process that has some.
+    Finding descendants scans all processes of the machine, so that is only done for a process that
+    has children.
     """
     import psutil
 

@@ -1,9 +1,9 @@
-"""A lock, and waits for changes of what it guards, safe wherever a thread is interrupted.
+"""A monitor (a lock with condition waits) that stays intact if a thread is interrupted anywhere.
 
-`threading.Condition` is written in Python: a Ctrl-C between its instructions leaves its lock held
-forever, or has it released twice. Here, taking and releasing the lock are single steps, and nobody
-waits with the lock in hand: each waiter has a bell of its own, and looks again when it has rung.
-How a waiter spends the wait is up to the owner: threads that wait for a pool drive it meanwhile.
+`threading.Condition` is written in Python: a Ctrl-C between its instructions can leave its lock
+held forever, or release it twice. Here, acquiring and releasing the lock are single C calls, and a
+waiter does not hold the lock: each has its own `Bell`, and checks its condition again when that has
+rung. The owner decides how threads wait: those that wait for a pool run its engine meanwhile.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from typing import Self
 
     Wait = Callable[["Bell", float | None], bool]
-    """Waits until a bell has rung, or until a monotonic time; True if it has rung."""
+    """Waits until a bell has rung, or until a monotonic time; returns True if it has rung."""
 
 T = TypeVar("T")
 
 HOLDERS.add(__file__)
 
 WAIT = 0.5
-"""Seconds that a caller's thread waits at a time, at most: a signal that comes in the last instant
-before a wait does not end it. (And for some weeks the system's calls overflow.)"""
+"""The most seconds of a single wait: a signal that arrives just before a wait does not end it. (And
+system calls overflow after some weeks.)"""
 
 must_not_wait: set[int] = set()
-"""The threads that a pool waits for: to wait for the pool on one of them would never end."""
+"""The threads that a pool may be waiting for, which would deadlock if they waited for the pool."""
 
 
 _MUST_NOT_WAIT = (
@@ -41,12 +41,12 @@ _MUST_NOT_WAIT = (
 
 
 class Bell:
-    """What one thread waits for, and others ring. The lock is only there once it sleeps."""
+    """A one-shot event for a single waiting thread. Its lock is only created when that sleeps."""
 
     __slots__ = ("_lock", "_owner", "rung", "wake")
 
     def __init__(self) -> None:
-        """Make one for this thread.
+        """Create a bell for the calling thread to wait for.
 
         Raises:
             RuntimeError: this thread must not wait.
@@ -56,11 +56,11 @@ class Bell:
             raise RuntimeError(_MUST_NOT_WAIT)
         self.rung = False
         self.wake: Callable[[], None] | None = None
-        """Ends the wait of a thread that does not sleep, but does something else meanwhile."""
+        """Wakes the thread if it does not wait by `sleep`, but for example in an epoll."""
         self._lock: Any = None
 
     def ring(self) -> None:
-        """Say that what was waited for has come."""
+        """Set the event, and wake the thread."""
         self.rung = True
         self.nudge()
         wake = self.wake
@@ -68,28 +68,28 @@ class Bell:
             wake()
 
     def nudge(self) -> None:
-        """End the sleep of the thread that waits, if it sleeps; it may sleep again after a look."""
+        """Wake the thread without setting the event, so that it checks whether to sleep again."""
         lock = self._lock
         if lock is not None:
-            with suppress(RuntimeError):  # somebody else was faster
+            with suppress(RuntimeError):  # another thread has released it already
                 lock.release()
 
     def prepare(self) -> None:
-        """From here on a nudge is not lost: it ends the next sleep, if it comes before that."""
+        """Create the lock, so that a nudge before the next sleep ends that."""
         if self._lock is None:
             lock = allocate_lock()
             lock.acquire()
             self._lock = lock
 
     def sleep(self, seconds: float) -> None:
-        """Sleep until it rings or is nudged, for `seconds` at most; see `INTERRUPTIBLE`."""
+        """Sleep until it rings or is nudged, for at most `seconds`; see `INTERRUPTIBLE`."""
         self.prepare()
-        if not self.rung:  # looked at after the lock was put there, so that no ring is missed
+        if not self.rung:  # checked after creating the lock, so that no ring is missed
             self._lock.acquire(True, seconds)
 
 
 def sleep_until(bell: Bell, deadline: float | None) -> bool:
-    """Sleep until the bell has rung or the deadline has come; True if it has rung."""
+    """Sleep until the bell has rung, or until the deadline; return True if it has rung."""
     while not bell.rung:
         left = WAIT if deadline is None else deadline - monotonic()
         if left <= 0:
@@ -100,37 +100,37 @@ def sleep_until(bell: Bell, deadline: float | None) -> bool:
 
 
 class Monitor(RLock):  # type: ignore[misc]
-    """Use it in a `with` to hold the lock."""
+    """A reentrant lock, used in a `with` statement, with condition waits."""
 
     def __new__(cls, *_: object) -> Self:  # noqa: D102 - RLock takes no arguments
         return super().__new__(cls)
 
     def __init__(self, wait: Wait = sleep_until) -> None:
-        """`wait` is how threads spend their time that wait for a change."""
+        """`wait` is the function that waiting threads call."""
         self._bells: list[Bell] = []
         self._wait = wait
 
     @property
     def is_mine(self) -> bool:
-        """True if this thread holds the lock, and what runs now has come in between.
+        """True if the calling thread holds the lock.
 
-        That is a signal's handler, or a finalizer that the garbage collector calls.
+        This is for code that may interrupt the thread anywhere: signal handlers and finalizers.
         """
         return bool(self._is_owned())  # type: ignore[attr-defined]
 
     @property
     def is_awaited(self) -> bool:
-        """True if a thread waits for a change."""
+        """True if a thread is waiting."""
         return bool(self._bells)
 
     def notify_all(self) -> None:
-        """With the lock: have every waiting thread look again."""
+        """Have every waiting thread check its condition again; call it with the lock held."""
         bells = self._bells
         while bells:
             bells.pop().ring()
 
     def require_free(self) -> None:
-        """Refuse to wait for a change that this very thread keeps from coming.
+        """Check that the calling thread may wait: it must not hold the lock.
 
         Raises:
             RuntimeError: this thread holds the lock.
@@ -139,10 +139,10 @@ class Monitor(RLock):  # type: ignore[misc]
             raise RuntimeError(_MUST_NOT_WAIT)
 
     def require_calm(self) -> None:
-        """Like `require_free`, and refuse in a signal's handler that interrupts anything else.
+        """Like `require_free`, but also reject signal handlers that interrupt the pool's code.
 
         Raises:
-            RuntimeError: this thread holds the lock, or is such a handler.
+            RuntimeError: this thread holds the lock, or runs such a handler.
         """
         self.require_free()
         if SHIELD.is_up:
@@ -150,14 +150,14 @@ class Monitor(RLock):  # type: ignore[misc]
 
     @uninterrupted
     def wait_for(self, look: Callable[[], T], timeout: float | None = None) -> T:
-        """Without the lock: wait until what `look`, called with it, returns is true.
+        """Wait until `look` returns something true; call it without the lock held.
 
         Args:
-            look: says whether it is so; what it raises ends the waiting.
-            timeout: seconds to wait at most; None for as long as it takes.
+            look: the condition; called with the lock held. What it raises ends the wait.
+            timeout: the most seconds to wait; None for no limit.
 
         Returns:
-            what `look` returned last: something false if the time is over.
+            the last result of `look`, which is false on timeout.
 
         Raises:
             RuntimeError: this thread must not wait.
@@ -178,55 +178,3 @@ class Monitor(RLock):  # type: ignore[misc]
                     with self:
                         if bell in self._bells:
                             self._bells.remove(bell)
-
-
-class SlimCondition(RLock):  # type: ignore[misc]
-    """What a future needs of a `threading.Condition`: smaller, and as safe as a `Monitor`.
-
-    There is one for each future, and most of them are never waited for.
-    """
-
-    __slots__ = ("_bells", "_wait")
-
-    def __new__(cls, *_: object) -> Self:  # noqa: D102 - RLock takes no arguments
-        return super().__new__(cls)
-
-    def __init__(self, wait: Wait = sleep_until) -> None:
-        """Like a `Monitor`."""
-        self._bells: tuple[Bell, ...] = ()
-        self._wait = wait
-
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """Like a lock: `concurrent.futures.wait` takes those of many futures, one by one.
-
-        No interrupt comes until the last is released, as it would leave some of them held.
-        """
-        SHIELD.enter()
-        taken = super().acquire(blocking, timeout)
-        if not taken:
-            SHIELD.leave()
-        return bool(taken)
-
-    def release(self) -> None:
-        """Like a lock."""
-        super().release()
-        SHIELD.leave()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Like a condition; must be called uninterrupted, as the futures do."""
-        bell = Bell()
-        self._bells = (*self._bells, bell)
-        held = self._release_save()  # type: ignore[attr-defined]
-        try:
-            self._wait(bell, None if timeout is None else monotonic() + timeout)
-        finally:
-            self._acquire_restore(held)  # type: ignore[attr-defined]
-            if not bell.rung:
-                self._bells = tuple(other for other in self._bells if other is not bell)
-        return bell.rung
-
-    def notify_all(self) -> None:
-        """Like a condition."""
-        bells, self._bells = self._bells, ()
-        for bell in bells:
-            bell.ring()

@@ -1,4 +1,4 @@
-"""What pools need of the system, and the one sentence that says so where it is missing."""
+"""The system's features that pools need, and the error message where they are missing."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ WHERE = (
     "processpool runs on Linux (5.3 or later) with CPython 3.11 or later; on Windows use WSL, on "
     "macOS a Linux container"
 )
-"""The one sentence."""
+"""The supported systems, as a sentence for error messages."""
 
 
 def signals(*names: str) -> tuple[int, ...]:
-    """Return the numbers of signals, of those that this system has: `INT` is SIGINT."""
+    """Return the numbers of the signals that this system has; the name `INT` means SIGINT."""
     known = signal.Signals.__members__
     return tuple(int(known[f"SIG{name}"]) for name in names if f"SIG{name}" in known)
 
 
 def in_forks(action: Callable[[], None]) -> None:
-    """Call `action` in every fork of this process, where a system has any."""
+    """Call `action` in every forked child of this process, if the system has fork."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=action)
 
 
 def missing() -> str | None:
-    """Return why no pool can be opened in this process, in a sentence; None if one can."""
+    """Return a sentence why no pool can be opened in this process; None if one can."""
     patcher = _patcher()
     if patcher is not None:
         return (
@@ -45,7 +45,7 @@ def missing() -> str | None:
 
 
 def _patcher() -> str | None:
-    """Return what has patched the standard library to run greenlets instead of threads."""
+    """Return the library that has replaced threads by greenlets in this process; None if none."""
     gevent = sys.modules.get("gevent.monkey")
     if gevent is not None and any(map(gevent.is_module_patched, ("threading", "select"))):
         return "gevent"

@@ -1,9 +1,9 @@
-"""One worker process: how it is started, signalled and reaped.
+"""Starting, signalling and reaping of a worker process.
 
 Three rules hold here. No Python code runs between fork and exec, so a pool may be opened on any
-thread. Every process leads a session, and thus a process group, of its own: a terminal's Ctrl-C
-does not reach it, and what it leaves behind can be ended with it. Its death is detected by a pidfd,
-never by the end of a pipe, which a grandchild may hold open.
+thread. Every process is the leader of a new session and process group: a terminal's Ctrl-C does not
+reach it, and its children can be killed along with it. Its death is detected by a pidfd, never by
+the end of a pipe, which a grandchild may hold open.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
 
 
 UNKNOWN = 1 << 15
-"""The exit status of a process that somebody else has reaped: no system has this one."""
+"""The exit code of a process that was reaped elsewhere; no real exit code has this value."""
 _ORPHANS_DIE = 0.02
-"""Seconds to wait for orphans that were killed, where they come to this process."""
+"""The seconds to wait for the end of killed orphans that this process must reap."""
 _SHOWN = 200
-"""Characters of a command line that errors show."""
+"""The most characters of a command line that errors show."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """What to run: the program with its arguments, where, and with which environment."""
+    """A command to run: the program with its arguments, its folder and its environment."""
 
     argv: tuple[str, ...]
     cwd: str
     env: Mapping[str, str] = field(repr=False)
     secret: Collection[str] = field(default=(), repr=False)
-    """Variables whose values are never shown."""
+    """The names of variables whose values are never shown."""
 
     def __str__(self) -> str:
         text = " ".join(shlex.join(self.argv).split())
@@ -58,7 +58,7 @@ class Command:
         """Return the file to execute.
 
         Raises:
-            WorkerStartFailed: there is none, or it is not executable, or the cwd is missing.
+            WorkerStartFailed: it does not exist or is not executable, or the cwd does not exist.
         """
         name = self.argv[0]
         if not os.path.isdir(self.cwd):
@@ -99,10 +99,10 @@ class Command:
         return path
 
     def blame(self, path: str, error: OSError) -> None:
-        """Check whether an error of the system that kept `path` from running is the file's fault.
+        """Raise a better error if the system failed to run `path` because of the file itself.
 
         Raises:
-            WorkerStartFailed: it is.
+            WorkerStartFailed: the file cannot be executed.
         """
         if error.errno in (errno.ENOEXEC, errno.ENOENT, errno.EACCES):
             raise WorkerStartFailed(
@@ -113,10 +113,10 @@ class Command:
 
 
 class Process:
-    """A process that runs: its pid, its pidfd, and the parent's ends of its pipes."""
+    """A child process: its pid, its pidfd, and the parent's ends of its pipes."""
 
     requests = -1
-    """With `packets`: what the process has not read of its stdin can be read here."""
+    """With `packets`: a descriptor to read back what the process has not read of its stdin."""
 
     def __init__(
         self,
@@ -127,18 +127,18 @@ class Process:
         terminal: bool = False,
         limits: Limits = UNLIMITED,
     ) -> None:
-        """Start it.
+        """Start a process.
 
         Args:
-            command: what to run.
-            pass_fds: descriptors that it inherits under the same numbers.
-            packets: what is written to its stdin at a time is read at a time, and `requests`
-                reads back what it has not read yet.
-            terminal: its stdout is a terminal, so that it does not hold its output back.
-            limits: what the system allows it.
+            command: the command to run.
+            pass_fds: descriptors that it inherits with the same numbers.
+            packets: whether its stdin is a pipe in packet mode: each write is read as a whole, and
+                `requests` can read back what has not been read.
+            terminal: whether its stdout is a pseudo-terminal, so that it does not buffer output.
+            limits: its resource limits.
 
         Raises:
-            WorkerStartFailed: the program or the working directory is not usable.
+            WorkerStartFailed: the program or the working directory cannot be used.
             OSError: the system has no process, descriptor or memory left.
         """
         executable = command.find()
@@ -183,40 +183,40 @@ class Process:
 
     @property
     def exitcode(self) -> int | None:
-        """Exit status, minus the number of the signal, or `UNKNOWN`; None while it runs."""
+        """Exit status, or minus the signal's number, or `UNKNOWN`; None until it is reaped."""
         return self._popen.returncode
 
     @property
     def limit_reached(self) -> str | None:
-        """The limit that has ended it, as the YAML has it; None if none has, or it is unknown."""
+        """The limit that ended it, as in the YAML; None if there was none, or it is not known."""
         code = self._popen.returncode
         return None if code is None else self._limits.cause(code, self._cpu_seconds)
 
     def wait(self, seconds: float) -> bool:
-        """Wait for its end, for `seconds` at most; True if it has ended. It is not reaped."""
+        """Wait up to `seconds` for its end, without reaping it; return True if it has ended."""
         poller = select.poll()
         poller.register(self.pidfd, select.POLLIN)
         return bool(poller.poll(seconds * 1000))
 
     def signal(self, number: int) -> None:
-        """Send a signal to the process alone."""
+        """Send a signal to the process only."""
         with self._reaping:
             if self._popen.returncode is None:
                 with suppress(ProcessLookupError, PermissionError):
                     os.kill(self.pid, number)
 
     def signal_group(self, number: int) -> None:
-        """Send a signal to the process and whatever it has started in its group."""
+        """Send a signal to the process group: the process and its children."""
         with self._reaping:
             if self._popen.returncode is None:
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(self.pid, number)
 
     def reap(self) -> int:
-        """Collect the status of a process that has ended, and kill what it left in its group.
+        """Collect the status of a process that has ended, and kill the rest of its group.
 
-        The group is signalled while the process is still a zombie, so that its number cannot
-        belong to anybody else.
+        The group is signalled while the process is still a zombie, so that its number cannot have
+        been reused.
         """
         with self._reaping:
             if self._popen.returncode is None:
@@ -233,7 +233,7 @@ class Process:
             return self._popen.returncode
 
     def _has_status(self) -> bool:
-        """False if its status was lost: where SIGCHLD is ignored, the system takes it."""
+        """Return False if its status was lost, as SIGCHLD is ignored or others have reaped it."""
         try:
             os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         except ChildProcessError:
@@ -241,7 +241,7 @@ class Process:
         return True
 
     def close_stdin(self) -> None:
-        """Let the process see the end of its input."""
+        """Close the process's stdin."""
         if self.stdin >= 0:
             os.close(self.stdin)
             self.stdin = -1
@@ -250,7 +250,7 @@ class Process:
             self.requests = -1
 
     def close(self) -> None:
-        """Close every descriptor of this process, which leaves the worker itself alone."""
+        """Close all descriptors; the process itself is not affected otherwise."""
         self.close_stdin()
         for fd in (self.stdout, self.stderr, self.pidfd):
             os.close(fd)
@@ -259,13 +259,13 @@ class Process:
 
 
 _orphaned: set[int] = set()
-"""Groups with children of this process that were killed and had not died when it was looked."""
+"""Process groups with killed children of this process that had not died when last checked."""
 
 
 def _reap_orphans(group: int) -> None:
-    """Reap what a worker has left in its group, if it has come to this process.
+    """Reap the orphans in a worker's group, if they were reparented to this process.
 
-    It does to the first process of a container, and to a child subreaper.
+    That happens if it is the first process of a container, or a child subreaper.
     """
     end = monotonic() + _ORPHANS_DIE
     while not _reaped(group):
@@ -278,7 +278,7 @@ def _reap_orphans(group: int) -> None:
 
 
 def _reaped(group: int) -> bool:
-    """True if no child of this process is left in the group."""
+    """Reap the children of this process in a group; return True if none is left."""
     try:
         while os.waitpid(-group, os.WNOHANG)[0]:
             pass
@@ -288,7 +288,7 @@ def _reaped(group: int) -> bool:
 
 
 def describe_exit(exitcode: int) -> str:
-    """Return an exit status in words: `exited with status 3`, `was killed by SIGSEGV`."""
+    """Return an exit code as a predicate: `exited with status 3`, `was killed by SIGSEGV`."""
     if exitcode == UNKNOWN:
         return "exited with a status that is unknown, as this process ignores SIGCHLD,"
     if exitcode >= 0:
@@ -301,16 +301,16 @@ def describe_exit(exitcode: int) -> str:
 
 
 def cpu_seconds(pid: int) -> float | None:
-    """CPU time that a process has used, until it is reaped: what `limits.cpu_time` counts.
+    """Return the CPU time of a process in seconds, as `limits.cpu_time` counts it; None if reaped.
 
-    What `wait4` tells counts its children too.
+    The result of `wait4` would include its children.
     """
     ticks = stat_of(pid)[1]
     return None if ticks is None else ticks / os.sysconf("SC_CLK_TCK")
 
 
 def stat_of(pid: int, thread: str | None = None) -> tuple[str | None, int | None]:
-    """The state of a process, or of one of its threads, and its CPU time in clock ticks."""
+    """Return the state of a process, or of one of its threads, and its CPU time in clock ticks."""
     place = f"/proc/{pid}/stat" if thread is None else f"/proc/{pid}/task/{thread}/stat"
     try:
         with open(place, encoding="utf-8", errors="replace") as file:
@@ -321,7 +321,7 @@ def stat_of(pid: int, thread: str | None = None) -> tuple[str | None, int | None
 
 
 def _pipe(reader: ExitStack, writer: ExitStack, flags: int = 0) -> tuple[int, int]:
-    """A pipe whose ends are closed by these stacks."""
+    """Return a pipe whose ends are closed by these stacks."""
     read, write = os.pipe2(os.O_CLOEXEC | flags)
     reader.callback(os.close, read)
     writer.callback(os.close, write)
@@ -329,10 +329,10 @@ def _pipe(reader: ExitStack, writer: ExitStack, flags: int = 0) -> tuple[int, in
 
 
 def _terminal(undo: ExitStack) -> tuple[int, int]:
-    """The two ends of a terminal that passes bytes as they are, closed by this stack.
+    """Return the two ends of a pseudo-terminal in raw mode, which this stack closes.
 
-    The parent keeps the process's end too: without it, reading what a dead process has left would
-    fail with an error, which pipes do not do.
+    The parent keeps the process's end open too. Otherwise, reading the remaining output of a dead
+    process would fail, unlike with pipes.
     """
     ours, theirs = os.openpty()
     undo.callback(os.close, ours)

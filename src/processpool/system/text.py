@@ -1,4 +1,4 @@
-"""Makes text from a worker harmless for a terminal, a log or an error message."""
+"""Escaping of text from workers for terminals, logs and error messages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def escape_control(text: str) -> str:
-    r"""Return the text with every control character but newline and tab escaped, as in `\x1b`."""
+    r"""Return the text with control characters escaped as `\x1b`, except newlines and tabs."""
     return _UNSAFE.sub(_spell, text)
 
 

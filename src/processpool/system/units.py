@@ -1,4 +1,4 @@
-"""Sizes and durations in words, as the YAML has them: `512MiB`, `10m`."""
+"""Formatting of sizes and durations as in the YAML: `512MiB`, `10m`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ MILLISECONDS = (*((1000 * seconds, unit) for seconds, unit in SECONDS), (1, "ms"
 
 
 def format_units(value: float, units: tuple[tuple[int, str], ...]) -> str:
-    """Return the value in the largest unit of which it is a whole number, or in the smallest."""
+    """Return the value in the largest unit that divides it, or in the smallest unit."""
     size, unit = next((pair for pair in units if value and value % pair[0] == 0), units[-1])
     return f"{value / size:g}{unit}" if value % size else f"{int(value // size)}{unit}"

@@ -1,9 +1,9 @@
-"""Facts as Chrome trace events, which Perfetto and chrome://tracing open.
+"""Conversion of facts to Chrome trace events, for Perfetto and chrome://tracing.
 
 The format: https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU (JSON
-array; times in microseconds; `X` a span, `i` a mark, `C` a counter, `M` a name). A worker is a
-thread of the pool's process, and what concerns them all is its thread 0: Perfetto drops the
-details of marks that belong to no thread.
+array; times in microseconds; `X` is a span, `i` a mark, `C` a counter, `M` a name). Workers appear
+as threads of the pool's process, and marks of the whole pool on thread 0, since Perfetto drops the
+details of marks without a thread.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 TraceEvent = dict[str, Any]
 COLOURS = {"bad": "terrible", "start": "yellow"}
-"""Kind of mark or span → a colour by the name that the viewers know."""
+"""The colours of kinds of marks and spans, by the names that viewers define."""
 
 
 def opening(name: str, pid: int) -> Iterator[TraceEvent]:
-    """The events with which a trace of the pool `name` begins."""
+    """Yield the events at the beginning of a trace of the pool `name`."""
     common = {"ph": "M", "pid": pid, "tid": 0, "ts": 0}
     yield {**common, "name": "process_name", "args": {"name": f"pool {name}"}}
     yield {**common, "name": "thread_name", "args": {"name": "the pool"}}
@@ -31,7 +31,7 @@ def opening(name: str, pid: int) -> Iterator[TraceEvent]:
 
 
 def trace_events(fact: Fact, began: float, pid: int) -> Iterator[TraceEvent]:
-    """The trace events of one fact; `began` is when the trace did."""
+    """Yield the trace events of one fact; `began` is the time of the trace's beginning."""
     match fact:
         case Span():
             yield _span(fact, began, pid)
@@ -54,7 +54,7 @@ def _span(span: Span, began: float, pid: int) -> TraceEvent:
         "cat": span.kind,
         "ph": "X",
         "ts": begin,
-        "dur": _micros(span.end, began) - begin,  # so that rounding makes none overlap
+        "dur": _micros(span.end, began) - begin,  # the rounded ends, so that no spans overlap
         "pid": pid,
         "tid": span.worker,
     }

@@ -1,7 +1,7 @@
-"""A recording as a picture: an SVG with a lane for each worker, its items and its ends.
+"""A figure of a recording: an SVG with a lane for each worker, its items and its failures.
 
-A worker that replaces another one goes on in its lane. Spans that are too narrow to be told apart
-are drawn as one, so that the picture stays small.
+A new worker takes the lane of one that has ended. Spans that are too narrow to tell apart are drawn
+as one, so that the SVG stays small.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
     from processpool.tracing.recorder import Died, Mark
 
 WIDTH = 900
-"""Pixels of the whole picture."""
+"""The width of the figure, in pixels."""
 LEFT, RIGHT, TOP, BOTTOM = 60, 16, 24, 30
-"""Pixels around the lanes."""
+"""The margins around the lanes, in pixels."""
 MAX_HEIGHT = 600
-"""Pixels of all lanes together."""
+"""The greatest height of all lanes together, in pixels."""
 COLOURS = {"item": "#2f81d6", "start": "#d4a72c", "bad": "#cf222e", "note": "#8250df"}
-"""Kind of mark or span → its colour."""
+"""The colours of kinds of marks and spans."""
 TEXT = 'font-family="sans-serif" font-size="11" fill="#6e7781"'
-"""How every text is drawn."""
+"""The attributes of all text."""
 _STEPS = (1, 2, 5)
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """An SVG picture, which a notebook shows."""
+    """An SVG image, which notebooks display."""
 
     svg: str
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it into a file."""
+        """Write the SVG to a file."""
         with open(path, "w", encoding="utf-8") as file:
             file.write(self.svg)
 
@@ -53,7 +53,7 @@ class Figure:
 def draw(
     name: str, spans: Sequence[Span], marks: Sequence[Mark], lives: Sequence[Born | Died]
 ) -> Figure:
-    """The picture of what happened in the pool of this name."""
+    """Return the figure of a recording of the pool `name`."""
     lane_of = assign_lanes(lives, spans)
     times = [time for span in spans for time in (span.begin, span.end)] + [m.at for m in marks]
     first, last = min(times, default=0.0), max(times, default=1.0)
@@ -66,7 +66,7 @@ def draw(
 
 
 def assign_lanes(lives: Sequence[Born | Died], spans: Iterable[Span]) -> dict[int, int]:
-    """Worker → lane: a newcomer takes the first lane that is free."""
+    """Return the lane of each worker: a new worker takes the first free lane."""
     lane_of: dict[int, int] = {}
     taken: dict[int, int] = {}
     for life in lives:
@@ -76,13 +76,13 @@ def assign_lanes(lives: Sequence[Born | Died], spans: Iterable[Span]) -> dict[in
             lane_of[life.worker] = lane
         else:
             taken = {lane: worker for lane, worker in taken.items() if worker != life.worker}
-    for span in spans:  # of workers whose beginning is not known any more
+    for span in spans:  # workers whose `Born` is no longer in the recording
         lane_of.setdefault(span.worker, max(lane_of.values(), default=-1) + 1)
     return lane_of
 
 
 def merged(spans: Iterable[Span], lane_of: dict[int, int], gap: float) -> list[Span]:
-    """The spans, those joined that lie in one lane and that no eye could tell apart."""
+    """Return the spans, sorted by lane and time; those within `gap` seconds are joined."""
     ordered = sorted(spans, key=lambda span: (lane_of[span.worker], span.begin))
     out: list[Span] = ordered[:1]
     for before, span in pairwise(ordered):
@@ -100,7 +100,7 @@ def merged(spans: Iterable[Span], lane_of: dict[int, int], gap: float) -> list[S
 
 
 class _Page:
-    """Where things are on the picture."""
+    """The layout of a figure: positions of times and lanes, and the SVG elements."""
 
     def __init__(self, first: float, last: float, lanes: int) -> None:
         self._first, self._last, self._lanes = first, last, lanes
@@ -109,15 +109,15 @@ class _Page:
 
     @property
     def second_per_pixel(self) -> float:
-        """The span of time that is one pixel wide."""
+        """The seconds that one pixel stands for."""
         return (self._last - self._first) / (WIDTH - LEFT - RIGHT)
 
     def x(self, at: float) -> float:
-        """Where a moment is, in pixels from the left."""
+        """Return the position of a time, in pixels from the left."""
         return LEFT + (at - self._first) / self.second_per_pixel
 
     def bar(self, span: Span, lane: int) -> str:
-        """A span of a worker's time."""
+        """Return the bar of a span."""
         left = self.x(span.begin)
         width = max(self.x(span.end) - left - 0.5, 0.5)
         gap = 2 if self._lane >= 8 else 0
@@ -129,7 +129,7 @@ class _Page:
         )
 
     def flag(self, mark: Mark, lane: int | None) -> str:
-        """A cross in a worker's lane, or a line through all of them."""
+        """Return the cross of a mark in its worker's lane, or a line across all lanes."""
         x, colour = self.x(mark.at), COLOURS[mark.kind]
         who = "" if mark.worker is None else f"worker {mark.worker} "
         title = f"<title>{escape(f'{who}{mark.name} {mark.details}'.strip())}</title>"
@@ -145,7 +145,7 @@ class _Page:
         return f'<path d="{path}" stroke="{colour}" stroke-width="2">{title}</path>'
 
     def axis(self) -> Iterable[str]:
-        """The times."""
+        """Yield the time axis."""
         bottom = self._height - BOTTOM
         for second in ticks(self._last - self._first):
             x = self.x(self._first + second)
@@ -153,14 +153,14 @@ class _Page:
             yield _text(x, bottom + 14, "middle", f"{second:g} s")
 
     def labels(self) -> Iterable[str]:
-        """The lanes' names, where there is room for them."""
+        """Yield the lanes' labels, if there is room for them."""
         if self._lane >= 10:
             for lane in range(self._lanes):
                 y = TOP + (lane + 0.5) * self._lane + 3
                 yield _text(LEFT - 8, y, "end", f"lane {lane + 1}")
 
     def wrap(self, parts: Iterable[str], name: str) -> str:
-        """The whole picture."""
+        """Return the complete SVG."""
         title = escape(f"pool {name}: {self._last - self._first:.1f} s, {self._lanes} lanes")
         return "\n".join(
             [
@@ -178,7 +178,7 @@ def _text(x: float, y: float, anchor: str, text: str) -> str:
 
 
 def ticks(seconds: float) -> list[float]:
-    """Round times between 0 and `seconds`, five to twelve of them."""
+    """Return the ticks of the time axis: multiples of a round step, from 0 to `seconds`."""
     power = 1e-4
     while True:
         for step in _STEPS:

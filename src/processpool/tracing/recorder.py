@@ -1,9 +1,8 @@
-"""From events to what a timeline is made of: spans of a worker's time, and marks.
+"""Conversion of events to the facts of a timeline: spans of a worker's time, and marks.
 
-Two rules hold here. Items that are too short to be seen are joined: as long as one follows the
-other without a gap, they make one span until it is as long as `shortest`; so there are never more
-than so many spans a second, however fast the pool is. The spans of a worker never overlap, which
-viewers do not show.
+Two rules hold here. Very short items are joined: items that follow each other without a gap become
+one span until it reaches `shortest` seconds, which bounds the number of spans per second however
+fast the pool is. And the spans of a worker never overlap, since viewers cannot show that.
 """
 
 from __future__ import annotations
@@ -19,29 +18,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SHORTEST = 0.001
-"""Seconds below which items are joined."""
+"""The seconds until which items are joined into one span."""
 GAP = 0.0005
-"""Seconds that may lie between two items that are joined."""
+"""The most seconds between two items that are joined."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A worker did something from `begin` to `end`."""
+    """A time during which a worker ran items, or was starting."""
 
     worker: int
     begin: float
     end: float
     kind: Literal["item", "start"]
     index: int = 0
-    """The first item's index."""
+    """The index of the first item."""
     count: int = 1
-    """How many items it stands for."""
+    """The number of items."""
     job: int = 0
-    """Their map; 0 for single requests."""
+    """The number of their map; 0 for single requests."""
 
     @property
     def name(self) -> str:
-        """What to call it."""
+        """The label in a timeline."""
         if self.kind == "start":
             return "starting"
         if self.count == 1:
@@ -53,7 +52,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something happened at one moment; to a worker, or, with None, to the pool."""
+    """A single moment in the life of a worker, or of the pool if `worker` is None."""
 
     worker: int | None
     at: float
@@ -64,18 +63,18 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Born:
-    """A worker's process was started."""
+    """The start of a worker's process."""
 
     worker: int
     at: float
     pid: int
     alive: int
-    """Workers that there are now."""
+    """The number of workers after it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Died:
-    """A worker is gone."""
+    """The end of a worker's process."""
 
     worker: int
     at: float
@@ -86,18 +85,18 @@ Fact = Span | Mark | Born | Died
 
 
 class Recorder:
-    """Takes events in the order in which they happened, and gives facts."""
+    """Converts events, which must come in the order in which they happened, to facts."""
 
     def __init__(self, shortest: float = SHORTEST) -> None:
         self._shortest = shortest
         self._open: dict[int, Span] = {}
-        """Worker → items that may still be joined by the next ones."""
+        """The span of each worker that its next items may still be joined to."""
         self._alive: set[int] = set()
         self._ends: dict[int, float] = {}
-        """Worker → when its last span ended."""
+        """The end of each worker's last span."""
 
     def take(self, event: events.Event) -> Iterator[Fact]:
-        """The facts that an event makes known."""
+        """Yield the facts that follow from an event."""
         match event:
             case events.ItemsFinished():
                 yield from self._items(event)
@@ -114,12 +113,12 @@ class Recorder:
                 yield from _mark(event)
 
     def meet(self, worker: int, pid: int, at: float) -> Iterator[Fact]:
-        """A worker that was there before the recording began."""
+        """Yield the start of a worker; also used for those that the recording finds running."""
         self._alive.add(worker)
         yield Born(worker, at, pid, len(self._alive))
 
     def settle(self) -> Iterator[Fact]:
-        """What is still open, at the end."""
+        """Yield the spans that are still open, at the end of the recording."""
         for worker in list(self._open):
             yield from self._settle(worker)
 
@@ -147,7 +146,7 @@ class Recorder:
             yield self._placed(span)
 
     def _placed(self, span: Span) -> Span:
-        """The span, not before the end of the one before it."""
+        """Return the span, cut so that it begins no earlier than the worker's last one ended."""
         begin = max(span.begin, self._ends.get(span.worker, span.begin))
         end = self._ends[span.worker] = max(span.end, begin)
         return replace(span, begin=begin, end=end)
@@ -164,7 +163,7 @@ class Recorder:
 
 
 def exit_name(exitcode: int) -> str:
-    """How a process ended: `exited with 3`, `killed by SIGKILL`."""
+    """Return how a process ended: `exited with 3`, `killed by SIGKILL`."""
     if exitcode >= 0:
         return f"exited with {exitcode}"
     try:

@@ -1,7 +1,7 @@
-"""A recording of a pool: events come in on the pool's threads, and are written down on another.
+"""A recording of a pool's events, which a thread of its own writes to a file.
 
-The pool's threads only put events into a queue; it is bounded, and what does not fit is counted.
-The recording ends with the pool, if not before.
+The pool's threads only append events to a queue. The queue is bounded; events that do not fit are
+dropped and counted. A recording ends when the pool is closed, if not before.
 """
 
 from __future__ import annotations
@@ -32,25 +32,27 @@ if TYPE_CHECKING:
 log = logging.getLogger("processpool")
 
 MAX_QUEUED_EVENTS = 200_000
-"""Events that may wait to be written down."""
+"""The most events in the queue."""
 MAX_SPANS = 20_000
-"""Spans, and as many marks, that a figure is drawn from."""
+"""The most spans that a figure shows, and the most marks."""
 MAX_BUFFERED_TEXTS = 10_000
-"""Pieces of text that are written at once."""
+"""The number of buffered pieces of text above which they are written."""
 WRITE_INTERVAL = 0.1
-"""Seconds between two looks at what waits."""
+"""Seconds between two writes."""
 
 
 class Trace:
     """A recording in progress, or its result.
 
-    with pool.tracing("run.json") as trace:
-        pool.map(messages)
-    trace.plot()
+    The context manager ends the recording:
+
+        with pool.tracing("run.json") as trace:
+            pool.map(messages)
+        trace.plot()
     """
 
     def __init__(self, pool: PoolView, path: str | os.PathLike[str] | None) -> None:
-        """Begin to record `pool`, into the file `path` if there is one.
+        """Start recording `pool`, into the file `path` unless it is None.
 
         Raises:
             OSError: the file cannot be written.
@@ -58,7 +60,7 @@ class Trace:
         self.path = None if path is None else os.fspath(path)
         self.began = monotonic()
         self.dropped = 0
-        """Events that were lost because too many came at a time."""
+        """The number of events that were dropped because the queue was full."""
         self.spans: deque[Span] = deque(maxlen=MAX_SPANS)
         self.marks: deque[Mark] = deque(maxlen=MAX_SPANS)
         self.lives: deque[Born | Died] = deque(maxlen=MAX_SPANS)
@@ -67,20 +69,20 @@ class Trace:
         self._queued: deque[events.Event] = deque()
         self._file = None if path is None else _TraceFile(path)
         self._ended = Event()
-        self._present(pool)
-        # What returns at once needs no thread of its own, as a user's callback does.
+        self._record_existing(pool)
+        # quick: it returns at once, so it need not run on a separate thread as users' callbacks do.
         self._unsubscribe = pool.events(self._on_event, quick=True)
         self._thread = Thread(target=self._run, name="processpool-trace", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Record no more, and finish the file. Once is enough, twice is harmless."""
+        """Stop recording, and finish the file. Calling it again has no effect."""
         self._unsubscribe()
         self._ended.set()
         self._thread.join()
 
     def plot(self) -> Figure:
-        """A figure of what was recorded last: a lane for each worker, over time."""
+        """Return a figure of the latest spans and marks: a lane for each worker, over time."""
         return draw(self._name, list(self.spans), list(self.marks), list(self.lives))
 
     def __enter__(self) -> Self:
@@ -99,18 +101,19 @@ class Trace:
         state = "ended" if self._ended.is_set() else "recording"
         return f"<Trace of {self._name!r} {where}, {state}: {len(self.spans)} spans>"
 
-    def _present(self, pool: PoolView) -> None:
-        """Write down who is there at the beginning."""
+    def _record_existing(self, pool: PoolView) -> None:
+        """Record the workers that exist at the beginning."""
         if self._file is not None:
             self._file.write(opening(self._name, os.getpid()))
         for worker in pool.snapshot(resources=False).workers:
             if worker.pid is not None:
-                self._keep(self._recorder.meet(worker.id, worker.pid, self.began))
+                self._record(self._recorder.meet(worker.id, worker.pid, self.began))
 
     def _on_event(self, event: events.Event) -> None:
-        """Something happened; on any thread, so it is only queued.
+        """Queue an event; called on any thread.
 
-        The end is waited for: when a pool is closed, its trace is complete.
+        The last one, `PoolClosedDown`, waits for the file: once a pool is closed, its trace is
+        complete.
         """
         if len(self._queued) < MAX_QUEUED_EVENTS:
             self._queued.append(event)
@@ -121,19 +124,19 @@ class Trace:
 
     def _run(self) -> None:
         while not self._ended.wait(WRITE_INTERVAL):
-            self._write_down()
-        self._write_down()
-        self._keep(self._recorder.settle())
+            self._process_queue()
+        self._process_queue()
+        self._record(self._recorder.settle())
         if self._file is not None:
             self._file.close()
 
-    def _write_down(self) -> None:
+    def _process_queue(self) -> None:
         while self._queued:
-            self._keep(self._recorder.take(self._queued.popleft()))
+            self._record(self._recorder.take(self._queued.popleft()))
         if self._file is not None:
             self._file.flush()
 
-    def _keep(self, facts: Iterable[Fact]) -> None:
+    def _record(self, facts: Iterable[Fact]) -> None:
         for fact in facts:
             if isinstance(fact, Span):
                 self.spans.append(fact)
@@ -146,10 +149,10 @@ class Trace:
 
 
 class _TraceFile:
-    """A JSON array that grows by whole events: viewers forgive that the last bracket is missing.
+    """A JSON array that is written in whole events.
 
-    So what a killed process leaves can be opened. Text is not escaped where it need not be, since
-    not all of Perfetto's readers know the escapes of JSON for letters.
+    If the process is killed, viewers can still open the file, as they accept a missing last
+    bracket. Text is written as UTF-8, since not all of Perfetto's parsers know JSON's escapes.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -167,7 +170,7 @@ class _TraceFile:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is pending at once. The first error is logged, and ends the writing."""
+        """Write what is buffered. After an error, which is logged, nothing more is written."""
         data = "".join(self._pending).encode("utf-8", "replace")
         self._pending.clear()
         try:

@@ -1,10 +1,10 @@
-"""The pool in a notebook: a live widget, and a static table where there can be none.
+"""The display of a pool in a notebook: a live widget, or a static table without a kernel.
 
     snapshot ─▶ lanes, paces, log ─▶ view (render) ─▶ delta ─▶ frames ─▶ browser
                                         └─▶ static (HTML, text)
 
-The package reads snapshots and calls public methods. Nothing here is imported before a pool is
-shown, and the widget's own module only in a kernel.
+The package reads snapshots and calls public methods only. None of it is imported before a pool is
+displayed, and `widget.widget`, which needs anywidget, only in a kernel.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from processpool.widget.view import State
 
 SWITCH = "PROCESSPOOL_WIDGET"
-"""An environment variable; `off` turns the widget off."""
+"""The environment variable that disables the widget when it is `off`."""
 
 _displays: WeakKeyDictionary[PoolView, Display] = WeakKeyDictionary()
-"""The display of each pool that was shown, as long as there is the pool."""
+"""The display of each pool that was shown, while the pool exists."""
 
 
 def can_be_live(setting: str) -> bool:
-    """True if there is a kernel, the `notebook` extra is installed, and nobody turned it off."""
+    """Return whether there is a kernel and anywidget, and the widget is not disabled."""
     if setting == "off" or os.environ.get(SWITCH, "").lower() in ("off", "0", "no", "false"):
         return False
     ipython = sys.modules.get("IPython")
@@ -41,7 +41,7 @@ def can_be_live(setting: str) -> bool:
 
 
 def state_of(pool: PoolView) -> State:
-    """What is shown of a pool at this moment, without a history."""
+    """Return the display state of a pool at this moment, without the figures of a live display."""
     from processpool.widget.view import Figures, render
 
     snapshot = pool.snapshot()
@@ -50,10 +50,11 @@ def state_of(pool: PoolView) -> State:
 
 
 def show(pool: PoolView) -> None:
-    """Show a pool as the result of a cell.
+    """Show the live widget of a pool in the output of the running cell.
 
     Raises:
-        NotImplementedError: there can be no widget; IPython then shows the static table.
+        NotImplementedError: the pool is closed, or there can be no live widget; IPython then falls
+            back to the static table.
     """
     ended = pool.state is PoolState.CLOSED
     if ended or not can_be_live(pool.config.widget):
@@ -62,9 +63,10 @@ def show(pool: PoolView) -> None:
 
 
 def display_of(pool: PoolView, publish: Callable[[Bundle], Any]) -> Display:
-    """The display of a pool, which is made when it is first asked for.
+    """Return the display of a pool; the first call creates it.
 
-    `publish` puts something into a cell's output; what it returns can `update` it.
+    `publish` adds a MIME bundle to the running cell's output, and returns a handle whose `update`
+    replaces it.
     """
     from processpool.widget.display import Display
 
@@ -76,14 +78,14 @@ def display_of(pool: PoolView, publish: Callable[[Bundle], Any]) -> Display:
 
 
 def _publish(bundle: dict[str, Any]) -> Any:
-    """Put something into the output of the cell that runs, so that it can be replaced later."""
+    """Add a bundle to the running cell's output, and return the handle that can replace it."""
     from IPython.display import display
 
     return display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
 
 
 def to_html(pool: PoolView) -> str:
-    """The static table of a pool, as it is now, or as it was at its end."""
+    """Return a pool as an HTML table: as it is now, or as it was when it was closed."""
     from processpool.widget import static
 
     display = _displays.get(pool)

@@ -1,7 +1,7 @@
-"""What the buttons do: a message from the front end becomes a call of a public method.
+"""The actions of the widget's buttons: messages from the front end call the pool's public methods.
 
-Nothing that comes from the front end is trusted: an unknown action, or an argument of a wrong type,
-is answered with an error.
+The front end is not trusted: an unknown action or an argument of the wrong type is an error, which
+is sent back.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 Message = dict[str, Any]
 
 
-def carry_out(pool: PoolView, message: Mapping[str, Any]) -> str:
-    """Do what a message asks for; returns what went wrong, and an empty text if nothing did."""
+def perform(pool: PoolView, message: Mapping[str, Any]) -> str:
+    """Perform the action that a message names, and return the error's text, or "" on success."""
     action = ACTIONS.get(str(message.get("action")))
     if action is None:
         return f"there is no action {message.get('action')!r}"
@@ -36,7 +36,7 @@ def _number(message: Mapping[str, Any], key: str) -> int:
 
 
 def _resize(pool: PoolView, message: Mapping[str, Any]) -> None:
-    """The most workers; what they need not be fewer than gives way."""
+    """Set the most workers, and lower the fewest if it would be more than that."""
     most = _number(message, "max")
     least = min(pool.snapshot(resources=False).min, most)
     pool.resize(min=least, max=most)
@@ -54,4 +54,4 @@ ACTIONS: dict[str, Callable[[PoolView, Mapping[str, Any]], None]] = {
     "restart": _restart,
     "stop_map": lambda pool, message: pool.stop_map(_number(message, "map")),
 }
-"""Name, as the front end sends it → what is done."""
+"""The actions, by the name that the front end sends."""

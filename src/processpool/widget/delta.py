@@ -1,7 +1,7 @@
-"""What is different between two states, so that only that travels.
+"""Deltas between display states, so that only changes are sent to the browser.
 
-`difference(old, new)` is what `applied(old, ...)` needs to get from one to the other; the front end
-does the same in `front/store.js`. A row that changed says only which of its fields did.
+`applied(old, difference(old, new)) == new`; the front end implements `applied` in `front/store.js`.
+Of a row that changed, only the changed fields are sent.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any
 State = dict[str, Any]
 
 _PLACES = tuple(map(str, range(32)))
-"""The places in a row, written as the keys that they travel under."""
+"""The indices of a row's fields, as the text keys of a JSON object."""
 
 
 def difference(old: State, new: State) -> State:
-    """The entries of `new` that `old` has not; of `rows`, only the fields. Empty if none."""
+    """Return the entries of `new` that differ from `old`; of `rows`, only the changed fields."""
     changed = {key: value for key, value in new.items() if key != "rows" and old.get(key) != value}
     rows = _changed_rows(old["rows"], new["rows"])
     if rows:
@@ -24,7 +24,7 @@ def difference(old: State, new: State) -> State:
 
 
 def applied(old: State, changed: State) -> State:
-    """The state that follows `old`; rows that have no place in the order any more are gone."""
+    """Return `old` with the delta `changed` applied; rows that left `order` are removed."""
     new = {**old, **changed}
     rows = dict(old["rows"])
     for key, row in changed.get("rows", {}).items():
@@ -34,7 +34,7 @@ def applied(old: State, changed: State) -> State:
 
 
 def _changed_rows(old: State, new: State) -> State:
-    """New rows whole, and of the others the fields that changed, by their place in the row."""
+    """Return new rows whole, and of changed rows a mapping of field index to value."""
     out: State = {}
     for key, row in new.items():
         before = old.get(key)

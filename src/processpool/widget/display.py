@@ -1,7 +1,7 @@
-"""A pool on show: its widget, the thread that feeds it, and every output that it appears in.
+"""The live display of a pool: its widget, the thread that updates it, and its cell outputs.
 
-It holds the pool weakly: a pool that nobody uses any more is closed, on show or not. When the pool
-is closed, every output is replaced by a static table, and the widget is taken away.
+It refers to the pool weakly, so that an unused pool is closed although it is displayed. When the
+pool is closed, every output is replaced by a static table, and the widget is removed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from processpool.core.states import PoolState
 from processpool.widget import static
-from processpool.widget.actions import carry_out
+from processpool.widget.actions import perform
 from processpool.widget.feed import Feed
 from processpool.widget.updater import Updater
 
@@ -26,37 +26,37 @@ if TYPE_CHECKING:
     from processpool.widget.widget import PoolWidget
 
 Bundle = dict[str, Any]
-"""The same thing in several MIME types."""
+"""A MIME bundle: the same content by MIME type."""
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 MAX_OUTPUTS = 100
-"""Outputs that are replaced at the end; older ones stay as they are."""
+"""The most outputs that are replaced at the end; older ones stay as they are."""
 
 
 class Display:
     """The live display of one pool."""
 
     def __init__(self, pool: PoolView, publish: Callable[[Bundle], Any]) -> None:
-        """`publish` puts something into a cell's output; what it returns can `update` it."""
+        """`publish` adds a bundle to the running cell's output, and returns a handle to it."""
         self._publish = publish
         self._pool = weakref.ref(pool)
         self._feed = Feed()
         self._feed.take(pool.snapshot(resources=False))
         self._widget: PoolWidget | None = None
         self._outputs: deque[Any] = deque(maxlen=MAX_OUTPUTS)
-        self._updater = Updater(self._look, self._answer)
+        self._updater = Updater(self._update, self._answer)
         self._ending = Lock()
         self._before: State = {}
         self.final: State | None = None
-        """What is left to see when the pool is closed; None until then."""
+        """The state that remains visible after the pool was closed; None until then."""
 
     @property
     def live(self) -> bool:
-        """True while it shows what happens."""
+        """True while the widget exists: from the first `show` until the pool is closed."""
         return self._widget is not None
 
     def show(self) -> None:
-        """Put the widget into the output of the cell that runs."""
+        """Show the widget in the output of the running cell."""
         from processpool.widget.widget import PoolWidget
 
         if self._widget is None:
@@ -68,7 +68,7 @@ class Display:
 
     @contextmanager
     def closing(self) -> Iterator[None]:
-        """The pool is closed meanwhile: look at it just before and after, and then end."""
+        """Return a context to close the pool in: the display is updated before it, ended after."""
         self._feed.read_next()
         self._updater.look_now()
         self._before = self._feed.state
@@ -80,8 +80,8 @@ class Display:
                 self._updater.stop()
                 self._end(pool)
 
-    def _look(self) -> bool:
-        """Look at the pool, and send what has changed; False if it is closed, or gone."""
+    def _update(self) -> bool:
+        """Take a snapshot and send what has changed; False if the pool is closed or collected."""
         pool = self._pool()
         if pool is None or pool.state is PoolState.CLOSED:
             self._end(pool)
@@ -95,14 +95,14 @@ class Display:
         return True
 
     def _answer(self, message: Any) -> None:
-        """The front end wants a full frame, or something done."""
+        """Handle a message of the front end: a request for a full frame, or an action."""
         if not isinstance(message, dict):
             return
         if message.get("kind") == "hello":
             self._send(self._feed.everything())
         elif message.get("kind") == "do":
             pool = self._pool()
-            error = "the pool is gone" if pool is None else carry_out(pool, message)
+            error = "the pool is gone" if pool is None else perform(pool, message)
             self._send({"done": message.get("id"), "error": error})
 
     def _send(self, content: dict[str, Any]) -> None:
@@ -110,7 +110,7 @@ class Display:
             self._widget.send(content)
 
     def _end(self, pool: PoolView | None) -> None:
-        """Replace every output by a static table, and take the widget away; once."""
+        """Replace every output by a static table and remove the widget, the first time."""
         with self._ending:
             widget, self._widget = self._widget, None
         if widget is None:
@@ -128,5 +128,5 @@ class Display:
 
 
 def static_bundle(state: State) -> Bundle:
-    """The static table in the forms that every viewer understands."""
+    """Return the static table as text and HTML, which every viewer can show."""
     return {"text/plain": static.to_text(state), "text/html": static.to_html(state)}

@@ -1,10 +1,10 @@
-"""From snapshots to frames: what is sent to the front end, and when there is nothing to send.
+"""Frames, the updates that are sent to the front end, made from snapshots.
 
-A frame has a number, and the front end asks for a full one if a number is missing. Until a front
-end has said that it is there, every frame is full: a kernel that is busy may never hear it.
+Frames are numbered, and a front end that misses one requests a full frame. Until the first such
+request every frame is full, since a busy kernel may never receive one.
 
     frame: {"seq", "at", "full": state | "delta": changes, "columns": [[n, letters], …],
-            "log": [[worker, line], …], "history": true if the columns and the log are all there is}
+            "log": [[worker, line], …], "history": true if "columns" and "log" are complete}
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 Frame = dict[str, Any]
 
 HEARTBEAT = 1.0
-"""Seconds between two frames if nothing happens."""
+"""Seconds between two frames while nothing changes."""
 RESOURCES_PER_LOOK = 10
-"""Workers whose CPU time and memory are read at a time: the first one is by far the dearest."""
+"""How many workers' CPU time and memory are read at a time; the first costs most by far."""
 RESOURCE_INTERVAL = 8
-"""Looks from one such time to the next."""
+"""Every how many snapshots these are read."""
 
 
 class Feed:
-    """Turns the snapshots of one pool into frames. Not for several threads at once."""
+    """Turns the snapshots of one pool into frames. Not thread-safe."""
 
     def __init__(self) -> None:
         self.state: State = {}
-        """What was rendered last."""
+        """The state that was rendered last."""
         self.last: PoolSnapshot | None = None
         self._lanes = Lanes()
         self._paces = Paces()
@@ -48,9 +48,10 @@ class Feed:
         self._turn = 0
 
     def next_looks(self) -> frozenset[int]:
-        """The workers whose CPU time and memory are to be read now: now and then a few, in turn.
+        """Return the workers whose CPU time and memory the next snapshot shall read.
 
-        Those of which nothing is known yet come first, and more of them.
+        These are a few in turn at every `RESOURCE_INTERVAL`-th call, otherwise none. Workers not
+        read before come first, and more of them at a time.
         """
         shown = self.state.get("order", [])
         if not shown:
@@ -67,11 +68,11 @@ class Feed:
         return frozenset(turn[:RESOURCES_PER_LOOK])
 
     def read_next(self) -> None:
-        """Let CPU time and memory be read at the next look, whether it is its turn or not."""
+        """Have the next snapshot read CPU time and memory, whether it is its turn or not."""
         self._looks = 0
 
     def take(self, snapshot: PoolSnapshot) -> Frame | None:
-        """A frame with what has changed; None if nothing has and no heartbeat is due."""
+        """Return a frame with the changes; None if there are none and no heartbeat is due."""
         before = self.state
         lines = self._note(snapshot)
         changes = difference(before, self.state) if before else self.state
@@ -84,7 +85,7 @@ class Feed:
         return self._frame({**content, "columns": self._unsent, "log": lines})
 
     def everything(self, *, acknowledged: bool = True) -> Frame:
-        """A frame for a front end that is new, or has missed one."""
+        """Return a full frame, with the history, for a front end that is new or missed a frame."""
         self._acknowledged = self._acknowledged or acknowledged
         columns, log = self._lanes.all(), list(self._log.lines)
         return self._frame({"full": self.state, "columns": columns, "log": log, "history": True})

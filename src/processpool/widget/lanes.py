@@ -1,8 +1,8 @@
-"""The timeline: what every worker did in each quarter of a second of the last minute.
+"""The timeline: what every worker did in the last minute, by quarters of a second.
 
-Three rules hold here. A worker that replaces a dead one goes on in its lane, so that there are
-never more lanes than workers at a time. A column is one string, a letter for each lane. And the
-number of columns is bounded.
+Three rules hold here. A new worker takes the lane of one that has ended, so there are never more
+lanes than workers at a time. A column is a string with one letter for each lane. And the number of
+columns is bounded.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 SECONDS = 60
 PER_SECOND = 4
 COLUMNS = SECONDS * PER_SECOND
-"""How far back the timeline goes, and how finely."""
+"""The timeline's length and resolution."""
 
 NOBODY, LOST, BEGAN, GOES_ON = ".", "x", "b", "c"
-"""No worker; a worker or an item was lost; busy with something new, or with the same as before."""
+"""No worker; an item failed or was lost; busy with a new item; busy with the same item still."""
 LETTERS = {
     WorkerState.STARTING: "s",
     WorkerState.IDLE: "i",
@@ -30,12 +30,12 @@ LETTERS = {
     WorkerState.LEASED: "l",
     WorkerState.STOPPING: "e",
 }
-"""State of a worker → its letter in a column."""
+"""The letters of a worker's states in a column."""
 
 _BUSY = WorkerState.BUSY
 
 Run = tuple[int, str]
-"""How many columns in a row, and what each of them says."""
+"""Equal columns in a row: their number, and their letters."""
 
 
 class Lanes:
@@ -43,13 +43,13 @@ class Lanes:
 
     def __init__(self) -> None:
         self.workers: list[int] = []
-        """The worker of each lane; 0 where there is none."""
+        """The worker's number of each lane; 0 for a lane without one."""
         self._columns: deque[str] = deque(maxlen=COLUMNS)
         self._slot: int | None = None
         self._before: dict[int, WorkerSnapshot] = {}
 
     def note(self, snapshot: PoolSnapshot) -> list[Run]:
-        """Take in a snapshot; returns the columns that are new, none if it comes too soon."""
+        """Take a snapshot and return the new columns: none if the last one is of the same slot."""
         slot = int(snapshot.at * PER_SECOND)
         missed = 0 if self._slot is None else slot - self._slot - 1
         if missed < 0:
@@ -57,14 +57,14 @@ class Lanes:
         self._slot = slot
         column = self._column({worker.id: worker for worker in snapshot.workers})
         runs = [(1, column)]
-        if missed:  # nobody looked for a while: taken to have been as it is now
+        if missed:  # slots without a snapshot are assumed to have been as it is now
             runs.insert(0, (min(missed, COLUMNS), column.replace(BEGAN, GOES_ON)))
         for count, letters in runs:
             self._columns.extend([letters] * count)
         return runs
 
     def all(self) -> list[Run]:
-        """Every column there is, equal neighbours joined."""
+        """Return all columns, as runs of equal ones."""
         return [(len(list(equal)), column) for column, equal in groupby(self._columns)]
 
     def _column(self, present: dict[int, WorkerSnapshot]) -> str:
@@ -81,7 +81,7 @@ class Lanes:
         return "".join(letters)
 
     def _clear_lanes(self, present: dict[int, WorkerSnapshot]) -> list[int]:
-        """Free the lanes of workers that are gone; return those in which an item was lost."""
+        """Free the lanes of workers that have ended; return those in which an item was lost."""
         lost = []
         for lane, number in enumerate(self.workers):
             if number and number not in present:
@@ -91,7 +91,7 @@ class Lanes:
         return lost
 
     def _place(self, newcomers: list[int]) -> None:
-        """Give new workers the free lanes, and then new ones."""
+        """Assign new workers to free lanes, then to additional ones."""
         free = (lane for lane, number in enumerate(self.workers) if not number)
         for number, lane in zip_longest(newcomers, islice(free, len(newcomers))):
             if lane is None:
@@ -107,7 +107,7 @@ def _letter(worker: WorkerSnapshot | None, before: WorkerSnapshot | None) -> str
         return LETTERS[worker.state]
     if worker.failed > before.failed:
         return LOST
-    # What every busy worker goes through, four times a second: no calls.
+    # Every busy worker comes here four times a second, so no functions are called.
     if worker.state is _BUSY and before.state is _BUSY:
         same = worker.handled == before.handled and worker.item == before.item
         return GOES_ON if same else BEGAN

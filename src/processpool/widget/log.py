@@ -1,7 +1,7 @@
-"""What the workers last wrote to their standard error, line by line, with who wrote it.
+"""The last lines that the workers wrote to stderr, each with its worker.
 
-It is text from programs, so its control characters are escaped here, and its lines and their number
-are bounded.
+Since the text comes from programs, control characters are escaped here, and the length and number
+of lines are bounded.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from processpool.core.snapshot import Failure, PoolSnapshot, WorkerSnapshot
 
 MAX_LINES = 200
-"""Lines that are kept."""
+"""The most lines that are kept."""
 MAX_NEW_LINES = 20
-"""New lines that one look shows at most; of more, the last ones."""
+"""The most new lines of one snapshot that are shown; of more, the last ones."""
 MAX_WIDTH = 300
-"""Characters of a line that are shown."""
+"""The most characters of a line that are shown."""
 
 Line = tuple[int, str]
-"""A worker's number, and a line without its end; 0 stands for the display itself."""
+"""A worker's number (0 for a message of the display itself) and a line without its newline."""
 
 
 class Log:
@@ -31,11 +31,11 @@ class Log:
     def __init__(self) -> None:
         self.lines: deque[Line] = deque(maxlen=MAX_LINES)
         self._seen: dict[int, int] = {}
-        """Worker → bytes of its stderr that were taken in."""
+        """How many bytes of stderr were read so far, by worker."""
         self._failed_at = float("-inf")
 
     def note(self, snapshot: PoolSnapshot) -> list[Line]:
-        """Take in a snapshot; returns the lines that are new."""
+        """Take a snapshot and return the new lines."""
         fresh: list[Line] = []
         for worker in snapshot.workers:
             if worker.stderr_bytes != self._seen.get(worker.id, 0):
@@ -52,7 +52,7 @@ class Log:
         return fresh
 
     def _last_words(self, failure: Failure) -> list[Line]:
-        """What a worker wrote after it was looked at for the last time."""
+        """Return the lines that a failed worker wrote after the last snapshot that had it."""
         if failure.at <= self._failed_at or failure.worker_id is None:
             return []
         self._failed_at = failure.at
@@ -70,7 +70,7 @@ class Log:
 
 
 def lines_of(text: str, last: int | None = None) -> list[str]:
-    """The lines of a worker's text, escaped and not too long; with `last`, the last ones."""
+    """Return the non-empty lines of a worker's text, escaped and cut; of the `last` lines only."""
     lines = text.splitlines()
     if last is not None:
         lines = lines[-last:]

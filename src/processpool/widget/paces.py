@@ -1,6 +1,6 @@
-"""What numbers say only over time: items a second, how long an item usually takes, CPU use.
+"""Figures that only show over time: items per second, the usual duration of an item, CPU use.
 
-It is all learnt from snapshots, so that watching a pool costs it nothing between two looks.
+They are computed from snapshots, so displaying a pool costs nothing between two of them.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
     from processpool.core.snapshot import PoolSnapshot, WorkerSnapshot
 
 RATE_OVER = 2.0
-"""Seconds over which the pace is taken."""
+"""The seconds over which the rate of items is averaged."""
 MAX_DURATIONS = 100
-"""Items whose duration is remembered."""
+"""The number of durations from which the median is taken."""
 LATE_FACTOR = 3.0
-"""An item is late when it takes this many times as long as the median does,"""
+"""An item is late once it has taken more than this multiple of the median,"""
 LATE_AT_LEAST = 1.0
-"""and at least these seconds."""
+"""and more than this many seconds."""
 LONG_FACTOR = 2.0
 LONG_AT_LEAST = 1.0
-"""The same for one that runs long."""
+"""The same for an item that runs long."""
 
 
 class Paces:
-    """The figures of one pool over time. All of its memory is bounded by the pool's size."""
+    """The figures of one pool over time. Its memory is bounded by the pool's size."""
 
     def __init__(self) -> None:
         self.rate = 0.0
-        """Items finished a second."""
+        """Finished items per second."""
         self.cpu: dict[int, float] = {}
-        """Worker → CPU use in percent of one CPU."""
+        """CPU use in percent of one CPU, by worker."""
         self.memory: dict[int, int] = {}
-        """Worker → bytes."""
+        """Resident memory in bytes, by worker."""
         self._finished: deque[tuple[float, int]] = deque()
         self._durations: deque[float] = deque(maxlen=MAX_DURATIONS)
         self._before: dict[int, WorkerSnapshot] = {}
@@ -44,7 +44,7 @@ class Paces:
         self._cpu_read: dict[int, tuple[float, float]] = {}
 
     def note(self, snapshot: PoolSnapshot) -> None:
-        """Take in a snapshot."""
+        """Update the figures from a snapshot."""
         self._note_rate(snapshot)
         known, now = self._before.get, snapshot.at
         for worker in snapshot.workers:
@@ -54,23 +54,24 @@ class Paces:
             if worker.cpu is not None:
                 self._note_resources(worker, worker.cpu, now)
         self._before, self._at = {worker.id: worker for worker in snapshot.workers}, now
-        self._forget_all_but(self._before)
+        self._forget_missing(self._before)
 
     @property
     def typical(self) -> float | None:
-        """Seconds that an item takes, the median; None while that is not known."""
+        """The median duration of an item in seconds; None while none has finished."""
         return median(self._durations) if self._durations else None
 
     def long(self, queued: int) -> float:
-        """Seconds from which on an item runs long: longer than is usual, while there are others.
+        """Return the age, in seconds, from which an item counts as running long.
 
-        When nothing is queued any more, whoever still works is of interest.
+        This depends on the median while items are queued. When none are, any worker that is still
+        busy after `LONG_AT_LEAST` is of interest.
         """
         usual = self.typical if queued else None
         return max(LONG_FACTOR * (usual or 0.0), LONG_AT_LEAST)
 
     def late(self, workers: Iterable[WorkerSnapshot]) -> set[int]:
-        """The numbers of those whose item takes much longer than items usually do."""
+        """Return the workers whose current item takes much longer than usual."""
         old = [
             worker
             for worker in workers
@@ -95,7 +96,7 @@ class Paces:
         self.rate = (finished - before) / (now - since) if now > since else 0.0
 
     def _note_duration(self, before: WorkerSnapshot, worker: WorkerSnapshot, now: float) -> None:
-        """How long the items took that a worker has ended since the last look; on average."""
+        """Record the average duration of the items that a worker finished since `before`."""
         if before.item_age is not None:
             began = self._at - before.item_age
             taken = now - (worker.item_age or 0.0) - began
@@ -109,7 +110,7 @@ class Paces:
             self.cpu[worker.id] = max(cpu - before, 0.0) / (now - read_at) * 100
         self._cpu_read[worker.id] = now, cpu
 
-    def _forget_all_but(self, present: Collection[int]) -> None:
+    def _forget_missing(self, present: Collection[int]) -> None:
         for figures in (self.cpu, self.memory, self._cpu_read):
             if len(figures) > len(present):
                 for number in [number for number in figures if number not in present]:

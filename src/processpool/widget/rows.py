@@ -1,8 +1,8 @@
-"""Which workers have a row, and in which order.
+"""The choice of the workers that have a row in the table, and their order.
 
-With more workers than rows, those that failed and those whose item runs long win. The order is kept
-as calm as can be: a row moves only when a worker fails, or its item becomes late, and it goes only
-for one that runs longer than is usual.
+With more workers than rows, those with failed or long-running items come first. Rows change as
+little as possible: one moves only when its worker's item fails or becomes late, and is replaced
+only by that of a worker whose item failed or runs long.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from processpool.core.snapshot import WorkerSnapshot
 
 MAX_ROWS = 40
-"""Workers that have a row."""
+"""The most rows."""
 
 Rank = tuple[bool, bool, float, bool, int]
 
@@ -28,16 +28,16 @@ def choose(
     shown: Collection[int],
     long: float = 1.0,
 ) -> list[WorkerSnapshot]:
-    """The workers that have a row, in their order.
+    """Return the workers that get a row, in the order of the rows.
 
     Args:
-        workers: all of them.
-        late: the numbers of those whose item takes unusually long.
-        shown: the numbers of those that have a row now, and keep it if all else is equal.
-        long: the seconds from which on the age of an item decides who has a row.
+        workers: all workers.
+        late: the numbers of workers whose item takes unusually long.
+        shown: the numbers of workers that have a row now; they keep it if all else is equal.
+        long: the age of an item, in seconds, from which its worker is preferred.
     """
     if len(workers) > MAX_ROWS:
-        workers = _most_wanted(workers, late, shown, long)
+        workers = _prioritized(workers, late, shown, long)
 
     def place(worker: WorkerSnapshot) -> tuple[int, float, int]:
         if worker.failed:
@@ -49,13 +49,13 @@ def choose(
     return sorted(workers, key=place)
 
 
-def _most_wanted(
+def _prioritized(
     workers: Collection[WorkerSnapshot],
     late: Collection[int],
     shown: Collection[int],
     long: float,
 ) -> list[WorkerSnapshot]:
-    """Those that are special in some way, and as many others as there is room for."""
+    """Return the `MAX_ROWS` workers to show: failed, long-running or shown before, then others."""
     known = frozenset(shown)
     special = [
         worker

@@ -1,7 +1,7 @@
-"""A pool as a table that needs no kernel and no script: for saved notebooks, GitHub and nbconvert.
+"""A pool as a static table, without a kernel or script: for saved notebooks, GitHub, nbconvert.
 
-Plain HTML without styles, which every viewer keeps; and the same as text. All that comes from a
-worker is escaped.
+The table is HTML without styles, since viewers strip these, or plain text. All text of workers is
+escaped.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 COLUMNS = ("worker", "pid", "state", "item", "done", "failed", "CPU", "memory")
 ENDED = "ended"
-"""The state of the workers of a pool that is closed."""
+"""The state that is shown for the workers of a closed pool."""
 _CLOSED_GLYPH = words.POOL_GLYPHS[PoolState.CLOSED]
 
 
 def final(before: State, after: State) -> State:
-    """The state of a closed pool: its totals, and the workers that it had before it was closed."""
+    """Return the state to show of a closed pool: final totals, and the workers that it had."""
     if after["order"] or not before:
         return after
     rows = {
@@ -36,7 +36,7 @@ def final(before: State, after: State) -> State:
 
 
 def headline(state: State) -> str:
-    """The pool in one line."""
+    """Return a pool's state and totals in one line."""
     glyph = words.POOL_GLYPHS[PoolState(state["state"])]
     parts = [f"{glyph} {state['name']}: {state['state']}"]
     alive = sum(state["workers"].values())
@@ -51,7 +51,7 @@ def headline(state: State) -> str:
 
 
 def to_text(state: State) -> str:
-    """The pool as a table in plain text."""
+    """Return a pool as a table in plain text."""
     lines = [headline(state), *_map_lines(state)]
     if state["order"]:
         table = _cells(state)
@@ -62,7 +62,7 @@ def to_text(state: State) -> str:
 
 
 def to_html(state: State) -> str:
-    """The pool as a table in HTML."""
+    """Return a pool as a table in HTML."""
     parts = [f"<p><strong>{escape(headline(state))}</strong></p>"]
     parts += [f"<p>{escape(line)}</p>" for line in _map_lines(state)]
     if state["order"]:
@@ -82,7 +82,7 @@ def _table(state: State) -> str:
 
 
 def _cells(state: State) -> list[list[str]]:
-    """The table with its headings; columns in which there is nothing are left out."""
+    """Return the table's cells, headings first, without empty columns."""
     rows = [_row(key, row) for key, row in _rows(state)]
     used = [any(column) for column in zip(*rows, strict=True)]
     return [list(compress(row, used)) for row in ([*COLUMNS], *rows)]
@@ -117,16 +117,16 @@ def _text(value: object) -> str:
 def _map_lines(state: State) -> list[str]:
     lines = []
     for _, label, done, failed, total, _, eta in state["maps"]:
-        line = _how_far(label, done, failed, total)
+        line = _progress_line(label, done, failed, total)
         lines.append(line + (f", about {words.format_duration(eta)} to go" if eta else ""))
     for _, label, done, failed, total, seconds, complete in reversed(state["ended"]):
         early = "" if complete or total is None else ", ended early"
-        line = _how_far(label, done, failed, total)
+        line = _progress_line(label, done, failed, total)
         lines.append(f"{line} in {words.format_duration(seconds)}{early}")
     return lines
 
 
-def _how_far(label: str, done: int, failed: int, total: int | None) -> str:
+def _progress_line(label: str, done: int, failed: int, total: int | None) -> str:
     of = f" of {words.format_count(total)}" if total is not None else ""
     line = f"{label}: {words.format_count(done)}{of} done"
     return line + (f", {words.format_count(failed)} failed" if failed else "")

@@ -1,6 +1,6 @@
-"""The thread that looks at the pool, four times a second, and does what the buttons ask for.
+"""The thread that updates the widget four times a second, and handles messages from the browser.
 
-It never prints, and whatever goes wrong in it harms nobody: a log line at debug level, and on.
+It never prints; an exception is logged at debug level, and the thread goes on.
 """
 
 from __future__ import annotations
@@ -17,41 +17,41 @@ if TYPE_CHECKING:
 log = logging.getLogger("processpool")
 
 PERIOD = 0.25
-"""Seconds between two looks."""
+"""Seconds between two updates."""
 MAX_MESSAGES = 100
-"""Messages from the front end that may wait; more are dropped."""
+"""The most messages from the front end that are queued; of more, the oldest are dropped."""
 
 
 class Updater:
     """Calls `look` every quarter of a second and `answer` with every message, on one thread."""
 
     def __init__(self, look: Callable[[], bool], answer: Callable[[Any], None]) -> None:
-        """`look` returns False when there is nothing more to look at."""
+        """`look` returns False to end the thread."""
         self._look = look
         self._answer = answer
         self._messages: deque[Any] = deque(maxlen=MAX_MESSAGES)
         self._wake = Event()
         self._stopped = False
         self._turn = Lock()
-        """Held while something is looked at or answered."""
+        """Held while `look` or `answer` runs."""
         self._thread = Thread(target=self._run, name="processpool-widget", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def post(self, message: Any) -> None:
-        """A message has come; from any thread, and at once."""
+        """Queue a message for the thread; never blocks, and may be called on any thread."""
         self._messages.append(message)
         self._wake.set()
 
     def look_now(self) -> None:
-        """Look at the pool on this thread, between two looks of the other."""
+        """Call `look` on the calling thread, once the updater's thread is between two calls."""
         with self._turn:
             self._guarded(self._look)
 
     def stop(self) -> None:
-        """Look no more; returns when the last look is over."""
+        """Stop the thread, and wait until it has ended."""
         self._stopped = True
         self._wake.set()
         if self._thread.is_alive() and current_thread() is not self._thread:

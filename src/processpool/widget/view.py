@@ -1,8 +1,7 @@
-"""What a display shows of a pool: `render` turns a snapshot into plain data, and does nothing else.
+"""The display state of a pool: `render` is a pure function from a snapshot to plain data.
 
-The state that comes out is JSON: numbers, texts, lists, and dictionaries with text keys. Times are
-seconds of the pool's clock, so that an age grows without anything being sent. `front/store.js`
-reads it.
+The state can be written as JSON; `front/store.js` reads it. Times are seconds on the pool's clock,
+so the front end can show growing ages without being sent anything.
 """
 
 from __future__ import annotations
@@ -24,39 +23,39 @@ if TYPE_CHECKING:
 State = dict[str, Any]
 
 LABELLED_LANES = 24
-"""With more lanes than this there is no room to say whose they are."""
+"""The most lanes that have room for labels."""
 MAX_ERROR_LINES = 20
-"""Lines of the log that are shown with an error."""
+"""The most lines of stderr that are shown with an error."""
 MAX_ERROR_LENGTH = 2000
-"""Characters of an error that are shown."""
+"""The most characters of an error that are shown."""
 _TENTHS = 1
 _WORDS = {str(state): state for state in WorkerState}
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a snapshot does not say by itself."""
+    """What a display shows that is not in a snapshot."""
 
     rate: float = 0.0
-    """Items finished a second."""
+    """Finished items per second."""
     cpu: Mapping[int, float] = field(default_factory=dict)
-    """Worker → percent of one CPU."""
+    """CPU use in percent of one CPU, by worker."""
     memory: Mapping[int, int] = field(default_factory=dict)
-    """Worker → bytes."""
+    """Resident memory in bytes, by worker."""
     late: Collection[int] = ()
-    """Workers whose item takes unusually long."""
+    """The numbers of workers whose item takes unusually long."""
     long: float = 1.0
-    """Seconds from which on an item runs long."""
+    """The age in seconds from which an item counts as running long."""
     lanes: Sequence[int] = ()
-    """Lane → worker."""
+    """The worker of each lane of the timeline."""
 
 
 def render(snapshot: PoolSnapshot, figures: Figures, shown: Collection[int] = ()) -> State:
-    """The state that a display shows.
+    """Return the state that a display shows.
 
     Args:
         snapshot: the pool.
-        figures: what is known besides.
+        figures: figures that are not in the snapshot.
         shown: the numbers of the workers that have a row now.
     """
     rows = choose(snapshot.workers, figures.late, shown, figures.long)
@@ -88,7 +87,7 @@ def _row(worker: WorkerSnapshot, figures: Figures, now: float) -> list[Any]:
     cpu = figures.cpu.get(worker.id)
     return [
         worker.pid,
-        worker.state._value_,  # `value` takes ten times as long
+        worker.state._value_,  # the property `value` takes ten times as long
         worker.item,
         since,
         worker.handled,
@@ -107,7 +106,7 @@ def _progress(progress: tuple[float, float | None, str]) -> list[Any]:
 
 
 def _map(run: MapSnapshot, now: float) -> list[Any]:
-    """One map: number, label, done, failed, total, since, seconds still to go."""
+    """Return a running map: number, label, done, failed, total, since, seconds remaining."""
     eta = run.eta
     since = round(now - run.seconds, _TENTHS)
     return [
@@ -122,7 +121,7 @@ def _map(run: MapSnapshot, now: float) -> list[Any]:
 
 
 def _ended(run: MapSnapshot) -> list[Any]:
-    """One that is over: number, label, done, failed, total, seconds, whether it is complete."""
+    """Return an ended map: number, label, done, failed, total, seconds, whether complete."""
     seconds = round(run.seconds, _TENTHS)
     label = _label(run.label)
     return [run.id, label, run.done, run.failed, run.total, seconds, run.complete]
@@ -137,6 +136,6 @@ def _error(failure: Failure) -> State:
     text = escape_control(failure.error)[:MAX_ERROR_LENGTH]
     own = failure.stderr if failure.own_stderr is None else failure.own_stderr
     log = lines_of(own, last=MAX_ERROR_LINES)
-    if all(line in text for line in log):  # errors of workers that died quote it
+    if all(line in text for line in log):  # the error of a worker that died quotes its stderr
         log = []
     return {"at": round(failure.at, _TENTHS), "text": text, "worker": failure.worker_id, "log": log}

@@ -1,7 +1,7 @@
-"""The live widget: one anywidget model, which passes frames to the browser and messages back.
+"""The live widget: an anywidget model that sends frames to the browser and receives messages.
 
-Its JavaScript and style sheet are files of this package, and travel inline: nothing is fetched from
-anywhere. This module needs the `notebook` extra.
+Its JavaScript and style sheet are files of this package, and are sent inline: the browser fetches
+nothing. This module needs the `notebook` extra.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
 
 SCRIPTS = ("words.js", "store.js", "dom.js", "actions.js", "head.js", "maps.js", "table.js",
            "timeline.js", "log.js", "widget.js")  # fmt: skip
-"""One module in several files, in the order in which they are put together."""
+"""The files of the front end's one JavaScript module, in the order of concatenation."""
 
 _front = files("processpool.widget") / "front"
 
 
 class PoolWidget(anywidget.AnyWidget):
-    """Shows frames, and hands on what comes from the front end."""
+    """The model: frames go out as its messages, and the front end's come in."""
 
     _esm = "\n".join((_front / name).read_text("utf-8") for name in SCRIPTS)
     _css = (_front / "widget.css").read_text("utf-8")
 
     first = traitlets.Dict().tag(sync=True)
-    """The frame with which it begins; later ones are messages."""
+    """The first frame; later ones are sent as messages."""
 
     def __init__(self, first: dict[str, Any], on_message: Callable[[Any], None]) -> None:
-        """`on_message` is called with every message, on the kernel's threads: it must be quick."""
+        """`on_message` is called with every message, on a thread of the kernel: be quick."""
         super().__init__(first=first)
         self.on_msg(lambda _, content, __: on_message(content))
         answer_anywhere(self.comm)
 
     def close(self) -> None:
-        """Take it out of every page, its layout too, which would stay behind otherwise."""
+        """Remove the widget from every page, and its layout model, which would leak otherwise."""
         layout = self.layout
         super().close()
         if layout is not None:
@@ -46,10 +46,10 @@ class PoolWidget(anywidget.AnyWidget):
 
 
 def answer_anywhere(comm: object) -> None:
-    """Let messages from the front end be handled while a cell blocks.
+    """Have messages from the front end handled while a cell blocks the main shell.
 
-    ipykernel 7.4 sends them to the shell that last published on this comm, which is the blocked
-    one; without that they go to a subshell, as in 7.1 to 7.3.
+    ipykernel 7.4 routes them to the shell that last published on this comm, which is the blocked
+    one. This undoes that, so that they go to a subshell as in 7.1 to 7.3.
     """
     if hasattr(comm, "_reply_subshell_for"):
         comm._reply_subshell_for = lambda _, default: default

@@ -1,7 +1,7 @@
-"""How a display writes what a snapshot says: a word and a glyph for each state, numbers short.
+"""Formatting for displays: glyphs for states, and short forms of numbers.
 
-A state always shows as word and glyph, so that no colour is needed to read it. The same units are
-written by the front end, in `front/words.js`.
+A state is always shown by its word and glyph, so that it can be read without colour. The front end
+formats in the same way, in `front/words.js`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ WORKER_GLYPHS = {
     WorkerState.LEASED: "◆",
     WorkerState.STOPPING: "◍",
 }
-"""State of a worker → its glyph."""
+"""The glyphs of a worker's states."""
 POOL_GLYPHS = {
     PoolState.NEW: "○",
     PoolState.OPENING: "◌",
@@ -26,17 +26,17 @@ POOL_GLYPHS = {
     PoolState.BROKEN: "✖",
     PoolState.FORKED: "■",
 }
-"""State of a pool → its glyph."""
+"""The glyphs of a pool's states."""
 _SIZES = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
 
 def format_count(number: float) -> str:
-    """A count, with thousands set apart: `12,345`."""
+    """Return a count with thousands separators: `12,345`."""
     return f"{number:,.0f}"
 
 
 def format_duration(seconds: float) -> str:
-    """A time span: `0.3 s`, `12 s`, `3:05`, `1:02:03`."""
+    """Return a duration: `0.3 s`, `12 s`, `3:05`, `1:02:03`."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     if seconds < 59.5:
@@ -47,7 +47,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_size(number: int) -> str:
-    """Bytes in the unit that fits: `512 B`, `3.4 MiB`."""
+    """Return a number of bytes in a fitting unit: `512 B`, `3.4 MiB`."""
     for unit, name in _SIZES:
         if number >= unit:
             value = number / unit

@@ -1,1 +1,1 @@
-"""Bytes ↔ messages: how a pool and its workers talk, for both sides, without I/O."""
+"""The formats of the messages between a pool and its workers, for both sides, without I/O."""

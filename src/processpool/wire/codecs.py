@@ -1,9 +1,9 @@
-"""What the bytes of a message mean: text, bytes or JSON.
+"""Codecs: conversion of messages between Python values and bytes, as text, bytes or JSON.
 
-Three rules hold here. A codec has no state, so one serves every worker. Whatever it cannot encode
-or decode is a `CodecError`: one sentence that says what this codec takes and, for bytes, where it
-stopped. And nothing is guessed or repaired: invalid UTF-8, NaN and infinity, and objects with
-duplicate keys are refused, not replaced.
+Three rules hold here. A codec has no state, so all workers share one. Everything that it cannot
+encode or decode raises a `CodecError`, which says what the codec accepts and, for bytes, the offset
+of the error. And nothing is guessed or repaired: invalid UTF-8, NaN and infinity, and objects with
+duplicate keys are rejected.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from processpool.errors import AnswerError, CodecError
 
 
 class Codec(ABC):
-    """Turns a message into the bytes that travel, and an answer's bytes into a value."""
+    """Encodes messages as bytes, and decodes answers to values."""
 
     name: ClassVar[str]
-    """As in a pool's YAML."""
+    """The codec's name in a pool's YAML."""
 
     @abstractmethod
     def encode(self, message: Any) -> bytes:
-        """Return the bytes of a message; raise `CodecError` if it cannot be one."""
+        """Return the bytes of a message; raise `CodecError` if it cannot be encoded."""
 
     @abstractmethod
     def decode(self, payload: bytes) -> Any:
-        """Return the value of an answer; raise `CodecError` naming the offending byte."""
+        """Return the value of an answer; raise `CodecError` with the offset of an invalid byte."""
 
     def decode_any(self, payload: bytes) -> Any:
         """Return the value of a message that is no answer; its bytes if it has none."""
@@ -38,7 +38,7 @@ class Codec(ABC):
 
 
 class TextCodec(Codec):
-    """A message is a str; it travels as UTF-8."""
+    """Messages are str, encoded as UTF-8."""
 
     name = "text"
 
@@ -49,7 +49,7 @@ class TextCodec(Codec):
         return _utf8(message, self.name)
 
     def decode(self, payload: bytes) -> str:
-        """Return the str; raise `CodecError` naming the first byte that is no UTF-8."""
+        """Return the str; raise `CodecError` with the offset of the first invalid byte."""
         try:
             return str(payload, "utf-8")
         except UnicodeDecodeError:
@@ -57,12 +57,12 @@ class TextCodec(Codec):
 
 
 class BytesCodec(Codec):
-    """A message is bytes, or a bytearray or memoryview, and travels as it is."""
+    """Messages are bytes, bytearray or memoryview; answers are bytes."""
 
     name = "bytes"
 
     def encode(self, message: Any) -> bytes:
-        """Return the message; raise `CodecError` for what is no buffer of bytes."""
+        """Return the message as bytes; raise `CodecError` for other types."""
         if isinstance(message, bytes):
             return message
         if isinstance(message, bytearray | memoryview):
@@ -75,11 +75,11 @@ class BytesCodec(Codec):
 
 
 class JsonCodec(Codec):
-    """A message is any JSON value; it travels as one line of UTF-8.
+    """Messages are JSON values, encoded as one line of UTF-8.
 
-    Numbers follow Python: integers of any size within `sys.set_int_max_str_digits`, and `1e999`
-    reads as infinity, as JSON allows it. The names `NaN` and `Infinity`, which JSON does not have,
-    are refused both ways.
+    Numbers follow Python: integers may be as large as `sys.set_int_max_str_digits` allows, and
+    `1e999`, which is valid JSON, is decoded as infinity. `NaN` and `Infinity`, which are not valid
+    JSON, are rejected in both directions.
     """
 
     name = "json"
@@ -93,7 +93,7 @@ class JsonCodec(Codec):
         ).decode
 
     def encode(self, message: Any) -> bytes:
-        """Return JSON without a newline; raise `CodecError` for what JSON cannot say."""
+        """Return JSON without a newline; raise `CodecError` for values that JSON does not have."""
         try:
             text = self._encode(message)
         except (TypeError, ValueError, RecursionError) as error:
@@ -113,12 +113,12 @@ class JsonCodec(Codec):
 
 
 class JsonRpcCodec(JsonCodec):
-    """A message is `{"method": …, "params": …}`; an answer is its result, or an `AnswerError`."""
+    """Messages are `{"method": …, "params": …}`; answers are their results."""
 
     name = "jsonrpc"
 
     def encode(self, message: Any) -> bytes:
-        """Return the JSON of a message; raise `CodecError` for what is no request."""
+        """Return the JSON of a message; raise `CodecError` if it is not a request."""
         if not isinstance(message, dict) or not isinstance(message.get("method"), str):
             raise CodecError('a message of jsonrpc is {"method": ..., "params": ...}')
         others = [key for key in message if key not in ("method", "params")]
@@ -155,7 +155,7 @@ _CODECS: dict[str, type[Codec]] = {
 
 
 def make_codec(name: str) -> Codec:
-    """Return the codec called `text`, `bytes` or `json`; raise `ValueError` for other names."""
+    """Return the codec of this name; raise `ValueError` for unknown names."""
     try:
         return _CODECS[name]()
     except KeyError:

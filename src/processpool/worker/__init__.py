@@ -1,5 +1,5 @@
-"""What runs inside a worker.
+"""The code that runs inside a worker.
 
-Every worker pays for what is imported here at its start: the standard library, as little of it as
-can be, and the lean modules of `wire` and `system`.
+Every import delays the start of every worker, so this package imports as little of the standard
+library as possible, and only the lean modules of `wire` and `system`.
 """

@@ -1,6 +1,6 @@
-"""The answers of a worker, each in its form: plain, pickled, or with what was printed.
+"""Encoding of a worker's answers: plain values, pickles, or replies with output or an error.
 
-Large ones go to shared memory, and only their place into the journal.
+Large answers are put into shared memory, and only their place into the journal.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ class Answers:
     """Writes answers into the journal."""
 
     def __init__(self, journal: Journal, outbox: int) -> None:
-        """`outbox` is the file in memory that large answers lie in."""
+        """`outbox` is the descriptor of the shared memory for large answers."""
         self.outbox = Arena(outbox, 0)
         self.output: Output
         self._journal = journal
 
     def disown(self) -> None:
-        """In a fork that an item made: end it as soon as it answers."""
+        """In a child that an item has forked: exit instead of answering."""
         self.reply = _leave  # type: ignore[method-assign]
 
     def value(self, value: Any, body: bytes | None = None) -> None:
-        """Answer with a value; `body` is its pickle, without head and tail, if it is simple."""
+        """Answer with a value; `body` is its pickle without head and tail, if it is plain."""
         if body is not None and len(body) <= len(self._journal.memory):
             self._journal.append(layout.PLAIN, body)
             return
@@ -48,7 +48,7 @@ class Answers:
             self._entry(0, parts)
 
     def reply(self, value: Any, raised: Any) -> None:
-        """Answer with an error, or with a value and what was printed."""
+        """Answer with an error, or with a value and the item's output."""
         self.output.own(self._journal.page[layout.STARTED])
         stdout, stderr = self.output.take()
         pickled = None
@@ -63,7 +63,7 @@ class Answers:
         self._entry(layout.REPLY, [stream, *large])
 
     def _entry(self, flags: int, parts: list[Any]) -> None:
-        """Write one answer as an entry; into shared memory, if it is large."""
+        """Write an answer as an entry; its parts into shared memory, if they are large."""
         if len(parts) == 1 and len(parts[0]) < LARGE:
             self._journal.append(layout.ENTRIES, ENTRY.pack(flags, len(parts[0])) + parts[0])
             return
@@ -76,7 +76,7 @@ class Answers:
             self._journal.append(layout.ENTRIES, entry)
 
     def _send_long(self, flags: int, parts: list[Any]) -> None:
-        """Send a large answer up the pipe as it is, as no shared memory is left."""
+        """Send a large answer through the pipe, since no shared memory is left."""
         self._journal.flush()
         self._journal.send(layout.ENTRIES, 1, ENTRY.pack(flags, 0), *join(parts))
         self._journal.page[layout.BASE] += 1
@@ -91,12 +91,12 @@ def _unsendable(error: BaseException, value: Any) -> Any:
         kind = type(value).__qualname__
         error.add_note(f"The result, of type {kind}, cannot be sent back{where}.")
     except Exception:
-        pass  # it is of a class of the user's, which need not take notes
+        pass  # an exception of the user's may reject notes
     return describe(error, globals())
 
 
 def _leave(value: Any, raised: Any) -> None:
-    """End a fork that has returned from the item which made it."""
+    """Exit a forked child that has returned from the item that forked it."""
     if raised is None or (raised[1] == "SystemExit" and raised[2] in ("", "0", "None")):
         os._exit(0)
     os.write(2, raised[3].encode("utf-8", "replace"))

@@ -1,6 +1,6 @@
-"""How a Python worker starts: path, preloads and setup; then it says that it is ready.
+"""The start of a Python worker: it sets its path, imports, runs the setup, and reports readiness.
 
-If anything fails, the traceback goes to stderr and the process exits; the pool quotes it.
+If anything fails, the traceback is written to stderr and the process exits; the pool quotes it.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ HANDLER = 0
 _VARARGS, _VARKEYWORDS = 4, 8
 """Flags of a code object: the function has `*args`, `**kwargs`."""
 TOLD, TOLD_BESIDES = 16 * 1024, 64
-"""Characters with which it is told which files were read, at most; and of these, beside each path.
-Even if each takes four bytes, a pipe holds them."""
+"""The most characters of the report of source files, and how many of them each file takes besides
+its path. Even with four bytes per character, the report fits into a pipe."""
 
 
 def main() -> None:
-    """Run a worker; its arguments are descriptors, and where its orders lie in shared memory."""
+    """Run a worker; the arguments are descriptors, and the place of its orders in shared memory."""
     shared, outbox, stdout, stderr, ready, offset, size = map(int, sys.argv[2:9])
     orders: dict[str, Any] = loads(os.pread(shared, size, offset))
     os.pwrite(shared, bytes(size), offset)
@@ -54,26 +54,29 @@ def main() -> None:
 
 
 def _prepare(worker: PythonWorker, orders: dict[str, Any]) -> Callable[..., Any] | None:
-    """Run the user's code that comes before the first item; return what comes after the last."""
+    """Run the user's code that precedes the first item; return the teardown function, if any."""
     try:
         _import_all(orders["preload"])
         state = _call_setup(orders["setup"])
         if orders["handler"]:
             worker.functions[HANDLER] = _with_state(_resolve(orders["handler"]), state)
         return _with_state(_resolve(orders["teardown"]), state) if orders["teardown"] else None
-    except SystemExit as error:  # otherwise it would say nothing about where that was
+    except SystemExit as error:  # show its traceback, which Python does not
         sys.excepthook(SystemExit, error, error.__traceback__)
         raise
 
 
 def _say(ready: int, what: bytes) -> None:
-    """Tell the pool that this worker is ready: the length first, as others may hold the pipe."""
+    """Report to the pool that this worker is ready.
+
+    The length comes first, since the pipe's end may be held open by other processes.
+    """
     with open(ready, "wb") as pipe:
         pipe.write(layout.READY.pack(len(what)) + what)
 
 
 def _take_pipes() -> tuple[int, int]:
-    """Move the pool's pipes out of reach: 0 leads nowhere, 1 to the log."""
+    """Move the pool's pipes to high descriptors; 0 becomes /dev/null, and 1 the log."""
     requests, answers = high(os.dup(0)), high(os.dup(1))
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
@@ -96,7 +99,7 @@ def _watch(worker: PythonWorker, inherited: dict[str, Any], slot: int) -> None:
 
 
 def _never_block(number: int) -> None:
-    """Unblock a signal, by which code that blocks all signals can show where it hangs."""
+    """Keep a signal unblocked, so that it shows where code hangs that has blocked all signals."""
     import _signal
 
     block = _signal.pthread_sigmask
@@ -109,7 +112,7 @@ def _never_block(number: int) -> None:
 
 
 def _start(worker: PythonWorker, stdout: int, stderr: int) -> None:
-    """Set up everything that is for items only, after the user's own setup."""
+    """Set up the capture of output and of progress reports, after the user's own setup."""
     from processpool.worker import progress
     from processpool.worker.output import Output
 
@@ -121,9 +124,10 @@ def _start(worker: PythonWorker, stdout: int, stderr: int) -> None:
 
 
 def _sources(orders: dict[str, Any]) -> list[tuple[str, int, int, bool]]:
-    """The files that were read: when written, size, and whether the orders name them.
+    """Return the source files that were read: path, mtime, size, and whether the orders name them.
 
-    They name those of the modules and of the functions in them, wherever these were defined.
+    The orders name the modules of the handler, setup, teardown and preloads, and the modules in
+    which the objects that those functions refer to are defined.
     """
     targets = [orders["handler"], orders["setup"], orders["teardown"], *orders["preload"]]
     if not any(targets):
@@ -144,14 +148,14 @@ def _sources(orders: dict[str, Any]) -> list[tuple[str, int, int, bool]]:
             break
         try:
             state = os.stat(path)
-        except OSError:  # it lies in an archive, or is gone
+        except OSError:  # it is in an archive, or was deleted
             continue
         found.append((path, state.st_mtime_ns, state.st_size, path in named))
     return found
 
 
 def _find_class(name: str) -> type:
-    """A class of the user's main module, for code that looks in this process's: if it has come."""
+    """Return a received class of the user's `__main__`, for code that looks it up in this one."""
     known = sys.modules.get("cloudpickle.cloudpickle")
     if known is not None:
         for found in reversed(list(known._DYNAMIC_CLASS_TRACKER_BY_ID.values())):
@@ -169,7 +173,7 @@ def _import_all(names: tuple[str, ...]) -> None:
 
 
 def _resolve(target: Any) -> Callable[..., Any]:
-    """Return a function from `package.module:attribute`, or from its pickle."""
+    """Return the function named `package.module:attribute`, or given by its pickle."""
     if isinstance(target, bytes):
         function: Callable[..., Any] = loads(target)
         return function
@@ -201,7 +205,7 @@ def _call_setup(target: Any) -> Any:
 
 
 def _with_state(function: Callable[..., Any], state: Any) -> Callable[..., Any]:
-    """Return the function; if it has a parameter `state`, bound to what `setup` returned."""
+    """Return the function, bound to the result of `setup` if it has a parameter `state`."""
     positional, by_name = _parameters(function)
     if "state" not in positional + by_name:
         return function
@@ -222,7 +226,7 @@ def _with_state(function: Callable[..., Any], state: Any) -> Callable[..., Any]:
 
 
 def _parameters(function: Callable[..., Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The positional parameters; and those that may be given by name, whatever else is given."""
+    """Return the positional parameters, and those that can always be passed by keyword."""
     code = getattr(function, "__code__", None)
     flags = getattr(code, "co_flags", 0)
     if code is None or (hasattr(function, "__wrapped__") and flags & (_VARARGS | _VARKEYWORDS)):

@@ -1,4 +1,4 @@
-"""C's own `stdout`, whose buffer may hold what C code has printed, unseen by Python."""
+"""C's own `stdout`, whose buffer may contain output of C code that Python cannot see."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ _UNBUFFERED = 2  # _IONBF
 
 
 def unbuffer_c_stdout() -> None:
-    """Flush C's `stdout`, and let it buffer nothing from now on.
+    """Flush C's `stdout`, and make it unbuffered.
 
-    It uses `_ctypes`: importing `ctypes` takes a third of a bare interpreter's time to start.
+    This uses `_ctypes`, since importing `ctypes` takes a third as long as starting Python.
     """
     try:
         import _ctypes
@@ -24,4 +24,4 @@ def unbuffer_c_stdout() -> None:
         Function(_ctypes.dlsym(library, "fflush"))(stdout)
         Function(_ctypes.dlsym(library, "setvbuf"))(stdout, None, _UNBUFFERED, 0)
     except (ImportError, AttributeError, OSError):
-        pass  # no such C library: its output comes when its buffer is full
+        pass  # no such C library: output appears when its buffer is full

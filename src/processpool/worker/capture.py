@@ -1,8 +1,9 @@
-"""Captures whatever a worker prints, in a file that descriptor 1 leads to.
+"""Capture of a `serve` worker's stdout, in a file in memory that is descriptor 1.
 
-Three rules hold here. Everything that can print shares the file: `print`, C code, child processes.
-It is opened for appending, so that a child which prints late, or has opened /dev/stdout by itself,
-neither leaves a hole nor overwrites. And whatever was printed outside of a request goes to stderr.
+Three rules hold here. All output goes to the file: that of `print`, of C code, and of child
+processes. It is opened for appending, so that a child that prints late, or has opened /dev/stdout
+itself, neither leaves a hole nor overwrites anything. And output outside of requests is moved to
+stderr.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Capture:
-    """Takes descriptor 1, and `sys.stdout` with it; sends what was printed so far to stderr."""
+    """Takes over descriptor 1 and `sys.stdout`; earlier output is flushed to stderr."""
 
     def __init__(self) -> None:
         self._file = high(_nameless_file())
@@ -34,9 +35,9 @@ class Capture:
         os.dup2(self._file, 1)
 
     def take(self) -> bytes:
-        """Return what was printed since the last time, all streams flushed."""
+        """Flush all streams, and return the output since the last call."""
         self._flush()
-        # The size, not the position: whoever opened /dev/stdout has a position of its own.
+        # The size, not the position: a process that has opened /dev/stdout has its own position.
         size = lseek(self._file, 0, 2)
         if not size:
             return b""
@@ -50,22 +51,22 @@ class Capture:
         return printed
 
     def spill(self) -> None:
-        """Move to stderr what was printed and belongs to no request."""
+        """Move output that belongs to no request to stderr."""
         printed = memoryview(self.take())
         try:
             while printed:
                 printed = printed[os.write(2, printed) :]
         except OSError:
-            pass  # nobody reads it
+            pass  # stderr has no reader
 
     def close(self) -> None:
-        """Let descriptor 1 lead to stderr from now on."""
+        """Redirect descriptor 1 to stderr from now on."""
         self.spill()
         os.dup2(2, 1)
         os.close(self._file)
 
     def spill_if_any(self) -> None:
-        """Like `spill`, but cheaper: what still waits in a stream's buffer is left there."""
+        """Like `spill`, but cheaper, as output in a stream's buffer is left there."""
         if lseek(self._file, 0, 2):
             self.spill()
 
@@ -76,7 +77,7 @@ class Capture:
             if sys.stdout is not self._stdout:
                 sys.stdout.flush()
         except (AttributeError, ValueError, OSError):
-            pass  # closed or replaced by the handler: what it prints there is its own affair
+            pass  # closed or replaced by the handler
 
 
 def _nameless_file() -> int:
@@ -89,7 +90,7 @@ def _nameless_file() -> int:
 
 
 def _stdout() -> TextIO:
-    """Return `sys.stdout`, set up so that lines keep their order with those of child processes."""
+    """Return `sys.stdout`, line-buffered, so that lines keep their order with those of children."""
     stdout = sys.stdout
     if not isinstance(stdout, io.TextIOWrapper):
         stdout = open(1, "w", closefd=False)  # noqa: SIM115

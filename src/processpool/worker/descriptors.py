@@ -1,4 +1,4 @@
-"""Moves a worker's own descriptors where neither its items nor their children meet them."""
+"""Moving a worker's own descriptors out of the way of its items and their child processes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ _FIRST = 100
 
 
 def high(descriptor: int) -> int:
-    """Move a descriptor to a number that nobody else uses, closed on exec."""
+    """Move a descriptor to an unused high number, close-on-exec; return that."""
     try:
         os.set_inheritable(descriptor, False)
         moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _FIRST)
-    except OSError:  # more than RLIMIT_NOFILE; or there is none
+    except OSError:  # RLIMIT_NOFILE is lower, or no descriptor is left
         return descriptor
     os.close(descriptor)
     return moved

@@ -1,9 +1,9 @@
-r"""The protocol's own descriptors: requests in, answers out.
+r"""The pipes of a `serve` worker, in the `framed` protocol.
 
-Three rules hold here. The descriptors are copies of 0 and 1 with high numbers, closed on exec and
-lost on fork, so that neither the handler nor a child process can reach them by accident. Requests
-are ``1;<length>\n<data>`` and the exit message is ``0;\n``; anything else ends the worker. And
-every answer, ``<length>;<data>``, has left this process before the next request is handed out.
+Three rules hold here. The pipes are moved from 0 and 1 to high descriptors, closed on exec and
+replaced after a fork, so that neither the handler nor a child process uses them by accident.
+Requests are ``1;<length>\n<data>`` and the exit message is ``0;\n``; anything else ends the worker.
+And every answer, ``<length>;<data>``, is written before the next request is returned.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ if TYPE_CHECKING:
 _HEADER = 22  # "1;", at most 19 digits, newline
 _BUFFER = 64 * 1024
 _LARGE = 256 * 1024
-"""From this size on a message gets a wider pipe, and an answer no copy of its own."""
+"""The message size, in bytes, from which the pipe is enlarged, and an answer is not copied."""
 
 _PIPE = 1024 * 1024
-"""What an unprivileged process may make of a pipe."""
+"""The largest pipe that an unprivileged process may have."""
 
 
 class BrokenRequestError(Exception):
-    """What arrived is not a request."""
+    """The received bytes are not a request."""
 
 
 class DisconnectedError(Exception):
-    """Nobody reads the answers any more."""
+    """The reader of the answers is gone."""
 
 
 class Wire:
-    """Takes descriptors 0 and 1 for the protocol, and puts /dev/null in the place of 0."""
+    """Takes over descriptors 0 and 1 for the protocol, and replaces 0 by /dev/null."""
 
     def __init__(self) -> None:
         self._in = high(os.dup(0))
         self._out = high(os.dup(1))
         self.answers = 0
-        """Answers given so far."""
+        """The number of answers written."""
         self._open = True
         self._met_large = False
         null = os.open(os.devnull, os.O_RDWR)
@@ -57,10 +57,10 @@ class Wire:
         """Yield the data of each request, until the exit message or the end of stdin.
 
         Args:
-            on_arrival: called whenever the wait for more is over, before a request is yielded.
+            on_arrival: called after every read, before a request is yielded.
 
         Raises:
-            BrokenRequestError: what arrived is not a request, or ends in the middle of one.
+            BrokenRequestError: the input is not a request, or ends in the middle of one.
         """
         reader = io.BufferedReader(_Input(self._in, on_arrival), _BUFFER)
         readline, read = reader.readline, reader.read
@@ -76,10 +76,10 @@ class Wire:
             yield _exactly(read, length)
 
     def answer(self, payload: bytes) -> None:
-        """Write one answer as a whole.
+        """Write one whole answer.
 
         Raises:
-            DisconnectedError: nobody reads it.
+            DisconnectedError: the reader is gone.
         """
         size = len(payload)
         if size < _LARGE:
@@ -98,21 +98,21 @@ class Wire:
         self.answers += 1
 
     def close(self) -> None:
-        """Give the descriptors back: the pool sees that no more answers will come."""
+        """Close the pipes, so that the pool sees the end of the answers."""
         if self._open:
             self._open = False
             os.close(self._in)
             os.close(self._out)
 
     def _prepare(self, pipe: int, size: int) -> None:
-        """Make room for a large message."""
+        """Enlarge a pipe for a large message, and have memory of that size reused."""
         widen(pipe)
         if size >= LARGE and not self._met_large:
             self._met_large = True
             keep_large_blocks()
 
     def _disown(self) -> None:
-        """In a fork: neither read the pool's requests nor answer nor hold its pipes open."""
+        """In a forked child: replace the pipes by /dev/null, so that it does not hold them open."""
         if self._open:
             null = os.open(os.devnull, os.O_RDWR)
             os.dup2(null, self._in, inheritable=False)
@@ -121,7 +121,7 @@ class Wire:
 
 
 class _Input(io.FileIO):
-    """Stdin, which tells when something arrived."""
+    """An input file that calls `on_arrival` after every read."""
 
     def __init__(self, descriptor: int, on_arrival: Callable[[], object]) -> None:
         super().__init__(descriptor, closefd=False)
@@ -134,12 +134,12 @@ class _Input(io.FileIO):
 
 
 def widen(pipe: int) -> None:
-    """Let a pipe hold 1 MiB where the system allows it: fewer switches for large messages."""
+    """Enlarge a pipe to 1 MiB, if allowed, which saves context switches for large messages."""
     try:
         if fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) < _PIPE:
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
     except (OSError, AttributeError):
-        pass  # no pipe, not allowed, or not Linux
+        pass  # not a pipe, not allowed, or not Linux
 
 
 def _length(header: bytes) -> int:

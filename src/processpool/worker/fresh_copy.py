@@ -1,7 +1,7 @@
-"""A callable of which each call gets a fresh copy: no item sees what another has changed.
+"""A wrapper that calls a fresh copy of a callable each time, so that items share no state.
 
-The standard library's executors send a callable with each item. Here it is sent once, then copied
-for each call, except for what is found by name: classes, functions and modules.
+The standard library's executors send the callable with each item. Here it is sent once, and copied
+for each call, except for the classes, functions and modules in it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SHARED = (type, FunctionType, ModuleType, _lru_cache_wrapper)
 
 
 class FreshCopies:
-    """Calls a copy of a callable; the callable itself if it is large or cannot be copied."""
+    """Calls a copy of a callable; or the callable itself, if it is large or cannot be copied."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.__wrapped__ = function
@@ -41,8 +41,8 @@ class FreshCopies:
 
 
 def with_fresh_copies(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function; wrapped, if it carries something that its calls may change."""
-    if type(function) is BuiltinFunctionType:  # a method of what is written in C is one, too
+    """Return the callable, wrapped in `FreshCopies` if it has state that a call could change."""
+    if type(function) is BuiltinFunctionType:  # includes bound methods of objects written in C
         has_state = not isinstance(function.__self__, (ModuleType, type, NoneType))
     elif isinstance(function, MethodType):
         has_state = not isinstance(function.__self__, type)
@@ -53,7 +53,7 @@ def with_fresh_copies(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _copier(function: Callable[..., Any]) -> Callable[[], Callable[..., Any]]:
-    """Return what makes copies of a function."""
+    """Return a function that returns copies of a callable."""
     kept: list[Any] = []
     buffers: list[memoryview] = []
     stream = BytesIO()
@@ -87,7 +87,7 @@ def _copier(function: Callable[..., Any]) -> Callable[[], Callable[..., Any]]:
 
 class _Writer(Pickler):
     kept: list[Any]
-    """What the copies share, by number."""
+    """The objects that the copies share, by number."""
 
     def persistent_id(self, obj: Any) -> int | None:
         if not isinstance(obj, _SHARED):

@@ -1,6 +1,7 @@
-"""Applies what a worker inherits from the pool's process; the list is the engine's.
+"""Application of the settings that a worker inherits from the pool's process.
 
-Modules that are slow to import are not imported for this; it is done once they are.
+`engine/inheritance.py` has the list. Settings of modules that are slow to import are applied once
+the user's code imports them.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def take(inherited: dict[str, Any], slot: int) -> None:
 
 
 def when_imported(name: str, action: Callable[[Any], None]) -> None:
-    """Call `action` with the module of this name, as soon as it has been imported."""
+    """Call `action` with the module of this name, as soon as it is imported."""
     if name in sys.modules:
         action(sys.modules[name])
     else:
@@ -59,7 +60,7 @@ def when_imported(name: str, action: Callable[[Any], None]) -> None:
 
 
 class _Watcher:
-    """A finder of modules that waits for one to be imported."""
+    """An import finder that calls a function when a certain module is imported."""
 
     def __init__(self, name: str, action: Callable[[Any], None]) -> None:
         self._name = name
@@ -85,7 +86,7 @@ class _Watcher:
 
 
 class _Filters:
-    """The filters of warnings; those whose category's module is not there yet come with it."""
+    """Sets the warning filters; those with a category from another module, once it is imported."""
 
     def __init__(self, filters: list[tuple[Any, ...]]) -> None:
         self._filters = filters
@@ -97,15 +98,15 @@ class _Filters:
                 when_imported(name, self._put)
 
     def _put_again(self, module: Any) -> None:
-        """`warnings` has just put what the command line says in front of them."""
+        """Set the filters again, as the import of `warnings` has put those of `-W` before them."""
         self._set = None
         self._put(module)
 
     def _put(self, _: Any) -> None:
-        # Until `warnings` is imported, its C part has the filters; then it is the same list.
+        # Before `warnings` is imported, the filters are in `_warnings`; then both share the list.
         warnings = sys.modules.get("warnings", _warnings)
         if self._set is not None and warnings.filters != self._set:
-            return  # somebody here has set others
+            return  # the user's code has set others
         found = [entry for entry in map(_filter, self._filters) if entry is not None]
         warnings.filters[:] = found
         warnings._filters_mutated()

@@ -1,9 +1,9 @@
-"""Initializers sent by value: the globals that they set are seen by later functions.
+"""Initializers that are sent by value: later functions see the globals that they set.
 
-A function of `__main__` travels with a copy of the globals that it refers to. So an initializer
-that does `global model; model = load()` sets `model` in its own copy, and a function that uses
-`model` has another. Here the former replace the latter: globals that were set, and those that may
-have been changed in place.
+A function of `__main__` is sent with a copy of the globals that it refers to. So an initializer
+that does `global model; model = load()` sets `model` in its own copy only, and a function that uses
+`model` has another copy. This module puts the initializer's values into the globals of later
+functions: those that it has set, and those that it may have changed in place.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 _UNCHANGING = frozenset({int, float, complex, bool, str, bytes, type(None)})
 _ABSENT = object()
 MAIN = ("__main__", "__mp_main__")
-"""The second is its name in the children of multiprocessing."""
+"""The names of the main module; the second one is used in children of multiprocessing."""
 
 
 def initialize(initializer: Callable[[], Any]) -> Any:
-    """Call an initializer, and pass on the globals of `__main__` that it leaves."""
+    """Call an initializer, and pass the globals of `__main__` that it sets to later functions."""
     names = _own_globals(initializer)
     before = dict(names)
     result = initializer()
@@ -37,7 +37,7 @@ def initialize(initializer: Callable[[], Any]) -> Any:
 
 
 def _own_globals(function: Any) -> dict[str, Any]:
-    """Return the globals of a function that came from `__main__`; none for others."""
+    """Return the globals of a function from `__main__`; an empty dictionary for others."""
     while hasattr(function, "func"):  # functools.partial
         function = function.func
     names: dict[str, Any] = getattr(function, "__globals__", {})
@@ -45,21 +45,21 @@ def _own_globals(function: Any) -> dict[str, Any]:
 
 
 def _may_change(name: str, value: Any) -> bool:
-    """True for data; code is left as it is in the function that uses it."""
+    """True for data that may have been changed in place; False for constants and code."""
     if name.startswith("__") or type(value) in _UNCHANGING or isinstance(value, type):
         return False
     return not callable(value) and type(value) is not type(sys)
 
 
 def _hand_on(left: dict[str, Any]) -> None:
-    """Put these among the globals of every function of `__main__` that is unpickled."""
+    """Add these to the globals of every function of `__main__` that is unpickled from now on."""
     from functools import wraps
 
     from cloudpickle import cloudpickle
 
     restore = cloudpickle._function_setstate
 
-    @wraps(restore)  # so that answers by value, too, refer to it by name
+    @wraps(restore)  # so that functions in answers are pickled with a reference by its name
     def restore_with(function: Any, state: Any) -> None:
         restore(function, state)
         names = function.__globals__

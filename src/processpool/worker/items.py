@@ -16,7 +16,8 @@ from time import monotonic_ns
 from processpool.wire.python import layout
 from processpool.wire.python.layout import SHORT_VERSION
 from processpool.wire.python.pickling import dumps
-from processpool.wire.python.raised import RefusedError, describe
+from processpool.wire.python.raised import describe
+from processpool.wire.python.unpacker import Unpacker
 from processpool.worker.current import NO_ITEM
 from processpool.worker.output import SLOW
 
@@ -303,12 +304,7 @@ def _spread(function: Callable[..., Any], style: int) -> Callable[[Any], Any]:
         call = lambda item: function(*item)  # noqa: E731
     elif style & 3 == layout.FULL:
         call = lambda item: function(*item[0], **item[1])  # noqa: E731
-    if not style & layout.CHECKED:
+    if not style & layout.PICKLED:
         return call
-
-    def checked(item: tuple[bool, Any]) -> Any:
-        if not item[0]:
-            raise RefusedError(item[1])
-        return call(item[1])
-
-    return checked
+    unpack = Unpacker().unpack
+    return lambda item: call(unpack(item))

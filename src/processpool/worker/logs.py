@@ -1,8 +1,8 @@
-"""Sends log records of a worker to the pool's process, whose own loggers handle them.
+"""Forwarding of a worker's log records to the pool's process, whose loggers handle them.
 
-`logging` takes longer to import than the rest of a worker, so nothing is done before the user's
-code imports it. The levels of the pool's process decide which records are made: those of its
-loggers when the worker was started, and that of its root logger whenever it changes.
+`logging` takes longer to import than the rest of a worker, so this waits until the user's code
+imports it. Levels are those of the pool's process: of its named loggers at the time when the worker
+was started, and of its root logger at any time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Forwarder:
-    """Puts a handler on the root logger of this process, as soon as there is one."""
+    """Adds a handler to the root logger of this process, once `logging` is imported."""
 
     def __init__(self, journal: Journal, inherited: dict[str, Any], slot: int) -> None:
         """`inherited` has the levels of the pool's loggers; the worker is named by its slot."""
@@ -32,18 +32,18 @@ class Forwarder:
         self._journal = journal
         self._levels = levels
         self._level = -1
-        """The level that the root logger was given; -1 as long as there is none."""
+        """The level that was set on the root logger; -1 before `logging` is imported."""
         if "logging" not in sys.modules:
             when_imported("logging", lambda _: self.follow())
 
     def follow(self) -> None:
-        """Before items: see whether `logging` is there, and whether the pool's level is another."""
+        """Update the root logger's level, if `logging` is imported; called before items."""
         level = self._journal.page[LEVEL]
         if level != self._level and "logging" in sys.modules:
             self._set_level(level)
 
     def install(self) -> None:
-        """Take up the records of this process; `logging` must have been imported."""
+        """Add the handler; `logging` must have been imported."""
         import logging
 
         journal, name = self._journal, self._name
@@ -52,7 +52,7 @@ class Forwarder:
             def emit(self, record: logging.LogRecord) -> None:
                 try:
                     told = dumps(_plain(record, name), 3)
-                except Exception:  # as any handler: what the record is made of is of the user's
+                except Exception:  # as in any handler: the record may contain objects that raise
                     self.handleError(record)
                 else:
                     journal.tell(LOG, told)
@@ -75,7 +75,7 @@ class Forwarder:
 
 
 def _plain(record: logging.LogRecord, name: str) -> dict[str, object]:
-    """The record as simple values, which can always be pickled."""
+    """Return the record's attributes as simple values, which can always be pickled."""
     fields = dict(record.__dict__)
     fields["msg"] = record.getMessage()
     fields["args"] = None
@@ -84,13 +84,13 @@ def _plain(record: logging.LogRecord, name: str) -> dict[str, object]:
 
         fields["exc_text"] = logging.Formatter().formatException(record.exc_info)
     fields["exc_info"] = None
-    if fields["processName"] == "MainProcess":  # it is that of `multiprocessing`, if it is loaded
+    if fields["processName"] == "MainProcess":  # the default, if multiprocessing is not loaded
         fields["processName"] = name
     return {name: _simple(value) for name, value in fields.items()}
 
 
 def _simple(value: object) -> object:
-    """A value that is read without any of the user's modules: of a subclass what it is made of."""
+    """Return a value of a basic type, which can be unpickled without the user's modules."""
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, float):

@@ -1,10 +1,10 @@
-"""Captures what an item prints, in files in memory that descriptors 1 and 2 lead to.
+"""Capture of the output of items, in files in memory that are descriptors 1 and 2.
 
-The pool holds the same files, so that what an item has printed is known even if it kills its
-worker. Python code that prints raises a flag. What C code or a child process prints is noticed by
-the size of the file, which is checked after slow items, after the first items of each function, and
-after every item of a function that has printed this way before. In a run of fast items it is
-checked at the end: what is found then cannot be attributed to an item, and goes to the log.
+The pool has the same files open, so an item's output is known even if it kills its worker. Output
+of Python code sets a flag. Output of C code or of child processes only shows in the size of the
+file, which is checked after slow items, after the first items of each function, and after every
+item of a function that has printed in this way before. In a run of fast items it is checked at the
+end: output found then cannot be attributed to an item, and goes to the log.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from processpool.wire.python.journal import Journal
 
 SLOW = 50_000
-"""Nanoseconds from which on an item is checked for what C code has printed."""
+"""The duration of an item, in nanoseconds, from which it is checked for output of C code."""
 KEPT = 16 * 1024 * 1024
-"""Bytes that are kept of what an item prints to stdout, and as many to stderr: the last ones."""
+"""The most bytes of an item's stdout that are kept, and of its stderr: the last ones."""
 
 
 class Printed(io.FileIO):
-    """What is under a `sys.stdout` or `sys.stderr`: it says when it was written to."""
+    """The raw file below `sys.stdout` or `sys.stderr`, which notes when it is written to."""
 
     def __init__(self, output: Output, number: int) -> None:
         """`number` is that of the descriptor, 1 or 2."""
@@ -40,10 +40,10 @@ class Printed(io.FileIO):
         self._output = output
         self._number = number
         self._unchecked = 0
-        """Bytes written since the file was last made shorter, if that was necessary."""
+        """The number of bytes written since the file's size was last checked."""
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Raise the flag, and write at once."""
+        """Set the flag, and write."""
         output = self._output
         item = output.journal.cut_short()
         if not output.flags[0]:
@@ -64,31 +64,31 @@ class Printed(io.FileIO):
 
 
 class Text(io.TextIOWrapper):
-    """A `sys.stdout` or `sys.stderr` that keeps nothing back, and stays open for the next item."""
+    """A `sys.stdout` or `sys.stderr` that does not buffer, and that items cannot close."""
 
     def close(self) -> None:
-        """Flush, and no more."""
+        """Flush, but do not close."""
         if not self.closed:
             self.flush()
 
     def reconfigure(self, **options: Any) -> None:
-        """As of any, but what is written goes on being written at once."""
+        """As for any text file, except that it remains unbuffered."""
         super().reconfigure(**{**options, "write_through": True})
 
 
 class Output:
-    """Takes descriptors 1 and 2, and what Python calls stdout and stderr."""
+    """Takes over descriptors 1 and 2, `sys.stdout` and `sys.stderr`."""
 
     def __init__(self, stdout: int, stderr: int, journal: Journal) -> None:
         self.flags = [0, SLOW]
-        """True once Python code has printed something; and from how many nanoseconds on an item
-        is asked what C code has printed."""
+        """Whether Python code has printed something, and the duration in nanoseconds from which
+        an item is checked for output of C code; a list, which the loop over items can keep."""
         self.echo: Callable[[bytes], None] | None = None
-        """Takes whole lines as they are printed, with the number of their stream before them."""
+        """Called with whole lines while an item runs, each preceded by its descriptor's number."""
         self.surprised = False
-        """Set when something was printed though no flag was raised."""
+        """True if there was output without the flag being set."""
         self.checked = 0
-        """The last item that was checked for output."""
+        """The number of the last item that was checked for output."""
         self.journal = journal
         self._shown = {1: 0, 2: 0}
         self._dropped = {1: 0, 2: 0}
@@ -99,7 +99,7 @@ class Output:
         sys.stderr = sys.__stderr__ = self._stream(2)  # type: ignore[misc]
 
     def take(self) -> tuple[str, str]:
-        """Return what was printed to stdout and stderr since the last time."""
+        """Return the output to stdout and stderr since the last call."""
         if self._modules is not None:
             self._see_to_c()
         for stream in (sys.stdout, sys.stderr):
@@ -117,17 +117,17 @@ class Output:
         return printed
 
     def any(self) -> bool:
-        """True if anything was printed, by whatever code."""
+        """True if there is any output, of whatever code."""
         if self._modules is not None:
             self._see_to_c()
         files = self._files
         return bool(os.lseek(files[1], 0, 2) or os.lseek(files[2], 0, 2))
 
     def own(self, item: int) -> None:
-        """Attribute to this item what is printed from here on.
+        """Attribute the output from here on to this item.
 
-        What is there already may come from earlier items that were not checked: it goes to the log,
-        and from now on all items are checked.
+        If earlier items were not checked, output that exists already may be theirs: it is moved to
+        the log, and all items are checked from now on.
         """
         asked = self.checked >= item - 1
         self.checked = item
@@ -138,7 +138,7 @@ class Output:
             self.surprised = True
 
     def spill(self) -> bool:
-        """Send what was printed outside of an item to the worker's log; True if there was any."""
+        """Move output outside of items to the worker's log; return whether there was any."""
         if not self.flags[0] and not self.any():
             return False
         for text in self.take():
@@ -149,18 +149,18 @@ class Output:
         return True
 
     def reopen(self, number: int) -> None:
-        """Let descriptor 1 or 2 lead to its file again."""
+        """Restore descriptor 1 or 2, which an item has closed."""
         os.dup2(self._files[number], number)
 
     def close(self) -> None:
-        """Let everything that is still printed go to the log."""
+        """Redirect all further output to the log."""
         self.echo = None
         self.spill()
         os.dup2(self._log, 1)
         os.dup2(self._log, 2)
 
     def show(self, number: int, *, rest: bool = False) -> None:
-        """Echo what was printed to 1 or 2 and was not shown yet: whole lines, or all of it."""
+        """Echo new output to descriptor 1 or 2: whole lines, or with `rest` all of it."""
         shown = self._shown[number]
         fresh = self._read(number, shown)
         if not rest:
@@ -170,7 +170,7 @@ class Output:
             self.echo(b"%d%b" % (number, fresh))
 
     def shorten(self, number: int) -> None:
-        """Keep only the end of what was printed to 1 or 2, if that is much."""
+        """Drop all but the last `KEPT` bytes of the output to descriptor 1 or 2."""
         file = self._files[number]
         surplus = os.lseek(file, 0, 2) - KEPT
         if surplus > 0:
@@ -201,7 +201,7 @@ class Output:
         return printed
 
     def _take_over(self, number: int, file: int) -> int:
-        """Let a descriptor lead to a file, which is itself out of the items' reach."""
+        """Redirect a descriptor to a file, and move the file's own descriptor out of the way."""
         fcntl.fcntl(file, fcntl.F_SETFL, os.O_APPEND)
         os.dup2(file, number)
         return high(file)
@@ -211,7 +211,7 @@ class Output:
         return Text(raw, encoding="utf-8", errors="backslashreplace", write_through=True)
 
     def _see_to_c(self) -> None:
-        """Have C code print at once. Only when modules were imported: Python itself never does."""
+        """Make C's stdout unbuffered, once modules were imported, which may contain C code."""
         if len(sys.modules) != self._modules:
             self._modules = None
             from processpool.worker.c_stdio import unbuffer_c_stdout

@@ -1,7 +1,7 @@
-"""`processpool.progress`: reports how far an item is, while it runs.
+"""`processpool.progress`: reports the progress of an item while it runs.
 
-The latest report lies in the page that the worker shares with the pool, which reads it when it
-takes a snapshot. So a report costs a microsecond, and whoever looks sees the latest one.
+The latest report is in the page that the worker shares with the pool, which reads it for snapshots.
+So a report takes about a microsecond.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from processpool.wire.python.journal import Journal
 
 journal: Journal | None = None
-"""Set in a worker."""
+"""The worker's journal; None outside of workers."""
 _writing = RLock()
-"""Held by the thread that writes a report; an `RLock`, as a signal's handler may report too."""
+"""Held while a report is written; an `RLock`, since a signal handler may report too."""
 
 
 def progress(done: float, total: float | None = None, note: str = "") -> None:
-    """Report how far the running item is; it shows in the pool's snapshot and widget.
+    """Report the progress of the running item, for the pool's snapshots and widget.
 
-    Outside of a worker it does nothing, so functions that call it run anywhere.
+    Outside of workers this does nothing, so functions that call it can run anywhere.
 
     Args:
-        done: how much of it is done, in units of your own.
-        total: how much there is to do; None if that is not known.
-        note: a few words on what is being done; 1000 bytes of UTF-8 are kept.
+        done: the amount of work done, in any unit.
+        total: the amount of work in all; None if it is not known.
+        note: a short description of the current work, of at most 1000 bytes of UTF-8.
     """
     if journal is None:
         return
@@ -44,6 +44,6 @@ def progress(done: float, total: float | None = None, note: str = "") -> None:
 
 
 def forget() -> None:
-    """In a fork: it is no worker."""
+    """In a forked child, which is not a worker: do nothing from now on."""
     global journal
     journal = None

@@ -1,7 +1,7 @@
-"""What the pool's process shares with all workers, as a worker sees it: mapped, not copied.
+"""Objects of `pool.share` in a worker: mapped, not copied.
 
-A handle is unpickled as the object itself, built for each item around the mapped memory, which is
-read-only. The mapping is kept until the pool says that the object was freed.
+A handle is unpickled as the object itself, rebuilt for each item around the mapped memory, which is
+read-only. The mapping is kept until the pool reports that the object was freed.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _mapped: dict[tuple[int, str], list[memoryview]] = {}
 
 
 def attach(owner: int, fd: int, name: str, size: int) -> Any:
-    """The object that the process `owner` shares by its descriptor `fd`.
+    """Return the object that the process `owner` shares by its descriptor `fd`.
 
     Raises:
         ValueError: it was freed.
-        PermissionError: this process may not look at the descriptors of the other.
+        PermissionError: this process may not open the descriptors of the other.
     """
     key = owner, name
     parts = _mapped.get(key)
@@ -36,21 +36,21 @@ def attach(owner: int, fd: int, name: str, size: int) -> Any:
 
 
 def release(name: str) -> None:
-    """Release an object that was freed: its memory goes as soon as nothing here uses it."""
+    """Drop the mapping of an object that was freed; its memory is unmapped once it is unused."""
     for key in [key for key in _mapped if key[1] == name]:
         del _mapped[key]
 
 
 def restore_view(buffer: Any, layout: str, shape: tuple[int, ...]) -> memoryview:
-    """A buffer with the format and the shape that it had."""
+    """Return a buffer as a memoryview with its original format and shape."""
     view = memoryview(buffer).cast("B")
     return view if layout == "B" and len(shape) == 1 else view.cast(layout, shape)  # type: ignore[call-overload]
 
 
 def read(fd: int, size: int) -> list[memoryview]:
-    """Map the parts in a file, and close it."""
+    """Map the parts in a file, and close its descriptor."""
     try:
-        # Private, as older kernels refuse shared mappings of what is sealed against writing.
+        # Private, since older kernels reject shared mappings of files sealed against writing.
         mapping = mmap.mmap(fd, size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
     finally:
         os.close(fd)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from processpool.wire.python.arena import Reader
     from processpool.wire.python.frames import Frame
 
-_REFUSED = "processpool.wire.python.raised.RefusedError"
 _STACK_GLOBAL = b"\x93"
 """The opcode without which a pickle of ours names no class or function, and so runs no code."""
 _NO_VALUES = frozenset({Reply, PickledReply})
@@ -30,21 +29,14 @@ _NO_VALUES = frozenset({Reply, PickledReply})
 class Answers:
     """Reads the answers of one worker."""
 
-    def __init__(
-        self,
-        outbox: Reader,
-        refused: dict[int, BaseException],
-        note_stderr: Callable[[str], object],
-    ) -> None:
+    def __init__(self, outbox: Reader, note_stderr: Callable[[str], object]) -> None:
         """Begin.
 
         Args:
             outbox: where the worker places large answers.
-            refused: why items could not be sent, by number; each is taken out once.
             note_stderr: takes what an item has written to stderr.
         """
         self._outbox = outbox
-        self._refused = refused
         self._note_stderr = note_stderr
 
     def decode(self, frames: list[Frame]) -> tuple[list[Any], bool]:
@@ -97,8 +89,6 @@ class Answers:
         pickled, raised, stdout, stderr = loads(parts[0], buffers=parts[1:])
         if stderr:
             self._note_stderr(stderr)
-        if raised is not None and raised[1] == _REFUSED:
-            raised = self._refused.pop(int(raised[2]))
         return PickledReply(pickled, raised, stdout, stderr)
 
 

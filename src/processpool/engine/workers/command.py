@@ -9,48 +9,51 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from processpool.core.replies import Reply
+from processpool.engine.workers.channel import SMALL_READ, ChannelEvent
 from processpool.engine.workers.error_rules import ErrorRules
-from processpool.engine.workers.trial import TRIAL
-from processpool.engine.workers.worker import SMALL_READ, UNUSUAL, Worker
+from processpool.engine.workers.protocol import UNUSUAL, WorkerProtocol
 from processpool.errors import AnswerError, CodecError, ProtocolError
 from processpool.system.malloc import LARGE, keep_large_blocks
 from processpool.system.pipes import unread
 from processpool.wire.framing.declared import make_framing
-from processpool.wire.framing.start import StartDialogue
 
 if TYPE_CHECKING:
     from processpool.core.jobs import Batch
-    from processpool.system.process import Process
+    from processpool.engine.workers.channel import Channel
+    from processpool.engine.workers.readiness import Readiness
+    from processpool.engine.workers.stderr import StderrLog
     from processpool.wire.codecs import Codec
     from processpool.wire.framing.declaration import Declaration
     from processpool.wire.python.functions import Task
 
-_IOV_MAX = 512
 _JOIN_LIMIT = 256 * 1024
 
 
-class CommandWorker(Worker):
-    """A process that reads requests from its stdin and writes answers to its stdout."""
+class CommandProtocol(WorkerProtocol):
+    """Requests on a program's stdin, answers on its stdout: by a framing and a codec."""
 
     def __init__(
-        self, number: int, process: Process, protocol: Declaration, codec: Codec, ready: int
+        self,
+        channel: Channel,
+        declaration: Declaration,
+        codec: Codec,
+        stderr: StderrLog,
+        readiness: Readiness,
     ) -> None:
-        super().__init__(number, process, ready)
-        self.foreign = True
-        self.trial = TRIAL
-        self.framing = framing = make_framing(protocol)
+        super().__init__(channel)
+        self._stdin, self._stdout = channel.stdin, channel.stdout
+        self._unsent = channel.unsent
+        self._framing = framing = make_framing(declaration)
         self.advice = framing.advice
+        self.exit_message = framing.exit_message
         self._expect = framing.expect if framing.expects else None
-        self._errors = ErrorRules(protocol, codec, self.stderr) if protocol.has_errors else None
-        self._notes = framing.expects or protocol.has_errors
+        self._errors = ErrorRules(declaration, codec, stderr) if declaration.has_errors else None
+        self._notes = framing.expects or declaration.has_errors
         """True if `_begin` is to be called with every request."""
-        if protocol.has_start:
-            self.start = StartDialogue(protocol)
-            self.probed = False  # until the dialogue is over
+        self._readiness = readiness
         self._received = 0
         self._last_answer: int | None = None
-        if ready >= 0:
-            os.set_blocking(ready, False)
+        """The number of its last answer, if it has said that it is leaving."""
         self._whole = framing.whole
         self._decode = codec.decode
         self._last_request = 0
@@ -59,7 +62,8 @@ class CommandWorker(Worker):
         self._answered = 0
         """Answers that have come to items of these."""
 
-    def _stage_batch(self, batch: Batch) -> None:
+    def stage_batch(self, batch: Batch) -> None:
+        """Put a batch down as bytes to be written."""
         self._forget_answered()
         self._open.append(batch)
         payloads = batch.payloads
@@ -67,7 +71,8 @@ class CommandWorker(Worker):
             self._begin(*payloads)
         self._stage(list(chain.from_iterable(payloads)))
 
-    def _stage_one(self, payload: tuple[bytes, ...], task: Task | None) -> None:
+    def stage_one(self, payload: tuple[bytes, ...], task: Task | None) -> None:
+        """Put one request down as bytes to be written."""
         self._begin(payload)
         self._stage(payload)
 
@@ -95,24 +100,15 @@ class CommandWorker(Worker):
         if size <= _JOIN_LIMIT:
             self._unsent.append(b"".join(buffers))
             return
-        self._widen()
+        self._channel.widen()
         if size >= LARGE:
             keep_large_blocks()
         self._unsent.extend(memoryview(buffer) for buffer in buffers if buffer)
 
-    def _write_unsent(self) -> int:
-        if len(self._unsent) == 1:
-            return os.write(self.process.stdin, self._unsent[0])
-        return os.writev(self.process.stdin, list(islice(self._unsent, _IOV_MAX)))
-
-    def sends_at_once(self, batch: Batch) -> bool:
-        """Always: messages were encoded before they came here."""
-        return True
-
     def send_next(self, batch: Batch) -> bool:
         """Write one item to a worker that has answered all others; False if the pipe is full."""
         payload = batch.payloads[0]
-        if len(payload) > 1 or self._unsent or self.freed_shares:
+        if len(payload) > 1 or self._unsent:
             return super().send_next(batch)
         self._open.clear()
         self._open.append(batch)
@@ -122,21 +118,21 @@ class CommandWorker(Worker):
         data = payload[0]
         self._last_request = size = len(data)
         try:
-            written = os.write(self.stdin, data)
+            written = os.write(self._stdin, data)
         except BlockingIOError:
             written = 0
         except OSError:  # its end will be seen; of this it has read nothing
-            self.nobody_reads = True
+            self._channel.stdin_closed()
             written = 0
         if written != size:
-            self.not_written(data, written)
+            self._channel.not_written(data, written)
             return False
         return True
 
     def receive_one(self) -> Any:
         """The answer that can be read now, if it is exactly one and whole; else `UNUSUAL`."""
         try:
-            data = os.read(self.stdout, SMALL_READ)
+            data = os.read(self._stdout, SMALL_READ)
         except BlockingIOError:
             return UNUSUAL
         answer = self._whole(data)
@@ -147,19 +143,18 @@ class CommandWorker(Worker):
                 self._errors.look()
             return answer
         if not data:
-            self.ended = True
+            self._channel.on(ChannelEvent.STDOUT_CLOSED)
         else:
             if len(data) == SMALL_READ:
-                self._widen()
+                self._channel.widen()
             self._early += self.feed(data)
         return UNUSUAL
 
     def feed(self, data: bytes) -> list[bytes]:
         """The answers that these bytes complete."""
-        self.output_size += len(data)
-        answers = self.framing.feed(data)
-        if self.framing.asks_back:
-            self.write_on(self.framing.take_replies())
+        answers = self._framing.feed(data)
+        if self._framing.asks_back:
+            self._channel.write_on(self._framing.take_replies())
         self._answered += len(answers)
         self._received += len(answers)
         return answers
@@ -200,53 +195,53 @@ class CommandWorker(Worker):
         except (AnswerError, CodecError) as problem:
             return Reply(error=problem, raw=answer)
 
-    def ask_to_exit(self) -> None:
-        """Send the exit message, if there is one, and end the worker's input."""
-        if self.process.stdin >= 0:
-            with suppress(OSError):
-                os.write(self.process.stdin, self.framing.exit_message)
-            self.process.close_stdin()
-
     @property
     def is_clean(self) -> bool:
         """True if nothing of an unfinished answer has arrived, nor an error that ends it."""
         if self._errors is not None and self._errors.spent:
             return False
-        return self.framing.error is None and self.framing.is_clean
+        return self._framing.error is None and self._framing.is_clean
 
     @property
     def has_surplus(self) -> bool:
         """True if behind its last answer came something that may belong to another one."""
-        return self.framing.error is not None or not self.framing.is_clean
-
-    says_more = True
-
-    def told(self, what: bytes) -> bool:
-        """It says that it is ready: so it speaks its protocol."""
-        self.foreign = False
-        self.trial = 0
-        return super().told(what)
+        return self._framing.error is not None or not self._framing.is_clean
 
     def is_leaving(self) -> bool:
         """True if it has said that it begins nothing after its last answer."""
-        if self.ready_fd >= 0 and self._last_answer is None:
+        if self._readiness.fd >= 0 and self._last_answer is None:
             with suppress(OSError):
-                told = os.read(self.ready_fd, 32).strip()
-                if told.startswith(b"."):
-                    self._last_answer = int(told[1:])
+                said = os.read(self._readiness.fd, 32).strip()
+                if said.startswith(b"."):
+                    self._last_answer = int(said[1:])
         return self._last_answer is not None
 
-    def has_begun(self) -> bool:
+    def has_begun(self, *, is_waiting: bool) -> bool:
         """False if a worker that is dead has read nothing of what it has not answered."""
         if self.is_leaving() and self._received == self._last_answer:
             return False
-        if self.process.stdin < 0:
+        if self._channel.process.stdin < 0:
             return True
         self._forget_answered()
-        if self.outbox and not self._open:
+        if is_waiting and not self._open:
             return False
         sent = self._open_bytes() if self._open else self._last_request
-        return not sent or unread(self.process.stdin) + sum(map(len, self._unsent)) < sent
+        return not sent or self._unread_bytes() < sent
+
+    def is_torn(self) -> bool:
+        """True if it has read some of its first open request, but not all of it."""
+        if self._channel.process.stdin < 0:
+            return False
+        self._forget_answered()
+        if not self._open:  # a worker that is lent, of which only the last request is known
+            return 0 < self._unread_bytes() < self._last_request
+        first = sum(map(len, self._open[0].payloads[self._answered]))
+        behind = self._open_bytes() - first
+        return behind < self._unread_bytes() < behind + first
+
+    def _unread_bytes(self) -> int:
+        """Bytes of its requests that it has not read."""
+        return unread(self._channel.process.stdin) + sum(map(len, self._unsent))
 
     def _forget_answered(self) -> None:
         while self._open and self._answered >= len(self._open[0]):
@@ -261,12 +256,12 @@ class CommandWorker(Worker):
 
     def fault(self) -> ProtocolError | None:
         """What is wrong with what it has written, if anything is."""
-        return self.framing.error
+        return self._framing.error
 
     def cut_off(self) -> ProtocolError | None:
         """Set if its output ended in the middle of an answer."""
-        return self.framing.eof()
+        return self._framing.eof()
 
     def unfinished(self) -> Reply:
         """The bytes that it has written of its answer."""
-        return Reply(raw=self.framing.partial or None)
+        return Reply(raw=self._framing.partial or None)

@@ -56,20 +56,20 @@ def lost_item(
     who = f"worker {worker.id} (pid {worker.pid})"
     match exit_reason:
         case ExitReason.TIMEOUT:
-            half = worker.cut_off()
+            half = worker.protocol.cut_off()
             where = f" ({half})".replace("ended", "had stopped", 1) if half else ""
             how = exit_reason.sentence.format(limit=seconds, where=where)
-            why = f"; {worker.silence}" if worker.silence else ""
+            why = f"; {worker.trial.silence}" if worker.trial.silence else ""
             return RequestTimeout(f"{who} {how}{why}{_what_came(reply.raw, stderr)}")
         case ExitReason.PROTOCOL:
-            fault = worker.fault() or ProtocolError(f"{who} {exit_reason.sentence}")
+            fault = worker.protocol.fault() or ProtocolError(f"{who} {exit_reason.sentence}")
             return broken(worker, fault, stderr)
         case ExitReason.CLOSED:
             return PoolClosed(f"the pool was closed while {who} had the item")
         case ExitReason.CANCELLED:
             return CancelledError(f"{who} {exit_reason.sentence}")
         case ExitReason.CLOSED_STDOUT:
-            cut_off = worker.cut_off() or UnexpectedEOF(f"{who} {exit_reason.sentence}")
+            cut_off = worker.protocol.cut_off() or UnexpectedEOF(f"{who} {exit_reason.sentence}")
             return type(cut_off)(f"{cut_off}{_what_came(reply.raw, stderr)}")
         case _:
             return died(worker, exit_reason, command, reply.stderr)
@@ -81,11 +81,11 @@ def died(
     """The error of an item whose worker has ended; `stderr` is the item's, where it is known."""
     exitcode = worker.process.reap()
     how = describe_exit(exitcode) if exit_reason is None else f"was ended ({exit_reason})"
-    cut_off = worker.fault() or worker.cut_off()
+    cut_off = worker.protocol.fault() or worker.protocol.cut_off()
     if stderr is None:  # of earlier requests nothing is told
         stderr = worker.stderr.request
     if cut_off is not None and exitcode >= 0:
-        came = _what_came(worker.unfinished().raw, stderr)
+        came = _what_came(worker.protocol.unfinished().raw, stderr)
         return type(cut_off)(f"{cut_off}; worker {worker.id} (pid {worker.pid}) {how}{came}")
     limit = worker.process.limit_reached if exit_reason is None else None
     before = f": {limit}; it had not answered" if limit else " before it answered"
@@ -106,8 +106,8 @@ def died(
 
 def surplus(worker: Worker, answer: Any, more: Any) -> ProtocolError:
     """Why an answer is not delivered: more came with it than was asked for."""
-    advice = worker.advice or _ONE_ANSWER
-    if worker.foreign and not worker.advice and worker.trial and isinstance(answer, bytes):
+    advice = worker.protocol.advice or _ONE_ANSWER
+    if worker.trial.left and not worker.protocol.advice and isinstance(answer, bytes):
         advice += f"; {_how_it_begins(answer)}"
     return ProtocolError(
         f"worker {worker.id} (pid {worker.pid}) answered {_shown(answer)}, and with that came "
@@ -128,7 +128,7 @@ def _how_it_begins(output: bytes) -> str:
 
 def broken(worker: Worker, fault: ProtocolError, stderr: str) -> ProtocolError:
     """What is wrong with what a worker has written, with what may help."""
-    advice = f"; {worker.advice}" if worker.advice else ""
+    advice = f"; {worker.protocol.advice}" if worker.protocol.advice else ""
     return type(fault)(f"{fault}{advice}{quote_stderr(stderr)}")
 
 
@@ -152,15 +152,16 @@ def start_failed(
     exitcode = worker.process.reap()
     if exit_reason is not None and exit_reason.blames_start:
         how = exit_reason.sentence.format(limit=limit)
-        if exit_reason is ExitReason.WROTE_UNASKED and worker.stray:
-            how = f"{how}: {_shown(worker.stray)}; {_how_it_begins(worker.stray)}"
+        if exit_reason is ExitReason.WROTE_UNASKED and worker.trial.stray:
+            how = f"{how}: {_shown(worker.trial.stray)}; {_how_it_begins(worker.trial.stray)}"
     else:
         limit_reached = worker.process.limit_reached
         reason = f" ({limit_reached})" if limit_reached else ""
         how = f"{describe_exit(exitcode)}{reason} before it was ready"
-        if worker.answers_by_exit and exitcode == 0:
-            how += f" ({worker.advice})"
-    awaited = worker.start.awaited() if worker.start is not None else ""
+        if worker.protocol.answers_by_exit and exitcode == 0:
+            how += f" ({worker.protocol.advice})"
+    dialogue = worker.readiness.dialogue
+    awaited = dialogue.awaited() if dialogue is not None else ""
     if awaited:
         how = f"{how} ({awaited})"
     return WorkerStartFailed(

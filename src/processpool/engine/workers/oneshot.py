@@ -1,80 +1,82 @@
-"""A worker that has one item in its life, and answers it by what it has written when it ends."""
+"""A process that has one item in its life, and answers it by what it has written when it ends.
+
+All that it writes belongs to its item, from its start on, as if it had been started for it.
+"""
 
 from __future__ import annotations
 
-import signal
 from typing import TYPE_CHECKING, Any
 
 from processpool.core.replies import Reply
-from processpool.engine.workers.command import CommandWorker
+from processpool.engine.workers.command import CommandProtocol
 from processpool.engine.workers.failures import quote_stderr
-from processpool.engine.workers.worker import UNUSUAL
+from processpool.engine.workers.protocol import UNUSUAL
 from processpool.errors import AnswerError, CodecError
 from processpool.system.process import describe_exit
 
 if TYPE_CHECKING:
-    from processpool.system.process import Process
+    from processpool.core.jobs import Batch
+    from processpool.engine.workers.channel import Channel
+    from processpool.engine.workers.readiness import Readiness
+    from processpool.engine.workers.stderr import StderrLog
     from processpool.wire.codecs import Codec
     from processpool.wire.framing.declaration import Declaration
     from processpool.wire.framing.oneshot import OneshotFraming
 
 
-class OneshotWorker(CommandWorker):
-    """A process that reads its input to the end, writes an answer and ends.
-
-    All that it writes belongs to its item, from its start on, as if it had been started for it.
-    """
+class OneshotProtocol(CommandProtocol):
+    """A message is the input of a process, to its end; its output, to its end, the answer."""
 
     answers_by_exit = True
-    says_more = False
-    framing: OneshotFraming
+    _framing: OneshotFraming
 
-    def __init__(self, number: int, process: Process, protocol: Declaration, codec: Codec) -> None:
-        super().__init__(number, process, protocol, codec, ready=-1)
-        self._codec = codec
-        self.foreign = False
-        self.lingers = self.trial = 0
-        self._asked = self._drained = False
+    def __init__(
+        self,
+        channel: Channel,
+        declaration: Declaration,
+        codec: Codec,
+        stderr: StderrLog,
+        readiness: Readiness,
+    ) -> None:
+        super().__init__(channel, declaration, codec, stderr, readiness)
+        self._stderr = stderr
+        self._asked = False
 
     def _begin(self, *payloads: tuple[bytes, ...]) -> None:
-        """Note that it has its item: what it wrote to stderr before belongs to that, too."""
-        self._asked = True
+        """Nothing is to be noted: what it wrote to stderr before belongs to its item, too."""
 
     def _stage(self, buffers: list[bytes] | tuple[bytes, ...]) -> None:
         self._asked = True
         super()._stage(buffers)
 
-    def _write(self) -> bool:
-        done = super()._write()
-        if self.nobody_reads:  # it may well answer without its input, or with a part of it
-            self.nobody_reads = False
-            self._unsent.clear()
-        return done
+    def send_next(self, batch: Batch) -> bool:
+        """Write its one item; False if the pipe is full."""
+        self.stage_batch(batch)
+        return self._channel.write()
 
-    def end_input(self) -> None:
-        """Let it see the end of its input, once its item is written."""
-        if self._asked and not self._unsent and not self.closed:
-            self.process.close_stdin()
+    @property
+    def input_is_complete(self) -> bool:  # type: ignore[override]
+        """True once it has its item, and is to see the end of its input."""
+        return self._asked and not self._unsent
 
     def receive_one(self) -> Any:
         """Keep what can be read now: an answer it is only when the process has ended."""
         self.receive()
         return UNUSUAL
 
-    def stray_output(self) -> bytes:
+    def stray(self, data: bytes) -> bytes:
         """Nothing: whatever it writes belongs to its item."""
-        if not self.closed:
-            self.stderr.read()
-            self.ended = self.ended or self.process.wait(0)
+        self.feed(data)
         return b""
 
     def drain(self) -> list[Any]:
-        """The answer of a worker that has ended by itself, once."""
+        """The answer of a process that has ended by itself, once."""
         super().drain()
-        if not self._asked or self._drained or self.fault() is not None or self.process.reap() < 0:
+        was_drained, self.is_drained = self.is_drained, True
+        status = self._channel.process.reap()
+        if was_drained or not self._asked or self.fault() is not None or status < 0:
             return []
-        self._drained = True
-        return [self.framing.finish()]
+        return [self._framing.finish()]
 
     def decode(self, answers: list[bytes]) -> tuple[list[Any], bool]:
         """The value of its answer, and whether it is one; an error becomes a `Reply`."""
@@ -83,21 +85,24 @@ class OneshotWorker(CommandWorker):
 
     def value_of(self, answer: bytes) -> Any:
         """The value of its answer; a `Reply` if its exit status is not 0."""
-        status = self.process.reap()
+        status = self._channel.process.reap()
         if not status:
             return super().value_of(answer)
-        error = AnswerError(
-            f"the program {describe_exit(status)}{quote_stderr(self.stderr.request)}"
-        )
+        stderr = quote_stderr(self._stderr.request)
+        error = AnswerError(f"the program {describe_exit(status)}{stderr}")
         try:
-            error.value = self._codec.decode(answer)
+            error.value = self._decode(answer)
         except (AnswerError, CodecError):
             error.value = answer
         return Reply(error=error, raw=answer)
 
-    def ask_to_exit(self) -> None:
-        """Terminate it: at the end of its input it would do its work with an empty message."""
-        self.process.signal_group(signal.SIGTERM)
+    def has_begun(self, *, is_waiting: bool) -> bool:
+        """True once it was asked: it may do its work without having read anything."""
+        return self._asked
+
+    def is_torn(self) -> bool:
+        """Never: it may answer though it has read a part of its input only."""
+        return False
 
     @property
     def has_surplus(self) -> bool:

@@ -17,16 +17,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from processpool.core.replies import Reply, loaded
 from processpool.engine.workers.answers import Answers
-from processpool.engine.workers.worker import UNUSUAL, Returned, Worker
+from processpool.engine.workers.channel import Channel, ChannelEvent
+from processpool.engine.workers.prefetching import Prefetching
+from processpool.engine.workers.protocol import UNUSUAL, WorkerProtocol
+from processpool.engine.workers.readiness import Readiness
+from processpool.engine.workers.records import handle_record
+from processpool.engine.workers.stderr import StderrLog
+from processpool.engine.workers.worker import Worker
 from processpool.errors import ProtocolError
-from processpool.system.text import escape_control
 from processpool.wire.python import layout
 from processpool.wire.python.arena import Arena, Reader
 from processpool.wire.python.frames import FrameReader, single
 from processpool.wire.python.journal import JournalView
 from processpool.wire.python.layout import FRAME, PLACE, READY, REPORT, SEQUENCE
 from processpool.wire.python.ledger import Ledger
-from processpool.wire.python.remote_errors import RemoteTraceback, ends_the_program
 from processpool.wire.python.requests import EXIT, Requests
 
 if TYPE_CHECKING:
@@ -37,8 +41,6 @@ if TYPE_CHECKING:
     from processpool.wire.python.frames import Frame
     from processpool.wire.python.functions import Task
     from processpool.wire.python.sources import Sources
-
-log = logging.getLogger("processpool")
 
 PRINTED_KEPT = 1024 * 1024
 """Bytes kept of what a lost item had printed."""
@@ -60,63 +62,78 @@ class Shared(NamedTuple):
     stderr: int
 
 
-class PythonWorker(Worker):
-    """A worker that calls Python functions."""
+def python_worker(
+    number: int, process: Process, shared: Shared, inbox: Arena, ready: int, sources: Sources
+) -> Worker:
+    """A Python worker that has just been started."""
+    stderr = StderrLog(process.stderr)
+    protocol = PythonProtocol(number, process, shared, inbox, stderr)
+    readiness = Readiness(ready, Introduction(sources).feed)
+    return Worker(
+        number, protocol.channel, protocol, readiness, stderr, protocol.prefetching(process)
+    )
 
-    keeps_answers = True
 
-    def __init__(
-        self,
-        number: int,
-        process: Process,
-        shared: Shared,
-        inbox: Arena,
-        ready: int,
-        sources: Sources,
-    ) -> None:
-        super().__init__(number, process, ready)
+class Introduction:
+    """What a Python worker says when it is ready: which files of the user's it has read."""
+
+    def __init__(self, sources: Sources) -> None:
         self._sources = sources
-        self.probed = False
-        self.lingers = 0
-        self._shared = shared
-        self._inbox = inbox
-        outbox = Reader(shared.outbox)
-        self._requests = Requests(inbox, outbox.freed)
-        self._unsent = self._requests.unsent
-        self._answers = Answers(outbox, self._requests.refused, self.stderr.note)
-        self._journal = JournalView(shared.inbox)
-        self._ledger: Ledger[Batch] = Ledger()
-        self._frames = FrameReader()
         self._said = bytearray()
-        """What it has said of itself until it was ready."""
 
-    def told(self, what: bytes) -> bool:
-        """It is ready, and says which files of the user's it has read; True once it has said all.
+    def feed(self, said: bytes) -> bool:
+        """It says more; True once it has said all.
 
         Raises:
             Exception: that is not what it says.
         """
-        self._said += what
-        said = _whole(self._said)
-        if said is None:
+        self._said += said
+        whole = _whole(self._said)
+        if whole is None:
             return False
-        for path, *mark, named in loads(said):
+        for path, *mark, named in loads(whole):
             self._sources.read_at(path, tuple(mark), named=named)
         return True
 
+
+class PythonProtocol(WorkerProtocol):
+    """Packets down, frames up, and a journal that outlives the worker."""
+
+    exit_message = EXIT
+
+    def __init__(
+        self, number: int, process: Process, shared: Shared, inbox: Arena, stderr: StderrLog
+    ) -> None:
+        outbox = Reader(shared.outbox)
+        self._requests = Requests(inbox, outbox.freed)
+        self.channel = Channel(process, self._requests.unsent)
+        super().__init__(self.channel)
+        self._number = number
+        self._shared = shared
+        self._inbox = inbox
+        self._answers = Answers(outbox, stderr.note)
+        self._journal = JournalView(shared.inbox)
+        self._ledger: Ledger[Batch] = Ledger()
+        self._frames = FrameReader()
+
+    def prefetching(self, process: Process) -> Prefetching:
+        """What this worker has beside the item that it works on."""
+        return Prefetching(
+            self, self._read_all, self._requests, self._ledger, self._journal, process.requests
+        )
+
     # -- writing ---------------------------------------------------------------------------------
 
-    def _stage_batch(self, batch: Batch) -> None:
+    def stage_batch(self, batch: Batch) -> None:
+        """Put a batch down as bytes to be written."""
         timeout = batch.job.timeout
         flags = layout.RUN if timeout is None or timeout > SHORT_TIMEOUT else 0
         number, at = self._ledger.next_number, (batch.start, batch.attempts)
         self._stage_items(batch.payloads, batch.job.task, number, flags, at)
         self._ledger.sent(batch)
 
-    def _stage_freed(self) -> None:
-        self._requests.stage_freed(self.freed_shares)
-
-    def _stage_one(self, payload: Any, task: Task | None) -> None:
+    def stage_one(self, payload: Any, task: Task | None) -> None:
+        """Put one request down as bytes to be written."""
         assert task is not None
         self._stage_items([payload], task, 0, 0)
 
@@ -135,36 +152,6 @@ class PythonWorker(Worker):
         """The packet of an item whose arguments are simple and small; None for others."""
         assert task is not None
         return self._requests.small(payload, task)
-
-    def _write_unsent(self) -> int:
-        return os.write(self.process.stdin, self._unsent[0])
-
-    def ask_to_exit(self) -> None:
-        """Send the exit message, and end the worker's input."""
-        if self.process.stdin >= 0:
-            with suppress(OSError):
-                os.write(self.process.stdin, EXIT)
-            self.process.close_stdin()
-
-    def take_back(self) -> list[Batch]:
-        """Read back from the pipe what the worker has not read yet."""
-        return self._ledger.take_back(self._requests.read_back(self.process.requests))
-
-    def ask_back(self) -> None:
-        """Have it begin nothing more of the batch that it works on."""
-        number = self._ledger.first_number
-        if number is not None:
-            self._journal.ask_back(number)
-
-    def revoke(self) -> int | None:
-        """Take what it has not begun of a batch that it was asked for a moment ago.
-
-        The moment matters: it looks for being asked when it has noted which item it begins, so
-        either that note is to be seen here by now, or it has seen that it is to begin nothing.
-        """
-        if self._ledger.first_number != self._journal.page[layout.WANTED]:
-            return None
-        return self._ledger.recall(self._journal.begun())
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -194,7 +181,7 @@ class PythonWorker(Worker):
                 self._inbox.free(*PLACE.unpack_from(body, at))
         elif kind == layout.LOG:
             index, _ = self._ledger.locate(item)
-            self.run_user_code(partial(_handle, body, self.id, index))
+            self.run_user_code(partial(handle_record, body, self._number, index))
         elif kind == layout.ECHO:
             _, batch = self._ledger.locate(item)
             if batch is not None:
@@ -204,44 +191,22 @@ class PythonWorker(Worker):
     def progress(self) -> tuple[float, float | None, str] | None:
         """What the running item says of itself: done, total, note."""
         item, done, total, note = _last_report(self._journal.page)
-        if item != self._journal.begun() or not self.has_begun():
+        if item != self._journal.begun() or not self._is_in_an_item:
             return None  # it is of an earlier item
         words = note.rstrip(b"\0").decode("utf-8", "ignore")
         return done, None if isnan(total) else total, words
-
-    def peek(self) -> list[Frame]:
-        """What it has answered before the item that it is in, and not sent yet.
-
-        What it sent before that is read first: it belongs to these items too.
-        """
-        known, begin = self._ledger.peeked
-        base = self._ledger.received - known
-        found = self._journal.peek(begin, base)
-        frames = self._read_all()
-        if frames or found is None:
-            return frames
-        frame, end = found
-        if not self._journal.is_still(frame[0], end, base):
-            return []
-        self._ledger.peek(frame[1], end)
-        self.seconds_each = 0.0
-        return [frame]
 
     def _read_all(self) -> list[Frame]:
         """The frames that are in the pipe, but for those that come all the time."""
         frames: list[Frame] = []
         with suppress(BlockingIOError):
             for _ in range(READS):
-                data = os.read(self.process.stdout, self._read_size)
-                self.ended = self.ended or not data
-                frames += self.feed(data)
-                if self.ended:
+                data = os.read(self.channel.stdout, self.channel.read_size)
+                if not data:
+                    self.channel.on(ChannelEvent.STDOUT_CLOSED)
                     break
+                frames += self.feed(data)
         return frames
-
-    def drain(self) -> list[Frame]:
-        """The last answers of a worker that has ended, those in its journal included."""
-        return super().drain() + self.peek()
 
     def only_answer(self, data: bytes) -> Any:
         """The value of an answer, or a `Reply`, if these bytes are one whole answer."""
@@ -255,7 +220,7 @@ class PythonWorker(Worker):
     def receive_one(self) -> Any:
         """The frame that can be read now, if it is one plain answer to the only item."""
         try:
-            data = os.read(self.process.stdout, self._read_size)
+            data = os.read(self.channel.stdout, self.channel.read_size)
         except BlockingIOError:
             return UNUSUAL
         if self._frames.is_clean and self._ledger.is_single:
@@ -264,7 +229,8 @@ class PythonWorker(Worker):
                 self._ledger.settle(1)
                 frame, self.seconds_each = found
                 return frame
-        self.ended = self.ended or not data
+        if not data:
+            self.channel.on(ChannelEvent.STDOUT_CLOSED)
         self._early += self.feed(data)
         return UNUSUAL
 
@@ -276,22 +242,15 @@ class PythonWorker(Worker):
         """What is in frames, and whether all are values; what may run code stays pickled."""
         return self._answers.decode(answers)
 
-    def _read_unasked(self) -> bytes:
-        """What a worker says between two requests is about places, or a thread's log record."""
-        with suppress(BlockingIOError):
-            data = os.read(self.process.stdout, self._read_size)
-            self.ended = not data
-            self.feed(data)
+    def stray(self, data: bytes) -> bytes:
+        """Nothing: between two requests it talks of places, and its threads may log."""
+        self.feed(data)
         return b""
 
     @property
     def is_clean(self) -> bool:
         """Always: frames that are no answers come at any time, and the rest of one will."""
         return True
-
-    def runs(self, answers: list[Frame]) -> list[tuple[list[Frame], Returned | None]]:
-        """The frames, cut where it gives a batch back; it may be one that it could not read."""
-        return _runs(answers)
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -300,12 +259,16 @@ class PythonWorker(Worker):
         if not self._frames.broken:
             return None
         return ProtocolError(
-            f"worker {self.id} (pid {self.pid}) wrote to a descriptor that is not its own, "
-            f"but the pool's: {self._frames.broken!r}"
+            f"worker {self._number} (pid {self.channel.process.pid}) wrote to a descriptor that is "
+            f"not its own, but the pool's: {self._frames.broken!r}"
         )
 
-    def has_begun(self) -> bool:
+    def has_begun(self, *, is_waiting: bool) -> bool:
         """False if it had not begun its next item; it may have been reading it."""
+        return self._is_in_an_item
+
+    @property
+    def _is_in_an_item(self) -> bool:
         return self._journal.begun() > self._ledger.received
 
     def died_loading(self) -> bool:
@@ -314,7 +277,7 @@ class PythonWorker(Worker):
 
     def dump_stacks(self) -> bool:
         """Have it write the stacks of all its threads to its item's stderr."""
-        self.process.signal(layout.DUMP_SIGNAL)
+        self.channel.process.signal(layout.DUMP_SIGNAL)
         return True
 
     def unfinished(self) -> Reply:
@@ -322,38 +285,12 @@ class PythonWorker(Worker):
         stdout, stderr = (_printed(fd) for fd in (self._shared.stdout, self._shared.stderr))
         return Reply(stdout=stdout, stderr=stderr)
 
-    def item_stderr(self) -> str:
-        """Nothing: what an item writes comes with its answer, everything else is for the log."""
-        self.stderr.take()
-        return ""
-
     def close(self) -> None:
-        """Close every descriptor; what others still look at stays mapped."""
-        super().close()
+        """Close what is shared; what others still look at stays mapped."""
         self._journal.close()
         self._inbox.close()
         for fd in self._shared:
             os.close(fd)
-
-
-def _handle(body: bytes, worker: int, index: int | None) -> None:
-    """Let the loggers of this process handle a record of the worker's, made harmless."""
-    try:
-        fields = {
-            name: escape_control(value) if type(value) is str else value
-            for name, value in loads(body).items()
-        }
-        record = logging.makeLogRecord({**fields, "worker_id": worker, "item": index})
-        if record.exc_text:  # for handlers that look at this alone
-            trouble = RemoteTraceback(record.exc_text)
-            record.exc_info = type(trouble), trouble, None
-        logger = logging.getLogger(record.name)
-        if logger.isEnabledFor(record.levelno):
-            logger.handle(record)
-    except BaseException as error:  # a filter of the user's
-        if ends_the_program(error):
-            raise
-        log.exception("a log record of worker %d could not be handled", worker)
 
 
 def _last_report(page: memoryview) -> tuple[int, float, float, bytes]:
@@ -370,18 +307,6 @@ def _printed(fd: int) -> str:
     """The end of what is in a file."""
     size = os.fstat(fd).st_size
     return os.pread(fd, PRINTED_KEPT, max(size - PRINTED_KEPT, 0)).decode("utf-8", "replace")
-
-
-def _runs(answers: list[Frame]) -> list[tuple[list[Frame], Returned | None]]:
-    runs: list[tuple[list[Frame], Returned | None]] = []
-    run: list[Frame] = []
-    for frame in answers:
-        if frame[0] in (layout.SPLIT, layout.BACK):
-            runs.append((run, Returned(singly=frame[0] == layout.SPLIT)))
-            run = []
-        else:
-            run.append(frame)
-    return [*runs, (run, None)]
 
 
 def _whole(said: bytearray) -> bytes | None:

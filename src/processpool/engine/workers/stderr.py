@@ -26,7 +26,7 @@ class StderrLog:
         """True once everybody who held the other end has closed it."""
         self.received = 0
         """Bytes that have come so far."""
-        self._request = bytearray()
+        self.unclaimed = bytearray()
         self._dropped = 0
         self._tail = bytearray()
         self._decoded = 0, ""
@@ -46,29 +46,24 @@ class StderrLog:
 
     def take(self) -> str:
         """What has come since the last call: the stderr of one request."""
-        if not self._request:
+        if not self.unclaimed:
             return ""
-        text = self._request.decode("utf-8", "replace")
+        text = self.unclaimed.decode("utf-8", "replace")
         if self._dropped:
             text = f"[… {self._dropped} bytes dropped …]\n{text}"
-        self._request.clear()
+        self.unclaimed.clear()
         self._dropped = 0
         return text
 
     def since(self, received: int) -> bytes:
         """What has come after so many bytes, of what was not taken yet."""
         count = self.received - received
-        return bytes(self._request[-count:]) if count > 0 else b""
+        return bytes(self.unclaimed[-count:]) if count > 0 else b""
 
     @property
     def request(self) -> str:
         """What `take` has to give, which stays there."""
-        return self._request.decode("utf-8", "replace")
-
-    @property
-    def pending(self) -> bool:
-        """True if `take` has something to give."""
-        return bool(self._request)
+        return self.unclaimed.decode("utf-8", "replace")
 
     @property
     def tail(self) -> str:
@@ -84,10 +79,10 @@ class StderrLog:
 
     def _keep(self, data: bytes) -> None:
         self._keep_tail(data)
-        self._request += data
-        surplus = len(self._request) - REQUEST_LIMIT
+        self.unclaimed += data
+        surplus = len(self.unclaimed) - REQUEST_LIMIT
         if surplus > 0:
-            del self._request[:surplus]
+            del self.unclaimed[:surplus]
             self._dropped += surplus
 
     def _keep_tail(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""A worker of a program that says more than it was asked: notifications, log lines.
+"""A program that says more than it was asked: notifications, log lines.
 
 Complete messages that are no answers do no harm, whenever they come; they are in the record of the
 item that they came with.
@@ -8,21 +8,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from processpool.engine.workers.command import CommandWorker
+from processpool.engine.workers.command import CommandProtocol
 
 if TYPE_CHECKING:
-    from processpool.system.process import Process
+    from processpool.engine.workers.channel import Channel
+    from processpool.engine.workers.readiness import Readiness
+    from processpool.engine.workers.stderr import StderrLog
     from processpool.wire.codecs import Codec
     from processpool.wire.framing.declaration import Declaration
 
 
-class TalkativeWorker(CommandWorker):
-    """A program whose framing skips messages."""
+class TalkativeProtocol(CommandProtocol):
+    """A protocol whose framing skips messages."""
 
     def __init__(
-        self, number: int, process: Process, protocol: Declaration, codec: Codec, ready: int
+        self,
+        channel: Channel,
+        declaration: Declaration,
+        codec: Codec,
+        stderr: StderrLog,
+        readiness: Readiness,
     ) -> None:
-        super().__init__(number, process, protocol, codec, ready)
+        super().__init__(channel, declaration, codec, stderr, readiness)
         self._notes = True
         self._whole = _never
         self._decode_skipped = codec.decode_any
@@ -30,33 +37,32 @@ class TalkativeWorker(CommandWorker):
     def _begin(self, *payloads: tuple[bytes, ...]) -> None:
         """Note requests that are about to be written."""
         if len(self._open) <= 1:  # what came before is no business of theirs
-            self.framing.take_skipped()
+            self._framing.take_skipped()
         super()._begin(*payloads)
 
-    def _read_unasked(self) -> bytes:
-        """What it has written though nobody asked, unless that is no answer to anything."""
-        data = super()._read_unasked()
+    def stray(self, data: bytes) -> bytes:
+        """What of this, which came though nobody had asked, may be an answer."""
         return data if data and (self.feed(data) or self.fault() is not None) else b""
 
     @property
     def is_clean(self) -> bool:
         """True unless an error ends it: what has come of a message need not be an answer."""
-        return self.framing.error is None and (self._errors is None or not self._errors.spent)
+        return self._framing.error is None and (self._errors is None or not self._errors.spent)
 
     @property
     def has_surplus(self) -> bool:
         """True if it has broken the rules."""
-        return self.framing.error is not None
+        return self._framing.error is not None
 
-    def item_skipped(self) -> tuple[Any, ...]:
+    def take_skipped(self) -> tuple[Any, ...]:
         """Messages that came during the last request and were no answers."""
-        return tuple(map(self._decode_skipped, self.framing.take_skipped()))
+        return tuple(map(self._decode_skipped, self._framing.take_skipped()))
 
     def dump_stacks(self) -> bool:
         """Tell it that its answer is not awaited any more; False where there is no such message."""
-        told = self.framing.take_cancellation()
+        told = self._framing.take_cancellation()
         if told:
-            self.write_on(told)
+            self._channel.write_on(told)
         return bool(told)
 
 

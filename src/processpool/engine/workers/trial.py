@@ -1,50 +1,62 @@
-"""The first answers of a program: each is held until it awaits input again.
+"""A program that has not said that it speaks its protocol: it is judged by what it does.
 
-A program may answer with more than is declared, and write the rest a moment later. Then that would
-be taken for its next answer, and all that follow would belong to others.
+It may answer with more than is declared, and write the rest a moment later. Then that would be
+taken for its next answer, and all that follow would belong to others. So each of its first answers
+is held until it awaits input again.
 """
 
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from processpool.system.readiness import Probe
 
 if TYPE_CHECKING:
-    from processpool.errors import ProtocolError
     from processpool.system.process import Process
 
 TRIAL = 3
 """First answers of a program that are held until it awaits input again."""
 
 
-class OnTrial(Protocol):
-    """What must be known of a worker on trial."""
+class Trial:
+    """What has been seen of one worker so far.
 
-    process: Process
-    ended: bool
-    trial: int
+    Attributes:
+        left: how many of its next answers are to be held.
+        is_foreign: it has not said that it speaks its protocol.
+        probe: looks whether it awaits input again, while an answer is held.
+        silence: why it may have been silent, of one whose time is over.
+        stray: what it wrote though nobody had asked, of one that is replaced for that.
+    """
 
-    def fault(self) -> ProtocolError | None:
-        """What is wrong with what it has written, if anything is."""
+    __slots__ = ("is_foreign", "left", "probe", "silence", "stray")
 
-    def pump(self, timeout: float | None) -> list[Any]:
-        """Wait for it, and return the answers that are complete now."""
+    def __init__(self, answers: int = 0) -> None:
+        """Put a worker on trial for so many answers; for none, it is trusted."""
+        self.left = answers
+        self.is_foreign = answers > 0
+        self.probe: Probe | None = None
+        self.silence = ""
+        self.stray = b""
 
-    def read_rest(self) -> list[Any]:
-        """The answers that can be read now, all of them."""
+    def trust(self) -> None:
+        """It has said that it is ready, and so speaks the protocol."""
+        self.left = 0
+        self.is_foreign = False
 
+    def hold(self, process: Process) -> None:
+        """An answer is held: look from now on whether it awaits input again."""
+        self.probe = Probe(process, monotonic()) if self.left else None
 
-def settle(worker: OnTrial, deadline: float | None) -> list[Any]:
-    """After an answer: wait until the worker awaits input again; what else has come."""
-    answers: list[Any] = []
-    probe = Probe(worker.process, monotonic())
-    while not (worker.ended or worker.fault() or probe.is_ready(now := monotonic())):
-        if deadline is not None and now >= deadline:
-            break
-        until = probe.next_at if deadline is None else min(probe.next_at, deadline)
-        answers += worker.pump(max(until - now, 0.0))
-    answers += worker.read_rest()
-    worker.trial -= 1
-    return answers
+    def wait(self) -> float:
+        """Seconds until the next look; 0 if it awaits input again, or is not on trial."""
+        if self.probe is None:
+            return 0.0
+        now = monotonic()
+        return 0.0 if self.probe.is_ready(now) else max(self.probe.next_at - now, 0.0001)
+
+    def passed(self) -> None:
+        """An answer is not held any more."""
+        self.probe = None
+        self.left = max(self.left - 1, 0)

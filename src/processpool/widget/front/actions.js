@@ -1,5 +1,5 @@
-// Buttons that ask the kernel for something: ⏳ when clicked, ✓ when done, "kernel is busy" if no
-// answer comes. What loses work is asked for twice. Where there is no kernel, a click does nothing.
+// Buttons that request actions of the kernel: ⏳ when clicked, ✓ when done, "kernel is busy" if it
+// does not answer. Actions that lose work need a second click. Without a kernel, clicks do nothing.
 
 const BUSY_AFTER = 1000;
 const DONE_FOR = 1500;
@@ -7,7 +7,7 @@ const SAID_FOR = 4000;
 const ARMED_FOR = 5000;
 
 class ActionButton {
-  // `plan()` says what a click does now: {action, confirm}; `confirm` is the question, if there is one.
+  // `plan()` returns what a click does now: {action, confirm}; `confirm` is a question, or missing.
   constructor(store, say, { label, title, plan }) {
     Object.assign(this, { store, say, label, plan });
     this.mode = "ready";
@@ -55,7 +55,7 @@ class ActionButton {
     });
   }
 
-  // Change how it looks; back to "ready" after `time` milliseconds, if given.
+  // Change the look; `time` is how many milliseconds until it is "ready" again, if ever.
   become(mode, text, time) {
     clearTimeout(this.timer);
     this.mode = mode;

@@ -1,4 +1,4 @@
-// Making and changing elements. Text only ever becomes text: nothing here reads HTML.
+// Helpers that create and change elements. Text is only ever added as text, never parsed as HTML.
 
 function element(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -11,7 +11,7 @@ function element(tag, attributes = {}, ...children) {
   return node;
 }
 
-// For elements that hold nothing but text. The text node stays, and with it what is selected.
+// For elements that contain only text. The text node is kept, and with it the user's selection.
 function setText(node, text) {
   const inside = node.firstChild;
   if (!inside) node.append(text);
@@ -27,8 +27,8 @@ function setHidden(node, hidden) {
   if (node.hidden !== hidden) node.hidden = hidden;
 }
 
-// Bring the children into this order, moving as few as possible, and keep the focus where it is. If
-// the child that has it goes, the one in its place gets it.
+// Put the children in this order, moving as few as possible, and keep the focus. If the focused
+// child is removed, the one in its place is focused.
 function arrange(parent, children) {
   const focused = parent.contains(document.activeElement) ? document.activeElement : null;
   const place = focused ? [...parent.children].findIndex((child) => child.contains(focused)) : -1;

@@ -1,4 +1,4 @@
-// The headline: state, controls and totals; and what there is to say about a click.
+// The headline: the pool's state, controls and totals, and messages about clicks.
 
 const FIGURES = ["workers", "queued", "done", "failed", "items/s"];
 

@@ -1,4 +1,4 @@
-// What went wrong last, and what the workers wrote to their standard error.
+// The last error, and what the workers wrote to stderr.
 
 class ErrorPanel {
   constructor(store) {
@@ -49,7 +49,7 @@ class LogPanel {
         element("span", { class: "pp-who" }, worker ? `worker ${worker}│` : "│"), text));
     }
     while (box.children.length > MAX_LINES) box.firstChild.remove();
-    // Where the end is, is asked when the page is laid out anyway: asking now would do it once more.
+    // Read the scroll height when the page is laid out anyway: now it would force another layout.
     if (lines.length || history) requestAnimationFrame(() => this.follow());
   }
 

@@ -1,4 +1,4 @@
-// A bar for each map in progress, and, without colour, for the last few that have ended.
+// A bar for each running map, and one without colour for each of the last few that have ended.
 
 class Maps {
   constructor(store, say) {

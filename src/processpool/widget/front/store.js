@@ -1,5 +1,5 @@
-// What is known of the pool in this page: one store for a model, whatever the number of its views.
-// It puts frames together, and asks for everything if one is missing. See feed.py and delta.py.
+// The state of the pool in the browser: one store per model, however many views it has. It applies
+// frames, and requests a full one if one is missing. See feed.py and delta.py.
 
 const MAX_COLUMNS = 240;
 const MAX_LINES = 200;
@@ -36,7 +36,7 @@ class Store {
     clearInterval(this.timer);
   }
 
-  // Seconds on the pool's clock, now; it stands still while nothing is heard from the kernel.
+  // Now, in seconds on the pool's clock, which stops while the kernel sends nothing.
   get now() {
     return this.at + Math.min(performance.now() - this.heardAt, STALE_AFTER) / 1000;
   }
@@ -91,7 +91,7 @@ class Store {
     this.model.send({ kind: "hello" });
   }
 
-  // Ask the kernel to do something; `settle` is called with an error, empty if there was none.
+  // Request an action of the kernel; `settle` is called with the error's text, or "" on success.
   act(action, settle) {
     const id = `${Date.now()}-${Math.random()}`;
     this.waiting.set(id, settle);

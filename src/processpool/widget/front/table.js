@@ -1,5 +1,5 @@
-// A row for each worker, at most as many as the kernel sends. Rows are made once and changed in
-// place, so that focus, selection and scrolling stay where they are.
+// The table: a row for each worker that the kernel sends. Rows are created once and changed in
+// place, so that focus, selection and scroll position are kept.
 
 const HEADINGS = [
   ["worker", "number"], ["pid", "number"], ["state", ""], ["item", ""], ["age", "number"],
@@ -73,7 +73,7 @@ class Row {
       ...this.cells, element("td", { class: "pp-act" }, this.button.node));
   }
 
-  // Replacing an idle worker loses nothing, and waits if it has become busy by then.
+  // Replacing an idle worker loses nothing: if it has become busy meanwhile, the kernel waits.
   plan(number) {
     const working = ["busy", "leased"].includes(this.row[ROW.state]);
     const item = this.row[ROW.item];
@@ -100,7 +100,7 @@ class Row {
     setText(this.memory, row[ROW.memory] == null ? "" : size(row[ROW.memory]));
     setAttribute(this.node, "data-late", row[ROW.late] ? "" : null);
     setAttribute(this.age, "title", row[ROW.late] ? "More than three times as long as items usually take" : null);
-    // Not `disabled`, which would take the focus away from it.
+    // Not `disabled`, which would lose the focus.
     setAttribute(this.button.node, "aria-disabled", row[ROW.state] === "stopping" ? "true" : null);
     this.updateAge();
   }

@@ -1,4 +1,4 @@
-// The entry points that anywidget calls: once for the model, and once for each view of it.
+// The entry points for anywidget: `initialize` for the model, and `render` for each view of it.
 
 const stores = new WeakMap();
 
@@ -14,7 +14,7 @@ class View {
     this.table = new Table(store, say);
     this.error = new ErrorPanel(store);
     this.log = new LogPanel(store);
-    // Without the attribute JupyterLab takes Enter and letters for its own shortcuts.
+    // Without this attribute, JupyterLab handles Enter and letters as its own shortcuts.
     this.node = element("div", { class: "pp-pool", "data-lm-suppress-shortcuts": "true" },
       this.head.node, this.error.node, this.maps.node, this.timeline.node,
       this.table.node, this.log.node, this.whispered);
@@ -47,7 +47,7 @@ class View {
     if (this.store.state && !this.store.stale) this.maps.update();
   }
 
-  // Something to read, for `time` milliseconds if given. That the kernel is gone is not overwritten.
+  // Show a message, for `time` milliseconds if given. It does not replace "the kernel is gone".
   say(text, time) {
     if (this.stale) return;
     clearTimeout(this.silence);
@@ -68,7 +68,7 @@ class View {
     if (wasStale) this.say("The kernel is back.", DONE_FOR);
   }
 
-  // For screen readers, as it can be seen elsewhere: that something began or ended, not every number.
+  // For screen readers only: announce what begins and ends, but not every number.
   announce() {
     const { state, maps, error } = this.store.state;
     const running = maps.map(([number]) => number).join();
@@ -83,7 +83,7 @@ class View {
   }
 }
 
-// anywidget gives out another proxy of the model each time; what the model holds is the same.
+// anywidget creates a new proxy of the model on each call, but the attribute's value is the same.
 const keyOf = (model) => model.get("first") ?? model;
 
 function storeOf(model) {

@@ -1,1 +1,1 @@
-"""Where a message begins and ends in a stream of bytes."""
+"""Framings: where messages begin and end in a stream of bytes."""

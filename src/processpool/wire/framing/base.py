@@ -1,9 +1,9 @@
-"""What every framing must offer: a request as bytes, and answers out of bytes as they arrive.
+"""The interface of a framing: it encodes requests, and finds answers in the bytes that arrive.
 
-Three rules hold here. A framing does no I/O and belongs to one worker. It never raises because of
-what arrived: complete answers are returned, then `error` is set and stays. And its time and memory
-are proportional to the bytes, however they are cut: an unfinished answer is collected once and
-never searched again.
+Three rules hold here. A framing does no I/O, and belongs to one worker. It never raises because of
+received bytes: it returns the complete answers, then sets `error` for good. And its time and memory
+are proportional to the bytes, however these are split into reads: an unfinished answer is buffered
+once, and never searched again.
 """
 
 from __future__ import annotations
@@ -14,33 +14,33 @@ from io import BytesIO
 from processpool.errors import ProtocolError
 
 SHOWN = 64
-"""Offending bytes that an error shows, at most."""
+"""The most offending bytes that an error shows."""
 
 KEPT = 64 * 1024
-"""Bytes of an unfinished or broken answer that are kept for its record, at most."""
+"""The most bytes of an unfinished or invalid answer that are kept for the item's record."""
 
 SMALL = 64 * 1024
-"""Up to this size a request is copied behind its header: cheaper than a second buffer to write."""
+"""The size up to which a request is copied into one buffer: cheaper than writing two."""
 
 
 class Framing(ABC):
-    """One worker's framing; it holds what has arrived and is not complete yet.
+    """The framing of one worker, with the bytes of an unfinished answer.
 
     Args:
-        max_message: the most bytes that one request or answer may have.
+        max_message: the most bytes of a request or an answer.
     """
 
     exit_message: bytes = b""
-    """What asks a worker to exit; empty where closing its stdin is the only way."""
+    """The message that asks a worker to exit; empty if closing its stdin is the only way."""
 
     expects = False
     """True if `expect` must be called with every request before it is written."""
 
     advice = ""
-    """What to do about a program that does not speak it at all, where there is anything to say."""
+    """A hint for errors about a program that does not seem to speak this protocol at all."""
 
     error: ProtocolError | None = None
-    """Set once what arrived breaks the rules; from then on `feed` returns nothing."""
+    """Set once the received bytes violate the protocol; from then on `feed` returns nothing."""
 
     def __init__(self, max_message: int) -> None:
         self._max = max_message
@@ -49,28 +49,28 @@ class Framing(ABC):
 
     @abstractmethod
     def encode(self, payload: bytes) -> tuple[bytes, ...]:
-        """Return one request as buffers to write one after another; a large payload is not copied.
+        """Return a request as buffers to write in this order; a large payload is not copied.
 
         Raises:
-            ProtocolError: the framing cannot carry this payload, or it is over the limit.
+            ProtocolError: the payload cannot be sent by this protocol, or is too large.
         """
 
     @abstractmethod
     def feed(self, data: bytes) -> list[bytes]:
-        """Take what arrived; return the answers that it completes, in order."""
+        """Take received bytes; return the answers that they complete, in order."""
 
     def expect(self, request: tuple[bytes, ...]) -> None:  # noqa: B027 - most have nothing to note
-        """Note a request that is about to be written: its mark ends the answer that is due."""
+        """Note a request that is about to be written, whose mark or id its answer will have."""
 
     def take_skipped(self) -> list[bytes]:
-        """Return the last few messages that came and were not answers."""
+        """Return, and forget, the last few messages that were not answers."""
         return []
 
     asks_back = False
-    """True if a program may ask something itself: `take_replies` has what to write then."""
+    """True if the program may send requests too, to which `take_replies` has the replies."""
 
     def take_replies(self) -> bytes:
-        """Return what must be written to a program that has asked something itself."""
+        """Return, and forget, the replies that must be written to the program's own requests."""
         return b""
 
     def take_cancellation(self) -> bytes:
@@ -78,28 +78,28 @@ class Framing(ABC):
         return b""
 
     def whole(self, data: bytes) -> bytes | None:
-        """The answer, if these bytes are exactly one and nothing of one had arrived; else None.
+        """Return the answer if `data` is exactly one, and no part of one was received; else None.
 
-        An optional short cut for the usual case: `feed` finds the same.
+        An optional fast path for the usual case; `feed` finds the same.
         """
         return None
 
     @abstractmethod
     def eof(self) -> ProtocolError | None:
-        """Return what is wrong if stdout ends here; None between two answers.
+        """Return the error if stdout ends here; None between two answers.
 
         Returns:
-            An `UnexpectedEOF` in the middle of an answer; `error` where that is set already.
+            An `UnexpectedEOF` in the middle of an answer; `error`, if that is set already.
         """
 
     @property
     @abstractmethod
     def is_clean(self) -> bool:
-        """True if nothing of an unfinished answer has arrived."""
+        """True if no part of an unfinished answer was received."""
 
     @property
     def partial(self) -> bytes:
-        """What has arrived of an unfinished answer, or what broke the rules: the first 64 KiB."""
+        """The first 64 KiB of an unfinished answer, or of the bytes that violate the protocol."""
         if self.error is not None:
             return self._broken
         with self._body.getbuffer() as body:
@@ -113,17 +113,17 @@ class Framing(ABC):
         self._body.write(data)
 
     def _collected(self) -> bytes:
-        """Return the body, without a copy, and begin a new one."""
+        """Return the buffered bytes without copying them, and start a new buffer."""
         body, self._body = self._body, BytesIO()
         return body.getvalue()
 
     def _break(self, problem: str, offending: bytes) -> None:
-        """Set `error`; it shows the first of the offending bytes, and `partial` keeps more."""
+        """Set `error`, which shows the first offending bytes; `partial` keeps more of them."""
         self.error = ProtocolError(f"{problem}: {offending[:SHOWN]!r}")
         self._broken = offending[:KEPT]
         self._body = BytesIO()
 
 
 def too_large(length: int, most: int) -> ProtocolError:
-    """Return the error of a message over the limit."""
+    """Return the error for a message of `length` bytes, more than `most`."""
     return ProtocolError(f"the message has {length} bytes, more than max_message ({most})")

@@ -1,7 +1,6 @@
-"""Answers with a fixed number of lines.
+"""Framing of answers with a fixed number of lines.
 
-One rule holds here: the lines of an answer stay as they are, including the newlines between them;
-only the newline after the last one is not part of it.
+One rule holds here: an answer includes the newlines between its lines, but not the last one.
 """
 
 from __future__ import annotations
@@ -15,16 +14,16 @@ if TYPE_CHECKING:
 
 
 class CountedLinesFraming(DeclaredFraming):
-    """Turns bytes as they arrive into answers of the same number of lines each."""
+    """A framing for answers that all have the same number of lines."""
 
     def __init__(self, declaration: Declaration) -> None:
         super().__init__(declaration)
         self._lines = declaration.answer.lines or 1
         self._missing = self._lines
-        """Lines that the unfinished answer still lacks."""
+        """The number of lines missing from the unfinished answer."""
 
     def whole(self, data: bytes) -> bytes | None:
-        """The answer, if these bytes are exactly one; see `Framing.whole`."""
+        """Return the answer if `data` is exactly one; see `Framing.whole`."""
         if (
             data[-1:] != b"\n"
             or len(data) > self._max
@@ -60,7 +59,7 @@ class CountedLinesFraming(DeclaredFraming):
         return messages
 
     def _stop(self, data: bytes, begin: int) -> int:
-        """Return where the answer ends, behind its last newline; 0 if that has not come."""
+        """Return the index after the answer's last newline; 0 if that has not been received."""
         while stop := data.find(b"\n", begin) + 1:
             self._missing -= 1
             if not self._missing:

@@ -1,8 +1,8 @@
-"""What a declared protocol says, read and compiled once for all workers of a pool.
+"""The declaration of a protocol, parsed and compiled once for all workers of a pool.
 
-Two rules hold here. Whatever is wrong with a declaration is a `ValueError` in words that its author
-understands, raised before anything is started. And a declaration has no state: each worker has a
-framing of its own, made from it.
+Two rules hold here. A mistake in a declaration is a `ValueError` in the terms of the YAML file,
+raised before anything is started. And a declaration has no state: each worker has a framing of its
+own, made from it.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ LINE = "{message}\n"
 """The request of the `lines` protocol."""
 NEWLINE = "\n"
 LENGTHS = ("u32be", "u32le", "varint", "hex4", "content-length")
-"""The ways to give a length that have a name; any other is a regular expression."""
+"""The names of length formats; any other length is a regular expression for the header."""
 ENDINGS = ("lines", "until", "until_line", "length")
-"""The ways to say where an answer ends."""
+"""The keys that declare where an answer ends."""
 
 
 @dataclass(frozen=True)
 class AnswerRule:
-    r"""Where an answer ends; exactly one of the first four is given.
+    r"""The end of an answer; exactly one of the first four is given.
 
     Attributes:
-        lines: after so many lines.
-        until: with this text, wherever it comes; `{mark}` in it is the request's own.
-        until_line: with the first complete line in which this regex is found.
-        length: after as many bytes as a header says: one of `LENGTHS`, or a regex for the header,
-            whose group 1 is the number of bytes; without it the header is the whole answer.
-        count: of `until`, so many of them.
-        after: of `length`, what follows the body.
-        keep: the text, the line or the header belongs to the answer.
-        skip: complete messages in which this regex is found are no answers.
+        lines: the number of lines of an answer.
+        until: the text that ends it, anywhere in a line; `{mark}` in it is the request's mark.
+        until_line: a regex; the first complete line that matches it ends the answer.
+        length: the format of a header with the number of bytes: one of `LENGTHS`, or a regex whose
+            group 1 is the number. If the group is missing, the header itself is the answer.
+        count: with `until`, how many times the text comes.
+        after: with `length`, text that follows the body.
+        keep: whether the ending text, the ending line or the header is part of the answer.
+        skip: a regex; complete messages that match it are not answers.
     """
 
     lines: int | None = None
@@ -59,13 +59,13 @@ class AnswerRule:
 
     @property
     def has_mark(self) -> bool:
-        """True if the end is told by the request's mark."""
+        """True if the request's mark is part of the end."""
         return self.until is not None and not isinstance(around_mark(self.until), bytes)
 
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that happens before a worker is ready."""
+    """A step of the start dialogue."""
 
     verb: Literal["expect", "send", "ask"]
     text: str
@@ -73,11 +73,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Rpc:
-    """What makes a protocol JSON-RPC: how messages are delimited, and the handshake.
+    """The options of JSON-RPC.
 
     Attributes:
-        over: lines, or content-length.
-        initialize: the params of `initialize`, as JSON; None for no handshake.
+        over: how messages are delimited: by lines, or by a Content-Length header.
+        initialize: the params of the request `initialize`, as JSON; None for no handshake.
         initialized: the notification that ends the handshake.
         cancel: the notification that cancels a request.
     """
@@ -90,20 +90,20 @@ class Rpc:
 
 @dataclass(frozen=True)
 class Declaration:
-    """A protocol: how a request is written, where an answer ends, and what else there is to it.
+    """A protocol between the pool and a program.
 
     Attributes:
         request: the template of a request; see `RequestTemplate`.
-        refuse: a regex of messages that must not be sent; None for none.
+        refuse: a regex; messages that match it are not sent. None for none.
         answer: where an answer ends.
-        error: a regex; an answer in which it is found is an error.
-        error_stderr: the same, in what was written to stderr during the item.
-        after_error: whether the worker is kept after such an error.
-        start: what happens before a worker is ready, in order.
-        exit: what asks a worker to exit, before its stdin is closed.
-        max_message: the most bytes that a request or an answer may have.
-        rpc: set for JSON-RPC, which has requests and answers of its own.
-        oneshot: set where each message has a process of its own: what the message is for it.
+            error: a regex; an answer that matches it fails its item.
+        error_stderr: a regex; stderr output that matches it fails the item.
+        after_error: whether the worker is kept or replaced after such an error.
+        start: the steps of the start dialogue, in order.
+        exit: text that is written to stdin before it is closed, to ask a worker to exit.
+        max_message: the most bytes of a request or an answer.
+        rpc: the options of JSON-RPC, if it is that; `request` and `answer` then have no effect.
+            oneshot: what the message is, if each has a process of its own; None if it has not.
     """
 
     request: str = LINE
@@ -120,32 +120,32 @@ class Declaration:
 
     @cached_property
     def template(self) -> RequestTemplate:
-        """The request, compiled; one for all workers, so that all marks differ."""
+        """The compiled template of a request; shared by all workers, so that all marks differ."""
         return RequestTemplate(self.request, self.max_message)
 
     @cached_property
     def refused(self) -> re.Pattern[bytes] | None:
-        """What is searched for in each message."""
+        """The compiled `refuse`."""
         return None if self.refuse is None else pattern(self.refuse)
 
     @cached_property
     def error_pattern(self) -> re.Pattern[bytes] | None:
-        """What makes an answer an error."""
+        """The compiled `error`."""
         return None if self.error is None else pattern(self.error)
 
     @cached_property
     def error_stderr_pattern(self) -> re.Pattern[bytes] | None:
-        """What on stderr makes an answer an error."""
+        """The compiled `error_stderr`."""
         return None if self.error_stderr is None else pattern(self.error_stderr)
 
     @property
     def has_start(self) -> bool:
-        """True if something is to be said or heard before a worker is ready."""
+        """True if there is a start dialogue, or a handshake."""
         return bool(self.start) or (self.rpc is not None and self.rpc.initialize is not None)
 
     @property
     def has_errors(self) -> bool:
-        """True if an answer may be an error."""
+        """True if an answer may be declared an error."""
         return self.error is not None or self.error_stderr is not None
 
     @property
@@ -155,18 +155,18 @@ class Declaration:
 
     @cached_property
     def skipped(self) -> re.Pattern[bytes] | None:
-        """What makes a complete message no answer."""
+        """The compiled `answer.skip`."""
         return None if self.answer.skip is None else pattern(self.answer.skip)
 
     @cached_property
     def end_line(self) -> re.Pattern[bytes]:
-        """What is searched for in each line of an answer that ends with a line."""
+        """The compiled `answer.until_line`."""
         return pattern(self.answer.until_line or "")
 
 
 LINES = Declaration()
-"""One line in, one line out."""
+"""The `lines` protocol: one line in, one line out."""
 FRAMED = Declaration(
     request="1;{length}\n{message}", refuse=None, answer=AnswerRule(length=r"(\d+);"), exit="0;\n"
 )
-"""What ssigwart/process-pool speaks: every message behind its length."""
+"""The `framed` protocol, that of ssigwart/process-pool: every message is preceded by its length."""

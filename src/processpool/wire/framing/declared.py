@@ -1,6 +1,6 @@
-"""From a declaration to the framing that speaks it.
+"""The choice of the framing for a declaration.
 
-One rule holds here: whoever needs a framing asks `make_framing` for it and knows only `Framing`.
+One rule holds here: other modules call `make_framing`, and use the result as a `Framing`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def make_framing(declaration: Declaration) -> Framing:
     """Return a new framing for one worker.
 
     Raises:
-        ValueError: something in the declaration is wrong, or contradicts the rest.
+        ValueError: the declaration has a mistake.
     """
     if declaration.rpc is not None:
         rpc = declaration.rpc

@@ -1,4 +1,4 @@
-"""What all declared framings have in common: requests by a template, and messages to be skipped."""
+"""The base class of declared framings: requests by a template, and skipped messages."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ if TYPE_CHECKING:
     from processpool.wire.framing.declaration import Declaration
 
 _SKIPPED = 100
-"""Skipped messages that are kept for an item's record, at most."""
+"""The most skipped messages that are kept for an item's record."""
 
 
 class DeclaredFraming(Framing):
-    """A framing made from a declaration; subclasses know how an answer ends."""
+    """A framing made from a declaration; subclasses find the end of an answer."""
 
     def __init__(self, declaration: Declaration) -> None:
         super().__init__(declaration.max_message)
         self.exit_message = declaration.exit.encode()
         self._template = declaration.template.encode
         self._refused = None if declaration.refused is None else declaration.refused.search
-        if self._refused is None:  # one call less for every item
+        if self._refused is None:  # saves a call per item
             self.encode = self._template  # type: ignore[assignment,method-assign]
         self._skip = None if declaration.skipped is None else declaration.skipped.search
         self._skipped: deque[bytes] = deque(maxlen=_SKIPPED)
         self._size = 0
-        """Bytes of an unfinished message that have been collected."""
+        """The number of buffered bytes of an unfinished message."""
         self._is_quick = self._skip is None
-        """True while the next bytes may be looked at as if they were one whole answer: there is
-        nothing to skip, nothing has been collected, and nothing is wrong."""
+        """True while the fast path for one whole answer may be tried: there is no `skip`, nothing
+        is buffered, and there was no error."""
 
     def encode(self, payload: bytes) -> tuple[bytes, ...]:
-        """Return one request; raise `CodecError` for a message that must not be sent."""
+        """Return one request; raise `CodecError` for a message that `refuse` matches."""
         if self._refused is not None:
             found = self._refused(payload)
             if found is not None:
@@ -46,7 +46,7 @@ class DeclaredFraming(Framing):
         return self._template(payload)
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take what arrived; return the answers that it completes, in order."""
+        """Take received bytes; return the answers that they complete, in order."""
         if self.error is not None:
             return []
         messages = self._messages(data)
@@ -57,10 +57,10 @@ class DeclaredFraming(Framing):
 
     @abstractmethod
     def _messages(self, data: bytes) -> list[bytes]:
-        """Take what arrived; return the messages that it completes."""
+        """Take received bytes; return the messages that they complete, skipped ones included."""
 
     def _answers(self, messages: list[bytes]) -> list[bytes]:
-        """Return those that are answers; the others are kept for the record."""
+        """Return the messages that are answers, and keep the others for the record."""
         answers = []
         for message in messages:
             if self._skip is not None and self._skip(message):
@@ -70,13 +70,13 @@ class DeclaredFraming(Framing):
         return answers
 
     def take_skipped(self) -> list[bytes]:
-        """Return the last 100 messages that came and were not answers."""
+        """Return, and forget, the last 100 messages that were not answers."""
         skipped = list(self._skipped)
         self._skipped.clear()
         return skipped
 
     def eof(self) -> ProtocolError | None:
-        """Return what is wrong if stdout ends here; None between two answers."""
+        """Return the error if stdout ends here; None between two answers."""
         if self.error is not None:
             return self.error
         if not self.is_clean:
@@ -87,19 +87,19 @@ class DeclaredFraming(Framing):
 
     @property
     def is_clean(self) -> bool:
-        """True if nothing of an unfinished answer has arrived."""
+        """True if no part of an unfinished answer was received."""
         return not (self._size or self.error)
 
     def _keep(self, data: bytes | memoryview) -> None:
-        """Collect what belongs to an unfinished message."""
+        """Buffer a part of an unfinished message."""
         self._collect(data)
         self._size += len(data)
 
     def _kept(self) -> bytes:
-        """Return what was collected, and start over."""
+        """Return the buffered message, and start a new one."""
         self._size = 0
         return self._collected()
 
     def _refuse(self, message: bytes) -> None:
-        """Break: a message is over the limit."""
+        """Set `error`, as a message is over the limit."""
         self._break(f"the answer is longer than max_message ({self._max})", message)

@@ -2,8 +2,8 @@ r"""The `framed` protocol: every message is preceded by its length in bytes.
 
 Three rules hold here. A request is ``1;<length>\n<data>``, the exit message ``0;\n`` and an answer
 ``<length>;<data>``, byte for byte as ssigwart/process-pool speaks it. A length is one to nineteen
-ASCII digits and nothing else: no sign, space, underscore or other script, all of which `int` would
-take. And it is checked before anything of its size is allocated.
+ASCII digits, without sign, space, underscore or digits of other scripts, which `int` would accept.
+And a length is checked before memory of its size is allocated.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from processpool.errors import ProtocolError, UnexpectedEOF
 from processpool.wire.framing.base import SMALL, Framing
 
 _DIGITS = 19
-"""The most digits of a length: what a signed 64-bit number can have."""
+"""The most digits of a length: those of the largest signed 64-bit number."""
 
 _COMMON = {b"%d" % length: length for length in range(2048)}
-"""Short lengths ready made: looking one up takes a third of the time of checking and `int`."""
+"""The values of short lengths; looking one up takes a third of the time of checking and `int`."""
 
 
 class FramedFraming(Framing):
-    """Turns bytes as they arrive into length-prefixed answers."""
+    """A framing for answers that are preceded by their length and a semicolon."""
 
     exit_message = b"0;\n"
     advice = (
@@ -29,9 +29,9 @@ class FramedFraming(Framing):
 
     def __init__(self, max_message: int) -> None:
         super().__init__(max_message)
-        self._header = b""  # digits whose ";" has not arrived; nothing else is ever in here
-        self._length = 0  # of the answer that is being collected
-        self._missing = 0  # bytes of it that have not arrived; 0 between two answers
+        self._header = b""  # the digits of a length whose ";" was not received yet
+        self._length = 0  # the length of the unfinished answer
+        self._missing = 0  # the number of its bytes not received yet; 0 between two answers
 
     def encode(self, payload: bytes) -> tuple[bytes, ...]:
         r"""Return ``1;<length>\n<data>``; raise `ProtocolError` over the limit."""
@@ -41,7 +41,7 @@ class FramedFraming(Framing):
         return (b"1;%d\n" % len(payload), payload)
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take what arrived; return the answers that it completes, in order."""
+        """Take received bytes; return the answers that they complete, in order."""
         answers: list[bytes] = []
         if self.error is not None:
             return answers
@@ -58,7 +58,7 @@ class FramedFraming(Framing):
         return answers
 
     def whole(self, data: bytes) -> bytes | None:
-        """The answer, if these bytes are exactly one; see `Framing.whole`."""
+        """Return the answer if `data` is exactly one; see `Framing.whole`."""
         if self._missing or self._header:
             return None
         semicolon = data.find(b";", 0, _DIGITS + 1)
@@ -69,7 +69,7 @@ class FramedFraming(Framing):
         return None
 
     def eof(self) -> ProtocolError | None:
-        """Return what is wrong if stdout ends here; None between two answers."""
+        """Return the error if stdout ends here; None between two answers."""
         if self.error is not None:
             return self.error
         if self._missing:
@@ -81,23 +81,23 @@ class FramedFraming(Framing):
 
     @property
     def is_clean(self) -> bool:
-        """True if nothing of an unfinished answer has arrived."""
+        """True if no part of an unfinished answer was received."""
         return not (self._missing or self._header or self.error)
 
     @property
     def partial(self) -> bytes:
-        """What has arrived of an unfinished answer's data; of its length, if no more than that."""
+        """The received part of an unfinished answer; of its length, if that is incomplete."""
         return self._header or super().partial
 
     def _continue(self, data: bytes) -> int:
-        """Add to the answer that is being collected; return how many bytes belonged to it."""
+        """Add to the unfinished answer; return how many bytes belonged to it."""
         used = min(self._missing, len(data))
         self._collect(data if used == len(data) else memoryview(data)[:used])
         self._missing -= used
         return used
 
     def _split(self, data: bytes, start: int, answers: list[bytes]) -> None:
-        """Append every answer that begins at or after `start`; keep the rest for later."""
+        """Append the answers in `data[start:]` to `answers`; buffer the rest."""
         find, known, append, limit = data.find, _COMMON.get, answers.append, self._max
         end = len(data)
         while start < end:
@@ -123,7 +123,7 @@ class FramedFraming(Framing):
             append(data[body:start])
 
     def _begin_header(self, arrived: bytes) -> None:
-        """Keep digits whose semicolon may still come; break on anything else."""
+        """Buffer the digits of a length whose semicolon was not received; reject anything else."""
         header = arrived[: _DIGITS + 1]
         if not header.isdigit():
             self._break("an answer must begin with its length and ';', got", arrived)

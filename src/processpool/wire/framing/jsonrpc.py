@@ -1,9 +1,9 @@
-"""JSON-RPC 2.0: requests with ids of the pool's own, and answers that are matched by them.
+"""Framing of JSON-RPC 2.0: the pool gives requests ids, and matches answers by them.
 
-Three rules hold here. Answers may come in any order and are handed out in the order of the
-requests, as with every framing. What a server says without being asked is not an answer: its
-notifications are skipped, and its requests are answered with "method not found", in `take_replies`.
-And an answer to no request, such as one that came too late, is skipped too.
+Three rules hold here. Answers may arrive in any order; they are returned in the order of the
+requests, as by every framing. Notifications of the server are skipped, and its requests are
+answered with "method not found", by `take_replies`. And answers to unknown ids, such as late ones,
+are skipped too.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ LSP_CANCEL = "$/cancelRequest"
 MCP_CANCEL = "notifications/cancelled"
 """The notifications by which language servers and MCP servers are told to give up a request."""
 _SKIPPED = 100
-"""Skipped messages that are kept for an item's record, at most."""
+"""The most skipped messages that are kept for an item's record."""
 _ID = b'"id":'
 _ID_WITHIN = 200
-"""The id of a request stands within so many bytes, behind its header."""
+"""The number of bytes at the beginning of a request that contain its id."""
 
 Over = Literal["lines", "content-length"]
 
 
 class JsonRpcFraming(Framing):
-    """One server's messages, over lines or behind a Content-Length.
+    """A framing for JSON-RPC, delimited by lines or by a Content-Length header.
 
     Args:
-        over: how a message is delimited.
-        max_message: the most bytes that one may have.
-        cancel: the notification by which a request is cancelled; empty for none.
+            over: how messages are delimited.
+        max_message: the most bytes of a message.
+            cancel: the notification by which a request is cancelled; empty for none.
     """
 
     expects = True
@@ -53,26 +53,26 @@ class JsonRpcFraming(Framing):
         self._messages = _delimited(over, max_message)
         self._ids = count(1)
         self._due: deque[int] = deque()
-        """The ids of the requests that are not answered, in order."""
+        """The ids of unanswered requests, in order."""
         self._early: dict[int, bytes] = {}
-        """Answers to requests before whose turn others' answers are."""
+        """Answers that arrived before those of earlier requests, by id."""
         self._skipped: deque[bytes] = deque(maxlen=_SKIPPED)
         self._replies: list[bytes] = []
 
     def encode(self, payload: bytes) -> tuple[bytes, ...]:
-        """Return a request; the payload is a JSON object with `method` and perhaps `params`."""
+        """Return a request; the payload is a JSON object with `method` and optional `params`."""
         return self._messages.encode(b'{"jsonrpc":"2.0","id":%d,' % next(self._ids) + payload[1:])
 
     def notification(self, method: str, params: Any) -> bytes:
-        """Return the bytes of a message that is not answered."""
+        """Return the bytes of a notification, which has no answer."""
         return self._message({"jsonrpc": "2.0", "method": method, "params": params})
 
     def expect(self, request: tuple[bytes, ...]) -> None:
-        """Note the id of a request that is about to be written."""
+        """Note the id of a request that is about to be written, as its answer is due next."""
         self._due.append(id_of(request))
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take what arrived; return the answers whose turn it is, whole messages."""
+        """Take received bytes; return the answers that are due, as whole messages."""
         for message in self._messages.feed(data):
             self._sort(message)
         if self.error is None:
@@ -85,13 +85,13 @@ class JsonRpcFraming(Framing):
         return answers
 
     def take_skipped(self) -> list[bytes]:
-        """Return the last 100 messages that came and were not answers."""
+        """Return, and forget, the last 100 messages that were not answers."""
         skipped = list(self._skipped)
         self._skipped.clear()
         return skipped
 
     def take_replies(self) -> bytes:
-        """Return what must be written to a server that has asked something itself."""
+        """Return, and forget, the replies that must be written to the server's own requests."""
         replies = b"".join(self._replies)
         self._replies.clear()
         return replies
@@ -110,21 +110,21 @@ class JsonRpcFraming(Framing):
         return {"id": number}
 
     def eof(self) -> ProtocolError | None:
-        """Return what is wrong if stdout ends here; None between two messages."""
+        """Return the error if stdout ends here; None between two messages."""
         return self.error or self._messages.eof()
 
     @property
     def is_clean(self) -> bool:
-        """True if nothing of an unfinished answer has arrived, nor one before its turn."""
+        """True if no part of an unfinished answer, and no early answer, was received."""
         return self._messages.is_clean and not self._early and self.error is None
 
     @property
     def partial(self) -> bytes:
-        """What has arrived of an unfinished message, or what broke the rules."""
+        """The received part of an unfinished message, or the bytes that violate the protocol."""
         return self._broken if self._broken else self._messages.partial
 
     def _sort(self, message: bytes) -> None:
-        """Sort a message to where it belongs."""
+        """Store a message: as an answer, as skipped, or as a request with its reply."""
         try:
             found = json.loads(message)
         except (ValueError, RecursionError):
@@ -158,7 +158,7 @@ def id_of(request: tuple[bytes, ...]) -> int:
 
 
 def _delimited(over: Over, most: int) -> Framing:
-    """Return what says where a message begins and ends."""
+    """Return the framing that delimits messages."""
     if over == "lines":
         return LinesFraming(most)
     return LengthFraming(

@@ -1,9 +1,8 @@
-r"""Answers that begin with a header which says how many bytes follow.
+r"""Framing of answers that begin with a header with their length in bytes.
 
-Three rules hold here. A length is checked before anything of its size is allocated. A header has at
-most 4 KiB, and is looked for only where it can end, so reading one takes time in proportion to its
-bytes. And what cannot be a header breaks the framing as soon as that is seen, without waiting for
-an end.
+Three rules hold here. A length is checked before memory of its size is allocated. A header has at
+most 4 KiB, and its pattern is tried only at bytes where it can end, so the time is proportional to
+the bytes. And bytes that cannot begin a header are an error at once, without waiting for its end.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ if TYPE_CHECKING:
     from processpool.wire.framing.declaration import Declaration
 
     Header = Callable[[bytes, int, int], tuple[int, int]]
-    """Reads the header at a position, searched up to another: where its body begins and how long
-    that is, -1 where the header is all there is. A body that begins at 0: the header has not ended.
-    Raises `NotAHeader`."""
+    """A function of the data, the position of a header, and the position up to which its end was
+    searched for. It returns the position and length of the body: (0, 0) if the header is
+    incomplete, length -1 if the header itself is the answer. Raises `NotAHeader`."""
 
 HEADER_MOST = 4096
-"""A header has no more bytes than this."""
+"""The most bytes of a header."""
 _DIGITS = 19
 _VARINT_MOST = 10
 _MORE = 0x80
@@ -36,11 +35,11 @@ _FIXED: dict[str, Any] = {"u32be": Struct(">I").unpack_from, "u32le": Struct("<I
 
 
 class NotAHeader(Exception):
-    """What arrived cannot be the beginning of a header; the message says what was expected."""
+    """The received bytes cannot begin a header; the message says what was expected."""
 
 
 class LengthFraming(DeclaredFraming):
-    """Turns bytes as they arrive into answers as long as their headers say."""
+    """A framing for answers whose headers give their length."""
 
     def __init__(self, declaration: Declaration) -> None:
         super().__init__(declaration)
@@ -52,15 +51,15 @@ class LengthFraming(DeclaredFraming):
         self._may_be_quick = rule.length in _FIXED and not (rule.after or rule.keep)
         self._is_quick &= self._may_be_quick
         self._header = b""
-        """The beginning of a header whose end has not arrived."""
+        """The received part of an incomplete header."""
         self._begins = 0
-        """Where in the data the message begins whose header is being read."""
+        """The position in the data of the message whose header is being read."""
         self._length = 0
         self._missing = 0
-        """Bytes that the unfinished answer has in all, and lacks, what follows it included."""
+        """The bytes of the unfinished answer and the text after it: in all, and still missing."""
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take what arrived; return the answers that it completes, in order."""
+        """Take received bytes; return the answers that they complete, in order."""
         if self._is_quick and len(data) >= 4 and self._fixed(data)[0] == len(data) - 4 <= self._max:
             return [data[4:]]
         answers = super().feed(data)
@@ -68,7 +67,7 @@ class LengthFraming(DeclaredFraming):
         return answers
 
     def whole(self, data: bytes) -> bytes | None:
-        """The answer, if these bytes are exactly one; see `Framing.whole`."""
+        """Return the answer if `data` is exactly one; see `Framing.whole`."""
         if self._is_quick and len(data) >= 4 and self._fixed(data)[0] == len(data) - 4 <= self._max:
             return data[4:]
         if not self.is_clean:
@@ -86,7 +85,7 @@ class LengthFraming(DeclaredFraming):
         return None if self._skip is not None and self._skip(answer) else answer
 
     def eof(self) -> ProtocolError | None:
-        """Return what is wrong if stdout ends here; None between two answers."""
+        """Return the error if stdout ends here; None between two answers."""
         if self.error is not None:
             return self.error
         if self._missing:
@@ -98,12 +97,12 @@ class LengthFraming(DeclaredFraming):
 
     @property
     def is_clean(self) -> bool:
-        """True if nothing of an unfinished answer has arrived."""
+        """True if no part of an unfinished answer was received."""
         return not (self._missing or self._header or self.error)
 
     @property
     def partial(self) -> bytes:
-        """What has arrived of an unfinished answer; of its header, if no more than that."""
+        """The received part of an unfinished answer; of its header, if that is incomplete."""
         return self._header or super().partial
 
     def _messages(self, data: bytes) -> list[bytes]:
@@ -126,7 +125,7 @@ class LengthFraming(DeclaredFraming):
         return messages
 
     def _split(self, data: bytes, begin: int, searched: int, messages: list[bytes]) -> None:
-        """Append every message that begins at or after `begin`; keep the rest for later."""
+        """Append the messages in `data[begin:]` to `messages`; buffer the rest."""
         read, keeps_header = self._read_header, self._keeps_header
         size, most, spare = len(data), self._max, len(self._after)
         while begin < size and self.error is None:
@@ -157,7 +156,7 @@ class LengthFraming(DeclaredFraming):
             searched = 0
 
     def _finish(self, message: bytes, messages: list[bytes]) -> None:
-        """A message is there, with what has to follow it: see whether that does."""
+        """Append a message without the text after it, or set `error` if that is not there."""
         after = self._after
         if after and not message.endswith(after):
             self._break(f"after the answer {after!r} must follow, got", message[-len(after) :])
@@ -166,7 +165,7 @@ class LengthFraming(DeclaredFraming):
 
 
 def _reader(kind: str) -> Header:
-    """Return what reads headers of one kind."""
+    """Return the function that reads headers of one format."""
     match kind:
         case "u32be" | "u32le":
             return _by_unpacking(_FIXED[kind])
@@ -205,7 +204,7 @@ def _read_hex4(data: bytes, begin: int, searched: int) -> tuple[int, int]:
     digits = data[begin : begin + 4]
     if digits.strip(b"0123456789abcdefABCDEF"):
         raise NotAHeader("an answer must begin with its length as four hexadecimal digits")
-    # 0000 to 0003 are packets without data, as git and assuan-like protocols have them.
+    # The length includes its own four digits; 0000 to 0003 are git's packets without data.
     return (begin + 4, max(int(digits, 16) - 4, 0)) if len(digits) == 4 else _UNFINISHED
 
 
@@ -225,13 +224,13 @@ def _read_content_length(data: bytes, begin: int, searched: int) -> tuple[int, i
 
 
 def _may_be_a_field(line: bytes) -> bool:
-    """True if a line of a header may begin like this: with a name, and a colon if it goes on."""
+    """True if this can be the beginning of a header line: a name, then a colon."""
     name, _, _ = line.partition(b":")
     return all(0x21 <= byte <= 0x7E for byte in name) and (b":" in line or len(name) < 64)
 
 
 def _by_regex(text: str) -> Header:
-    """Return what reads headers that match a regex, group 1 being the length."""
+    """Return a function that reads headers that match a regex, whose group 1 is the length."""
     fullmatch = re.compile(text.encode(), re.MULTILINE).fullmatch
     ends = [bytes((byte,)) for byte in header_ends(text)]
     places = re.compile(b"[" + b"".join(map(re.escape, ends)) + b"]").finditer

@@ -1,8 +1,8 @@
 r"""The `lines` protocol: one line in, one line out.
 
 Two rules hold here. A line ends with ``\n``, which is not part of the message; a ``\r`` before it
-is, since only the program knows what it means. And a message with a newline in it is refused before
-it is sent: it would be two requests, and every later answer would go to the wrong item.
+is, since it may be data. And a message that contains a newline is rejected before it is sent: it
+would be two requests, and all later answers would go to the wrong items.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from processpool.wire.framing.base import SMALL, Framing
 
 
 class LinesFraming(Framing):
-    """Turns bytes as they arrive into lines."""
+    """A framing for answers of one line."""
 
     def __init__(self, max_message: int) -> None:
         super().__init__(max_message)
-        self._arrived = 0  # bytes of the line that is being collected
+        self._arrived = 0  # the number of buffered bytes of an unfinished line
 
     def encode(self, payload: bytes) -> tuple[bytes, ...]:
-        """Return the line; raise `CodecError` for two lines, `ProtocolError` over the limit."""
+        """Return the line; raise `CodecError` if it has a newline, `ProtocolError` if too long."""
         self._check_size(payload)
         newline = payload.find(b"\n")
         if newline >= 0:
@@ -32,7 +32,7 @@ class LinesFraming(Framing):
         return (payload, b"\n")
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take what arrived; return the lines that it completes, in order."""
+        """Take received bytes; return the lines that they complete, in order."""
         if self.error is not None:
             return []
         lines = data.split(b"\n")
@@ -46,14 +46,14 @@ class LinesFraming(Framing):
         return lines
 
     def whole(self, data: bytes) -> bytes | None:
-        """The line, if these bytes are exactly one; see `Framing.whole`."""
+        """Return the line if `data` is exactly one; see `Framing.whole`."""
         end = len(data) - 1
         if self._arrived or data.find(b"\n") != end or not 0 <= end <= self._max:
             return None
         return data[:end]
 
     def eof(self) -> ProtocolError | None:
-        """Return what is wrong if stdout ends here; None between two lines."""
+        """Return the error if stdout ends here; None between two lines."""
         if self.error is not None:
             return self.error
         if self._arrived:
@@ -64,11 +64,11 @@ class LinesFraming(Framing):
 
     @property
     def is_clean(self) -> bool:
-        """True if nothing of an unfinished line has arrived."""
+        """True if no part of an unfinished line was received."""
         return not (self._arrived or self.error)
 
     def _finish(self, lines: list[bytes]) -> None:
-        """Put what had been collected in front of the first line."""
+        """Put the buffered part of a line in front of the first line."""
         self._arrived += len(lines[0])
         self._collect(lines[0])
         lines[0] = self._collected()
@@ -78,7 +78,7 @@ class LinesFraming(Framing):
         self._arrived = 0
 
     def _check(self, lines: list[bytes]) -> None:
-        """Break at the first line over the limit, and keep those before it."""
+        """Set `error` at the first line over the limit, and keep the lines before it."""
         for index, line in enumerate(lines):
             if len(line) > self._max:
                 self._refuse(line)
@@ -86,7 +86,7 @@ class LinesFraming(Framing):
                 return
 
     def _begin(self, rest: bytes) -> None:
-        """Collect a line whose end has not arrived."""
+        """Buffer the beginning of an unfinished line."""
         self._arrived += len(rest)
         self._collect(rest)
         if self._arrived > self._max:

@@ -1,4 +1,4 @@
-"""What a preset is: the protocol of a well-known program, as data."""
+"""The type of a preset: the protocol of a well-known program, as data."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Preset:
-    """One program's protocol.
+    """The protocol of a program.
 
     Attributes:
         protocol: the keys of `worker.protocol`.
-        command: an example of a program that speaks it.
-        about: what speaks it, in a few words.
-        programs: the names of programs, by which it can be found.
-        env: variables that the program needs to behave.
-        codec: the codec that its messages need, where that is not text.
-        note: what whoever uses it should know.
+        command: an example of a command that speaks it.
+        about: a short description of what speaks it.
+        programs: names of programs that speak it.
+        env: environment variables that the program needs.
+        codec: the codec for its messages.
+        note: a warning to its users.
     """
 
     protocol: dict[str, Any]

@@ -1,9 +1,9 @@
-r"""The protocols of well-known programs, as data: what a declaration says, and an example of each.
+r"""The protocols of well-known programs, as data, each with an example command.
 
-Two rules hold here. A preset is nothing but keys that a YAML file could have itself, so a file that
-starts from it can replace any of them. And where a program keeps state between requests, or a
-message could smuggle in a second one, the preset prevents it as far as the program allows; what it
-cannot prevent is in `note`.
+Two rules hold here. A preset contains nothing but keys that a YAML file could have itself, so a
+file that starts from it can replace any of them. And if a program keeps state between requests, or
+a message could inject a second request, the preset prevents that as far as the program allows; what
+it cannot prevent is in its `note`.
 """
 
 from __future__ import annotations
@@ -204,13 +204,13 @@ PRESETS: dict[str, Preset] = {
     ),
     **PROMPTS,
 }
-"""Name → the protocol."""
+"""All presets, by name."""
 
 
 def start_from(name: str, keys: dict[str, Any]) -> dict[str, Any]:
-    """Return a preset's keys, with `keys` in their place.
+    """Return the keys of a preset, replaced by those in `keys`.
 
-    Of an `answer`, single keys replace the preset's too, unless it says another end.
+    The keys inside `answer` are merged too, unless `keys` declare another end of an answer.
     """
     protocol = PRESETS[name].protocol
     merged = {**protocol, **keys}
@@ -227,7 +227,7 @@ def start_from(name: str, keys: dict[str, Any]) -> dict[str, Any]:
 
 
 def default_refusal(protocol: dict[str, Any]) -> str | None:
-    """Return what is refused where nothing is said: a newline, if a message is a line."""
+    """Return the default of `refuse`: a newline, if a request is a line and an answer is lines."""
     answer = protocol["answer"]
     is_lines = isinstance(answer, dict) and answer.get("lines") is not None
     return NEWLINE if is_lines and protocol["request"] == LINE else None

@@ -1,4 +1,4 @@
-"""The protocols of programs that are a prompt, and can be told to print something: a mark."""
+"""The protocols of interactive programs that can print a given text, the mark of a request."""
 
 from __future__ import annotations
 
@@ -177,4 +177,4 @@ PROMPTS: dict[str, Preset] = {
         ("gs",),
     ),
 }
-"""Name → the protocol."""
+"""The presets of this module, by name."""

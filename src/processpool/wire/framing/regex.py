@@ -1,16 +1,16 @@
-r"""Regular expressions of a declaration: compiled once, for bytes, and analysed where needed.
+r"""Regular expressions of a declaration: compilation for bytes, and analysis.
 
 Two rules hold here. A pattern is only searched for in complete lines, headers and answers, never in
-unfinished ones, so nothing depends on how the bytes were cut. And questions about a pattern, such
-as which bytes it can end with, are answered by Python's own parser, not guessed from its text.
+unfinished ones, so the result does not depend on how the bytes are split into reads. And properties
+of a pattern, such as the bytes it can end with, are derived from Python's own parse tree of it.
 """
 
 from __future__ import annotations
 
 import re
 
-# CPython's parser of patterns; `sre_parse` is its deprecated name. Its trees have been the same
-# since Python 2, but for new operations, which count as unknown here.
+# CPython's private parser of patterns, formerly `sre_parse`. Its trees have not changed since
+# Python 2, except for new operations, which are treated as unknown here.
 from re import _constants as ops  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
@@ -25,10 +25,10 @@ _REPEATS = (ops.MAX_REPEAT, ops.MIN_REPEAT)
 
 
 def pattern(text: str) -> re.Pattern[bytes]:
-    """Return `text` compiled, `^` and `$` being the beginning and end of each line.
+    """Return `text` compiled for bytes; `^` and `$` match at the beginning and end of each line.
 
     Raises:
-        ValueError: it is no regular expression.
+        ValueError: it is not a regular expression.
     """
     try:
         return re.compile(text.encode(), re.MULTILINE)
@@ -37,18 +37,18 @@ def pattern(text: str) -> re.Pattern[bytes]:
 
 
 def whole_line(text: str) -> tuple[re.Pattern[bytes], bool] | None:
-    """Return a pattern that finds the first of many lines in which `text` is found.
+    """Return a pattern that finds the first line that matches `text`, in a text of many lines.
 
     Returns:
-        The pattern, which matches to the newline, and whether it matches from the beginning of the
-        line; None where `text` may reach over a newline, or cannot be told not to.
+        The pattern, whose matches end with the line's newline, and whether they start at the line's
+        beginning; None if `text` could match across a newline.
     """
     tree = parser.parse(text.encode(), re.MULTILINE)
     if tree.state.flags & ~re.MULTILINE or not all(map(_is_within_a_line, tree)):
         return None
     try:
         found = re.compile(b"(?:" + text.encode() + rb")[^\n]*\n", re.MULTILINE)
-    except re.error:  # it begins with flags, which may stand nowhere else
+    except re.error:  # `text` begins with inline flags, which are not allowed inside a group
         return None
     return found, tree[0] == (ops.AT, ops.AT_BEGINNING)
 
@@ -82,14 +82,14 @@ def _leaves_newline_out(item: tuple[Any, Any]) -> bool:
 
 
 def header_ends(text: str) -> frozenset[int]:
-    r"""Return the bytes that a header, of which `text` is the regex, can end with.
+    r"""Return the bytes that a match of the header regex `text` can end with.
 
-    Only at these is it looked for, once each: so it is found in the same place however the bytes
-    come, and in time that is proportional to them.
+    The pattern is tried once at each of these bytes, so the result does not depend on how the data
+    is split into reads, and the time is proportional to it.
 
     Raises:
-        ValueError: it is no regular expression, or may end with nearly anything, as `(\d+)` does:
-            then no one could tell whether the next digit is still to come.
+        ValueError: it is not a regular expression, or its matches can end with many different
+            bytes, such as those of `(\d+)`: then it is unknown whether another digit follows.
     """
     pattern(text)
     ends = _ends(parser.parse(text.encode(), re.MULTILINE))
@@ -99,7 +99,7 @@ def header_ends(text: str) -> frozenset[int]:
 
 
 def _ends(tree: Any) -> frozenset[int]:
-    """Return the bytes that a match can end with; the empty set if that cannot be told."""
+    """Return the bytes that a match can end with; the empty set if that is unknown."""
     for what, value in reversed(list(tree)):
         if what not in _TRANSPARENT:
             return _ends_of(what, value)

@@ -1,7 +1,7 @@
-"""What happens between a program's start and its first request, as an object without I/O.
+"""The start dialogue between a program's start and its first request, without I/O.
 
-Two rules hold here. Steps are taken in order, and each takes time in proportion to the bytes. And
-what came in the same read as the end of the last step belongs to the start, and is dropped.
+Two rules hold here. Steps are taken in order, each in time proportional to the bytes. And bytes
+received together with the end of the last step are part of the start, and are dropped.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from processpool.wire.framing.declaration import Declaration
 
 _SHOWN = 200
-"""Bytes of what a program has written that an error shows, at most."""
+"""The most bytes of a program's output that an error shows."""
 
 
 class StartDialogue:
-    """The start of one worker: arriving bytes go in, bytes to be written come out."""
+    """The start dialogue of one worker: received bytes go in, bytes to write come out."""
 
     def __init__(self, declaration: Declaration) -> None:
         self._declaration = declaration
@@ -30,25 +30,25 @@ class StartDialogue:
         self._taken = 0
         self._asked: Framing | None = None
         self._seen = b""
-        """What came since the last step was taken; of more, the end, where its text may begin."""
+        """The end of the bytes received in this step, in which the expected text may begin."""
         self._replies = b""
-        """What is to be written to a program that asked something itself."""
+        """The replies to write to the program's own requests."""
         self._last = b""
-        """The last that came, to be shown."""
+        """The last bytes received, for errors."""
         self.error: ProtocolError | None = None
-        """Set once an answer breaks the rules: the worker is of no use."""
+        """Set once an answer violates the protocol; the worker cannot be used."""
 
     @property
     def is_over(self) -> bool:
-        """True once every step is taken."""
+        """True once all steps are done."""
         return self._taken == len(self._steps)
 
     def begin(self) -> bytes:
-        """Return what is to be written first."""
+        """Return the bytes to write first."""
         return self._write_on()
 
     def feed(self, data: bytes) -> bytes:
-        """Take what arrived; return what is to be written now."""
+        """Take received bytes; return the bytes to write now."""
         self._last = (self._last + data)[-_SHOWN:]
         written = b""
         while data and not self.is_over and self.error is None:
@@ -60,11 +60,11 @@ class StartDialogue:
             self._taken += 1
             asked = self._asked
             written += self._write_on()
-            data = rest if self._asked is asked else b""  # it came before it was asked for
+            data = rest if self._asked is asked else b""  # received before the request was sent
         return written
 
     def awaited(self) -> str:
-        """Return a text that says what has not come yet, and what came instead."""
+        """Return a description, for errors, of what is awaited and what was received instead."""
         if self.is_over:
             return ""
         step = self._steps[self._taken]
@@ -75,7 +75,7 @@ class StartDialogue:
         return f"step {self._taken + 1} of worker.protocol.start {what}{came}"
 
     def _take(self, data: bytes) -> bytes | None:
-        """Return what is left when the step is done; None if it needs more."""
+        """Return the bytes left over when the current step is done; None if it is not."""
         step = self._steps[self._taken]
         return self._expect(step, data) if step.verb == "expect" else self._answer(data)
 
@@ -94,7 +94,7 @@ class StartDialogue:
         return self._asked.partial if answers else None
 
     def _write_on(self) -> bytes:
-        """Take the steps that only write; return what they and the one behind them write."""
+        """Do the steps up to the next one that waits; return the bytes to write for all of them."""
         written = b""
         while not self.is_over:
             step = self._steps[self._taken]
@@ -114,7 +114,7 @@ class StartDialogue:
 
 
 def _handshake(declaration: Declaration) -> list[Step]:
-    """The steps by which JSON-RPC begins, where it begins with any."""
+    """Return the steps of the JSON-RPC handshake, if there is one."""
     rpc = declaration.rpc
     if rpc is None or rpc.initialize is None:
         return []

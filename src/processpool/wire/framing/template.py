@@ -1,9 +1,8 @@
-r"""A request as it is declared: text in which names in braces stand for what a message decides.
+r"""Templates of requests: text with names in braces, which are replaced for each message.
 
-Three rules hold here. Only the names in `FIELDS` are replaced; other braces stay as they are, so
-`{ready}` and JSON need no escapes, and near misses of a name are refused. A template contains its
-message exactly once. And a mark is random and new for each request, so no answer can be taken for
-another.
+Three rules hold here. Only the names in `FIELDS` are replaced; other braces are kept, so `{ready}`
+and JSON need no escaping, but misspelt names are rejected. A template contains `{message}` exactly
+once. And a mark is random and new for each request, so no answer can be mistaken for another's.
 """
 
 from __future__ import annotations
@@ -21,44 +20,45 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MARK_PREFIX = b"pp"
-"""A mark begins with a letter: in most languages it is a name, then."""
+"""The beginning of a mark: letters, so that the mark is a valid name in most languages."""
 MARK_SIZE = len(MARK_PREFIX) + 2 * 8
 
 _BRACES = re.compile(r"\{([^{}\n]{1,24})\}")
 _NEAR = 0.75
-"""Two names are as near as this to be taken for a slip: `{mesage}`, `{u32}`, `{Mark}`."""
+"""The similarity from which a name counts as misspelt: `{mesage}`, `{u32}`, `{Mark}`."""
 _REFILL = 512
+"""The number of marks that are made at a time."""
 _BYTES = 8
-"""Random bytes in a mark."""
+"""The number of random bytes in a mark."""
 _APART = b"\xff"
-"""Stands in no text: it is no UTF-8."""
+"""A separator that occurs in no text, as it is not valid UTF-8."""
 _VARINT_BYTE = 0x80
 _HEX4_MOST = 0xFFFF
 _U32_MOST = 0xFFFFFFFF
 
 
 class Marks:
-    """A stock of marks, each between the same two texts; making many at once is cheapest."""
+    """A stock of marks, each between the same two texts. Making many at a time is cheapest."""
 
     def __init__(self, before: bytes = b"", after: bytes = b"") -> None:
         self.stock: list[bytes] = []
-        """What is left; taking from its end is what `draw` does, too."""
+        """The unused marks; `draw` takes from the end, and callers may do so directly."""
         self._before, self._after = before + MARK_PREFIX, after
 
     def draw(self) -> bytes:
-        """Return a new one; may be called on any thread."""
+        """Return a new mark with its texts; may be called on any thread."""
         try:
             return self.stock.pop()
         except IndexError:
             digits = os.urandom(_BYTES * _REFILL).hex(" ", _BYTES).encode()
             between = self._after + _APART + self._before
             marks = digits.replace(b" ", between).split(_APART)
-            self.stock.extend(marks[2:-1])  # the first and the last lack what stands around them
+            self.stock.extend(marks[2:-1])  # the first and last lack one of the texts
             return marks[1]
 
 
 def varint(number: int) -> bytes:
-    """Return a number in groups of seven bits, the lowest first, as protocol buffers have it."""
+    """Return a number as a varint of protocol buffers: groups of seven bits, the lowest first."""
     groups = bytearray()
     while number >= _VARINT_BYTE:
         groups.append(number & 0x7F | _VARINT_BYTE)
@@ -94,14 +94,14 @@ _LENGTHS: dict[str, Callable[[int], bytes]] = {
 _VARIABLE = ("length", "varint")
 """The fields whose size depends on the message."""
 FIELDS = ("message", "mark", *_LENGTHS)
-"""The names that mean something in the braces of a request."""
+"""The names that are replaced in a template."""
 
 
 def split(text: str, names: tuple[str, ...] = FIELDS) -> list[tuple[str, bytes]]:
     """Return the parts of a template: `("", text)` for text, `(name, b"")` for a name in braces.
 
     Raises:
-        ValueError: something in braces nearly is one of the names.
+        ValueError: a word in braces is a misspelt name.
     """
     parts: list[tuple[str, bytes]] = []
     begin = 0
@@ -123,10 +123,10 @@ def _refuse_near_miss(word: str, names: tuple[str, ...]) -> None:
 
 
 def around_mark(text: str) -> tuple[bytes, bytes] | bytes:
-    """Return a text that may hold `{mark}`: as bytes, or as what is before and after the mark.
+    """Split a text at `{mark}`: return the texts before and after it, or one text without a mark.
 
     Raises:
-        ValueError: it holds the mark more than once, or nearly `{mark}`.
+        ValueError: it has `{mark}` more than once, or misspelt.
     """
     parts = split(text, ("mark",))
     names = [name for name, _ in parts]
@@ -139,14 +139,14 @@ def around_mark(text: str) -> tuple[bytes, bytes] | bytes:
 
 
 class RequestTemplate:
-    """Makes the bytes of requests.
+    """A compiled template, which encodes requests.
 
     Args:
         text: the template.
-        most: the most bytes that a message may have.
+        most: the most bytes of a message.
 
     Raises:
-        ValueError: it does not hold `{message}` exactly once, or nearly another name.
+        ValueError: `text` does not have `{message}` exactly once, or has a misspelt name.
     """
 
     def __init__(self, text: str, most: int) -> None:
@@ -160,17 +160,17 @@ class RequestTemplate:
         self.has_mark = "mark" in names
         self._marks = Marks()
         self.encode = self._encoder()
-        """Return the buffers of one request, given a message; a large message is not copied.
+        """A function from a message to the buffers of its request; large messages are not copied.
 
-        Raises `ProtocolError` for one over the limit, and `CodecError` for one whose length the
-        template cannot say.
+        It raises `ProtocolError` for messages over the limit, and `CodecError` for those whose
+        length does not fit the template's length field.
         """
 
     def end_finder(self, before: bytes, after: bytes) -> Callable[[tuple[bytes, ...]], bytes]:
-        """Return what makes, of the buffers of a request, its mark between two texts.
+        """Return a function that finds the mark in a request's buffers, and puts it between texts.
 
         Raises:
-            ValueError: the request has no mark, or its place depends on the message.
+            ValueError: the template has no mark, or its position depends on the message.
         """
         if not self.has_mark:
             raise ValueError("waits for {mark}, which the request has a program say nowhere")
@@ -213,7 +213,7 @@ class RequestTemplate:
         return encode_behind if before else encode
 
     def _marked(self) -> Callable[[bytes], tuple[bytes, ...]]:
-        """A mark behind the message and nothing else: what most programs are asked for."""
+        """Return the encoder for the most common template: one mark, after the message."""
         before, at = _joined(self._before, 0, b""), self._after.index(("mark", b""))
         texts = (_joined(self._after[:at], 0, b""), _joined(self._after[at + 1 :], 0, b""))
         marks, most_small = Marks(*texts), self._most_small
@@ -252,7 +252,7 @@ def _joined(parts: list[tuple[str, bytes]], length: int, mark: bytes) -> bytes:
 
 
 def _size(parts: list[tuple[str, bytes]]) -> int:
-    """Return how many bytes these parts have, whatever the message is."""
+    """Return the size of these parts; raise `ValueError` if it depends on the message."""
     size = 0
     for name, literal in parts:
         if name in _VARIABLE:

@@ -1,8 +1,7 @@
-"""Answers that end with a text, such as a prompt or the mark of their request.
+"""Framing of answers that end with a text, such as a prompt or the request's mark.
 
-Two rules hold here. The text ends an answer wherever it comes, even in the middle of a line. And
-nothing is searched twice: of what was collected, only as many bytes as could be the beginning of
-the text are looked at again, together with what comes next.
+Two rules hold here. The text ends an answer anywhere, even in the middle of a line. And nothing is
+searched twice, except for the last received bytes, in which the text may have begun.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class UntilFraming(DeclaredFraming):
-    """Turns bytes as they arrive into answers, each ended by a text."""
+    """A framing for answers that end with a text."""
 
     def __init__(self, declaration: Declaration) -> None:
         super().__init__(declaration)
@@ -28,20 +27,20 @@ class UntilFraming(DeclaredFraming):
         self._is_quick &= self._is_simple
         end = around_mark(rule.until or "")
         self._end = end if isinstance(end, bytes) else b""
-        """What ends the answer that is due; empty where its mark is not looked up yet."""
+        """The text that ends the current answer; empty while its mark is not known."""
         self._due: deque[tuple[bytes, ...]] = deque()
-        """The requests that are not answered, where each has its own mark."""
+        """The unanswered requests, if each has its own mark."""
         self._found = 0
-        """How often the text has come in the unfinished answer, of the `count` that end it."""
+        """How many times the text has come in the unfinished answer, of `count` times."""
         self._tail = b""
-        """The last of what was collected: the text may have begun there."""
+        """The last received bytes, in which the text may have begun."""
         if not isinstance(end, bytes):
             self.expects = True
             self.expect = self._due.append  # type: ignore[assignment,method-assign]
             self._end_of = declaration.template.end_finder(*end)
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take what arrived; return the answers that it completes, in order."""
+        """Take received bytes; return the answers that they complete, in order."""
         if self._is_quick:
             answer = self.whole(data)
             if answer is not None:
@@ -51,7 +50,7 @@ class UntilFraming(DeclaredFraming):
         return answers
 
     def whole(self, data: bytes) -> bytes | None:
-        """The answer, if these bytes are exactly one; see `Framing.whole`."""
+        """Return the answer if `data` is exactly one; see `Framing.whole`."""
         if not self._is_quick:
             return None
         end = self._end
@@ -68,7 +67,7 @@ class UntilFraming(DeclaredFraming):
         return None
 
     def _look_up(self) -> bytes:
-        """Find out what ends the answer that is due; empty if none is."""
+        """Return the text that ends the current answer; empty if no answer is due."""
         if self._due:
             self._end = self._end_of(self._due.popleft())
         return self._end
@@ -98,7 +97,7 @@ class UntilFraming(DeclaredFraming):
         return messages
 
     def _stop(self, data: bytes, begin: int) -> int:
-        """Return where the answer is over, behind the text that ends it; -1 if that must come."""
+        """Return the index after the text that ends the answer; -1 if that was not received."""
         end, tail = self._end, self._tail
         if not end:
             return -1
@@ -120,7 +119,7 @@ class UntilFraming(DeclaredFraming):
         return begin
 
     def _cut(self, data: bytes, begin: int, stop: int) -> bytes:
-        """Return the answer that is over at `stop`."""
+        """Return the answer that ends at `stop`."""
         last = stop if self._keeps_end else stop - len(self._end)
         if not self._size:
             return data[begin:last]
@@ -130,7 +129,7 @@ class UntilFraming(DeclaredFraming):
         return message[:last] if last < 0 else message
 
     def _begin(self, rest: bytes) -> None:
-        """Collect an answer whose end has not arrived."""
+        """Buffer an unfinished answer."""
         self._keep(rest)
         if self._size - len(self._end) >= self._max:
             self._refuse(self._kept())

@@ -1,8 +1,8 @@
-"""Answers that end with a line in which a regular expression is found.
+"""Framing of answers that end with a line that matches a regular expression.
 
-Two rules hold here. A line is looked at once, when it is complete: no pattern is tried on a line
-that may go on. And if the pattern cannot match across a newline, which its parser knows, all lines
-that have come are searched at once, which costs as much as searching one.
+Two rules hold here. The pattern is tried once per line, when the line is complete. And if the
+pattern cannot match across a newline, all received lines are searched at once, which costs as much
+as searching one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _NOWHERE = 0, 0
 
 
 class UntilLineFraming(DeclaredFraming):
-    """Turns bytes as they arrive into answers, each ended by a line that matches."""
+    """A framing for answers that end with a matching line."""
 
     def __init__(self, declaration: Declaration) -> None:
         super().__init__(declaration)
@@ -32,12 +32,12 @@ class UntilLineFraming(DeclaredFraming):
         self._find = finder.search
         self._is_quick &= self._at_once
         self._line: list[bytes] = []
-        """Pieces of a line whose end has not arrived; the lines before it are in the body."""
+        """The received pieces of an unfinished line; complete lines are in the base's buffer."""
         self._pending = 0
-        """Bytes in these."""
+        """The number of bytes of these."""
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take what arrived; return the answers that it completes, in order."""
+        """Take received bytes; return the answers that they complete, in order."""
         if self._is_quick:
             answer = self._only(data)
             if answer is not None:
@@ -47,7 +47,7 @@ class UntilLineFraming(DeclaredFraming):
         return answers
 
     def whole(self, data: bytes) -> bytes | None:
-        """The answer, if these bytes are exactly one; see `Framing.whole`."""
+        """Return the answer if `data` is exactly one; see `Framing.whole`."""
         return self._only(data) if self._is_quick else None
 
     def _only(self, data: bytes) -> bytes | None:
@@ -61,12 +61,12 @@ class UntilLineFraming(DeclaredFraming):
 
     @property
     def is_clean(self) -> bool:
-        """True if nothing of an unfinished answer has arrived."""
+        """True if no part of an unfinished answer was received."""
         return not (self._size or self._line or self.error)
 
     @property
     def partial(self) -> bytes:
-        """What has arrived of an unfinished answer, or what broke the rules: the first 64 KiB."""
+        """The received part of an unfinished answer, or the bytes that violate the protocol."""
         return super().partial + (b"" if self.error else b"".join(self._line))
 
     def _messages(self, data: bytes) -> list[bytes]:
@@ -93,7 +93,7 @@ class UntilLineFraming(DeclaredFraming):
         return messages
 
     def _end_line(self, data: bytes, begin: int) -> tuple[int, int]:
-        """Return the beginning and end of the line that ends an answer; (0, 0) if it must come."""
+        """Return the beginning and end of the line that ends an answer; (0, 0) if there is none."""
         if not self._at_once:
             return self._end_line_singly(data, begin)
         found = self._find(data, begin)
@@ -109,7 +109,7 @@ class UntilLineFraming(DeclaredFraming):
         return _NOWHERE
 
     def _rejoined(self, data: bytes) -> bytes:
-        """Return the line that had begun with what has come now; b"" if it has not ended yet."""
+        """Return the unfinished line joined with `data`; b"" if it is still unfinished."""
         self._line.append(data)
         self._pending += len(data)
         if b"\n" not in data:
@@ -124,7 +124,7 @@ class UntilLineFraming(DeclaredFraming):
         return line
 
     def _begin(self, data: bytes, begin: int) -> None:
-        """Collect lines that do not end their answer, and a line that has not ended."""
+        """Buffer the lines of an unfinished answer, and an unfinished line."""
         line = data.rfind(b"\n", begin) + 1 or begin
         self._keep(memoryview(data)[begin:line])
         if line < len(data):

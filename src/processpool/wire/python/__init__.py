@@ -1,1 +1,1 @@
-"""What travels between a pool and its Python workers, and how."""
+"""The formats of the messages between a pool and its Python workers."""

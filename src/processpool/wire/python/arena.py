@@ -1,15 +1,15 @@
-"""Shared memory for large payloads: one side places them, the other maps them.
+"""Shared memory for large payloads: one side writes them, the other maps them.
 
-Each direction of each worker has an arena, a nameless file in memory that no crash of either side
-can leave behind. Its owner writes; a place is free again when the other side maps nothing of it any
-more. Freed memory is reused, since fresh memory costs four times as much.
+Each worker has an arena for each direction: an anonymous file in memory (memfd), which no crash of
+either side can leak. Its owner writes; a place is free again once the other side has unmapped it.
+Freed memory is reused, since fresh memory costs four times as much.
 
-Fresh memory is written through the file, so that a lack of it is an error and not a signal that
-ends the process. Reused memory surely exists, and is written through a mapping, which is twice as
-fast.
+Fresh memory is written by `pwrite`, so that a lack of memory is an error, and not a SIGBUS that
+kills the process. Reused memory is allocated already, and is written through a mapping, which is
+twice as fast.
 
-The file never shrinks, and is sealed against it: reading what was cut off would end the reader by a
-signal. Memory that is given back to the system leaves a hole in it.
+The file never shrinks, and is sealed against it, since a reader of the part that was cut off would
+be killed by SIGBUS. Memory is returned to the system by punching holes.
 """
 
 from __future__ import annotations
@@ -25,19 +25,18 @@ if TYPE_CHECKING:
     Buffer = bytes | bytearray | memoryview
 
 ALIGN = 64
-"""Every part begins at a multiple of this, as NumPy likes it."""
+"""The alignment of every part, in bytes, which NumPy prefers."""
 PAGE = mmap.PAGESIZE
 KEEP_FREE = 256 * 1024 * 1024
-"""Bytes at the end of an arena that are kept for the next payload; and as much of its beginning is
-mapped for writing, at most."""
+"""The most free bytes at the end of an arena that are kept for the next payload. Also the most of
+its beginning that is mapped for writing."""
 MAPPED = 128
-"""Places that are mapped at a time, at most, in all of this process: each takes a descriptor. What
-comes beyond that is copied."""
+"""The most places that are mapped at a time, as each uses a descriptor; others are copied."""
 _WRITE_LIMIT = 1 << 30
 
 
 class Arena:
-    """The side that writes."""
+    """The writing side of an arena."""
 
     def __init__(self, fd: int, base: int) -> None:
         self._fd = fd
@@ -47,7 +46,7 @@ class Arena:
         self._mapping: mmap.mmap | None = None
 
     def place(self, parts: Sequence[Buffer]) -> tuple[int, int]:
-        """Write parts next to each other, and return their place.
+        """Write parts one after another; return their place as (offset, size).
 
         Raises:
             OSError: there is no memory left.
@@ -81,13 +80,13 @@ class Arena:
             _give_back(self._fd, self._end, length - KEEP_FREE)
 
     def close(self) -> None:
-        """Write nothing more: free what is held for that."""
+        """Release the mapping; nothing is written afterwards."""
         if self._mapping is not None:
             self._mapping.close()
             self._mapping = None
 
     def _find(self, size: int) -> tuple[int, bool]:
-        """Return a free place, and whether all of it was written before."""
+        """Return the offset of a free place, and whether its memory is allocated already."""
         size = _pages(size)
         for index, (begin, length) in enumerate(self._free):
             if length >= size:
@@ -105,7 +104,7 @@ class Arena:
         return begin, False
 
     def _copy(self, offset: int, size: int, parts: Sequence[Buffer]) -> bool:
-        """Write through a mapping of memory that is there; False if it cannot be mapped."""
+        """Write through a mapping of allocated memory; return False if it cannot be mapped."""
         end = offset + size
         if self._mapping is None or len(self._mapping) < end:
             try:
@@ -131,24 +130,27 @@ class Arena:
 
 
 def _give_back(fd: int, begin: int, size: int) -> None:
-    """Let the system have the memory of a part of the file."""
+    """Return the memory of a part of the file to the system."""
     try:
         with mmap.mmap(fd, size, offset=begin) as memory:
             memory.madvise(mmap.MADV_REMOVE)
     except OSError:
-        pass  # no descriptor or no address space is left: it keeps the memory for now
+        pass  # no descriptor or address space is left, so the memory is kept for now
 
 
 class Reader:
-    """The side that maps: it knows which places are not mapped any more."""
+    """The reading side of an arena, which maps places and notes when they are unmapped."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self.freed: list[tuple[int, int]] = []
-        """Places whose mapping is gone, to be reported to the owner."""
+        """The places that were unmapped, to be reported to the writing side."""
 
     def read(self, offset: int, size: int) -> list[memoryview]:
-        """Return the parts of a place, uncopied as long as they are few; they keep it mapped."""
+        """Return the parts of a place, as views that keep it mapped, or as copies.
+
+        They are copies if `MAPPED` places are mapped already, or no descriptor is left.
+        """
         if len(_mapped) >= MAPPED:
             return self._copy(offset, size)
         try:
@@ -179,7 +181,7 @@ def _unmapped(gone: ref[mmap.mmap]) -> None:
 
 
 def join(parts: Sequence[Buffer]) -> list[Buffer]:
-    """Return parts behind a table of their sizes, each at a multiple of `ALIGN`."""
+    """Return the parts preceded by a table of their sizes, with padding to multiples of `ALIGN`."""
     sizes = [memoryview(part).nbytes for part in parts]
     table = b"".join(number.to_bytes(8, "little") for number in (len(sizes), *sizes))
     joined: list[Buffer] = []
@@ -190,7 +192,7 @@ def join(parts: Sequence[Buffer]) -> list[Buffer]:
 
 
 def split(view: memoryview) -> list[memoryview]:
-    """The parts that `join` has joined."""
+    """Return the parts that `join` has joined, as views."""
     count = int.from_bytes(view[:8], "little")
     sizes = view[8 : 8 + 8 * count].cast("Q").tolist()
     parts = []

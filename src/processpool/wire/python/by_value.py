@@ -44,7 +44,7 @@ if "__mp_main__" in sys.modules:  # a child of multiprocessing has its main modu
 
 def _reduce_cached(function: Any) -> Any:
     """The reduction of what `functools.cache` and `lru_cache` make."""
-    if _is_imported(function):
+    if is_imported(function):
         return function.__reduce__()
     names = {name: value for name, value in vars(function).items() if name != "cache_parameters"}
     return make_cached, (function.__wrapped__, function.cache_parameters()), names
@@ -60,9 +60,15 @@ def _reduce_dispatching_method(found: Any) -> Any:
     return singledispatchmethod, (found.func,), {"dispatcher": found.dispatcher}
 
 
-def _is_imported(value: Any) -> bool:
+def is_imported(value: Any) -> bool:
+    """True of a function that is found under its name in a worker."""
     found = _lookup_module_and_qualname(value)
     return found is not None and not _is_registered_pickle_by_value(found[0])
+
+
+def travels_by_name(kind: type) -> bool:
+    """True of a class that is found under its name in a worker, or that each process has."""
+    return bool(_should_pickle_by_reference(kind)) or kind in _BUILTIN
 
 
 def _reduce_code(code: CodeType) -> Any:
@@ -93,7 +99,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def reducer_override(self, obj: Any) -> Any:
         """Have classes that cannot be imported made from their attributes, or declared again."""
-        if not isinstance(obj, type) or _should_pickle_by_reference(obj) or obj in _BUILTIN:
+        if not isinstance(obj, type) or travels_by_name(obj):
             return super().reducer_override(obj)
         if self.searching:
             declarations.note_unpicklable(obj)

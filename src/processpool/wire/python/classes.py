@@ -1,13 +1,14 @@
-"""Classes by value: made with their slots, and without any of the user's code running again.
+"""Pickling of classes by value, without running any of the user's code again.
 
-What `__init_subclass__`, `__set_name__`, a metaclass or a decorator did when the class statement
-ran is in the class's attributes by now, and travels with them. Running these again would do it
-twice: registries would refuse a second class of the same name, and the keywords of the class
-statement are lost. So a class is made by `type.__new__` alone, empty except for its slots, and then
-given its attributes. This also ends cycles, as methods refer to the class that they belong to.
+The effects that `__init_subclass__`, `__set_name__`, a metaclass or a decorator had when the class
+statement ran are in the class's attributes, and travel with them. Running these hooks again would
+have the effects twice: registries would reject a second class of the same name. It would also lack
+the keyword arguments of the class statement. So a class is created by `type.__new__` alone, empty
+except for its slots, and then given its attributes. This also breaks cycles, as methods refer to
+their class.
 
-A class that cannot be made this way, since its metaclass is written in C or its attributes cannot
-be pickled, is declared again from its source; see `declarations`.
+A class that cannot be created this way, because its metaclass is written in C or its attributes
+cannot be pickled, is declared again from its source; see `declarations`.
 """
 
 from __future__ import annotations
@@ -29,27 +30,27 @@ if TYPE_CHECKING:
 
 _MADE_WITH_IT = (GetSetDescriptorType, MemberDescriptorType)
 _NOT_ATTRIBUTES = frozenset({"__slots__", "_abc_impl"})
-"""What is in a class's dictionary and is made with the class."""
+"""Entries of a class's dictionary that are created along with the class."""
 _ANNOTATIONS = frozenset({"__annotate_func__", "__annotate__", "__annotations_cache__"})
-"""Where Python 3.14 keeps annotations: these refer to the class's dictionary itself."""
+"""The entries for annotations in Python 3.14, which refer to the class's dictionary itself."""
 _ENUM_OWN = frozenset(
     {"_member_names_", "_member_map_", "_value2member_map_", "_generate_next_value_",
      "_member_type_", "_hashable_values_", "_unhashable_values_", "_unhashable_values_map_"}
 )  # fmt: skip
-"""What the metaclass of enumerations makes of their members."""
+"""Entries that the metaclass of enumerations creates from their members."""
 _MEMBER_OWN = frozenset({"_value_", "_name_", "__objclass__", "_sort_order_"})
 _new: WeakSet[type] = WeakSet()
-"""Classes that were made here and have no attributes yet."""
+"""Classes that were created here and have no attributes yet."""
 _LINE = "__firstlineno__"
-"""Of Python 3.13: it is dropped when another attribute is set."""
+"""An attribute of Python 3.13 that is removed when another one is set, so it is set last."""
 
 
 def reduce_class(cls: type, fill: Callable[[type, State], None]) -> tuple[Any, ...]:
-    """The reduction of a class: how it is made, and its attributes.
+    """Return the reduction of a class, as for `__reduce__`.
 
     Args:
         cls: the class.
-        fill: what gives the class its attributes where it is read.
+        fill: the function that sets the attributes in the reading process.
     """
     number = cloudpickle._get_or_create_tracker_id(cls)
     names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
@@ -65,7 +66,7 @@ def reduce_class(cls: type, fill: Callable[[type, State], None]) -> tuple[Any, .
 
 
 def can_be_made(metaclass: type) -> bool:
-    """True if `type.__new__` can make classes of this metaclass: C code has no part in it."""
+    """Return whether `type.__new__` can create classes of this metaclass: it is not in C."""
     if metaclass is type or metaclass is ABCMeta or issubclass(metaclass, EnumType):
         return True
     try:
@@ -78,7 +79,7 @@ def can_be_made(metaclass: type) -> bool:
 def make_class(
     number: str, metaclass: type, name: str, bases: tuple[type, ...], names: dict[str, Any]
 ) -> type:
-    """The class that has this number here; or a new one, without attributes."""
+    """Return the class with this number in this process, or create it without attributes."""
     known: type | None = cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.get(number)
     if known is not None:
         return known
@@ -95,7 +96,7 @@ def make_enum(
     names: dict[str, Any],
     members: dict[str, Any],
 ) -> type:
-    """As `make_class`; members are made by the metaclass, which alone knows how."""
+    """As `make_class`, for enumerations, whose members only their metaclass can create."""
     known: type | None = cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.get(number)
     if known is not None:
         return known
@@ -112,14 +113,14 @@ def make_enum(
 
 
 def track(number: str, made: type) -> type:
-    """Register a class that was made here under its number."""
+    """Register a class that was created here under its number."""
     _new.add(made)
     tracked: type = cloudpickle._lookup_class_or_track(number, made)
     return tracked
 
 
 def fill_class(made: type, state: State) -> None:
-    """Give a class its attributes; one that was sent before, those that it has now."""
+    """Set the attributes of a class; those of a class that was sent before are updated."""
     _new.discard(made)
     state = dict(state)
     line = state.pop(_LINE, None)
@@ -134,17 +135,17 @@ def fill_class(made: type, state: State) -> None:
 
 
 def is_new(made: type) -> bool:
-    """True if the class was made here and not filled yet; then that is about to be done."""
+    """Return whether a class was created here and has no attributes yet; True only once."""
     new = made in _new
     _new.discard(made)
     return new
 
 
 def _make(make: Callable[[tuple[type, ...]], type], bases: tuple[type, ...]) -> type:
-    """Make a class with these bases, without calling any `__init_subclass__`.
+    """Create a class with these bases, without calling any `__init_subclass__`.
 
-    `type.__new__` asks the first base that has such a method. So one that does nothing comes first,
-    and is taken away when the class is there. That takes one whose instances are as large.
+    `type.__new__` calls that of the first base that has one. So a base whose method does nothing
+    is put first, and removed afterwards. CPython allows that only if both have the same layout.
     """
     if not any("__init_subclass__" in vars(kind) for base in bases for kind in base.__mro__[:-1]):
         return make(bases)
@@ -154,7 +155,7 @@ def _make(make: Callable[[tuple[type, ...]], type], bases: tuple[type, ...]) -> 
 
 
 def _quiet(base: type) -> type:
-    """Return a silent class to put in front of `base`, with the same layout of instances."""
+    """Return a class with an empty `__init_subclass__`, and the same instance layout as `base`."""
     while base.__base__ is not None and _layout(base) == _layout(base.__base__):
         base = base.__base__
     below = base.__base__ or object
@@ -166,7 +167,7 @@ def _quiet(base: type) -> type:
 
 
 def _tell_nobody(cls: type, /, **keywords: Any) -> None:
-    """Stand for the `__init_subclass__` of the bases behind it."""
+    """Replace the `__init_subclass__` of the bases after it."""
 
 
 def _layout(kind: type) -> tuple[int, int, int, int]:
@@ -174,7 +175,7 @@ def _layout(kind: type) -> tuple[int, int, int, int]:
 
 
 def _slots(cls: type) -> tuple[str, ...] | None:
-    """The slots of the class itself, by the names that they have in it; None without any."""
+    """Return the slots of the class itself, by their names in its dictionary; None without any."""
     names = vars(cls)
     if "__slots__" not in names:
         return None
@@ -182,15 +183,15 @@ def _slots(cls: type) -> tuple[str, ...] | None:
 
 
 def _is_made(value: Any, cls: type) -> bool:
-    """True for the descriptor of a slot of this very class, `__dict__` and `__weakref__` too."""
+    """True for the descriptor of a slot of this class itself, or of `__dict__`, `__weakref__`."""
     return type(value) in _MADE_WITH_IT and value.__objclass__ is cls
 
 
 def _state(cls: type) -> State:
-    """The attributes of the class itself.
+    """Return the attributes of the class itself.
 
-    All of them: one that is the same as a base's may well override another base's. And copies of
-    their names, as the pickle shall be the same whether or not these are interned.
+    All of them: even one that equals a base's may override another base's. The names are copied, so
+    that the pickle does not depend on whether they are interned.
     """
     state = {
         "".join(name): value
@@ -209,14 +210,14 @@ def _state(cls: type) -> State:
 
 
 def _registered(cls: type) -> Any:
-    """References to what was registered with an abstract class."""
+    """Return weak references to the classes registered with an abstract class."""
     from _abc import _get_dump
 
     return sorted(_get_dump(cls)[0], key=lambda known: str(known()))
 
 
 def _enum_state(cls: type[Enum]) -> State:
-    """As `_state`, with what members have besides their values."""
+    """As `_state`, for enumerations, with the members' further attributes."""
     members = {
         name: {key: value for key, value in vars(member).items() if key not in _MEMBER_OWN}
         for name, member in cls.__members__.items()

@@ -1,9 +1,9 @@
-"""Classes by their declaration: the source of the class statement, run once by the reader.
+"""Pickling of classes by their source: the reader executes the class statement, once.
 
-For classes that cannot be made from their attributes (see `classes`): those whose metaclass is
-written in C, such as `msgspec.Struct`, and those whose attributes cannot be pickled, such as the
-mappers of SQLAlchemy or a lock. The globals that the statement names travel with it: first those
-used while it runs, then those that its methods use, since these may lead back to the class.
+This is for classes that cannot be created from their attributes (see `classes`): those whose
+metaclass is written in C, such as `msgspec.Struct`, and those with attributes that cannot be
+pickled, such as SQLAlchemy's mappers or a lock. The globals that the statement uses are sent with
+it: first those used while it executes, then those used by methods, which may refer to the class.
 """
 
 from __future__ import annotations
@@ -33,31 +33,31 @@ _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 class Declaration(NamedTuple):
-    """The statement that makes a class, and the names that it uses."""
+    """The statement that creates a class, and the names that it uses."""
 
     name: str
-    """The global name that the class has by it."""
+    """The global name that the statement binds to the class."""
     module: str
     source: str
     file: str
     line: int
     """The number of its first line in the file."""
     flags: int
-    """What the module imports from `__future__`, as the compiler has it."""
+    """The module's `__future__` imports, as flags of the compiler."""
     early: frozenset[str]
-    """Names that are used while the statement runs."""
+    """Names that are used while the statement executes."""
     late: frozenset[str]
-    """Names that are used by its methods, or in text: perhaps as annotations."""
+    """Names that are used in methods, or in strings, which may be annotations."""
 
 
 _declared: WeakKeyDictionary[type, tuple[Declaration, dict[str, Any]]] = WeakKeyDictionary()
-"""Classes that were declared here from elsewhere, with the globals of their methods."""
+"""Classes that were received and declared here, with the globals of their methods."""
 _unpicklable: WeakSet[type] = WeakSet()
-"""Classes whose attributes cannot be pickled."""
+"""Classes with attributes that cannot be pickled."""
 
 
 def reduce_declared(cls: type, fill: Callable[[type, Any], None]) -> tuple[Any, ...] | None:
-    """The reduction of a class that is to be declared again; None if it need not, or cannot be."""
+    """Return the reduction of a class by its source; None if that is not needed or not possible."""
     if not (cls in _unpicklable or cls in _declared or not can_be_made(type(cls))):
         return None
     known = _declared.get(cls) or _find(cls)
@@ -74,7 +74,7 @@ def reduce_declared(cls: type, fill: Callable[[type, Any], None]) -> tuple[Any, 
 
 
 def note_unpicklable(cls: type) -> None:
-    """Look whether the attributes of this class can be pickled, classes and functions aside."""
+    """Record whether the attributes of a class, except functions and classes, can be pickled."""
     if cls not in _unpicklable and cls not in _declared:
         try:
             _Trial(BytesIO(), 5).dump(dict(vars(cls)))
@@ -92,7 +92,7 @@ _DESCRIPTORS = (staticmethod, classmethod, property, *cloudpickle.Pickler.dispat
 
 
 def declare(number: str, declaration: tuple[Any, ...], early: dict[str, Any]) -> type:
-    """The class that has this number here; or what its class statement makes."""
+    """Return the class with this number in this process, or execute its statement."""
     known: type | None = cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.get(number)
     if known is not None:
         return known
@@ -108,7 +108,7 @@ def declare(number: str, declaration: tuple[Any, ...], early: dict[str, Any]) ->
 
 
 def fill_declared(made: type, late: dict[str, Any]) -> None:
-    """Give the methods of a class what they use."""
+    """Set the globals that the methods of a declared class use."""
     known = _declared.get(made)
     if known is not None:
         known[1].update(late)
@@ -116,14 +116,14 @@ def fill_declared(made: type, late: dict[str, Any]) -> None:
 
 
 def _show_to_main(names: dict[str, Any]) -> None:
-    """Annotations that are text are looked up in the module, by libraries that read them."""
+    """Add names to `__main__`, where libraries look up annotations that are strings."""
     main = vars(sys.modules["__main__"])
     for name, value in names.items():
         main.setdefault(name, value)
 
 
 def _find(cls: type) -> tuple[Declaration, dict[str, Any]] | None:
-    """How a class was declared that is a global of the main module, or of another; its globals."""
+    """Return the declaration of a class, and the globals of its module or of `__main__`."""
     module = sys.modules.get(cls.__module__)
     for names in (vars(found) for found in (module, sys.modules["__main__"]) if found is not None):
         for name in [name for name, value in list(names.items()) if value is cls]:
@@ -135,11 +135,11 @@ def _find(cls: type) -> tuple[Declaration, dict[str, Any]] | None:
 
 
 def _declaration(name: str, file: str, names: dict[str, Any]) -> Declaration | None:
-    """The last statement in this file that binds the name at the level of the module."""
+    """Return the last statement at module level in this file that binds `name`."""
     lines = lines_of(file)
     try:
         tree = ast.parse("".join(lines))
-    except SyntaxError:  # a cell with lines for IPython only
+    except SyntaxError:  # a cell with IPython's magic commands
         return None
     found = [node for node in _statements(tree.body) if name in _bound(node)]
     if not found:
@@ -155,7 +155,7 @@ def _declaration(name: str, file: str, names: dict[str, Any]) -> Declaration | N
 
 
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """The statements of a module that may make a class, those within `if` and `try` too."""
+    """Yield the statements of a module that may create a class, also inside `if` and `try`."""
     for node in body:
         if isinstance(node, (ast.ClassDef, ast.Assign)):
             yield node
@@ -165,7 +165,7 @@ def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def _bound(node: ast.stmt) -> list[str]:
-    """The names that a statement binds."""
+    """Return the names that a statement binds."""
     if isinstance(node, ast.ClassDef):
         return [node.name]
     targets = node.targets if isinstance(node, ast.Assign) else []
@@ -173,7 +173,7 @@ def _bound(node: ast.stmt) -> list[str]:
 
 
 def _flags(names: dict[str, Any]) -> int:
-    """What a module imports from `__future__`, as the compiler has it."""
+    """Return a module's `__future__` imports as flags of the compiler."""
     flags = 0
     for value in names.values():
         if type(value) is _Feature:
@@ -182,7 +182,7 @@ def _flags(names: dict[str, Any]) -> int:
 
 
 class _Names(ast.NodeVisitor):
-    """Collects the names in a statement; those in the bodies of functions for `late`."""
+    """Collects the names in a statement; those in bodies of functions go to `late`."""
 
     late: _Names | None = None
 
@@ -212,4 +212,4 @@ class _Names(ast.NodeVisitor):
 
 
 _LONGEST = 200
-"""Characters of a text that may be an annotation."""
+"""The most characters of a string that may be an annotation."""

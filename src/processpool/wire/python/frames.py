@@ -1,8 +1,8 @@
-"""What comes up a Python worker's pipe, cut into frames: an object without I/O.
+"""Parsing of the frames that a Python worker sends, without I/O.
 
-Two rules hold here. Bytes may arrive cut anywhere, and come out as whole frames in order. And a
-frame of an unknown kind was not written by the worker's own code: nothing after it can be trusted,
-so the reader keeps what broke the rules and returns no more frames.
+Two rules hold here. Bytes may be split anywhere into reads; frames are returned whole and in order.
+And a frame of an unknown kind was not written by the worker's own code, so nothing after it can be
+trusted: the reader keeps its first bytes, and returns no more frames.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     Frame = tuple[int, int, bytes]
 
 SHOWN = 64
-"""Bytes that are kept of what is not a frame."""
+"""The most bytes that are kept of what is not a frame."""
 
 
 KIND_MASK = (1 << layout.PACE) - 1
-"""Of the first number of a frame: what is beside its pace."""
+"""The bits of a frame's first number that are its kind; the others are its pace."""
 PLAIN_KINDS = frozenset({layout.PLAIN, layout.INTS, layout.FLOATS, layout.SHORT})
-"""Kinds of frames whose answers are values and nothing else."""
+"""The kinds of frames whose answers are plain values."""
 
 
 def single(data: bytes) -> tuple[Frame, float] | None:
-    """The frame, if these bytes are one whole frame with one plain answer; else None.
+    """Return the frame in `data`, if that is exactly one frame with one plain answer; else None.
 
     Returns:
-        with it, the seconds that the item took; 0 if the worker does not say so.
+        the frame, and the seconds that the item took; 0 if the worker did not measure it.
     """
     if len(data) <= FRAME.size:
         return None
@@ -40,25 +40,25 @@ def single(data: bytes) -> tuple[Frame, float] | None:
 
 
 class FrameReader:
-    """Turns bytes as they arrive into frames: kind, number, body."""
+    """Parses received bytes into frames: (kind, number, body)."""
 
     def __init__(self) -> None:
         self.broken = b""
-        """The first bytes of what is not a frame; empty as long as all is well."""
+        """The first bytes of what is not a frame; empty if there was no such error."""
         self.pace = 0
-        """Nanoseconds that an item took, by the slowest of the frames with answers that came last;
-        0 if one of them did not say so."""
+        """The nanoseconds per item in the slowest answer frame of the last `feed`; 0 if one of
+        them has no measurement."""
         self._buffer = bytearray()
         self._wanted = 0
-        """Bytes missing from the frame that has begun."""
+        """The size of the buffer at which it holds a whole header or frame."""
 
     @property
     def is_clean(self) -> bool:
-        """True if nothing of an unfinished frame has arrived."""
+        """True if no part of an unfinished frame was received."""
         return not self._buffer
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Return the frames that these bytes complete."""
+        """Take received bytes; return the frames that they complete, in order."""
         if self.broken:
             return []
         if self._buffer:

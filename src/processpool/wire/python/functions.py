@@ -1,10 +1,10 @@
-"""Functions on their way to the workers: pickled once, sent once to each worker.
+"""The functions that a pool sends to its workers: pickled once, and sent once to each worker.
 
-A function that can be imported travels by its name. One from `__main__`, a notebook cell, a lambda
-or a closure travels by value, with what it refers to. So before each use it is checked whether the
-value is still the same; a function whose cell was edited and run again, or whose globals have
-changed, is sent again. `watching` sees this without pickling where it can. Where only pickling
-tells, and takes long, single calls do it now and then, and maps always.
+A function that can be imported is sent by name. One from `__main__` or a notebook cell, a lambda or
+a closure is sent by value, with everything it refers to. So before each use it is checked for
+changes: if its cell was edited and run again, or a global has another value, it is sent again.
+`watching` detects most changes without pickling. If only pickling can tell, and takes long, single
+calls check now and then, and maps always.
 """
 
 from __future__ import annotations
@@ -30,33 +30,33 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 QUICK = 0.02
-"""Seconds that pickling a function may take before every call."""
+"""The seconds up to which pickling a function is repeated before every call."""
 PAUSE, LONGEST_PAUSE = 10, 1.0
-"""If it takes longer, it is not repeated for this many times as long; seconds, at most."""
+"""Slower pickling pauses for this multiple of its duration, and for at most this many seconds."""
 LARGE = 1024 * 1024
-"""Bytes that travel with a function from which on the user is told."""
+"""The size of a function's pickle, in bytes, from which it is reported to the user."""
 DIGESTED = 64 * 1024
-"""Bytes of a pickle of which only a digest is kept."""
+"""The size of a pickle, in bytes, from which only its digest is kept."""
 RECHECK = 50e-6
-"""Seconds for which a look at a source file is good."""
+"""The seconds for which a check of a source file remains valid."""
 KEPT = 256
 KEPT_SIZE = 64 * 1024 * 1024
-"""Functions, and bytes of their pickles, that are kept for the next use."""
+"""The most functions, and the most bytes of their pickles, that are cached."""
 _CONSTANT = (int, float, str, bytes, bool, type(None))
 _MISSING = object()
 _UNCHANGING = (FunctionType, BuiltinFunctionType, type)
-"""What is the same as long as its name and its `_state` are; others may change inside."""
+"""Types of callables whose changes are all in their name and `_state`; others have inner state."""
 
 
 class _Known:
-    """A pickled function: what workers know it by, and how to see that it has changed."""
+    """A cached pickle of a function, with the means to detect that the function has changed."""
 
     __slots__ = ("_due", "_pause", "alive", "function", "seconds", "state", "watch")
 
     def __init__(
         self, alive: ref[Any], function: Function, state: tuple[Any, ...] | None, seconds: float
     ) -> None:
-        """`state` is None if it travels by its name; pickling it has taken so many seconds."""
+        """`state` is None if the function is sent by name; `seconds` is how long pickling took."""
         self.alive = alive
         self.function = function
         self.state = state
@@ -66,7 +66,7 @@ class _Known:
         self._due = monotonic() + self._pause
 
     def is_as_it_was(self, function: Any, *, exactly: bool) -> bool:
-        """True if it need not be pickled; unless `exactly`, a change inside may be seen late."""
+        """True if it need not be pickled again; unless `exactly`, some changes are noticed late."""
         if self.alive() is not function:
             return False
         state = self.state
@@ -82,7 +82,7 @@ class _Known:
 
 
 class Function:
-    """A function as workers know it: a number, and the parts of its pickle."""
+    """A pickled function, with the number by which workers know it."""
 
     __slots__ = ("looked_at", "name", "number", "parts", "size", "sources", "task")
 
@@ -93,55 +93,55 @@ class Function:
         self.parts = parts
         self.name = name
         self.size = sum(len(part) for part in parts)
-        """Bytes of its pickle."""
+        """The size of its pickle in bytes."""
         self.sources = sources
-        """Files that it runs the code of, besides what travels with it."""
+        """The source files of the code that it calls by name."""
         self.looked_at = 0.0
-        """When its source was last found unchanged."""
+        """When these were last checked for changes."""
         self.task = Task(self, FULL)
-        """What is to be done with a single item."""
+        """The task of single calls."""
 
     def __repr__(self) -> str:
         return f"<Function {self.number} {self.name}>"
 
 
 class Task(NamedTuple):
-    """What is to be done with the items of a job: the function, and how an item is its argument."""
+    """What workers do with the items of a job: the function, and how items are its arguments."""
 
     function: Function
     style: int
 
 
 Request = tuple[Any, Task | None]
-"""One item, packed; and what is to be done with it, where workers must be told."""
+"""The payload of one item, and its task; None for programs."""
 
 HANDLER = Function(0, [], "handler")
-"""The function that the pool's YAML names; every worker has it from its start."""
+"""The function that the pool's YAML names, which every worker has from its start."""
 
 
 class Functions:
-    """The functions that a pool has been given so far."""
+    """The cache of the functions that a pool was given."""
 
     def __init__(
         self, sources: Sources | None = None, tell: Callable[[str], object] | None = None
     ) -> None:
-        """`tell` takes what the user should know of them, in a sentence."""
+        """`tell` is called with warnings for the user, such as about large functions."""
         self._tell = tell
         self._numbers = count(1)
         self._known: dict[int, _Known] = {}
         self._told: set[str] = set()
-        """Names of the functions that were reported as large."""
+        """The names of functions that were reported as large."""
         self._by_value: dict[bytes, Function] = {}
         self._kept_size = 0
         self._adding = RLock()
         self.sources = sources or Sources()
 
     def get(self, function: Callable[..., Any], *, exactly: bool = False) -> Function:
-        """Return the function as workers know it.
+        """Return the pickled function; from the cache, if it has not changed.
 
         Args:
-            function: what is to be called.
-            exactly: see also what was changed a moment ago within something large.
+            function: the callable.
+            exactly: notice recent changes inside large objects as well.
 
         Raises:
             Exception: it cannot be pickled.
@@ -152,7 +152,7 @@ class Functions:
         return self._add(function)
 
     def changed_source(self, function: Function) -> bool:
-        """True if the file of the function's module was changed since this was last asked."""
+        """Return whether a source file of the function was changed since the last call."""
         now = monotonic()
         if now - function.looked_at < RECHECK:
             return False
@@ -181,7 +181,7 @@ class Functions:
         return known
 
     def _keep(self, function: Any, known: Function, seconds: float, *, by_value: bool) -> None:
-        """Remember the function, so that it need not be pickled before its next use."""
+        """Cache the function, so that it need not be pickled before its next use."""
         alive = ref(function, partial(self._forget, id(function)))
         state = _state(function) if by_value else None
         kept = self._known[id(function)] = _Known(alive, known, state, seconds)
@@ -193,7 +193,7 @@ class Functions:
                     self._tell(_size_in_words(known, kept.watch))
 
     def _make_room(self, size: int) -> None:
-        """Drop the least recently used."""
+        """Make room for `size` bytes by dropping the least recently used pickles."""
         self._kept_size += size
         kept = self._by_value
         while kept and (len(kept) >= KEPT or self._kept_size > KEPT_SIZE):
@@ -218,7 +218,7 @@ def _packed(function: Any) -> list[Any]:
 
 
 def _key(parts: list[Any]) -> bytes:
-    """What is the same only for the same pickle: that itself, or a digest."""
+    """Return a key that identifies a pickle: the pickle itself, or a digest."""
     if sum(len(part) for part in parts) < DIGESTED:
         return b"".join(bytes(part) for part in parts)
     from hashlib import blake2b
@@ -231,12 +231,12 @@ def _key(parts: list[Any]) -> bytes:
 
 
 def _size_in_words(function: Function, watch: Watch) -> str:
-    """Say what makes a function so large."""
+    """Return the warning about a large function, with the name of its largest part."""
     largest, what = 0, "something"
     for name, value in watch.named:
         try:
             size = sum(len(part) for part in pickling.pack(value))
-        except Exception:  # it is sent another way within the function
+        except Exception:  # within the function, it is pickled in another way
             continue
         largest, what = max((largest, what), (size, name))
     return (
@@ -247,14 +247,14 @@ def _size_in_words(function: Function, watch: Watch) -> str:
 
 
 def _travels_by_value(stream: bytes) -> bool:
-    """True for what cloudpickle wrote; plain pickles of functions are a module and a name."""
+    """True for cloudpickle's output; a plain pickle of a function is its module and name."""
     return not stream.startswith(PROTO) or b"cloudpickle" in stream
 
 
 def _state(function: Any) -> tuple[Any, ...]:
-    """Return what a function refers to, if it is all constant; else nothing: check it each time.
+    """Return the values that a function refers to, if all are constants; otherwise ().
 
-    Compared by equality: two empty results never count as the same.
+    States are compared by equality, except that () means unknown, and never counts as equal.
     """
     code = getattr(function, "__code__", None)
     if code is None or any(map(_is_code, code.co_consts)):
@@ -268,7 +268,7 @@ def _state(function: Any) -> tuple[Any, ...]:
 
 
 def _distinct(value: Any) -> Any:
-    """Something that equals only the same value of the same type: 1, 1.0 and True are three."""
+    """Return a key that equals only that of the same value and type: 1, 1.0 and True differ."""
     return type(value), repr(value) if type(value) is float else value
 
 

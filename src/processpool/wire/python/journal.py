@@ -1,16 +1,16 @@
-"""Answers that a worker has not sent yet, in memory that outlives it: both sides of it.
+"""The journal: answers that a worker has not sent yet, in shared memory that survives its death.
 
-The worker writes the `Journal`. If it dies, or is held up by a slow item, the pool reads the same
-memory through a `JournalView`. So the order of any two stores matters in this file: at whatever
-instruction the worker stops forever, the view must find each finished answer, and know whether the
-next item has begun.
+The worker writes the `Journal`. If it dies, or is delayed by a slow item, the pool reads the same
+memory through a `JournalView`. So the order of any two stores in this file matters: at whichever
+instruction the worker dies, the view must find every finished answer, and know whether the next
+item has begun.
 
-Answers come in two ways. *One by one*: the number of an item is stored in STARTED before it begins,
-its answer is appended, and LENGTH says how far the answers reach. *In a run* of many fast items
-nothing is stored but the answers themselves. In a column of numbers each cell is BLANK until its
-item has ended, and LENGTH is the end of the column from the beginning; END is the last item of the
-run. Then the first item without an answer counts as begun, which may be true a moment too early:
-that costs an item which was about to begin when its worker was killed, and never runs one twice.
+Answers are stored in two ways. *One by one*: the number of an item is stored in STARTED before it
+begins; its answer is appended, and then LENGTH updated. *In a run* of many fast items, only the
+answers themselves are stored. In a column of numbers, each cell is BLANK until its item has ended,
+LENGTH is the size of the whole column, and END is the number of the run's last item. There, the
+first item without an answer counts as begun. If the worker dies in the moment before that item
+begins, the item is lost without reason, but no item is ever run twice.
 """
 
 from __future__ import annotations
@@ -32,36 +32,36 @@ if TYPE_CHECKING:
 _MARKED = b"\x01" * layout.MARKS_SIZE
 _UNMARKED = bytes(layout.MARKS_SIZE)
 _SHORT_SIZES = {b"N": 1, b"T": 1, b"F": 1, b"i": 5, b"g": 9}
-"""Marshalled None, True, False, int of 32 bits, float: their bytes. Of others the size follows."""
+"""The sizes of marshalled None, True, False, 32-bit int and float; other types have a length."""
 _NAN = 0x7FF8 << 48
-"""Bits of a float that make it a NaN; the 51 bits below are free."""
+"""The bits that make a float a NaN; the 51 bits below are arbitrary."""
 
 
 class Journal:
-    """The journal as the worker writes it."""
+    """The worker's side, which writes."""
 
     def __init__(self, shared: int, answers: int) -> None:
-        """Begin empty.
+        """Begin with an empty journal.
 
         Args:
-            shared: the file in memory that it lies in.
-            answers: the pipe that what it holds is sent through.
+            shared: the descriptor of the shared memory.
+            answers: the descriptor of the pipe that answers are sent through.
         """
         memory = memoryview(mmap.mmap(shared, layout.ARENA_BASE))
         self.page = memory[: layout.PAGE_SIZE].cast("Q")
         self.marks = memory[layout.PAGE_SIZE : layout.JOURNAL_AT]
         self.memory = memory[layout.JOURNAL_AT :]
         self.page[layout.KIND] = self.kind = layout.PLAIN
-        # Drawn by lot, so that no function returns it: an item that did would seem not to have
-        # ended. All numbers of 64 bits are possible answers, and no other cell is free to tell.
+        # All 64-bit numbers are possible answers, so the value of a blank cell is random: an item
+        # that happened to return it would seem not to have ended.
         self.blank = _NAN | int.from_bytes(os.urandom(6), "little") | 1
         self.page[layout.BLANK] = self.blank
         self.length = 0
         self.count = 0
         self.pace = 0
-        """Nanoseconds that an item took, for the next frame to tell; 0 for nothing."""
+        """The nanoseconds per item to send with the next frame; 0 for no measurement."""
         self._run: tuple[Any, memoryview] | None = None
-        """What answers of the run that is on are stored through; None once it is to end."""
+        """The views through which a run stores its answers; None without a run, or to end it."""
         self._thread = get_ident()
         self._answers = answers
         self._sending = allocate_lock()
@@ -69,7 +69,7 @@ class Journal:
     # -- answers one by one ----------------------------------------------------------------------
 
     def append(self, kind: int, body: bytes) -> None:
-        """Append an answer; the body must fit into an empty journal."""
+        """Append an answer, sending the journal first if necessary; `body` must fit into it."""
         if self.count and (kind != self.kind or self.length + len(body) > len(self.memory)):
             self.flush()
         if kind != self.kind:
@@ -80,7 +80,7 @@ class Journal:
         self.count += 1
 
     def flush(self) -> None:
-        """Send what is in the journal, and empty it."""
+        """Send the answers in the journal, and empty it."""
         pace, self.pace = self.pace, 0
         if not self.count:
             return
@@ -95,12 +95,12 @@ class Journal:
     # -- answers in a run ------------------------------------------------------------------------
 
     def begin_run(self, kind: int, items: int) -> tuple[Any, memoryview]:
-        """All items so far are answered, and so many more begin from now on.
+        """Begin a run of `items` items, after all earlier ones were answered.
 
         Returns:
-            where their answers are to be stored: the cells of a column, or the bytes of SHORT
-            values; and one cell for the LENGTH that the latter reach. To store in any of them
-            raises a ValueError once the run is to end before its next item.
+            the views in which the caller stores the answers: the cells of a column, or the bytes of
+            SHORT values; and a cell for the LENGTH of the latter. Once the run must end before its
+            next item, storing in them raises `ValueError`.
         """
         self.flush()
         page = self.page
@@ -116,7 +116,7 @@ class Journal:
         return run
 
     def end_run(self, answered: int, begun: int) -> None:
-        """So many items of the run are answered, and so many have begun: one more, or as many."""
+        """End a run of which `answered` items were answered, and `begun` have begun."""
         self._release_run()
         page = self.page
         page[layout.STARTED] = page[layout.BASE] + begun
@@ -127,21 +127,21 @@ class Journal:
         page[layout.END] = 0
 
     def is_blank(self, cell: int) -> bool:
-        """Of a run that is a column: True if this item of it has no answer."""
+        """Return whether a cell of a run's column has no answer."""
         word = self.memory[8 * cell : 8 * cell + 8]
         return int.from_bytes(word, "little") == self.blank
 
     @property
     def is_cut_short(self) -> bool:
-        """True if no run is on, or if the one that is on is to end."""
+        """True if there is no run, or it must end before its next item."""
         return self._run is None
 
     def cut_short(self) -> int:
-        """End a run with the item that is running, before it is answered, as it is unusual.
+        """Have the run end with the current item, for example because that has printed something.
 
         Returns:
-            its number, which from then on is STARTED. Only if another thread than that of the items
-            says so, it is not: the items go on meanwhile.
+            the number of the current item, which is also stored in STARTED. If another thread calls
+            this, it is not stored, since further items may begin meanwhile.
         """
         number: int = self.page[layout.STARTED]
         if self._run is not None:
@@ -159,7 +159,7 @@ class Journal:
     # -- the pipe --------------------------------------------------------------------------------
 
     def send(self, kind: int, count: int, *bodies: Any) -> None:
-        """Write one frame; from any thread."""
+        """Write one frame; may be called on any thread."""
         size = sum(memoryview(body).nbytes for body in bodies)
         with self._sending:
             _write(self._answers, FRAME.pack(kind, count, size) + (bodies[0] if bodies else b""))
@@ -167,13 +167,13 @@ class Journal:
                 _write(self._answers, body)
 
     def tell(self, kind: int, body: bytes) -> None:
-        """Write a frame that is no answer, but comes from the item that runs."""
+        """Write a frame about the current item that is not its answer."""
         self.send(kind, self.cut_short() & 0xFFFFFFFF, body)
 
     def disown(self) -> None:
-        """In a fork: have what is written here go nowhere."""
+        """In a forked child: redirect all writes to private memory and to /dev/null."""
         self._release_run()
-        self.blank = 0  # as all is in the memory that it gets
+        self.blank = 0  # like all cells of the new memory
         self._sending = allocate_lock()
         self.page = memoryview(bytearray(layout.PAGE_SIZE)).cast("Q")
         self.memory = memoryview(bytearray(len(self.memory)))
@@ -183,7 +183,7 @@ class Journal:
 
 
 class JournalView:
-    """The pool's side: reads what the worker has not sent, and asks it to begin no more."""
+    """The pool's side, which reads unsent answers and recalls items."""
 
     def __init__(self, shared: int) -> None:
         self._mapping = mmap.mmap(shared, layout.ARENA_BASE)
@@ -193,19 +193,20 @@ class JournalView:
         self._memory = memory[layout.JOURNAL_AT :]
 
     def begun(self) -> int:
-        """The number of the last item that has begun."""
+        """Return the number of the last item that has begun."""
         return _begun(self.page, self._memory)
 
     def peek(self, begin: int, base: int) -> tuple[Frame, int] | None:
-        """The answers in the journal, from this byte on.
+        """Return the answers in the journal from byte `begin` on.
 
         Args:
-            begin: what is before it is known.
-            base: how many items were answered before the first in the journal, by the pool's count.
+            begin: where to start, as the answers before it are known.
+            base: the number of items answered before the first one in the journal, as the pool
+                counts them.
 
         Returns:
-            them, as the frame that they will be, and where they end; None if there are none. They
-            hold only if `is_still` says so, when the pipe has been read: the worker may have sent
+            the answers as a frame, and the byte where they end; None if there are none. They are
+            valid only if `is_still` is true after the pipe was read, since the worker may have sent
             them meanwhile.
         """
         page = self.page
@@ -218,24 +219,25 @@ class JournalView:
         return (kind, count_answers(kind, body), body), end
 
     def is_still(self, kind: int, end: int, base: int) -> bool:
-        """True if the journal still holds answers of this kind, at least up to this byte.
+        """Return whether the journal still has answers of this kind, at least up to byte `end`.
 
-        When it is sent, it is emptied, and then counted.
+        When the worker sends the journal, it first empties it, then updates BASE.
         """
         page = self.page
         still_there = page[layout.KIND] == kind and page[layout.LENGTH] >= end
         return still_there and page[layout.BASE] == base
 
     def ask_back(self, batch: int) -> None:
-        """Have the worker begin nothing more of a batch.
+        """Ask the worker to begin no more items of a batch.
 
-        The number is stored first: who begins a run marks its items, and then looks at the number.
+        The number is stored first: a worker that begins a run first marks its items, and then reads
+        the number.
         """
         self.page[layout.WANTED] = batch
         self._marks[:] = _UNMARKED
 
     def close(self) -> None:
-        """Let go of the memory."""
+        """Unmap the memory."""
         self.page.release()
         self._marks.release()
         self._memory.release()
@@ -243,7 +245,7 @@ class JournalView:
 
 
 def _begun(page: memoryview, memory: memoryview) -> int:
-    """The number of the last item that has begun, as far as the journal tells."""
+    """Return the number of the last item that has begun, according to the journal."""
     started: int = page[layout.STARTED]
     base, end = page[layout.BASE], page[layout.END]
     if end <= base:
@@ -257,7 +259,7 @@ def _begun(page: memoryview, memory: memoryview) -> int:
 
 
 def _filled(column: memoryview, blank: int) -> int:
-    """How many cells of a column have answers."""
+    """Return how many cells of a column have answers."""
     words = column.cast("Q").tolist()
     filled = len(words)
     while filled and words[filled - 1] == blank:
@@ -266,7 +268,7 @@ def _filled(column: memoryview, blank: int) -> int:
 
 
 def count_answers(kind: int, body: bytes) -> int:
-    """How many answers there are in a frame."""
+    """Return the number of answers in the body of a frame."""
     if kind in layout.FORMATS:
         return len(body) // 8
     if kind == layout.PLAIN:
@@ -282,13 +284,13 @@ def count_answers(kind: int, body: bytes) -> int:
 
 
 def _size_of_short(body: bytes, at: int) -> int:
-    """The bytes of the marshalled value that begins here."""
+    """Return the size in bytes of the marshalled value at `at`."""
     kind = body[at : at + 1]
     size = _SHORT_SIZES.get(kind)
     if size is not None:
         return size
     length = int.from_bytes(body[at + 1 : at + 5], "little", signed=True)
-    # Of an int beyond 32 bits it counts digits of 15 bits, negative for a negative number.
+    # For an int of more than 32 bits, the length counts 15-bit digits, and has the int's sign.
     return 5 + (2 * abs(length) if kind == b"l" else abs(length))
 
 

@@ -1,8 +1,9 @@
-"""Which item is which: a worker only counts the items that it begins and answers.
+"""The ledger of a worker: which of the items that it counts is which item of which batch.
 
-The pool sends batches, numbered from 1; a call's one item belongs to none. Everything else is
-arithmetic: how many answers have come, how many of them belong to the first batch that is still
-open, and how many were read from the worker's journal and will come up its pipe once more.
+A worker only counts the items that it begins and answers. The pool sends batches, numbered from 1;
+the item of a `call` belongs to none. The rest is arithmetic: how many answers were received, how
+many of them belong to the first open batch, and how many were read from the journal and will also
+arrive through the pipe.
 """
 
 from __future__ import annotations
@@ -15,72 +16,73 @@ if TYPE_CHECKING:
     from typing import Self
 
 MASK = 0xFFFFFFFF
-"""Numbers of batches and of items travel in 32 bits."""
+"""The numbers of batches and of items are sent modulo 2**32."""
 
 
 class Run(Protocol):
-    """Consecutive items: what the ledger needs to know of a batch."""
+    """Consecutive items: a batch, as the ledger uses it."""
 
     @property
     def start(self) -> int:
-        """The index of the first of them."""
+        """The index of the first item."""
 
     def __len__(self) -> int:
-        """How many items there are."""
+        """Return the number of items."""
 
     def split(self, count: int, /) -> tuple[Self, Self]:
-        """The first `count` items, and the others."""
+        """Return the first `count` items, and the others."""
 
 
 B = TypeVar("B", bound=Run)
 
 
 class Ledger(Generic[B]):
-    """What one worker was sent, and how far it is. Items of a worker count from 1."""
+    """The batches that a worker was sent, and its progress. A worker's items count from 1."""
 
     def __init__(self) -> None:
         self.received = 0
-        """Items whose answers have come."""
+        """The number of items whose answers were received."""
         self._batches: deque[tuple[int, B]] = deque()
-        """Batches with open items, and their numbers; the worker is in the first of them."""
+        """The batches with unanswered items, by number; the worker is in the first of them."""
         self._last = 0
         self._answered = 0
-        """Items of the first batch that were answered."""
+        """The number of answered items of the first batch."""
         self._peeked = (0, 0)
 
     # -- batches ---------------------------------------------------------------------------------
 
     @property
     def next_number(self) -> int:
-        """The number under which the next batch is to travel."""
+        """The number of the next batch to be sent."""
         return (self._last + 1) & MASK
 
     def sent(self, batch: B) -> None:
-        """Note that a batch is on its way, under `next_number`."""
+        """Note that a batch was sent, with `next_number`."""
         self._last += 1
         self._batches.append((self._last, batch))
 
     @property
     def first_number(self) -> int | None:
-        """The number of the batch that the worker is in; None if it was sent none."""
+        """The number of the batch that the worker is in; None if it has no batch."""
         return self._batches[0][0] & MASK if self._batches else None
 
     def drop_first(self) -> None:
-        """The worker will answer nothing more of its first batch."""
+        """Drop the first batch, of which the worker will answer nothing more."""
         self._batches.popleft()
         self._answered = 0
 
     def take_back(self, numbers: Set[int]) -> list[B]:
-        """The batches of these numbers were read back before the worker has seen them."""
+        """Remove and return the batches with these numbers, which were read back unseen."""
         taken = [batch for number, batch in self._batches if number & MASK in numbers]
         self._batches = deque(pair for pair in self._batches if pair[0] & MASK not in numbers)
         return taken
 
     def recall(self, begun: int) -> int | None:
-        """The worker begins nothing more of its first batch, and has begun so many items in all.
+        """Cut the first batch, of which the worker begins no more; it has begun `begun` in all.
 
         Returns:
-            how many items of the batch it has begun and not answered; None if that is all there is.
+            the number of items of the batch that are begun and not answered; None if no unbegun
+            items are left, so that nothing is cut.
         """
         if not self._batches:
             return None
@@ -95,7 +97,11 @@ class Ledger(Generic[B]):
         return kept
 
     def locate(self, item: int) -> tuple[int | None, B | None]:
-        """The index and the batch of the worker's item of this number; a call's index is 0."""
+        """Return the index and batch of the worker's item with this number; for a call, (0, None).
+
+        Returns:
+            (None, None) if the worker has no such item.
+        """
         ahead = (item - self.received - 1) & MASK
         if not self._batches:
             return (0 if ahead == 0 else None), None
@@ -108,14 +114,14 @@ class Ledger(Generic[B]):
 
     @property
     def is_single(self) -> bool:
-        """True if it was sent one batch of one item, of whose answer nothing is known yet."""
+        """True if the worker has one batch of one item, whose answer was not read from anywhere."""
         batches = self._batches
         return len(batches) == 1 and len(batches[0][1]) == 1 and not self._peeked[0]
 
     # -- answers ---------------------------------------------------------------------------------
 
     def settle(self, count: int) -> None:
-        """So many more items were answered."""
+        """Count `count` more items as answered."""
         self.received += count
         batches = self._batches
         if batches:
@@ -124,10 +130,10 @@ class Ledger(Generic[B]):
                 self._answered -= len(batches.popleft()[1])
 
     def arrived(self, count: int) -> tuple[int, int]:
-        """A frame with so many answers has come up the pipe.
+        """Count the answers of a frame that was received through the pipe.
 
         Returns:
-            how many of them are new, and how many bytes of the frame are known already.
+            the number of new answers, and how many bytes of the frame were read before.
         """
         (known, size), self._peeked = self._peeked, (0, 0)
         self.settle(count - known)
@@ -135,10 +141,10 @@ class Ledger(Generic[B]):
 
     @property
     def peeked(self) -> tuple[int, int]:
-        """Answers, and their bytes, that were read from the journal and will come once more."""
+        """The number and bytes of answers read from the journal that the pipe will bring again."""
         return self._peeked
 
     def peek(self, count: int, end: int) -> None:
-        """So many answers more were read from the journal, up to this byte of it."""
+        """Count `count` more answers that were read from the journal, up to byte `end`."""
         self.settle(count)
         self._peeked = self._peeked[0] + count, end

@@ -1,7 +1,7 @@
-"""Pickling between a pool and its Python workers, the fast way where possible.
+"""Pickling between a pool and its Python workers: by the C pickler, or by cloudpickle.
 
-The C pickler alone takes 3 ms less to import than the `pickle` module. What it cannot pickle, or
-would pickle by a name in `__main__` that the other side does not have, cloudpickle does by value.
+`_pickle` takes 3 ms less to import than `pickle`. What it cannot pickle, or would pickle by a name
+in `__main__` that the other side does not have, is pickled by value with cloudpickle.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 PROTOCOL = 5
 MAIN = b"_main__"
-"""In the stream of what is defined in `__main__`, or in `__mp_main__`: so multiprocessing calls it
-in its children."""
+"""The bytes in the pickle of anything defined in `__main__`, or in `__mp_main__`, its name in
+children of multiprocessing."""
 WHOLE = 1 << 62
-"""No buffer is so large: everything stays in the stream."""
+"""A value of `large` that no buffer reaches, so that everything stays in the stream."""
 
 __all__ = ["PickleError", "dumps", "loads", "pack", "pack_answer", "pack_by_value", "pack_whole"]
 
@@ -32,15 +32,15 @@ def pack(
     by_value: Callable[[Any, int], list[Any]] | None = None,
     large: int = LARGE,
 ) -> list[Any]:
-    """Pickle a value: the stream, and then the large buffers in it, which are not copied.
+    """Pickle a value; return the stream, followed by its out-of-band buffers, which are not copied.
 
     Args:
-        value: what is to travel.
-        by_value: does what cannot be done by name; `pack_by_value` if it is not given.
-        large: bytes from which on a buffer is taken out of the stream.
+        value: the value.
+        by_value: pickles what cannot be pickled by name; by default `pack_by_value`.
+        large: the size, in bytes, from which a buffer is kept out of the stream.
 
     Raises:
-        Exception: whatever the value's own pickling raises.
+        Exception: the value cannot be pickled.
     """
     buffers: list[memoryview] = []
     try:
@@ -55,7 +55,7 @@ def pack(
 
 
 def pack_by_value(value: Any, large: int = LARGE) -> list[Any]:
-    """Like `pack`, with cloudpickle: for what is defined in `__main__`, lambdas and closures."""
+    """Like `pack`, by cloudpickle: for lambdas, closures, and what is defined in `__main__`."""
     from processpool.wire.python.by_value import Pickler
 
     return pack_with(Pickler, value, large)
@@ -68,7 +68,7 @@ def pack_whole(value: Any) -> bytes:
 
 
 def pack_answer(value: Any, large: int = LARGE) -> list[Any]:
-    """Like `pack`, for what goes back to the pool."""
+    """Like `pack`, for answers to the pool."""
     return pack(value, _pack_home, large)
 
 
@@ -79,9 +79,9 @@ def _pack_home(value: Any, large: int) -> list[Any]:
 
 
 def pack_with(pickler: Callable[..., Any], value: Any, large: int) -> list[Any]:
-    """As `pack`, by a pickler of this class.
+    """Like `pack`, by a pickler of this class.
 
-    If that fails, classes among it may have to be declared again: it is looked for such ones.
+    If that fails, a second attempt looks for classes that must be pickled by their source.
     """
     try:
         return _pack_with(pickler, value, large, searching=False)
@@ -103,7 +103,7 @@ def _pack_with(
 
 
 def collector(buffers: list[memoryview], large: int) -> Callable[[Any], bool]:
-    """The callback of a pickler that takes large buffers out of its stream."""
+    """Return a `buffer_callback` that appends large buffers to `buffers`, out of the stream."""
 
     def keep_in_stream(buffer: Any) -> bool:
         view = buffer.raw()

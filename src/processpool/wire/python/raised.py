@@ -1,8 +1,8 @@
-"""What an item raised, ready to travel: the exception if it can be pickled, its text always.
+"""Serialization of exceptions that items raise: the exception, if it can be pickled, and its text.
 
-An exception is pickled the way its class defines it. If that cannot be unpickled, because
-`__init__` takes other arguments than it passes on, the exception is rebuilt without `__init__` and
-given its arguments, attributes and fields. Those that cannot be pickled travel as text.
+An exception is pickled as its class defines it. If that cannot be unpickled, because `__init__` has
+other parameters than `args`, it is rebuilt without calling `__init__`, from its arguments,
+attributes and fields. Those that cannot be pickled are replaced by their repr.
 """
 
 from __future__ import annotations
@@ -23,23 +23,19 @@ _NO_TERMINAL = (
 )
 _FIELDS = (GetSetDescriptorType, MemberDescriptorType)
 _DEPTH = 5
-"""Groups of exceptions in each other of which each is brought across."""
-
-
-class RefusedError(Exception):
-    """Stands for an item that could not be sent; the pool knows why."""
+"""The deepest nesting of exceptions, in groups or attributes, that is preserved."""
 
 
 def describe(error: BaseException, hidden: dict[str, object]) -> Raised:
     """Return an exception as (pickle, type, message, traceback, pickle of its cause).
 
     Args:
-        error: what was raised.
-        hidden: globals of the module whose frames are left out of the traceback.
+        error: the exception.
+        hidden: the globals of the module whose frames are omitted from the traceback.
     """
     try:
         return _describe(error, hidden)
-    except BaseException as trouble:  # its class has a mind of its own
+    except BaseException as trouble:  # methods of its class raise
         name = type.__dict__["__qualname__"].__get__(type(error))
         text = f"{name} (it cannot be shown: {type(trouble).__name__})"
         return None, name, "(its message cannot be shown)", f"{text}\n", None
@@ -68,7 +64,7 @@ def _is_hidden(names: dict[str, object], hidden: dict[str, object]) -> bool:
 
 
 def _hint(error: BaseException) -> None:
-    """Add a note about what `breakpoint()` and `input()` lack in a worker."""
+    """Add a note that `breakpoint()` and `input()` have no terminal in a worker."""
     names: tuple[str, ...] = ()
     trace = error.__traceback__
     while trace is not None:
@@ -79,19 +75,19 @@ def _hint(error: BaseException) -> None:
 
 
 def _pickled(error: BaseException) -> bytes | None:
-    """The exception's pickle, if it can be read again."""
+    """Return the exception's pickle; None if it cannot be pickled or read again."""
     for portable in (error, _Portable(error)):
         try:
             stream: bytes = pack_answer(portable, WHOLE)[0]
             if type(loads(stream)) is type(error):
                 return stream
-        except BaseException:  # its own code runs here: nothing that it does may harm the worker
+        except BaseException:  # the exception's own code runs here, and may raise anything
             continue
     return None
 
 
 class _Portable:
-    """Pickled as an exception that is made without its `__init__`."""
+    """A wrapper that is pickled as an exception to be rebuilt without calling `__init__`."""
 
     def __init__(self, error: BaseException, depth: int = 0) -> None:
         self._error = error
@@ -106,7 +102,7 @@ class _Portable:
         return make_exception, (type(error), arguments, state, fields)
 
     def _portable(self, value: Any) -> Any:
-        """The value; or what stands for it, if it cannot be pickled."""
+        """Return the value, or a replacement if it cannot be pickled."""
         try:
             loads(pack_answer(value, WHOLE)[0])
         except BaseException:
@@ -120,7 +116,7 @@ class _Portable:
 
 
 def _fields(error: BaseException) -> list[tuple[str, Any]]:
-    """What an exception has besides its dictionary: the fields of the built-in ones, and slots."""
+    """Return an exception's attributes outside its `__dict__`: built-in fields, and slots."""
     return [
         (name, getattr(error, name, None))
         for kind in type(error).__mro__[:-1]
@@ -135,7 +131,7 @@ def make_exception(
     state: dict[str, Any],
     fields: dict[str, Any],
 ) -> BaseException:
-    """An exception without its `__init__` being called."""
+    """Create an exception without calling its `__init__`."""
     try:
         error = kind.__new__(kind, *arguments)
     except TypeError:  # it has a `__new__` of its own
@@ -145,7 +141,7 @@ def make_exception(
         try:  # noqa: SIM105 - contextlib takes too long to import
             setattr(error, name, value)
         except (AttributeError, TypeError):
-            pass  # it is computed from others
+            pass  # a read-only field, computed from others
     error.__dict__.update(state)
     return error
 

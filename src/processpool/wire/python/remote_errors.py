@@ -1,4 +1,4 @@
-"""What an item raised in its worker, raised again here."""
+"""Reconstruction of exceptions that items raised in their workers."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 class RemoteTraceback(Exception):
-    """The traceback of the worker, as the cause of an exception that came from there."""
+    """The worker's traceback, as the cause of an exception that was raised there."""
 
     def __init__(self, text: str) -> None:
         text = escape_control(text)
         super().__init__(text)
         self.tb = text
-        """Pickle it, as the standard library does."""
+        """The traceback's text."""
 
     def __str__(self) -> str:
         return f'\n"""\n{self.tb}"""'
@@ -36,12 +36,12 @@ def in_words(error: BaseException) -> str:
 
 
 def ends_the_program(error: BaseException) -> bool:
-    """True for `sys.exit()` and Ctrl-C on the user's main thread; elsewhere they do no harm."""
+    """True for `SystemExit`, `KeyboardInterrupt` and the like on the main thread."""
     return not isinstance(error, Exception) and current_thread() is main_thread()
 
 
 def add_note(error: BaseException, note: str) -> None:
-    """Add a note to an exception, if its class lets it."""
+    """Add a note to an exception, unless its class prevents that."""
     try:
         error.add_note(note)
     except BaseException as trouble:
@@ -60,7 +60,7 @@ def rebuild(raised: Raised) -> BaseException:
     try:
         error.__context__ = _load(cause)
         error.__cause__ = RemoteTraceback(text)
-    except BaseException as trouble:  # its class lets nothing be set
+    except BaseException as trouble:  # its class does not allow setting attributes
         if SHIELD.has_raised(trouble):
             raise
         return rebuild((None, name, message, text, cause))

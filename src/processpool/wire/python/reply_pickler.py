@@ -1,8 +1,7 @@
-"""Answers by value: a class that comes back to where it was defined is that class, untouched.
+"""Pickling of answers by value: a class that returns to its origin is the original class there.
 
-Such a class is found again by the number that it was given on its way here. Its attributes stay
-those of the process that defined it, not those of the copy that comes back: only a class that is
-new to the reading process is given any.
+The pool finds its class by the number under which it was sent to the worker, and ignores the
+attributes of the copy. Attributes are only set on classes that are new to the pool.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ if TYPE_CHECKING:
 
 
 class HomePickler(Pickler):
-    """Like `by_value.Pickler`, for a value on its way back to the pool."""
+    """Like `by_value.Pickler`, for answers to the pool."""
 
     @staticmethod
     def fill_class(made: type, state: dict[str, Any]) -> None:
-        """Give a class that was made here its attributes, once."""
+        """Set the attributes of a class, if it was just created by unpickling this answer."""
         if classes.is_new(made):
             classes.fill_class(made, state)
 
     @staticmethod
     def fill_declared(made: type, late: dict[str, Any]) -> None:
-        """Give the methods of a class that was declared here what they use, once."""
+        """Set the globals of a class's methods, if it was just declared by this answer."""
         if classes.is_new(made):
             declarations.fill_declared(made, late)

@@ -1,8 +1,7 @@
 """What goes down to a Python worker, as packets: functions, items, and what it is to forget.
 
-Three rules hold here. A packet is written and read whole or not at all. What is too large for one
-lies in shared memory, and only its place travels. And an item that cannot be pickled is replaced by
-a number in the request, so that it fails alone; the reason is kept here, under that number.
+Two rules hold here. A packet is written and read whole or not at all. And what is too large for one
+lies in shared memory, and only its place travels.
 """
 
 from __future__ import annotations
@@ -13,14 +12,12 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from processpool.system.interrupts import PICKLING, SHIELD
 from processpool.wire.python import layout
 from processpool.wire.python.arena import join
+from processpool.wire.python.arguments import Pickled
 from processpool.wire.python.functions import HANDLER
-from processpool.wire.python.layout import PACKET, PLACE
-from processpool.wire.python.pickling import PROTOCOL, dumps, pack
-from processpool.wire.python.remote_errors import add_note
-from processpool.wire.python.unpicklable import find
+from processpool.wire.python.layout import LARGE, PACKET, PLACE
+from processpool.wire.python.pickling import PROTOCOL, collector, dumps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +34,6 @@ INLINE = layout.PACKET_LIMIT - PACKET.size
 FUNCTIONS = 256
 FUNCTIONS_SIZE = 64 * 1024 * 1024
 """Functions that a worker keeps, and bytes of their pickles: beyond that it forgets them all."""
-_SIMPLE = frozenset({int, float, bool, str, bytes, type(None)})
 
 
 class Requests:
@@ -52,8 +48,6 @@ class Requests:
         """
         self.unsent: deque[memoryview | bytes] = deque()
         """Packets in the order in which they are to be written."""
-        self.refused: dict[int, BaseException] = {}
-        """Items that could not be sent, by number: why."""
         self.sent_long = False
         """True once a request had to go through the pipe in many packets: none is read back."""
         self._inbox = inbox
@@ -65,13 +59,13 @@ class Requests:
     # -- items -----------------------------------------------------------------------------------
 
     def small(self, payload: Any, task: Task) -> bytes | None:
-        """Return the packet of an item whose arguments are simple and small; None for others."""
+        """Return the packet of one small item; None if anything else must be written with it."""
         function, style = task
-        args, keywords = payload
-        if keywords or self.unsent or self._freed or function.number not in self._known:
+        if self.unsent or self._freed or function.number not in self._known:
             return None
-        for argument in args:
-            if type(argument) not in _SIMPLE:
+        if type(payload) is Pickled:
+            payload, style = payload.packed, style | layout.PICKLED
+            if type(payload) is not bytes:
                 return None
         stream = dumps([payload], PROTOCOL)
         size = len(stream)
@@ -102,48 +96,17 @@ class Requests:
             self._remember(function)
             self._stage((layout.DEFINE, 0, 0, function.number, 0, 1), function.parts)
         flags |= task.style
-        items = items if type(items) is list else list(items)  # the worker takes it apart
-        with PICKLING:
-            try:
-                parts = pack(items)
-            except BaseException as error:  # the code of an item runs here, and may raise anything
-                if SHIELD.has_raised(error):
-                    raise
-                flags |= layout.CHECKED
-                parts = self._pack_checked(items)
+        if Pickled in set(map(type, items)):
+            flags |= layout.PICKLED
+            items = [item.packed if type(item) is Pickled else (item,) for item in items]
+        elif type(items) is not list:  # the worker takes it apart
+            items = list(items)
+        buffers: list[memoryview] = []
+        stream = dumps(items, PROTOCOL, buffer_callback=collector(buffers, LARGE))
         index, attempt = at
         attempt = min(attempt, layout.MANY_ATTEMPTS)
         head = layout.ITEMS, flags, attempt, function.number, batch, len(items)
-        self._stage(head, parts, index)
-
-    def _pack_checked(self, items: list[Any]) -> list[Any]:
-        """Those items that can be pickled, and places for those that cannot."""
-        checked = [self._checked(item) for item in items]
-        try:
-            return pack(checked)
-        except BaseException as error:  # it could be pickled just now
-            if SHIELD.has_raised(error):
-                raise
-            return pack([(False, self._refuse(error)) for _ in items])
-
-    def _checked(self, item: Any) -> tuple[bool, Any]:
-        """The item, if it can be pickled; otherwise the number under which its error is kept."""
-        try:
-            pack([item])
-        except BaseException as error:
-            if SHIELD.has_raised(error):
-                raise
-            return False, self._refuse(error, find(item))
-        return True, item
-
-    def _refuse(self, error: BaseException, place: str | None = None) -> int:
-        where = f": {place.strip()}" if place else ""
-        add_note(error, f"The item cannot be sent to a worker{where}.")
-        number = len(self.refused)
-        while number in self.refused:
-            number += 1
-        self.refused[number] = error
-        return number
+        self._stage(head, [stream, *buffers], index)
 
     # -- what the worker knows -------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
-"""The source files that functions come from, as known to the process that runs them.
+"""The source files that a function's code comes from.
 
-Installed packages are ignored: nobody edits them while a pool is open.
+Those of installed packages are ignored, as they do not change while a pool is open.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ _MAIN = ("__main__", "__mp_main__")
 
 
 def sources_of(function: Callable[..., Any], *, by_value: bool) -> tuple[str, ...]:
-    """The files whose code a function runs, as far as it names them.
+    """Return the source files of a function, and of the objects that its code refers to.
 
-    One that travels by value is itself always sent as it is now, so only what it refers to counts.
+    The file of a function that is sent by value does not count, as its current code is sent.
     """
     paths = {_path_of(value) for value in _referred(function, by_value=by_value)}
     return tuple(path for path in paths if path)
 
 
 def _referred(value: Any, *, by_value: bool) -> Iterator[Any]:
-    """A function, what it was bound to, and the values of the names and cells in its code."""
+    """Yield a function, what it is bound to, and the values of the globals and cells it uses."""
     while type(value) is not FunctionType:
         if isinstance(value, MethodType):
             yield value.__self__
@@ -45,14 +45,14 @@ def _referred(value: Any, *, by_value: bool) -> Iterator[Any]:
             value = value.__wrapped__
     if not by_value:
         yield value
-        yield sys.modules.get(value.__globals__.get("__name__", ""))  # perhaps a decorator's
+        yield sys.modules.get(value.__globals__.get("__name__", ""))  # may be a decorator's module
     names = {name for code in codes_in(value.__code__) for name in code.co_names}
     yield from (value.__globals__[name] for name in names if name in value.__globals__)
     yield from map(_content, value.__closure__ or ())
 
 
 def codes_in(code: CodeType) -> Iterator[CodeType]:
-    """A code object, and those of the functions that are defined in it, however deep."""
+    """Yield a code object, and those nested in it at any depth."""
     yield code
     for constant in code.co_consts:
         if type(constant) is CodeType:
@@ -67,19 +67,19 @@ def _content(cell: Any) -> Any:
 
 
 def _path_of(value: Any) -> str | None:
-    """The file of a module, or of the module that something was defined in."""
+    """Return the source file of a module, or of the module that defines an object."""
     if isinstance(value, ModuleType):
         return path_of_module(value)
     try:
         name = value.__module__
-    except Exception:  # it has none; or it stands for something that is not there now
+    except Exception:  # it has none, or is a proxy that raises
         return None
     return path_of_module(sys.modules.get(name)) if type(name) is str else None
 
 
 def path_of_module(module: Any) -> str | None:
-    """The file of a module that somebody may edit, if it is one."""
-    try:  # not by `module.__file__`, which would have lazy ones loaded
+    """Return the file of a module, if it is Python source that the user may edit; else None."""
+    try:  # not `module.__file__`, which would load lazy modules
         names = object.__getattribute__(module, "__dict__")
     except AttributeError:
         return None

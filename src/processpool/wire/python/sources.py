@@ -1,4 +1,4 @@
-"""Whether the files that functions come from were edited since the workers read them."""
+"""Detection of source files that were edited after the workers have read them."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Mark = tuple[int, int]
-"""When a file was written (ns), and its size."""
+"""A file's modification time in nanoseconds, and its size."""
 
 __all__ = ["Mark", "Sources", "sources_of"]
 
 
 class Sources:
-    """The source files of one pool's functions, as its workers know them."""
+    """The source files of a pool's functions, in the versions that its workers have read."""
 
     def __init__(self) -> None:
         self._known: dict[str, Mark] = {}
         self._imported: set[str] = set()
-        """Modules of this process whose files were looked at."""
+        """The modules of this process whose files were recorded."""
         self.told: list[str] = []
-        """Files that workers read at their start and that they were told to use."""
+        """The files that workers read at their start and that the configuration names."""
 
     def read_at(self, path: str, mark: Mark, *, named: bool = True) -> None:
-        """A worker has read this file when it was so; that counts if it is the first to say so.
+        """Record the version of a file that a worker has read, unless one is recorded already.
 
         Args:
             path: the file.
-            mark: how it was.
+            mark: its version.
             named: whether the worker was told to use it, or has come upon it.
         """
         self._known.setdefault(path, mark)
@@ -43,7 +43,10 @@ class Sources:
             self.told = [*self.told, path]
 
     def look_around(self) -> None:
-        """A worker that imports what is imported here will import the same on the way."""
+        """Record the current versions of the files of newly imported modules.
+
+        A worker that imports one of them later reads the same version.
+        """
         imported = set(sys.modules)
         for name in imported - self._imported:
             path = path_of_module(sys.modules.get(name))
@@ -53,12 +56,12 @@ class Sources:
         self._imported = imported
 
     def changed(self, paths: Iterable[str]) -> bool:
-        """True if one of these files was edited since this was last asked."""
+        """Return whether one of these files was edited since its version was recorded."""
         changed = False
         for path in paths:
             try:
                 mark = _mark(path)
-            except OSError as error:  # it is being written, or gone: what was read still holds
+            except OSError as error:  # it is being replaced, or deleted: keep what was read
                 if is_raised_by_a_handler(error):
                     raise
                 continue
@@ -75,6 +78,6 @@ def _mark(path: str) -> Mark:
 
 
 def _forget_bytecode(path: str) -> None:
-    """Python takes compiled code to be up to date if second and size of its source are the same."""
+    """Delete a file's bytecode, which Python would use if the source's second and size match."""
     with suppress(OSError, NotImplementedError):
         os.unlink(cache_from_source(path))

@@ -1,7 +1,7 @@
-"""Modules that workers would not find: what is defined in them travels by value.
+"""Modules that workers could not import by name, so that their contents are pickled by value.
 
-One that was loaded from its file by `importlib.util.spec_from_file_location`, or made by hand, has
-a name that leads nowhere in another process, or to something else.
+The name of a module that was loaded by `importlib.util.spec_from_file_location`, or created by
+hand, does not exist in another process, or is that of another module.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
     from typing import Any
 
 _found: dict[str, bool] = {}
-"""Name → whether an import of it comes to where its module came from."""
+"""Whether importing a name leads to the module of this process, by name."""
 _looked_at: set[str] = set()
 _MAIN = ("__main__", "__mp_main__")
 names: set[bytes] = set()
-"""Names of modules that are not found, as they are in pickles."""
+"""The names of modules that workers could not import, as bytes to search for in pickles."""
 
 
 def note_module_of(value: Any) -> None:
-    """Note the module in which a function, or the class of an object, is defined."""
+    """Check the module in which a function, or the class of an object, is defined."""
     name = getattr(value, "__module__", None)
     if type(name) is str:
         _note(name)
 
 
 def look_around() -> None:
-    """Note the modules that are new here, and come from files that are on no path."""
+    """Check newly imported modules whose files are not on `sys.path`."""
     new = set(sys.modules) - _looked_at
     if new:
         _looked_at.update(new)
@@ -41,7 +41,7 @@ def look_around() -> None:
 
 
 def _is_on(path: set[str], name: str, file: str) -> bool:
-    """True if the file surely is what an import of this name leads to, without looking at disks."""
+    """True if importing `name` certainly leads to `file`, without accessing the disk."""
     place = _absolute(file).removesuffix(".py").removesuffix("/__init__")
     tail = os.sep + name.replace(".", os.sep)
     return place.endswith(tail) and place.removesuffix(tail) in path
@@ -59,7 +59,7 @@ def _note(name: str) -> None:
 
 
 def _is_found(name: str) -> bool:
-    """True if a worker's import of this name comes to the same file."""
+    """True if importing `name` in a worker leads to the same file."""
     top, _, _ = name.partition(".")
     if top in sys.stdlib_module_names:
         return True
@@ -70,7 +70,7 @@ def _is_found(name: str) -> bool:
     try:
         finders = (finder.find_spec(name, above.get("__path__")) for finder in sys.meta_path)
         spec = next((spec for spec in finders if spec is not None), None)
-    except Exception:  # a finder is of the user's, or too old
+    except Exception:  # raised by a custom or outdated finder
         return True
     file = _names(sys.modules[name]).get("__file__")
     if spec is None or type(file) is not str or not spec.has_location:
@@ -79,7 +79,7 @@ def _is_found(name: str) -> bool:
 
 
 def _absolute(path: str) -> str:
-    """The path from the root; as it is, if the current folder is gone."""
+    """Return the absolute path; unchanged, if the current folder was deleted."""
     try:
         return os.path.abspath(path)
     except OSError:
@@ -87,7 +87,7 @@ def _absolute(path: str) -> str:
 
 
 def _names(module: Any) -> dict[str, Any]:
-    """What is in a module; without `getattr`, which would have lazy ones loaded."""
+    """Return a module's namespace, without `getattr`, which would load lazy modules."""
     try:
         found: dict[str, Any] = object.__getattribute__(module, "__dict__")
     except AttributeError:

@@ -1,4 +1,4 @@
-"""Finds the part of a value that cannot be pickled, once pickling it has failed."""
+"""Search for the part of a value that cannot be pickled, after pickling has failed."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 MANY = 10_000
-"""Parts of a value that are looked at, at most."""
+"""The most parts of a value that are tried."""
 _DEPTH = 30
 _SHOWN = 60
-"""Characters of a key that are shown."""
+"""The most characters of a key that are shown."""
 
 
 def find(value: Any) -> str | None:
-    """Where it is, as one would write it: `['rows'][3].connection, a sqlite3.Connection`.
+    """Return the part's path and type: `['rows'][3].connection, of type sqlite3.Connection`.
 
     Returns:
         None if it is the value itself, or was not found.
@@ -40,13 +40,13 @@ def find(value: Any) -> str | None:
 def _fails(value: Any) -> bool:
     try:
         pack(value)
-    except BaseException:  # its own code runs here
+    except BaseException:  # the value's own code runs here, and may raise anything
         return True
     return False
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
-    """What a value consists of, and how one comes to it."""
+    """Yield the parts of a value, each with the path to it."""
     if isinstance(value, dict):
         for key, part in list(value.items()):
             yield f"[{_short(key)}]", part
@@ -73,7 +73,7 @@ def _parts_of_function(function: FunctionType) -> Iterator[tuple[str, Any]]:
     for used, cell in zip(function.__code__.co_freevars, cells, strict=True):
         try:
             yield f" the variable {used!r} around {name}", cell.cell_contents
-        except ValueError:  # it is empty yet
+        except ValueError:  # an empty cell
             continue
     for part in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
         yield f" a default of {name}", part

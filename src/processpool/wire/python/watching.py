@@ -1,8 +1,8 @@
-"""Sees whether what a function refers to has changed since it was pickled, without pickling.
+"""Detection of changes in what a function refers to, since it was pickled, without pickling.
 
-Names that were given another value are always noticed. The contents of lists, dictionaries and
-classes are compared with what they were, item by item, if they are plain values or functions. For
-everything else only pickling could tell; how often to do that is up to the caller.
+Names that were bound to other values are always noticed. The contents of lists, dictionaries and
+classes are compared item by item, as far as they are plain values or functions. Changes of anything
+else only show in a new pickle; the caller decides how often to make one.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 PLAIN = frozenset({int, float, complex, str, bytes, bool, range, type(None)})
-"""Types of values that cannot change."""
+"""Immutable types of values."""
 _WRAPPERS = (staticmethod, classmethod)
 _ABSENT = object()
 _DEPTH = 20
 _MANY = 10_000
-"""Values in a container from which on only plain ones are compared."""
+"""The most values of a container that are examined beyond comparing plain ones."""
 
 Named = tuple[str, Any]
-"""A value that a function refers to, and what it is, in words."""
+"""A value that a function refers to, with a description such as "the global 'x'"."""
 
 
 class Watch:
-    """What a function that travels by value refers to, as it was when this was made."""
+    """A record of everything that a function refers to, at the time of its creation."""
 
     def __init__(self, function: Any) -> None:
         self.is_exact = True
-        """True if `changed` sees every change."""
+        """True if `changed` notices every change."""
         self.named: list[Named] = []
-        """Data that the function refers to, itself or through other functions."""
+        """The data that the function refers to, directly or through other functions."""
         self._names: list[tuple[Mapping[str, Any], str, Any]] = []
         self._cells: list[tuple[Any, Any]] = []
         self._fixed: list[tuple[Any, str, Any]] = []
@@ -46,11 +46,11 @@ class Watch:
         self._seen.clear()
 
     def changed(self, *, exactly: bool = False) -> bool:
-        """True if something is not as it was; False says that nothing is only if `is_exact`.
+        """Return whether a change was found; False is certain only if `is_exact`.
 
         Args:
-            exactly: of large tables, look at the keys too, and tell an equal value from the same
-                one; which takes ten times as long.
+            exactly: in large containers, also compare keys, and values by identity instead of
+                equality, which takes ten times as long.
         """
         return (
             any(names.get(name, _ABSENT) is not value for names, name, value in self._names)
@@ -131,7 +131,7 @@ class Watch:
 
 
 def _is_same(table: Any, keys: list[Any], values: list[Any], *, exactly: bool) -> bool:
-    """True if the same values are in it, in the same places."""
+    """True if a container has the same values in the same places as recorded."""
     if len(table) != len(values):
         return False
     if len(values) > _MANY and not exactly:
