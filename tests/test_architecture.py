@@ -550,6 +550,7 @@ CORE_ON_THE_SYSTEM = {
 EFFECTS_IN_WIRE = {
     "wire.framing.template imports os",
     "wire.python.arena imports os",
+    "wire.python.arena imports time",
     "wire.python.functions imports threading",
     "wire.python.functions imports time",
     "wire.python.journal imports os",

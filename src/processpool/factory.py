@@ -162,7 +162,7 @@ def _build_python_engine(
 
 def _renew_handler(engine: Engine, sources: Sources, reload: str) -> None:
     """Replace the workers if a source file of the handler was edited; called before its use."""
-    if reload == "auto" and sources.changed(sources.told):
+    if reload == "auto" and sources.changed(sources.named):
         engine.steering.renew()
 
 

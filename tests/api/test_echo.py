@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from processpool.api.echo import KEPT, Echo
+from processpool.api.echo import MAX_PIECES, Echo
 
 if TYPE_CHECKING:
     import pytest
@@ -39,7 +39,7 @@ def test_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_it_is_bounded(capsys: pytest.CaptureFixture[str]) -> None:
     echo = Echo()
-    for n in range(KEPT + 5):
+    for n in range(MAX_PIECES + 5):
         echo.put(1, f"{n}\n")
     echo.show()
     assert capsys.readouterr().out.splitlines()[0] == "5"

@@ -31,6 +31,7 @@ def counting(self, message):
 
 Display._answer = counting
 """
+STATES = ("idle", "starting", "busy")
 FINISHED = ".pp-figure:nth-child(3) .pp-amount"
 WATCH_LONG_TASKS = """() => {
     window.longTasks = [];
@@ -265,3 +266,24 @@ display.show()
     notebook.run_all(1)
     assert notebook.text(FINISHED) != before
     assert [task for task in notebook.page.evaluate("window.longTasks") if task >= 200] == []
+
+
+def test_the_timeline_says_whose_each_block_is(open_notebook: Callable[..., Notebook]) -> None:
+    notebook = open_notebook('pool.map(["1", "1", "die", "die"], on_error="skip"); pool.call("1")')
+    notebook.run_all(1)
+    notebook.await_widget(DONE, "3")
+    told = notebook.page.evaluate("""() => {
+        const canvas = document.querySelector(".pp-canvas");
+        const box = canvas.getBoundingClientRect();
+        const told = new Set();
+        for (let x = 0.5; x < 240; x++) for (const y of [0.25, 0.75]) {
+            const clientX = box.left + x / 240 * box.width;
+            const clientY = box.top + y * box.height;
+            canvas.dispatchEvent(new MouseEvent("mousemove", {clientX, clientY}));
+            told.add(document.querySelector(".pp-pointed").textContent.split(",")[0]);
+        }
+        return [...told];
+    }""")
+    assert {"worker 1: busy", "worker 2: busy"} <= set(told)
+    assert any(f"worker {number}: {state}" in told for number in (3, 4) for state in STATES)
+    assert {"worker 3: item failed", "worker 4: item failed"}.isdisjoint(told)

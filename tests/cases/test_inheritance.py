@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import warnings
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -216,7 +217,7 @@ if __name__ == "__main__":
 EXPECTED = [True, "def fail(n):\n    return 1 / n  # marked\n"]
 
 
-@pytest.mark.parametrize("way", ["-c", "<", "cell", "file"])
+@pytest.mark.parametrize("way", ["-c", "<", "cell", "file", "archive"])
 def test_the_source_of_what_is_no_file(way: str, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(PRELUDE + SOURCE)
@@ -230,7 +231,10 @@ def test_the_source_of_what_is_no_file(way: str, tmp_path: Path) -> None:
         "<": ["-"],
         "cell": ["-c", cell],
         "file": [str(script)],
+        "archive": [str(tmp_path / "script.pyz")],
     }
+    with zipfile.ZipFile(tmp_path / "script.pyz", "w") as archive:
+        archive.write(script, "__main__.py")
     with script.open() as stdin:
         done = subprocess.run(
             [sys.executable, *commands[way]],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from processpool import ConfigError, ProcessPool
-from processpool.config import load_pool
+from processpool.config import CommandWorkerConfig, load_pool
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +51,17 @@ def test_a_name_may_be_made_of_digits(tmp_path: Path) -> None:
     config = load_pool(path, environ={"NAME": "7"})
     assert config.name == "7"
     assert config.worker.env["A"].get_secret_value() == "7"
+
+
+@pytest.mark.parametrize("value", ["8080", "0.5", "yes", "null", "08"])
+def test_what_can_only_be_text_needs_no_quotes(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "pool.yaml"
+    path.write_text("name: ${V}\nworker: {kind: command, command: [cat, ${V}, -${V}], cwd: ${V}}\n")
+    config = load_pool(path, environ={"V": value})
+    assert config.name == value
+    assert isinstance(config.worker, CommandWorkerConfig)
+    assert config.worker.command == ("cat", value, f"-{value}")
+    assert config.worker.cwd == tmp_path / value
 
 
 @pytest.mark.parametrize(

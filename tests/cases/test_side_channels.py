@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -83,7 +84,41 @@ def test_there_may_be_no_streams(stream: str, monkeypatch: pytest.MonkeyPatch) -
         assert list(pool.imap(abs, [-1], progress="label")) == [1]
 
 
-@pytest.mark.parametrize("command", [["cat", "\ud800"], ["cat", "a\0b"]])
+def closed() -> io.StringIO:
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize("stream", [object(), closed()], ids=["no stream", "closed"])
+def test_a_stream_that_takes_nothing_costs_no_item(
+    monkeypatch: pytest.MonkeyPatch, stream: object
+) -> None:
+    with ProcessPool.from_dict(POOL) as pool:
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", stream)
+            patch.setattr(sys, "stderr", stream)
+            printed = pool.map(print, [1], echo=True)
+            answers = pool.map(abs, [-1], progress=True), [*pool.imap(abs, [-2], progress="label")]
+        assert printed == [None]
+        assert answers == ([1], [2])
+
+
+def test_characters_that_a_stream_does_not_know_are_escaped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    buffer = io.BytesIO()
+    with ProcessPool.from_dict(POOL) as pool, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", io.TextIOWrapper(buffer, encoding="ascii"))
+        pool.map(print, ["a\N{SNOWMAN}b"], echo=True)
+        assert buffer.getvalue() == b"a\\u2603b\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["cat", "\ud800"], ["cat", "a\0b"], ["cat", "x" * 3_000_000]],
+    ids=["no character", "NUL", "too long"],
+)
 def test_what_cannot_be_launched_is_refused(command: list[str]) -> None:
     with pytest.raises(Exception, match=r"cannot start|must not hold") as refused:
         ProcessPool.from_dict({"worker": {**CAT, "command": command}}).open()
@@ -141,6 +176,42 @@ def test_a_program_that_ignores_its_children(run: Callable[..., Ran], ignored: s
     assert after == 1
     known = ignored.endswith("DFL")
     assert ("exited with status 3" if known else "a status that is unknown") in how
+
+
+def test_where_children_are_ignored_items_still_know_how_theirs_ended(
+    run: Callable[..., Ran],
+) -> None:
+    ran = run(
+        """
+        import signal, subprocess
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        def status(): return subprocess.run(["sh", "-c", "exit 4"]).returncode
+        if __name__ == "__main__":
+            with P() as p: print(p.call(status))
+        """
+    )
+    assert ran.value == 4
+
+
+@pytest.mark.parametrize("limits", [{}, {"open_files": 100}])
+def test_where_children_are_ignored_a_program_that_ends_at_once_is_a_failed_start(
+    run: Callable[..., Ran], limits: dict[str, int]
+) -> None:
+    ran = run(
+        f"""
+        import signal
+        from processpool import WorkerStartFailed
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        if __name__ == "__main__":
+            worker = {{"kind": "command", "command": ["true"], "protocol": "lines"}}
+            for _ in range(20):
+                try: P(worker, limits={limits}).open().close()
+                except WorkerStartFailed as error: assert "status that is unknown" in str(error)
+                else: assert False
+            print(True)
+        """
+    )
+    assert ran.value is True
 
 
 def test_orphans_of_items_leave_no_zombies(run: Callable[..., Ran]) -> None:

@@ -110,6 +110,38 @@ def test_where_in_a_value_is_what_cannot_be_pickled(run: Callable[..., Ran]) -> 
     assert item == f"The item cannot be sent to a worker: .held['rows'][1]{of}"
 
 
+def test_where_it_is_in_other_kinds_of_values(run: Callable[..., Ran]) -> None:
+    ran = run(
+        """
+        import collections, functools, threading
+
+        class Listed(list): pass
+
+        def results():
+            lock = threading.Lock()
+            mine, deep, knot = Listed([1]), lock, []
+            mine.held = lock
+            for _ in range(90): deep = [deep]
+            knot += [knot, [knot, lock]]
+            return [collections.deque([1, lock]), functools.partial(print, 1, end=lock),
+                    ValueError("x", lock), mine, knot, deep]
+
+        def place(number):
+            try: p.call(lambda: results()[number])
+            except TypeError as error:
+                return error.__notes__[0].partition("sent back: ")[2].partition(", of type")[0]
+
+        if __name__ == "__main__":
+            with P() as p: print([place(number) for number in range(6)])
+        """
+    )
+    *others, deep = ran.value
+    assert others == ["[1]", ".keywords['end']", ".args[1]", ".held", "[1][1]"]
+    assert deep.startswith("[0][0][0]")
+    assert deep.endswith("[0][0][0]")
+    assert len(deep) < 250
+
+
 @pytest.mark.parametrize("what", ["breakpoint()", "input()"])
 def test_asking_in_an_item_says_that_there_is_no_terminal(
     run: Callable[..., Ran], what: str

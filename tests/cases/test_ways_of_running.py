@@ -125,39 +125,3 @@ def test_the_signals_of_programs_are_as_at_a_start(run: Callable[..., Ran]) -> N
         """
     )
     assert ran.value == [0]
-
-
-def test_coverage_in_workers(run: Callable[..., Ran], tmp_path: Path) -> None:
-    pytest.importorskip("coverage")
-    (tmp_path / "covered.py").write_text("def f(x):\n    return x + 1\n")
-    (tmp_path / "rc").write_text("[run]\nparallel = true\nsource = .\n")
-    (tmp_path / "sitecustomize.py").write_text("import coverage\ncoverage.process_startup()\n")
-    ran = run(
-        """
-        import covered
-        if __name__ == "__main__":
-            with P() as p: print(p.call(covered.f, 1))
-        """,
-        env={"COVERAGE_PROCESS_START": str(tmp_path / "rc"), "PYTHONPATH": str(tmp_path)},
-        cwd=tmp_path,
-    )
-    assert ran.value == 2
-    assert len(list(tmp_path.glob(".coverage.*"))) == 2
-
-
-def test_a_server_that_loads_its_application_first_and_forks(run: Callable[..., Ran]) -> None:
-    ran = run(
-        """
-        import os
-        pool = P()  # as with gunicorn's preload: built before the fork, opened in each child
-        def serve():
-            with pool: return pool.call(abs, -7)
-        if __name__ == "__main__":
-            for _ in range(2):  # a HUP replaces the children
-                child = os.fork()
-                if not child: os._exit(serve())
-                status = os.waitpid(child, 0)[1]
-                print(os.waitstatus_to_exitcode(status))
-        """
-    )
-    assert ran.stdout.split() == ["7", "7"], ran.stderr

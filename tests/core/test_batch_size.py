@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from processpool.core.batch_size import GROWTH, MOST, TARGET, Pace
+from processpool.core.batch_size import MAX_GROWTH, MAX_WINDOW, TARGET_SECONDS, Pace
 
 
 def test_it_begins_with_one() -> None:
@@ -15,14 +15,14 @@ def test_it_grows_step_by_step() -> None:
         pace.learn(pace.window, pace.window * 1e-7)
         windows.append(pace.window)
     assert windows == sorted(windows)
-    assert windows[0] <= GROWTH
-    assert windows[-1] == MOST
+    assert windows[0] <= MAX_GROWTH
+    assert windows[-1] == MAX_WINDOW
 
 
 def test_items_that_travel_together_take_about_as_long_as_wanted() -> None:
     pace = Pace()
     for _ in range(20):
-        pace.learn(pace.window, pace.window * TARGET / 100)
+        pace.learn(pace.window, pace.window * TARGET_SECONDS / 100)
     assert 90 <= pace.window <= 110
 
 
@@ -39,4 +39,4 @@ def test_of_slow_items_one_runs_and_one_waits() -> None:
 def test_no_time_at_all() -> None:
     pace = Pace()
     pace.learn(10, 0.0)
-    assert 1 <= pace.window <= MOST
+    assert 1 <= pace.window <= MAX_WINDOW

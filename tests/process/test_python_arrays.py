@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from processpool import WorkerDied
-from tests.process.support import await_exit, core_of, eventually, run_python
+from tests.process.support import await_exit, eventually, run_python, shared_memory
 from tests.process.workers import functions
 
 if TYPE_CHECKING:
@@ -39,12 +39,6 @@ ARRAYS = {
     "big endian": np.arange(50_000, dtype=">f8"),
     "dates": np.arange("2020-01-01", "2120-01-01", dtype="datetime64[D]"),
 }
-
-
-def shared_memory(pool: ProcessPool) -> int:
-    """Bytes of shared memory that the workers of a pool share with it."""
-    workers = list(core_of(pool).workers.values())
-    return sum(os.fstat(fd).st_blocks * 512 for worker in workers for fd in worker._shared)  # type: ignore[attr-defined, misc]
 
 
 def resident() -> int:
@@ -184,10 +178,10 @@ class TestLifetime:
 
         for _ in range(5):
             pool.call(functions.same, array)
-        size, here, there = shared_memory(pool), resident(), pool.call(worker_memory)
+        size, here, there = shared_memory(), resident(), pool.call(worker_memory)
         for _ in range(200):
             pool.call(functions.same, array)
-        assert shared_memory(pool) <= size + 16 * MiB
+        assert shared_memory() <= size + 16 * MiB
         assert resident() - here < 40 * MiB
         assert pool.call(worker_memory) - there < 40 * MiB
 
@@ -199,7 +193,7 @@ class TestLifetime:
             for result in pool.imap(functions.same, (array for _ in range(100))):
                 assert result[-1] == 1
                 del result
-            sizes.append(shared_memory(pool))
+            sizes.append(shared_memory())
         assert sizes[-1] < 200 * MiB
         assert sizes[2] <= sizes[1] + 64 * MiB, "a run that kept its memory would add 200 MiB"
 
@@ -208,7 +202,7 @@ class TestLifetime:
         assert len(pool.call(functions.same, b"x" * (300 * MiB))) == 300 * MiB
         for _ in range(3):
             pool.call(functions.same, b"x" * 100_000)
-        eventually(lambda: pool.call(functions.inc, 1) == 2 and shared_memory(pool) < 600 * MiB)
+        eventually(lambda: pool.call(functions.inc, 1) == 2 and shared_memory() < 600 * MiB)
 
     def test_a_worker_that_dies_with_arrays(self, python_pool: Callable[..., ProcessPool]) -> None:
         pool = python_pool()

@@ -46,7 +46,7 @@ def test_nothing_is_sent_while_nothing_happens_but_a_heartbeat() -> None:
     sent = [frame for frame in frames if frame is not None]
     assert [frame["at"] for frame in sent] == [101.0, 102.0]
     assert [frame["delta"] for frame in sent] == [{}, {}]
-    assert [sum(count for count, _ in frame["columns"]) for frame in sent] == [4, 4]
+    assert [sum(count for count, *_ in frame["columns"]) for frame in sent] == [4, 4]
 
 
 def test_an_item_that_merely_grows_older_is_no_news() -> None:
@@ -69,7 +69,7 @@ def test_a_late_front_end_gets_the_history() -> None:
     frame = feed.everything()
     assert frame["full"] == feed.state
     assert frame["history"]
-    assert sum(count for count, _ in frame["columns"]) == COLUMNS
+    assert sum(count for count, *_ in frame["columns"]) == COLUMNS
     assert frame["log"]
 
 

@@ -29,6 +29,11 @@ def size_of(fd: int) -> int:
     return os.fstat(fd).st_size
 
 
+def blocks_of(fd: int) -> int:
+    """Pages of memory that a file takes."""
+    return os.fstat(fd).st_blocks * 512 // PAGE
+
+
 @given(st.lists(st.binary(max_size=300), min_size=1, max_size=20))
 def test_what_is_joined_can_be_split(parts: list[bytes]) -> None:
     joined = b"".join(bytes(piece) for piece in join(parts))
@@ -99,6 +104,70 @@ class TestArena:
                 assert reader._copy(*place)[0] == content
                 owner.free(*place)
         assert size_of(fd) < 10 * 200_000
+
+    def test_at_rest_it_holds_only_what_is_in_use(self, fd: int) -> None:
+        owner, reader = Arena(fd, PAGE), Reader(fd)
+        places = [owner.place([bytes([n]) * (20 * PAGE)]) for n in range(6)]
+        for index in (0, 2, 3, 5):
+            owner.free(*places[index])
+        assert blocks_of(fd) == 6 * 21
+        owner.rest()
+        assert owner.resting
+        assert blocks_of(fd) == 2 * 21
+        owner.free(*places[1])
+        assert blocks_of(fd) == 21, "what becomes free at rest goes at once"
+        assert bytes(reader.read(*places[4])[0]) == b"\4" * (20 * PAGE)
+
+    def test_after_a_rest_places_are_used_again_and_written_whole(self, fd: int) -> None:
+        owner, reader = Arena(fd, 0), Reader(fd)
+        places = [owner.place([b"x" * (20 * PAGE)]) for _ in range(4)]
+        size = size_of(fd)
+        for index in (0, 1, 3):
+            owner.free(*places[index])
+        owner.rest()
+        first = owner.place([b"a" * (10 * PAGE)])
+        second = owner.place([b"b" * (20 * PAGE)])
+        third = owner.place([b"c" * (15 * PAGE)])
+        assert not owner.resting
+        assert [first[0], second[0]] == [0, 11 * PAGE]
+        assert third[0] == places[3][0]
+        assert size_of(fd) == size
+        owner.free(*second)
+        again = owner.place([b"d" * (20 * PAGE)])
+        for letter, place in zip("acdx", (first, third, again, places[2]), strict=True):
+            assert set(bytes(reader.read(*place)[0])) == {ord(letter)}
+
+    def test_random_use_and_rests_stay_small_and_exact(self, fd: int) -> None:
+        owner, reader, chance = Arena(fd, PAGE), Reader(fd), random.Random(5)
+        live: list[tuple[bytes, tuple[int, int]]] = []
+        for step in range(2000):
+            if chance.random() < 0.05:
+                owner.rest()
+                assert blocks_of(fd) == sum(-(-size // PAGE) for _, (_, size) in live)
+            if len(live) < 10 and chance.random() < 0.6:
+                content = bytes([step % 255 + 1]) * chance.randrange(1, 100_000)
+                live.append((content, owner.place([content])))
+            elif live:
+                content, place = live.pop(chance.randrange(len(live)))
+                assert reader._copy(*place)[0] == content
+                owner.free(*place)
+        assert size_of(fd) < 10 * 200_000
+
+    def test_it_says_when_a_rest_ends(self, fd: int) -> None:
+        owner, reader, uses = Arena(fd, 0), Reader(fd), []
+        owner.on_use = lambda: uses.append("placed")
+        reader.on_use = lambda: uses.append("read")
+        place = owner.place([b"x" * PAGE])
+        owner.place([b"y" * PAGE])
+        parts = reader.read(*place)
+        assert uses == ["placed", "read"]
+        reader.rest()
+        owner.rest()
+        assert uses == ["placed", "read"]
+        del parts
+        gc.collect()
+        assert uses == ["placed", "read", "read"], "as the owner is to be told of the free place"
+        assert owner.used_at <= reader.used_at
 
     def test_without_memory_nothing_is_lost(self) -> None:
         """A descriptor that cannot be written to stands for memory that is not there."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processpool.wire.python.frames import SHOWN, FrameReader
+from processpool.wire.python.frames import MAX_SHOWN, FrameReader
 from processpool.wire.python.layout import BACK, ENTRIES, FRAME, INTS, LOG, PACE, PLAIN
 
 Frames = list[tuple[int, int, bytes]]
@@ -67,7 +67,7 @@ def test_what_is_no_frame(before: Frames, kind: int) -> None:
     strange = FRAME.pack(kind, 1, 1) + b"x" * 100
     reader = FrameReader()
     assert reader.feed(packed(before) + strange) == before
-    assert reader.broken == strange[:SHOWN]
+    assert reader.broken == strange[:MAX_SHOWN]
     assert reader.feed(packed([(PLAIN, 1, b"N")])) == [], "nothing is trusted any more"
 
 

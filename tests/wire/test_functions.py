@@ -113,13 +113,13 @@ class TestSameness:
 class TestKeeping:
     def test_only_so_many(self) -> None:
         known = Functions()
-        kept = [defined(f"def f(): return {n}")["f"] for n in range(2 * module.KEPT)]
+        kept = [defined(f"def f(): return {n}")["f"] for n in range(2 * module.MAX_CACHED)]
         first = [known.get(function) for function in kept]
-        assert len(known._by_value) <= module.KEPT
+        assert len(known._by_value) <= module.MAX_CACHED
         assert [known.get(function) for function in kept[-10:]] == first[-10:]
 
     def test_only_so_many_bytes(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(module, "KEPT_SIZE", 10_000)
+        monkeypatch.setattr(module, "MAX_CACHED_SIZE", 10_000)
         known = Functions()
         for n in range(20):
             known.get(defined(f"def f(): return {'x' * (3000 + n)!r}")["f"])
@@ -177,10 +177,10 @@ class TestSources:
         path.write_text("1")
         sources = Sources()
         sources.read_at(str(path), (0, 1))
-        assert sources.told == [str(path)]
-        assert sources.changed(sources.told)
+        assert sources.named == [str(path)]
+        assert sources.changed(sources.named)
         sources.read_at(str(path), (0, 1))  # from another worker, started as early
-        assert not sources.changed(sources.told)
+        assert not sources.changed(sources.named)
 
     def test_a_file_that_is_gone(self, tmp_path: Path) -> None:
         path = tmp_path / "module.py"

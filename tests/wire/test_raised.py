@@ -60,6 +60,33 @@ class Pretender(Exception):
         return str, ("not an exception",)
 
 
+class Wordy(Exception):
+    """Takes one argument, as it passes one on; but not the same."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no {name}")
+
+
+class Slotted(Exception):
+    __slots__ = ("left", "right")
+
+    def __init__(self, left: int) -> None:
+        super().__init__(left)
+        self.left = left + 1
+
+
+class Coded(ExceptionGroup[Exception]):
+    code: int
+
+    def __new__(cls, message: str, errors: list[Exception], code: int) -> Self:
+        made = super().__new__(cls, message, errors)
+        made.code = code
+        return made
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -85,6 +112,27 @@ def test_attributes_and_notes() -> None:
     again = travelled(error)
     assert vars(again)["detail"] == [1]
     assert again.__notes__ == ["a note"]
+
+
+def test_one_whose_init_would_change_it() -> None:
+    again = travelled(Wordy("key"))
+    assert type(again) is Wordy
+    assert again.args == ("there is no key",)
+
+
+def test_slots_are_kept() -> None:
+    again = travelled(Slotted(1))
+    assert isinstance(again, Slotted)
+    assert again.args == (1,)
+    assert again.left == 2
+    assert not hasattr(again, "right")
+
+
+def test_a_group_with_a_new_of_its_own() -> None:
+    again = travelled(Coded("several", [ValueError(1), Wordy("key")], 5))
+    assert isinstance(again, Coded)
+    assert again.code == 5
+    assert [str(error) for error in again.exceptions] == ["1", "there is no key"]
 
 
 @pytest.mark.parametrize("kind", [Silent, Leaving, Exploding, Pretender])

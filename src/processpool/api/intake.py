@@ -28,7 +28,7 @@ class Intake(NamedTuple):
     def pack(
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Request:
-        """Return a call as a request, with its function pickled.
+        """Return a call as a request, pickled.
 
         Raises:
             Unsendable: the arguments cannot be pickled.

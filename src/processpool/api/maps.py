@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, get_args
 
+from processpool.api.bar import Bar
 from processpool.api.echo import Echo
 from processpool.api.map_input import MAX_CHUNK, MapInput
 from processpool.api.map_job import MapJob, OnError, ending_error, load_run, with_record
@@ -219,11 +220,9 @@ class MapRun(MapJob):
         if self._echo is not None:
             self._echo.show()
 
-    def _new_bar(self) -> Any:
-        from tqdm.auto import tqdm
-
+    def _new_bar(self) -> Bar:
         label = self._progress if isinstance(self._progress, str) else None
-        return tqdm(total=self._total, desc=label)
+        return Bar(self._total, label)
 
 
 class EagerMap(MapRun):
@@ -259,8 +258,8 @@ class EagerMap(MapRun):
             with self._new_bar() as shown, self:
                 while (runs := self._next()) is not None:
                     self._settle(runs)
-                    shown.update(self._state.done - shown.n)
-                shown.update(self._state.done - shown.n)
+                    shown.reach(self._state.done)
+                shown.reach(self._state.done)
         return self._state.collect(skipped=self._on_error == "skip")
 
     def _settle(self, runs: list[Chunk]) -> None:
@@ -301,7 +300,7 @@ class LazyMap(MapRun):
         with self._new_bar() as shown:
             for values in self._values():
                 yield from values
-                shown.update(len(values))
+                shown.reach(shown.done + len(values))
 
     def _values(self) -> Iterator[list[Any]]:
         with self:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-FOREVER = 1e9
+MAX_SECONDS = 1e9
 """The longest duration in seconds; longer ones are cut to it, since the system's calls overflow."""
 
 
 def bounded(seconds: Any, what: str) -> float | None:
-    """Return a duration in seconds, at most `FOREVER`; None, for no limit, stays None.
+    """Return a duration in seconds, at most `MAX_SECONDS`; None, for no limit, stays None.
 
     Args:
         seconds: a number of seconds, a duration such as "30s", or None.
@@ -22,12 +22,12 @@ def bounded(seconds: Any, what: str) -> float | None:
         from processpool.config.units import parse_duration
 
         try:
-            return min(parse_duration(seconds), FOREVER)
+            return min(parse_duration(seconds), MAX_SECONDS)
         except ValueError as error:
             raise ValueError(f"{what} {error}, or None; got {seconds!r}") from None
     number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
     if seconds is None or (number and seconds >= 0):
-        return None if seconds is None else min(seconds, FOREVER)
+        return None if seconds is None else min(seconds, MAX_SECONDS)
     raise ValueError(
         f"{what} must be a number of seconds, a duration such as '30s', or None, got {seconds!r}"
     )

@@ -1,9 +1,10 @@
 """Conversion of a syntax tree to a document: variables substituted, scalars resolved.
 
-Two rules hold here. A plain scalar is resolved *after* its variables are substituted. A quoted one
-stays text, and so does every `env` value; but if variables were substituted in a quoted scalar, it
-is accepted where a number is expected. And an `env` value that YAML does not read as text is
-rejected, since it is not the text that it looks like.
+Three rules hold here. A plain scalar is resolved *after* its variables are substituted. A quoted
+one stays text, and so does every `env` value; where only text can be meant, as in a command, so
+does a plain one in which variables were substituted; and where a number is expected, a quoted one
+in which they were is accepted. And an `env` value that YAML does not read as text is rejected,
+since it is not the text that it looks like.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _MAX_SHOWN_DIGITS = 5
 _ENV_PATH = ("worker", ENV_KEY)
+_TEXTS = frozenset({("name",), ("worker", "command"), ("worker", "cwd")})
+_LISTS_OF_TEXTS = frozenset({("worker", "command"), ("worker", "path"), ("worker", "preload")})
 
 
 def read_document(
@@ -94,7 +97,8 @@ class _Reader:
             if self._environ is not None or not isinstance(error, NotSetError):
                 self.problems.append(self.document.problem(path, str(error)))
             return node.text
-        if node.plain and not is_env:
+        is_text = path[:-1] in _LISTS_OF_TEXTS or (path in _TEXTS and text)
+        if node.plain and not (is_env or is_text):
             return resolve(text)
         return text if is_env else Interpolated(text)
 

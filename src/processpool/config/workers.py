@@ -47,7 +47,7 @@ class _WorkerConfig(Section):
     inherit_env: Inherited = True
     """Whether a worker inherits the pool's environment: true, false, or a list of names."""
     each: Each = Field(default_factory=Variants)
-    """Environment variables with a list of values, one for each slot, over and over."""
+    """Environment variables with a list of values, one for each slot in turn."""
 
 
 class CommandWorkerConfig(_WorkerConfig):
@@ -59,7 +59,7 @@ class CommandWorkerConfig(_WorkerConfig):
     """The program and its arguments: a list, or a string that is split as a shell would. With
     oneshot, {message} in an argument stands for the message."""
     protocol: Protocol = ProtocolConfig(kind="framed")
-    """How messages are exchanged: a preset's name, or a mapping; kind: the preset it changes."""
+    """The protocol: a preset's name, or a mapping that modifies a preset (kind, else lines)."""
     stdout: Literal["pipe", "pty"] = "pipe"
     """The program's stdout: a pipe, or a pseudo-terminal for programs that buffer into pipes."""
     codec: Literal["text", "bytes", "json"] = Field(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from processpool.core.slot import Slot
     from processpool.core.work_queue import WorkQueue
 
-HANDING_OUT = frozenset({PoolState.OPEN, PoolState.CLOSING})
+ASSIGNING = frozenset({PoolState.OPEN, PoolState.CLOSING})
 """The states in which a pool assigns work to its workers."""
 
 
@@ -36,7 +36,7 @@ class Assignment:
     def assign(self, state: PoolState, now: float) -> list[Command]:
         """Assign as many leases and items as possible."""
         out: list[Command] = []
-        if state not in HANDING_OUT:
+        if state not in ASSIGNING:
             return out
         fleet, queue = self._fleet, self._queue
         while self.waiters and fleet.has_free_worker:

@@ -8,13 +8,13 @@ is known yet.
 
 from __future__ import annotations
 
-TARGET = 0.01
-"""The seconds of work that a worker shall have waiting."""
-MOST = 16 * 1024
+TARGET_SECONDS = 0.01
+"""The seconds of work that should wait at a worker."""
+MAX_WINDOW = 16 * 1024
 """The most items of a worker, however fast they are."""
-GROWTH = 8
+MAX_GROWTH = 8
 """The greatest factor by which the number grows in one step."""
-FORGET = 0.5
+DECAY = 0.5
 """The factor by which a slow estimate decays with each new measurement."""
 
 
@@ -28,6 +28,6 @@ class Pace:
 
     def learn(self, items: int, seconds: float) -> None:
         """Update the estimate: `items` items took `seconds`, possibly with the round trip."""
-        self._seconds_each = max(seconds / items, self._seconds_each * FORGET)
-        wanted = 2 + int(TARGET / max(self._seconds_each, 1e-9))
-        self.window = min(wanted, self.window * GROWTH, MOST)
+        self._seconds_each = max(seconds / items, self._seconds_each * DECAY)
+        wanted = 2 + int(TARGET_SECONDS / max(self._seconds_each, 1e-9))
+        self.window = min(wanted, self.window * MAX_GROWTH, MAX_WINDOW)

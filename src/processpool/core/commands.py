@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Spawn(NamedTuple):
-    """Start a process for this worker, in this place: what users know as its slot."""
+    """Start the process of this worker, in this place, which users know as its slot."""
 
     worker: int
     place: int

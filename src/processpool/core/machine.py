@@ -1,8 +1,7 @@
-"""A state that changes by a table, and by nothing else.
+"""A state machine that is a table of transitions.
 
-A machine has its states, its events, and a table with every pair of them that is possible and the
-state that follows. What is not in the table raises, and changes nothing. Whoever only wants to know
-reads `state`, which is an attribute, since the ways that every item goes look at it.
+The table maps every possible pair of state and event to the next state. Any other pair raises, and
+changes nothing. `state` is a plain attribute, since it is read on the path of every item.
 """
 
 from __future__ import annotations
@@ -17,24 +16,24 @@ Event = TypeVar("Event")
 
 
 class IllegalTransition(RuntimeError):
-    """An event that cannot happen in that state: a bug in this package."""
+    """An event was applied in a state in which it is impossible: a bug in this package."""
 
 
 class Machine(Generic[State, Event]):
-    """One state, and the table by which it changes."""
+    """A state, and the table by which it changes."""
 
     __slots__ = ("_subject", "_table", "state")
 
     def __init__(
         self, subject: str, table: Mapping[tuple[State, Event], State], state: State
     ) -> None:
-        """Begin in this state; `subject` is what has it, as an error names it."""
+        """Begin in `state`; `subject` names its owner in errors."""
         self._subject = subject
         self._table = table
         self.state = state
 
     def on(self, event: Event) -> None:
-        """Go on to the state that follows an event.
+        """Change to the state that follows `event`.
 
         Raises:
             IllegalTransition: the event is impossible in this state.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from processpool.core.snapshot import MapSnapshot
 
-REMEMBERED = 3
+MAX_ENDED = 3
 """The number of ended maps that are kept."""
 
 
@@ -28,5 +28,5 @@ class Maps:
     def __init__(self) -> None:
         self.running: dict[int, MapInProgress] = {}
         """The running maps, by number."""
-        self.ended: deque[MapSnapshot] = deque(maxlen=REMEMBERED)
+        self.ended: deque[MapSnapshot] = deque(maxlen=MAX_ENDED)
         """The last few that have ended, the newest last."""

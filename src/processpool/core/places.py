@@ -1,8 +1,10 @@
-"""Which of the pool's slots a new worker has: what users know as its slot, 0 to `max` - 1.
+"""The choice of a new worker's place, from 0 to `max` - 1, which users know as its slot.
 
-Two rules hold here. A successor has the slot of its predecessor, any other worker the lowest that
-is free. And a worker that is on its way out has given its slot away already, unless what belongs to
-a slot must not be used by two workers at a time.
+(A `Slot` of this package is something else: the scheduler's record of a worker.)
+
+Two rules hold here. A replacement gets the place of its predecessor, and any other worker the
+lowest free one. And the place of a worker that is stopping or being replaced is free already,
+unless places are exclusive, because their values must not be used by two workers at a time.
 """
 
 from __future__ import annotations
@@ -19,13 +21,13 @@ if TYPE_CHECKING:
 
 
 def next_place(workers: Collection[Slot], most: int, *, exclusive: bool) -> int:
-    """The slot of a worker that is about to be started.
+    """Return the place of a worker that is about to be started.
 
     Args:
-        workers: those that there are; with `exclusive` fewer than `most`, otherwise so many of them
-            may be on their way out besides.
-        most: how many slots the pool has.
-        exclusive: whether a slot is free only when the process that had it is gone.
+        workers: all workers; fewer than `most`, not counting those that are leaving unless
+            `exclusive`.
+        most: the number of places.
+        exclusive: whether a place is only free once the process that had it has ended.
     """
     held = {worker.place for worker in workers if exclusive or not _is_leaving(worker)}
     for worker in workers:
@@ -36,5 +38,5 @@ def next_place(workers: Collection[Slot], most: int, *, exclusive: bool) -> int:
 
 
 def _is_leaving(worker: Slot) -> bool:
-    """True if a worker does not count against `max` any more."""
+    """Return whether a worker no longer counts towards `max`."""
     return worker.expiring or worker.state is WorkerState.STOPPING

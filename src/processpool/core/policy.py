@@ -26,9 +26,9 @@ class Policy:
     window: int = 1
     """The most items that a worker may have at a time, unless their job has its own window."""
     takes_back: bool = False
-    """Whether what a worker has not begun can be taken back."""
+    """Whether items that a worker has not begun can be recalled."""
     exclusive: bool = False
-    """Whether a worker must be gone before its successor starts: both would use the same thing."""
+    """Whether a worker must have ended before its replacement starts, as they share a resource."""
     trial: int = 0
     """Items that each worker has one by one before it may have several, unless it has said that it
     speaks its protocol."""
@@ -52,14 +52,14 @@ class Policy:
     failures_within: float = 10.0
     backoff: tuple[float, float] = (0.1, 30.0)
     jitter: Callable[[], float] = field(default=_one)
-    """A factor near 1, drawn for each back-off."""
+    """Returns a factor near 1, by which a back-off is multiplied."""
     recycles: bool = field(init=False)
-    """Whether workers are replaced after a number of items, or at an age."""
+    """Whether workers are recycled after a number of items, or at an age."""
     renews: bool = field(init=False)
-    """Whether workers are replaced for any of these reasons, or for their size."""
+    """Whether workers are recycled for any reason, memory included."""
 
     def __post_init__(self) -> None:
-        """Work out what is asked for every item."""
+        """Precompute what is read for every item."""
         by_number = self.single_use or self.recycle_requests is not None
         recycles = by_number or self.recycle_age is not None
         object.__setattr__(self, "recycles", recycles)

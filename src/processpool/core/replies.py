@@ -17,7 +17,7 @@ from processpool.wire.python.remote_errors import add_note, in_words, rebuild
 if TYPE_CHECKING:
     from processpool.wire.python.raised import Raised
 
-_KEPT = 1024 * 1024
+_MAX_RAW = 1024 * 1024
 """The most bytes that are kept of a result that cannot be unpickled."""
 
 
@@ -62,7 +62,7 @@ class PickledReply:
             if SHIELD.has_raised(trouble):
                 raise
             add_note(trouble, "The result came from the worker, and cannot be unpickled here.")
-            raw = bytes(self.parts[0][:_KEPT])
+            raw = bytes(self.parts[0][:_MAX_RAW])
             return Reply(error=trouble, stdout=self.stdout, stderr=self.stderr, raw=raw)
         return value if self.stdout is None else Reply(value, None, self.stdout, self.stderr)
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from processpool.core.jobs import Batch
     from processpool.core.policy import Policy
 
-LEAD = 10
+REPLACEMENT_SHARE = 10
 """A replacement is started when one in this many of a worker's items is left before recycling."""
 
 
@@ -28,7 +28,7 @@ class Slot:
     def __init__(self, number: int, now: float, policy: Policy, place: int = 0) -> None:
         self.id = number
         self.place = place
-        """What users know as its slot: 0 to `max` - 1, and the same for its successor."""
+        """Its place, which users know as its slot: 0 to `max` - 1; its replacement has the same."""
         self.state = WorkerState.STARTING
         self.inflight: deque[Batch] = deque()
         self.load = 0
@@ -72,15 +72,14 @@ class Slot:
         return None if self.max_requests is None else self.max_requests - self.handled - self.load
 
     def expires(self, now: float, *, early: bool = True) -> bool:
-        """True if it should have a replacement by now: it is near its limit of items or age.
+        """True if its replacement should be started: it is near its limit of items, or too old.
 
-        Not `early`: only once it has reached its age, since nothing is given to it at its limit of
-        items.
+        If not `early`, only its age counts, since it is assigned no items beyond its limit anyway.
         """
         remaining = self.remaining
         if early and remaining is not None and self.max_requests is not None:
             used = self.max_requests - remaining
-            if used and remaining <= self.max_requests // LEAD:
+            if used and remaining <= self.max_requests // REPLACEMENT_SHARE:
                 return True
         return self.max_age is not None and now - self.started_at >= self.max_age
 

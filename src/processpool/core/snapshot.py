@@ -37,9 +37,9 @@ class WorkerSnapshot(NamedTuple):
     stderr_bytes: int = 0
     """The number of bytes that it has written to stderr."""
     progress: tuple[float, float | None, str] | None = None
-    """What the item reports of its progress: done, total, note."""
+    """The progress that the item reports: done, total, note."""
     slot: int | None = None
-    """Which of the pool's slots it has, from 0; its successor has the same."""
+    """Its slot in the pool, from 0; its replacement has the same."""
 
 
 class WorkerCounts(NamedTuple):

@@ -1,9 +1,9 @@
-"""The end of the interpreter: what open pools and executors do when nobody has closed them.
+"""The shutdown of pools and executors that are still open when the interpreter exits.
 
-Nothing new is taken. Executors finish what they were given, however long it takes, as those of the
-standard library do. Then the rest may still take the pools' exit grace; what is not done by then is
-cancelled, with one line of warning. It happens while daemon threads still run, which `atexit` is
-too late for. Ctrl-C in the meantime ends everything at once.
+They reject new work. Executors finish their pending work, however long that takes, as those of the
+standard library do. Then each pool has its exit grace to finish the rest; items not done by then
+are cancelled, with a warning. This happens while daemon threads are still running, for which
+`atexit` would be too late. Ctrl-C meanwhile kills everything at once.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ log = logging.getLogger("processpool")
 
 
 class Waiting(Protocol):
-    """Work that the interpreter waits for before it ends."""
+    """Work that the interpreter waits for before it exits."""
 
     def wait(self) -> None:
         """Wait until it is done."""
 
 
 class Closable(Protocol):
-    """A pool's engine, as far as its end goes."""
+    """A pool's engine, as far as it concerns its end."""
 
     @property
     def unfinished(self) -> int:
-        """Items that wait or run."""
+        """The number of queued and running items."""
 
     def begin_close(self, grace: float | None = None) -> bool:
-        """Take nothing more; False if it is another process's, or was never opened."""
+        """Reject new work; return False in a fork, or if it was never opened."""
 
     def drain(self, timeout: float | None) -> bool:
-        """Wait until nothing waits or runs."""
+        """Wait until no item is queued or running; return False on timeout."""
 
     def close(self, grace: float | None) -> None:
-        """End every worker, and wait for it."""
+        """End all workers, and wait for that."""
 
     def kill(self) -> None:
-        """End everything at once, and wait for it."""
+        """Kill all workers at once, and wait for that."""
 
 
 _works: weakref.WeakSet[Waiting] = weakref.WeakSet()
@@ -53,17 +53,17 @@ _over = False
 
 
 def is_over() -> bool:
-    """True once the interpreter has begun to end: nothing new is to be started."""
+    """Return whether the interpreter is exiting, so that nothing new may be started."""
     return _over
 
 
 def wait_for(work: Waiting) -> None:
-    """Wait for this work when the interpreter ends; whoever does the work keeps it alive."""
+    """Wait for this work when the interpreter exits; it is only referred to weakly."""
     _works.add(work)
 
 
 def close(engine: Closable, name: str, grace: float) -> None:
-    """Close this pool when the interpreter ends; its work may still take `grace` seconds."""
+    """Close this pool when the interpreter exits, giving its work `grace` seconds to finish."""
     _pools[engine] = name, grace
 
 
@@ -95,11 +95,11 @@ def _close_all(pools: list[tuple[str, float, Closable]]) -> None:
 
 
 def _after_fork() -> None:
-    """What the parent waits for is no business of a child."""
+    """Forget everything in a forked child, as only the parent waits for it."""
     _works.clear()
     _pools.clear()
 
 
 in_forks(_after_fork)
-with suppress(RuntimeError):  # first imported when the interpreter ends: there is no pool yet
+with suppress(RuntimeError):  # raised if this is first imported during exit, without any pool
     threading._register_atexit(_end_all)  # type: ignore[attr-defined]

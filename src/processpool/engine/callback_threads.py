@@ -1,8 +1,7 @@
-"""Runs the user's callbacks on threads of their own: one that waits must not stop the pool.
+"""The threads that run the user's callbacks, so that one that blocks does not stop the pool.
 
-Log handlers run there too, for records of the pool itself and of workers. There is one thread,
-started with the first callback; only while a callback takes long does another one run those behind
-it.
+Log handlers run there too, for records of the pool and of workers. There is one thread, started
+with the first callback; while a callback takes long, another thread runs those behind it.
 """
 
 from __future__ import annotations
@@ -22,20 +21,20 @@ if TYPE_CHECKING:
 log = logging.getLogger("processpool")
 
 PATIENCE = 0.1
-"""Seconds that the pool waits for a callback that mostly returns at once. On a busy machine its
-thread does not run at once."""
+"""The seconds that the pool waits for a callback, which usually returns at once. On a busy machine,
+its thread may not run at once."""
 STUCK = 0.1
-"""Seconds after which a callback takes long."""
-MOST = 64
-"""Threads at most."""
+"""The seconds after which a callback counts as taking long."""
+MAX_THREADS = 64
+"""The most threads."""
 LAST_GRACE = 1.0
-"""Seconds that closing waits for callbacks that are still running."""
+"""The seconds that closing a pool waits for callbacks that are still running."""
 
 
 class CallbackThreads:
-    """Runs what it is given, one after another as long as none takes long.
+    """Runs actions one after another, as long as none takes long.
 
-    All but `join` is to be called by the engine's thread only.
+    All methods but `join` may only be called by the leader.
     """
 
     def __init__(self) -> None:
@@ -43,25 +42,25 @@ class CallbackThreads:
         self._actions: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._taken = 0
-        """Actions that a thread has begun."""
+        """The number of actions that were begun."""
         self._is_watched = False
         self._slow: Any = None
-        """Held by an action that was waited for in vain, as long as it runs."""
+        """A lock that an action holds while it runs, after `tell` has given up waiting for it."""
 
     def run(self, action: Callable[[], object]) -> None:
-        """Run this soon."""
+        """Run an action soon."""
         if not self._threads:
             self._start()
-        if not self._threads:  # the system has no thread left: better here than never
+        if not self._threads:  # the system has no thread left, so run it here
             _run_one(action)
             return
         self._actions.put(action)
         self._watch()
 
     def tell(self, action: Callable[[], object]) -> None:
-        """Run this, and wait a moment for it: what returns at once is over before the pool goes on.
+        """Run an action, and wait for it briefly, so that a quick one has ended when this returns.
 
-        As long as one takes longer, it and those behind it are not waited for.
+        While an action takes longer, this does not wait for the following ones.
         """
         running = allocate_lock()
         running.acquire()
@@ -77,11 +76,11 @@ class CallbackThreads:
             self._slow = None if running.acquire(True, PATIENCE) else running
 
     def finish(self) -> None:
-        """Nothing more will come."""
+        """End the threads once all actions have run."""
         self._actions.put(None)
 
     def join(self) -> None:
-        """Wait a moment for the last ones, unless it is one of them that waits."""
+        """Wait briefly for the threads to end, unless this is one of them."""
         if threading.current_thread() not in self._threads:
             for thread in self._threads:
                 thread.join(LAST_GRACE / len(self._threads))
@@ -93,10 +92,10 @@ class CallbackThreads:
             self.loop.later(STUCK, lambda: self._look(taken))
 
     def _look(self, taken: int) -> None:
-        """If nothing was begun for a while, and something waits, another thread takes it."""
+        """Start another thread if actions are queued, and none was begun since the last look."""
         self._is_watched = False
         if not self._actions.empty():
-            if taken == self._taken and len(self._threads) < MOST:
+            if taken == self._taken and len(self._threads) < MAX_THREADS:
                 self._start()
             self._watch()
 
@@ -117,5 +116,5 @@ class CallbackThreads:
 def _run_one(action: Callable[[], object]) -> None:
     try:
         action()
-    except BaseException:  # it called sys.exit(), say: that must not end the others
+    except BaseException:  # for example SystemExit, which must not end the thread
         log.exception("a callback raised")

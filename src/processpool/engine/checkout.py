@@ -85,9 +85,6 @@ class Checkout:
     def _borrow_from_scheduler(self, loan: list[Worker]) -> None:
         if not self._core.is_alive or self._core.lock.is_mine:
             return
-        if not self._reclaim_planned:
-            self._reclaim_planned = True
-            self._core.loop.post(partial(self._core.loop.later, KEPT_WARM, self._reclaim_in_turn))
         while True:
             with self._core.lock:
                 slot = self._core.scheduler.take(monotonic())
@@ -107,6 +104,9 @@ class Checkout:
         self.warm.extend(islice(iter(loan.pop, None), 1))
         if self._core.wants_idle or worker.process.exitcode is not None:
             self.reclaim()
+        elif not self._reclaim_planned:
+            self._core.post(partial(self._core.loop.later, KEPT_WARM, self._reclaim_in_turn))
+            self._reclaim_planned = True  # last, so that no interrupt leaves it true for nothing
 
     @uninterrupted
     def end(self, loan: list[Worker], exit_reason: ExitReason, handled: int = 0) -> None:

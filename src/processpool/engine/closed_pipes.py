@@ -1,8 +1,8 @@
-"""Workers that close a pipe of theirs before they are asked to exit.
+"""The handling of workers that close stdin or stdout before they are asked to exit.
 
-Most of them exit in the next moment, and then their exit status says more than the pipe; so each
-has a moment for that. One that lives on, and has closed its stdout or cannot read what it was sent,
-can never answer again, and is ended.
+Most of them exit a moment later, and then their exit status says more than the closed pipe, so each
+is given that moment. A worker that keeps running, but has closed its stdout or cannot read its
+requests, can never answer again, and is ended.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from processpool.engine.workers.worker import Worker
 
 STDIN_CLOSED = select.EPOLLET
-"""What a stdin is watched for that can take more: only that its reader is gone, told once."""
+"""The epoll events for a stdin that is writable: only the loss of its reader, reported once."""
 CLOSED_GRACE = 0.5
-"""Seconds that a worker may live on after it has closed its stdin or stdout."""
+"""The seconds that a worker may keep running after it has closed its stdin or stdout."""
 
 
 def watch_stdin(core: Core, worker: Worker) -> None:
-    """Under the lock: see when the worker closes its stdin, or takes more again."""
+    """Watch for the closing of a worker's stdin, and for its becoming writable; under the lock."""
     core.loop.watch(worker.process.stdin, STDIN_CLOSED, partial(_on_stdin, core, worker))
 
 
 def _on_stdin(core: Core, worker: Worker) -> None:
-    """The worker takes more of what it is sent, or nothing any more."""
+    """Handle a worker's stdin that has become writable or lost its reader."""
     with worker.io:
         is_over = worker.is_closed or worker.channel.has_no_reader()
         done = is_over or (not worker.recalls and worker.flush())
@@ -60,17 +60,17 @@ def end_input(core: Core, worker: Worker) -> None:
 
 
 def see_to_stdin(core: Core, worker: Worker) -> None:
-    """The worker has closed its stdin: look again in a moment."""
+    """Check a worker that has closed its stdin, in a moment."""
     core.loop.later(CLOSED_GRACE, partial(_end_deaf, core, worker))
 
 
 def see_to_stdout(core: Core, worker: Worker) -> None:
-    """The worker has closed its stdout: look again in a moment."""
+    """Check a worker that has closed its stdout, in a moment."""
     core.loop.later(CLOSED_GRACE, partial(_end_mute, core, worker))
 
 
 def _end_deaf(core: Core, worker: Worker) -> None:
-    """What it has not begun goes elsewhere; an item of which it has read a part is lost."""
+    """End a worker that has closed its stdin; unbegun items are requeued, a torn one is lost."""
     with worker.io:
         if worker.is_closed:
             return
@@ -82,7 +82,7 @@ def _end_deaf(core: Core, worker: Worker) -> None:
 
 
 def _why_deaf(worker: Worker) -> ExitReason | None:
-    """Why a worker that reads no more is of no use; None if it may still answer."""
+    """Return why a worker that has closed its stdin must be ended; None if it may still answer."""
     worker.channel.stdin_closed()
     if worker.is_torn():
         return ExitReason.TORE_REQUEST
@@ -91,7 +91,7 @@ def _why_deaf(worker: Worker) -> ExitReason | None:
 
 
 def why_over(worker: Worker) -> ExitReason:
-    """Of a worker that lives, and will not answer: which of its pipes it has closed."""
+    """Return the exit reason for a running worker that has closed a pipe and will not answer."""
     if worker.is_torn():
         return ExitReason.TORE_REQUEST
     return ExitReason.CLOSED_STDIN if worker.is_deaf() else ExitReason.CLOSED_STDOUT

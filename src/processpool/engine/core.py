@@ -1,8 +1,8 @@
-"""What the parts of an engine share: the lock, all that it guards, and the loop.
+"""The core that the parts of an engine share: the lock, the state it guards, and the loop.
 
-`decide` is the way to change anything: under the lock the scheduler decides, and what must be
-written is staged in order; once the lock is released, everything that was decided is executed. The
-short ways of single items, in `Intake` and `Receiver.on_answer`, do the same in fewer steps.
+`decide` is the way to change anything: under the lock, the scheduler decides, and the writes are
+staged in order; after it, all other commands are executed. The fast paths of single items, in
+`Intake` and `Receiver.on_answer`, do the same in fewer steps.
 """
 
 from __future__ import annotations
@@ -34,55 +34,55 @@ NOT_OPEN = (
     "the pool is not open: write `with pool:`, or call pool.open() and, when done, pool.close()"
 )
 CLOSED = "the pool is closed; open a new one: with ProcessPool.from_yaml(...) as pool"
-"""Why a pool takes no work, and what to do."""
+"""Error messages: why a pool takes no work, and what to do about it."""
 _OF_THE_PARENT = "this pool belongs to the parent process; open a pool of its own after fork()"
 
 
 class Core:
-    """The state of one engine, and how it is changed."""
+    """The state of an engine, and `decide`, which changes it."""
 
     loop: Loop
-    """There once the pool is open, as are `lead` and `keeper`."""
+    """The event loop; set when the pool is opened, as are `lead` and `keeper`."""
     lead: Lead
     keeper: threading.Thread
-    """The thread that starts processes, and leads when nobody waits."""
+    """The thread that starts processes, and leads when no other thread waits."""
     stage: Callable[[Sequence[Command]], None]
-    """Stages what must be written, in the order of the decisions; under the lock."""
+    """Stages the writes among commands, in the order of the decisions; called under the lock."""
     execute: Callable[[Sequence[Command]], None]
-    """Does what was decided; without the lock."""
+    """Executes all other commands; called without the lock."""
 
     def __init__(self, policy: Policy, command: str, max_pending: int, name: str) -> None:
-        """Begin with nothing; `command` and `name` are for errors."""
+        """Begin without workers; `command` and `name` are for errors."""
         self.lock = EngineLock(self.wait, self.room)
-        """Notified when room, a worker, or an end has come."""
+        """Guards all this state; notified when any of it has changed."""
         self.scheduler = Scheduler(policy)
         self.workers: dict[int, Worker] = {}
-        """Those whose process runs, or has not been reaped, by number."""
+        """The workers whose processes are running or not reaped yet, by number."""
         self.command = command
         self.name = name
         self.max_pending = max_pending
         self.is_open = False
-        """True from the start of the keeper on, also when it has ended."""
+        """True once the keeper was started, even after it has ended."""
         self.wants_idle = False
         """True if a call must not keep its worker for the next one."""
         self.start_error: WorkerStartFailed | OSError | None = None
-        """Why a worker has recently failed to start."""
+        """The error of the last failed start, if it was recent."""
         self.forgiven = 0.0
-        """When the failed starts up to then were forgiven."""
+        """The time of the last `reset`, which forgives earlier failed starts."""
         self.announces_failures = False
-        """False while whoever opens the pool is told of a failed start by an exception."""
+        """False while the pool is being opened, when a failed start raises instead."""
 
     # -- deciding --------------------------------------------------------------------------------
 
     @uninterrupted
     def decide(self, decision: Callable[[float], Sequence[Command]]) -> Sequence[Command]:
-        """Let the scheduler decide something, given the time, and do it.
+        """Call a method of the scheduler with the time, and execute the commands it returns.
 
-        A decision that comes up in the middle of another one on the same thread, in a signal's
-        handler or a finalizer, is made a little later.
+        If a signal handler or finalizer calls this in the middle of another decision on the same
+        thread, it is postponed a little.
 
         Returns:
-            what was decided.
+            the commands; none if postponed.
         """
         if self.postpones(partial(self.decide, decision)):
             return []
@@ -94,10 +94,10 @@ class Core:
         return commands
 
     def postpones(self, action: Callable[[], object]) -> bool:
-        """If this thread is in the middle of a decision, have `action` done a little later.
+        """Post `action` to the loop if this thread is in the middle of a decision.
 
         Returns:
-            True if so: then there is nothing to do now.
+            True if it was postponed, so that the caller must do nothing now.
         """
         if self.lock.is_mine:
             self.loop.post(action)
@@ -105,7 +105,7 @@ class Core:
         return False
 
     def post(self, action: Callable[[], object]) -> None:
-        """Call `action` soon, on the thread that leads then, if there is any. Takes no lock."""
+        """Call `action` soon, on the leader's thread, if the pool is open. Takes no lock."""
         if self.is_alive:
             self.loop.post(action)
 
@@ -113,11 +113,11 @@ class Core:
 
     @property
     def is_current(self) -> bool:
-        """True on a thread that others wait for: the one that leads, and the keeper."""
+        """True on the leader's thread and on the keeper, as other threads wait for them."""
         return self.lead.is_mine or threading.current_thread() is self.keeper
 
     def wait(self, bell: Bell, deadline: float | None) -> bool:
-        """Wait until a bell has rung, or that time has come; and lead meanwhile."""
+        """Wait until a bell has rung or until `deadline`, leading meanwhile; True if it rang."""
         if not self.is_open or self.is_forked:
             return sleep_until(bell, deadline)
         return self.lead.wait(bell, deadline)
@@ -126,12 +126,12 @@ class Core:
 
     @property
     def is_forked(self) -> bool:
-        """True if this is a fork of the process that has opened the pool."""
+        """True if this process is a fork of the one that opened the pool."""
         return self.scheduler.state is PoolState.FORKED
 
     @property
     def is_alive(self) -> bool:
-        """True if it was opened, and in this process."""
+        """True if it was opened in this process."""
         return self.is_open and not self.is_forked
 
     @property
@@ -140,35 +140,35 @@ class Core:
         return self.scheduler.queued < self.max_pending
 
     def room(self) -> int:
-        """Items that the queue has room for; any number, once there is no use in waiting."""
+        """Return how many items the queue has room for; unlimited once the pool takes no work."""
         if self.state_error() is not None:
             return 1 << 60
         return max(self.max_pending - self.scheduler.queued, 0)
 
     def require_own_process(self) -> None:
-        """Refuse to work in a fork of the process that has opened the pool.
+        """Check that this process is the one that opened the pool.
 
         Raises:
-            PoolClosed: this is one.
+            PoolClosed: it is a fork of that.
         """
         if self.is_forked:
             raise PoolClosed(_OF_THE_PARENT)
 
     def require_calm(self) -> None:
-        """See that this thread may wait for the pool.
+        """Check that the calling thread may block on the pool.
 
         Raises:
-            PoolClosed: this is a fork of the process that has opened it.
-            RuntimeError: the thread is in the middle of something that the pool waits for.
+            PoolClosed: this process is a fork of the one that opened the pool.
+            RuntimeError: the pool may be waiting for this thread, so blocking could deadlock.
         """
         self.require_own_process()
         self.lock.require_calm()
 
     def require_open(self) -> None:
-        """See that work is taken.
+        """Check that the pool takes work.
 
         Raises:
-            PoolClosed, PoolBroken: it is not.
+            PoolClosed, PoolBroken: it does not.
         """
         if not self.is_open:
             raise PoolClosed(NOT_OPEN)
@@ -179,7 +179,7 @@ class Core:
             raise error
 
     def state_error(self) -> Exception | None:
-        """Why the pool takes no work now, if it does not."""
+        """Return the error for new work, if the pool takes none now."""
         match self.scheduler.state:
             case PoolState.FORKED:
                 return PoolClosed(_OF_THE_PARENT)

@@ -57,10 +57,7 @@ class _LiveFunction(Function):
 
 
 def call(handler: Callable[..., Any] | None, item: Any, task: Task | None) -> Any:
-    """Call the handler, or the function that the request names, with an item's arguments.
-
-    These are copies, as they are in a worker.
-    """
+    """Call the handler, or without one the task's function, with copies of an item's arguments."""
     assert task is not None
     if type(item) is Pickled:
         with _unpickling:

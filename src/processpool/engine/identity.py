@@ -1,6 +1,6 @@
-"""Who a worker is, in its environment: its slot, its number, its pool, and what its slot has.
+"""A worker's identity as environment variables: its slot, number and pool, and its slot's values.
 
-Every worker has these variables, whatever program it is; the processes that it starts inherit them.
+Every worker has these variables, whatever program it runs; its child processes inherit them.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ SLOT, WORKER, POOL = "PROCESSPOOL_SLOT", "PROCESSPOOL_WORKER", "PROCESSPOOL_POOL
 
 @dataclass(frozen=True)
 class Identity:
-    """What the workers of one pool are told of who they are."""
+    """The common part of the identities of a pool's workers."""
 
     pool: str = ""
     """The name of the pool."""
     each: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Variables with the values that the slots have in turn."""
+    """The variables of `worker.each`, with the values for the slots in turn."""
 
     def variables(self, number: int, place: int) -> dict[str, str]:
-        """The variables of the worker of this number, in this slot."""
+        """Return the environment variables of the worker with this number, in this slot."""
         own = {name: values[place % len(values)] for name, values in self.each.items()}
         return {**own, SLOT: str(place), WORKER: str(number), POOL: self.pool}

@@ -1,10 +1,11 @@
-"""What a Python worker inherits from the process that opened its pool: the one list.
+"""The list of what a Python worker inherits from the process that opened its pool.
 
-All of it is read when a worker starts, so that a successor has what holds then; only the
-environment, and what is of the opening thread alone, is read when the pool opens, and stays.
-What the operating system hands on to any child is inherited as ever, the working directory aside,
-which is the pool's: umask, resource limits, CPU affinity. Everything else is not: what modules
-hold, threads, open files, signal handlers, the state of `random`, which each worker seeds itself.
+It is read when a worker starts, so a replacement has the values of that time. Only the environment,
+and settings of the opening thread, are read once, when the pool opens. What the operating system
+passes on to child processes is inherited as well (umask, resource limits, CPU affinity), except for
+the current folder, which is that of the configuration. Nothing else is inherited: no module
+variables, threads, open files, signal handlers, or state of `random`, which each worker seeds
+itself.
 """
 
 from __future__ import annotations
@@ -22,33 +23,33 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 HASH_SEED = "PYTHONHASHSEED"
-"""The variable with the seed of the hashes of str and bytes."""
+"""The environment variable with the seed of the hashes of str and bytes."""
 _LARGEST_SEED = 2**32 - 1
 
 
 class Environ:
-    """What is read when the pool opens, and the same ever after: the environment, above all."""
+    """The values that are read once, when the pool opens: the environment, above all."""
 
     def __init__(self, read: Callable[[], dict[str, str]]) -> None:
         self._read = read
         self.numpy_errors: dict[str, str] | None = None
-        """How numpy deals with floating-point errors on the thread that opened the pool."""
+        """numpy's `errstate` on the thread that opened the pool; None if numpy is not loaded."""
         self._variables: dict[str, str] | None = None
 
     def __call__(self) -> dict[str, str]:
-        """The variables."""
+        """Return the environment variables."""
         if self._variables is None:
             self._variables = self._read()
         return self._variables
 
     def freeze(self) -> None:
-        """The pool opens: on this thread, of which some libraries have a state of their own."""
+        """Read all values; called on the thread that opens the pool."""
         self()
         self.numpy_errors = _numpy_errors()
 
 
 def with_hash_seed(env: dict[str, str]) -> dict[str, str]:
-    """The environment with one seed for the hashes of all workers: the parent's, or a new one."""
+    """Return the environment with one hash seed for all workers: the parent's, or a random one."""
     if env.get(HASH_SEED, "random") == "random":
         env[HASH_SEED] = os.environ.get(HASH_SEED, "random")
     if env[HASH_SEED] == "random":
@@ -57,7 +58,7 @@ def with_hash_seed(env: dict[str, str]) -> dict[str, str]:
 
 
 def inheritance(environ: Environ) -> dict[str, Any]:
-    """What a worker inherits, besides `flags()` and the environment."""
+    """Return what a worker inherits, apart from `flags()` and the environment."""
     return {
         "path": search_path(),
         "argv": [*getattr(sys, "argv", [""])],
@@ -73,7 +74,7 @@ def inheritance(environ: Environ) -> dict[str, Any]:
 
 
 def flags() -> list[str]:
-    """The flags of this interpreter: -O, -W, -I and the like, and every -X option."""
+    """Return the options of this interpreter's command line: -O, -W, -I, -X and the like."""
     import subprocess
 
     found: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
@@ -85,7 +86,7 @@ def flags() -> list[str]:
 
 
 def search_path() -> list[str]:
-    """Where this process looks for modules; '' is its current folder, if that is still there."""
+    """Return `sys.path`, with '' replaced by the current folder."""
     try:
         here = os.getcwd()
     except OSError:
@@ -94,10 +95,9 @@ def search_path() -> list[str]:
 
 
 def resource_tracker() -> int | None:
-    """The descriptor of the process that frees what `multiprocessing` shares by name.
+    """Return the descriptor of multiprocessing's resource tracker; None if it is not needed.
 
-    Workers that had one of their own would have it free what they only attach to. None where
-    nothing is shared.
+    With a tracker of its own, a worker would free shared memory that it has only attached to.
     """
     known = sys.modules.get("multiprocessing.resource_tracker")
     if known is None:
@@ -110,7 +110,7 @@ def resource_tracker() -> int | None:
 
 
 def _warning_filters() -> list[tuple[Any, ...]]:
-    """The filters of warnings, their categories as (module, name), their patterns as text."""
+    """Return the warning filters, with categories as (module, name) and patterns as text."""
     return [
         (
             action,
@@ -125,25 +125,25 @@ def _warning_filters() -> list[tuple[Any, ...]]:
 
 
 def _pattern(found: Any) -> Any:
-    """A pattern as its text and its flags; a text as it is."""
+    """Return a compiled pattern as its text and flags; a text unchanged."""
     return (found.pattern, found.flags) if hasattr(found, "pattern") else found
 
 
 def _numpy_errors() -> dict[str, str] | None:
-    """How numpy deals with floating-point errors, where it is loaded."""
+    """Return numpy's `errstate` on this thread; None if numpy is not loaded."""
     geterr = getattr(sys.modules.get("numpy"), "geterr", None)
     return None if geterr is None else dict(geterr())
 
 
 def _log_levels() -> dict[str, int]:
-    """The levels that named loggers of this process were given."""
+    """Return the levels that were set on named loggers of this process."""
     loggers = dict(logging.root.manager.loggerDict)
     levels = {name: getattr(found, "level", 0) for name, found in loggers.items()}
     return {name: level for name, level in levels.items() if level}
 
 
 def _authkey() -> bytes | None:
-    """What a worker needs to reach the managers of `multiprocessing`, if there may be any."""
+    """Return the authkey for managers of `multiprocessing`; None if these are not loaded."""
     if "multiprocessing.managers" not in sys.modules:
         return None
     from multiprocessing import current_process

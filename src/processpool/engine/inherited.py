@@ -1,7 +1,7 @@
-"""Parts of `multiprocessing` that can only be inherited: queues, locks, values and pipes.
+"""Objects of `multiprocessing` that can only be inherited: queues, locks, values and pipes.
 
-They are pickled as `multiprocessing` does it for a process that it is about to spawn. Pipes and
-memory are descriptors then, which every worker is given under the same numbers.
+They are pickled as `multiprocessing` does it for a process that it is spawning. Pipes and memory
+become descriptors, which every worker inherits with the same numbers.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 
 class Inherited:
-    """The descriptors that the workers of a pool inherit, and whatever they belong to."""
+    """The descriptors that the workers of a pool inherit."""
 
     def __init__(self, owner: object = None) -> None:
-        """`owner` is kept, so that nobody but the user closes them."""
+        """`owner` is the object that they belong to; it is kept alive, so that they stay open."""
         self._owner = owner
         self._files: dict[int, os.stat_result] = {}
 
     def add(self, descriptor: int) -> None:
-        """One more."""
+        """Add a descriptor."""
         self._files[descriptor] = os.fstat(descriptor)
 
     def descriptors(self) -> tuple[int, ...]:
-        """Their numbers.
+        """Return the descriptors.
 
         Raises:
-            WorkerStartFailed: one was closed meanwhile.
+            WorkerStartFailed: one was closed.
         """
         for descriptor, file in self._files.items():
             if not _leads_to(descriptor, file):
@@ -47,10 +47,10 @@ class Inherited:
 
 
 def pack_setup(setup: Callable[[], object]) -> tuple[bytes, Inherited]:
-    """Pickle a setup; and what it refers to by number.
+    """Return the pickle of a setup, and the descriptors that it refers to.
 
     Raises:
-        RuntimeError: it has something that only a forked process could inherit.
+        RuntimeError: it refers to an object that only a forked process could inherit.
         Exception: it cannot be pickled.
     """
     inherited = Inherited(setup)
@@ -74,7 +74,7 @@ def pack_setup(setup: Callable[[], object]) -> tuple[bytes, Inherited]:
 
 
 class _Heir:
-    """What `multiprocessing` takes for the process that it is about to spawn."""
+    """A stand-in for the process that `multiprocessing` thinks it is spawning."""
 
     def __init__(self, inherited: Inherited) -> None:
         from multiprocessing.popen_spawn_posix import Popen
@@ -83,13 +83,13 @@ class _Heir:
         self._inherited = inherited
 
     def duplicate_for_child(self, descriptor: int) -> int:
-        """Take note of a descriptor; the number that it will have."""
+        """Record a descriptor; return its number in the child, which is the same."""
         self._inherited.add(descriptor)
         return descriptor
 
 
 def _make_pickler() -> type[Pickler]:
-    """The pickler with the reductions that `multiprocessing` has for its own classes."""
+    """Return a pickler class with the reductions of `multiprocessing` for its own classes."""
     from multiprocessing.reduction import ForkingPickler
 
     from processpool.wire.python.by_value import Pickler
@@ -97,7 +97,7 @@ def _make_pickler() -> type[Pickler]:
     own: dict[type, Any] = {
         kind: reduce
         for kind, reduce in ForkingPickler._extra_reducers.items()  # type: ignore[attr-defined]
-        if kind.__module__ not in ("builtins", "functools")  # those any pickler knows by now
+        if kind.__module__ not in ("builtins", "functools")  # picklable by default today
     }
 
     class SpawningPickler(Pickler):

@@ -1,7 +1,7 @@
-"""The keeper: the engine's own thread, which starts processes, and leads when nobody waits.
+"""The keeper: the engine's own thread, which starts processes, and leads when no thread waits.
 
-Every process is started on this one thread, since Linux ends a child that asked for it with the
-*thread* that has started it; and it leaves last, when nothing of the pool is left.
+All processes are started on this thread, since a parent-death signal in Linux follows the *thread*
+that started the process. The thread ends last, when nothing of the pool is left.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ log = logging.getLogger("processpool")
 
 
 class Keeper(threading.Thread):
-    """Keeps an engine going, from its opening to its end."""
+    """The thread that runs an engine from its opening to its end."""
 
     def __init__(self, core: Core, spawner: Spawner, finish: Callable[[], None]) -> None:
-        """`finish` is called at the end, on this thread."""
+        """`finish` is called on this thread before it ends."""
         super().__init__(name="processpool-engine", daemon=True)
         self._core = core
         self._spawner = spawner
         self._finish = finish
         self._has_failed = False
-        """True once a turn has raised, which none should."""
+        """True once a turn has raised, which is a bug."""
 
     def run(self) -> None:
-        """Start workers, and lead when nobody else does, until nothing is left."""
+        """Start workers, and lead when no other thread does, until the pool is closed."""
         core = self._core
         must_not_wait.add(threading.get_ident())
         try:
@@ -58,10 +58,10 @@ class Keeper(threading.Thread):
             must_not_wait.discard(threading.get_ident())
 
     def turn(self, until: float | None) -> None:
-        """With the lead, on any thread: sleep until something happens, and see to it.
+        """Sleep until there are events, and handle them; called by the leader, on any thread.
 
         Args:
-            until: sleep until this time at most.
+            until: the time at which to stop sleeping; None for no limit.
         """
         core = self._core
         try:

@@ -1,4 +1,4 @@
-"""The life of an engine: opening it, closing it, and disowning it in forks."""
+"""Opening and closing of an engine, and disowning it in forked children."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from processpool.engine.spawner import Spawner
 
 LENT_GRACE = 0.2
-"""Seconds for threads to see that the worker that they have for a call is gone."""
+"""The seconds for threads to notice that the worker of their `call` has ended."""
 
 _live: weakref.WeakSet[Life] = weakref.WeakSet()
 
 
 class Life:
-    """Begins and ends one engine."""
+    """Opens and closes an engine."""
 
     def __init__(
         self,
@@ -58,10 +58,10 @@ class Life:
         self._checkout = checkout
         self._spawner = spawner
         self._closed = False
-        """True once nothing of it is left."""
+        """True once everything is released."""
 
     def open(self, wanted: int, grace: float) -> None:
-        """Start, and wait until `wanted` workers are ready; if that fails, nothing is left.
+        """Open the engine, and wait until `wanted` workers are ready; on failure, leave nothing.
 
         Raises:
             WorkerStartFailed: no worker could be started.
@@ -108,10 +108,10 @@ class Life:
             undo.pop_all()
 
     def wait_ready(self, wanted: int, timeout: float | None) -> bool:
-        """Wait until `wanted` workers have become ready; False if they did not in time.
+        """Wait until `wanted` workers are ready; return False on timeout.
 
         Raises:
-            WorkerStartFailed: none is ready, and none is being started any more.
+            WorkerStartFailed: no worker is ready or being started any more.
         """
         core, scheduler = self._core, self._core.scheduler
 
@@ -130,14 +130,14 @@ class Life:
         return core.lock.wait_for(settled, timeout)
 
     def drain(self, timeout: float | None) -> bool:
-        """Wait until nothing waits or runs; False if that did not happen in time."""
+        """Wait until no item is queued or running; return False on timeout."""
         core = self._core
         return core.lock.wait_for(
             lambda: core.is_forked or self._closed or not core.scheduler.has_work, timeout
         )
 
     def begin_close(self, grace: float | None = None) -> bool:
-        """Take nothing more; False if it is another process's, or was never opened."""
+        """Reject new work; return False in a fork, or if it was never opened."""
         core = self._core
         if not core.is_alive:
             return False
@@ -153,9 +153,9 @@ class Life:
         return True
 
     def close(self, grace: float | None, *, wait: bool = True) -> None:
-        """Finish what there is within `grace` seconds, and end every worker.
+        """Reject new work, and close when all items have ended, or after `grace` seconds.
 
-        Without `wait` that begins soon, and no lock is taken.
+        With `wait=False`, another thread does that, and no lock is taken.
         """
         if wait:
             self._close(grace)
@@ -170,7 +170,7 @@ class Life:
         if self.begin_close(grace) and not core.is_current:
             try:
                 core.lock.wait_for(lambda: self._closed or self._checkout.is_all_that_is_left)
-            except BaseException:  # interrupted: no more patience
+            except BaseException:  # interrupted: kill the workers
                 core.decide(lambda _: core.scheduler.kill_all())
                 core.lock.wait_for(lambda: self._closed, TERM_GRACE)
                 raise
@@ -179,7 +179,7 @@ class Life:
                 self._callbacks.join()
 
     def kill(self, *, wait: bool = True) -> None:
-        """End everything at once; `wait` as of `close`."""
+        """Kill all workers and close at once; `wait` as for `close`."""
         if wait:
             self._kill()
         else:
@@ -194,11 +194,11 @@ class Life:
 
     @property
     def unfinished(self) -> int:
-        """Items that wait or run."""
+        """The number of queued and running items."""
         return self._core.scheduler.queued + self._core.scheduler.running
 
     def _finish(self) -> None:
-        """Leave nothing behind: no process, no descriptor, no waiting thread."""
+        """Release everything: processes, descriptors, waiting threads."""
         core = self._core
         core.lead.end()
         for worker in [*core.workers.values(), *self._spawner.launched]:
@@ -210,7 +210,7 @@ class Life:
         for command in commands:
             if type(command) is Drop:
                 self._dispatcher.drop(command.batch, PoolState.CLOSED)
-        for slot in core.scheduler.slots.values():  # there are none, unless a turn failed
+        for slot in core.scheduler.slots.values():  # there are none, unless a turn has raised
             for batch in slot.inflight:
                 self._dispatcher.drop(batch, PoolState.CLOSED)
         self._spawner.guard.close()
@@ -224,7 +224,7 @@ class Life:
             core.lock.notify_all()
 
     def disown(self) -> None:
-        """In a forked child: the pool is the parent's. Close this process's copies, quietly."""
+        """In a forked child: mark the pool as FORKED, and close this process's descriptors."""
         core = self._core
         core.scheduler.change(PoolEvent.FORKED)
         self._checkout.warm.clear()

@@ -1,4 +1,4 @@
-"""The lock of an engine: threads wait for changes, and event loops get a call instead."""
+"""The lock of an engine: threads can wait for changes, and event loops can be called back."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ if TYPE_CHECKING:
 
 
 class EngineLock(Monitor):  # type: ignore[misc]
-    """A monitor that also calls those who wait for room, as many as there is room for."""
+    """A monitor that also calls callbacks for room in the queue, as many as there is room for."""
 
     def __init__(self, wait: Wait, room: Callable[[], int]) -> None:
-        """`wait` as of a monitor; `room`, called with the lock, says for how many there is room."""
+        """`wait` as for a monitor; `room` returns the free room, and is called under the lock."""
         super().__init__(wait)
         self._room = room
         self._callbacks: dict[Callable[[], None], None] = {}
 
     @property
     def is_awaited(self) -> bool:
-        """True if somebody waits for a change, or to be called."""
+        """True if a thread is waiting, or a callback is registered."""
         return bool(self._bells or self._callbacks)
 
     def notify_all(self) -> None:
-        """Wake every thread, and call who waits for room."""
+        """Wake every waiting thread, and call callbacks if there is room."""
         super().notify_all()
         if self._callbacks:
             self._call()
 
     def call_when_room(self, callback: Callable[[], None]) -> None:
-        """Call `callback` once there is room; under the lock, so it must only tell somebody."""
+        """Call `callback` once there is room; under the lock, so it must return at once."""
         with self:
             self._callbacks[callback] = None
             self._call()
 
     def forget(self, callback: Callable[[], None]) -> None:
-        """Who asked for a call waits no more, or has used the room: the next may have the rest."""
+        """Withdraw `callback`, or confirm that its caller has used the room; call the next ones."""
         with self:
             self._callbacks.pop(callback, None)
             self._call()

@@ -1,6 +1,6 @@
-"""Takes the frozen snapshot of an engine that every display reads.
+"""Taking snapshots of an engine.
 
-The lock is held only to copy numbers; what the system knows of the processes is read without it.
+The lock is held only to copy the engine's state; /proc is read without it.
 """
 
 from __future__ import annotations
@@ -32,9 +32,15 @@ _TICK = os.sysconf("SC_CLK_TCK")
 def take_snapshot(
     core: Core, hub: EventHub, maps: Maps, name: str, *, resources: bool | Collection[int]
 ) -> PoolSnapshot:
-    """Look at an engine; with `resources`, at the CPU time and memory of its workers too.
+    """Return a snapshot of an engine.
 
-    `resources` may name the workers that are looked at; each takes some 10 µs.
+    Args:
+        core: the engine's core.
+        hub: its event hub, for the last failure.
+        maps: its maps.
+        name: the pool's name.
+        resources: whether to read the CPU time and memory of all workers, of none, or of those
+            with the given numbers; each takes about 10 µs.
     """
     now = monotonic()
     scheduler = core.scheduler
@@ -95,7 +101,7 @@ def _add_resources(
 
 
 def _with_resources(row: WorkerSnapshot) -> WorkerSnapshot:
-    """The row with what /proc says of its process; as it is if that cannot be read."""
+    """Return a worker's snapshot with CPU time and memory; unchanged if /proc cannot be read."""
     try:
         fields = _read(f"/proc/{row.pid}/stat").rpartition(b") ")[2].split()
     except OSError:

@@ -1,7 +1,7 @@
-"""Workers that have several items: sees that a slow one keeps neither answers nor others waiting.
+"""Watching of workers that have several items, so that a slow item does not delay the others.
 
-Answers that a worker has made and not sent are taken before its slow item ends; and if somebody
-else is free, so is what is behind that item. Runs on the thread that leads.
+Finished answers that a worker has not sent are read from its journal, and if another worker is
+idle, the items behind the slow one are recalled. This runs on the leader's thread.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from processpool.engine.workers.worker import Worker
 
 PEEK_EVERY = 0.05
-"""Seconds between two looks for answers that wait for a slow item behind them."""
+"""The seconds between two checks for answers held up by a slow item."""
 SETTLED = 0.002
-"""Seconds after which a word in shared memory has surely been seen, or what it was to prevent."""
+"""The seconds after which a worker has certainly read a word in shared memory, or begun the items
+that the word should have stopped."""
 
 
 class Peeking:
-    """Looks now and then at the workers of one engine that have several items."""
+    """Checks the workers of an engine that have several items, every `PEEK_EVERY` seconds."""
 
     def __init__(self, core: Core, dispatcher: Dispatcher, receiver: Receiver) -> None:
         self._core = core
@@ -34,13 +35,13 @@ class Peeking:
         dispatcher.watch_over = self.watch_over
 
     def watch_over(self, worker: Worker) -> None:
-        """Look at this one while it has several items."""
+        """Check this worker regularly while it has several items."""
         if worker.prefetching is not None:
             worker.prefetching.is_watched = True
             self._core.loop.later(PEEK_EVERY, partial(self._peek, worker, worker.prefetching))
 
     def _peek(self, worker: Worker, prefetching: Prefetching) -> None:
-        """Take the answers before a slow item; and what is behind it, if somebody else is free."""
+        """Deliver the answers before a slow item; recall the items behind it for an idle worker."""
         if not self._take_waiting(worker, prefetching):
             return
         with self._core.lock:
@@ -53,7 +54,7 @@ class Peeking:
             self.watch_over(worker)
 
     def _share_out(self, worker: Worker, prefetching: Prefetching) -> None:
-        """The worker was asked for what it has not begun: let others have it."""
+        """Requeue the items that the worker was asked to return, and has not begun."""
         if not self._take_waiting(worker, prefetching):
             return
         with worker.io:
@@ -63,7 +64,7 @@ class Peeking:
             self._dispatcher.relieve(worker, decision)
 
     def _take_waiting(self, worker: Worker, prefetching: Prefetching) -> bool:
-        """Deliver what it has answered and not sent; False if it has nothing to do any more."""
+        """Deliver the answers that the worker has not sent; return False if it is not busy."""
         with self._core.lock:
             slot = self._core.scheduler.slots.get(worker.id)
             busy = slot is not None and slot.state is WorkerState.BUSY

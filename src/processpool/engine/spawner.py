@@ -16,6 +16,7 @@ from processpool.core import events
 from processpool.core.commands import Spawn
 from processpool.core.states import WorkerState
 from processpool.engine.closed_pipes import watch_stdin
+from processpool.engine.idle_memory import IdleMemory
 from processpool.engine.readying import Readying
 from processpool.errors import WorkerStartFailed
 from processpool.wire.python.remote_errors import in_words
@@ -56,6 +57,7 @@ class Spawner:
         self._dispatcher = dispatcher
         self._hub = hub
         self._readying = Readying(core, hub)
+        self._idle_memory = IdleMemory(core, dispatcher)
         self._breaks_told = 0
         self._launch = launch
         self.launched: deque[Worker] = deque()
@@ -103,6 +105,7 @@ class Spawner:
         with core.lock:
             core.workers[worker.id] = worker
             worker.protocol.run_user_code = self._hub.run
+            self._idle_memory.watch(worker)
             exit_handler = partial(self.on_exit, worker)
             core.loop.watch(process.pidfd, select.EPOLLIN | select.EPOLLONESHOT, exit_handler)
             stderr_handler = partial(self.on_stderr, worker)

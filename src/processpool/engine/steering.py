@@ -1,4 +1,4 @@
-"""Changes to a running pool: its sizes, pausing, and the replacement of workers."""
+"""The controls of a running pool: pausing, sizes, and replacement of workers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Steering:
-    """Steers one engine."""
+    """The controls of an engine."""
 
     def __init__(self, core: Core, checkout: Checkout, hub: EventHub) -> None:
         self._core = core
@@ -27,24 +27,24 @@ class Steering:
         self._hub = hub
 
     def pause(self) -> None:
-        """Hand out nothing until `resume`."""
+        """Assign no work until `resume`."""
         self._core.decide(lambda _: self._core.scheduler.pause())
         self._checkout.reclaim()
         self._hub.publish(events.PoolPaused(monotonic()))
 
     def resume(self) -> None:
-        """Hand out work again."""
+        """Assign work again."""
         self._core.decide(self._core.scheduler.resume)
         self._hub.publish(events.PoolResumed(monotonic()))
 
     def reset(self) -> None:
-        """Try again to start workers."""
+        """Have a broken pool start workers again."""
         self._core.start_error = None
         self._core.forgiven = monotonic()
         self._core.decide(self._core.scheduler.reset)
 
     def resize(self, least: int | None, most: int | None, spare: int | None) -> None:
-        """Change the sizes; None leaves one as it is.
+        """Change the sizes that are not None.
 
         Raises:
             ValueError: the sizes contradict each other.
@@ -55,10 +55,10 @@ class Steering:
         self._hub.publish(events.PoolResized(monotonic(), policy.min, policy.max, policy.spare))
 
     def restart(self, number: int, *, wait: bool) -> None:
-        """Replace a worker; with `wait`, when it has done what it has.
+        """Replace a worker; with `wait`, only after it has finished its items.
 
         Raises:
-            ValueError: there is none of this number.
+            ValueError: there is no worker with this number.
         """
         scheduler = self._core.scheduler
         self._checkout.reclaim()
@@ -71,14 +71,14 @@ class Steering:
             self._core.decide(lambda now: scheduler.kill(number, ExitReason.RESTARTED, now))
 
     def renew(self) -> None:
-        """Replace every worker, each when it has done what it has."""
+        """Replace every worker, each after it has finished its items."""
         self._checkout.reclaim()
         for number in list(self._core.scheduler.slots):
             self._core.decide(partial(self._core.scheduler.retire, number, ExitReason.RENEWED))
 
     @property
     def counts(self) -> WorkerCounts:
-        """How many workers do what; those that are kept for the next call wait for it."""
+        """The numbers of workers by what they do; those kept warm for calls are unassigned."""
         with self._core.lock:
             counts, warm = self._core.scheduler.counts, len(self._checkout.warm)
             return WorkerCounts(

@@ -1,4 +1,4 @@
-"""Stray output: what a worker writes to its stdout though it was not asked anything."""
+"""The handling of unsolicited output: what a worker writes to its stdout without a request."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 def on_unasked(core: Core, dispatcher: Dispatcher, hub: EventHub, worker: Worker) -> bool:
-    """With its `io`: a worker that was not asked anything has said something to the engine.
+    """Handle the stdout of a worker without a request, which is readable; call it holding `io`.
 
     Returns:
-        True if it was only that it has closed its stdout.
+        True if there was no output, but the worker has closed its stdout.
     """
     with core.lock:
         slot = core.scheduler.slots.get(worker.id)
         state = None if slot is None else slot.state
         if state is WorkerState.BUSY:
-            return False  # whoever is about to write to it looks for this first
+            return False  # the thread that is about to write to it checks for this first
         if state is not WorkerState.IDLE:
             dispatcher.unwatch(worker)
             return False

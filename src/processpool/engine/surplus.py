@@ -1,7 +1,7 @@
-"""A worker that has written more than the answers that are due.
+"""The handling of output beyond the answers that are due.
 
-One rule holds here: an answer with which more has come is not delivered. Nobody can tell whether it
-is the whole of its answer, a part, or an echo, and a wrong answer is worse than an error.
+One rule holds here: an answer that arrives together with surplus output is not delivered. It might
+be the whole answer, a part of it, or an echo, and a wrong answer is worse than an error.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def end_reason(worker: Worker, slot: Slot, count: int) -> ExitReason | None:
-    """Why a worker is to be ended that has written so many answers, and then something else.
+    """Return why to end a worker that has written `count` answers and then something else.
 
     Returns:
-        None if that may be the beginning of the next answer that is due. It is not if it is no
-        answer at all, and the first answer of the worker came with it: a program that does not
-        speak the protocol may begin with what looks like an answer.
+        None if that can be the beginning of the next answer that is due. It cannot if it violates
+        the protocol, and came together with the worker's very first answer: the output of a
+        program that does not speak the protocol may begin with something like an answer.
     """
     if count >= slot.load:
         return ExitReason.WROTE_UNASKED
@@ -32,16 +32,16 @@ def end_reason(worker: Worker, slot: Slot, count: int) -> ExitReason | None:
 
 
 def spoil(worker: Worker, answers: list[Any], values: list[Any], owed: int) -> bool:
-    """Put an error in the place of the last answer that was due, if more has come with it.
+    """Replace the last answer that was due by an error, if surplus output came with it.
 
     Args:
-        worker: whose they are.
-        answers: as they came.
-        values: the same decoded; changed in place.
+        worker: the worker.
+        answers: the answers as received.
+        values: the decoded answers; changed in place.
         owed: how many of them were due.
 
     Returns:
-        False if nothing more has come: the worker is to be replaced for another reason.
+        False if there was no surplus.
     """
     written = answers if type(answers[0]) is bytes else values
     count = min(len(values), owed)

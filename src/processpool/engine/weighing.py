@@ -1,4 +1,4 @@
-"""Checks the memory of workers now and then, after an answer, and retires the large."""
+"""Recycling of workers that use too much memory, which is checked after answers, not too often."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from processpool.engine.workers.worker import Worker
 
 WEIGH_EVERY = 1.0
-"""Seconds between two looks at a worker's memory."""
+"""The fewest seconds between two checks of a worker."""
 
 
 def weigh(core: Core, worker: Worker) -> None:
-    """Replace the worker if it has become too large to be kept."""
+    """Replace the worker if its memory exceeds the limit."""
     limit, now = core.scheduler.policy.recycle_memory, monotonic()
     if limit is None or now - worker.weighed_at < WEIGH_EVERY:
         return

@@ -74,7 +74,7 @@ class PoolExecutor(Executor):
             request = intake.pack(_callable(fn), args, kwargs)
         except Unsendable as trouble:
             return self._admit(intake).refuse(trouble.error)
-        except Exception as error:  # the function cannot be pickled, or is none
+        except Exception as error:  # the function cannot be pickled, or is not callable
             return self._admit(intake).refuse(error)
         return self._submit(intake, request)
 

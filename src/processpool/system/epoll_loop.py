@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Action = Callable[[], object]
 
 FOREVER = float("inf")
-_LONGEST = 1e6
+_MAX_SLEEP = 1e6
 """The most seconds of one sleep, as system calls overflow after some weeks."""
 
 
@@ -70,7 +70,7 @@ class Loop:
         self._epoll.register(fd, events)
 
     def change(self, fd: int, events: int) -> None:
-        """Watch a descriptor for these events instead; it may be unknown."""
+        """Change the events that a descriptor is watched for; it need not be watched."""
         if fd in self._handlers:
             with suppress(OSError):
                 self._epoll.modify(fd, events)
@@ -159,7 +159,7 @@ class Loop:
         if due is None:
             return None
         self.asleep_until = due
-        return min(max(due - monotonic(), 0), _LONGEST)
+        return min(max(due - monotonic(), 0), _MAX_SLEEP)
 
     def _clear_waker(self) -> None:
         with suppress(BlockingIOError):

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PATIENCE = 2.0
+EXIT_TIMEOUT = 2.0
 """The seconds within which the guard must exit after `close`."""
 
 # A forked process that has not executed its program yet does not have the word, so the search is
@@ -105,7 +105,7 @@ class Guard:
         """End the guard, which kills the remaining groups first."""
         self.disown()
         try:
-            self._popen.wait(PATIENCE)
+            self._popen.wait(EXIT_TIMEOUT)
         except subprocess.TimeoutExpired:  # it was stopped by a signal
             self._popen.kill()
             self._popen.wait()

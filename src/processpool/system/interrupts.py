@@ -186,13 +186,11 @@ class Shield:
 
     def _restore(self) -> None:
         try:
-            while self._replaced:  # one by one: a handler may come in between, and enter
-                number = self._replaced[-1]
+            for number in reversed(self._replaced):  # a handler may come in between, and enter
                 handler = getsignal(number)
                 if type(handler) is StandIn:
                     set_handler(number, handler.original)
-                if self._replaced and self._replaced[-1] == number:
-                    del self._replaced[-1]
+            self._replaced.clear()
         finally:
             if self._replaced:
                 self._restore()

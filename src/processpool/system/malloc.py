@@ -11,7 +11,7 @@ from __future__ import annotations
 LARGE = 16 * 1024 * 1024
 """The message size, in bytes, from which `keep_large_blocks` helps; glibc keeps smaller blocks."""
 
-_KEPT = 256 * 1024 * 1024
+_MAX_REUSED = 256 * 1024 * 1024
 """The size, in bytes, from which blocks and free memory are still returned to the system."""
 
 _M_TRIM_THRESHOLD = -1
@@ -26,5 +26,5 @@ def keep_large_blocks() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):
         return
-    mallopt(_M_MMAP_THRESHOLD, _KEPT)
-    mallopt(_M_TRIM_THRESHOLD, _KEPT)
+    mallopt(_M_MMAP_THRESHOLD, _MAX_REUSED)
+    mallopt(_M_TRIM_THRESHOLD, _MAX_REUSED)

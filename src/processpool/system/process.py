@@ -30,9 +30,11 @@ if TYPE_CHECKING:
 
 UNKNOWN = 1 << 15
 """The exit code of a process that was reaped elsewhere; no real exit code has this value."""
-_ORPHANS_DIE = 0.02
+_ORPHAN_WAIT = 0.02
 """The seconds to wait for the end of killed orphans that this process must reap."""
-_SHOWN = 200
+_LACKS = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.EINTR)
+"""Errors after which the same start may succeed later."""
+_MAX_SHOWN = 200
 """The most characters of a command line that errors show."""
 
 
@@ -48,7 +50,7 @@ class Command:
 
     def __str__(self) -> str:
         text = " ".join(shlex.join(self.argv).split())
-        return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+        return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
     def with_env(self, extra: Mapping[str, str]) -> Command:
         """Return the same command with further environment variables."""
@@ -99,17 +101,20 @@ class Command:
         return path
 
     def blame(self, path: str, error: OSError) -> None:
-        """Raise a better error if the system failed to run `path` because of the file itself.
+        """Raise a better error for a failed start of `path`, unless a later one may succeed.
 
         Raises:
-            WorkerStartFailed: the file cannot be executed.
+            WorkerStartFailed: the file cannot be executed like this.
         """
+        if error.errno in _LACKS:
+            return
+        advice = "correct worker.command, worker.env or worker.cwd"
         if error.errno in (errno.ENOEXEC, errno.ENOENT, errno.EACCES):
-            raise WorkerStartFailed(
-                f"cannot start {self.argv[0]!r}: the system cannot run {path!r} "
-                f"({error.strerror}); begin a script with #! and its interpreter, or name that in "
-                "worker.command"
-            ) from error
+            advice = "begin a script with #! and its interpreter, or name that in worker.command"
+        raise WorkerStartFailed(
+            f"cannot start {self.argv[0]!r}: the system cannot run {path!r} "
+            f"({error.strerror}); {advice}"
+        ) from error
 
 
 class Process:
@@ -168,9 +173,15 @@ class Process:
                 command.blame(executable, error)
                 raise
             undo.callback(_end, popen)
-            if not limiter:
-                limits.apply(popen.pid)
-            self.pidfd = os.pidfd_open(popen.pid)
+            try:
+                if not limiter:
+                    limits.apply(popen.pid)
+                self.pidfd = os.pidfd_open(popen.pid)
+            except ProcessLookupError as error:  # it has ended, and is reaped
+                how = describe_exit(UNKNOWN)
+                raise WorkerStartFailed(
+                    f"cannot start {command.argv[0]!r}: it {how} before it could be watched"
+                ) from error
             undo.pop_all()
         for fd in (self.stdin, self.stdout, self.stderr):
             os.set_blocking(fd, False)
@@ -267,12 +278,12 @@ def _reap_orphans(group: int) -> None:
 
     That happens if it is the first process of a container, or a child subreaper.
     """
-    end = monotonic() + _ORPHANS_DIE
+    end = monotonic() + _ORPHAN_WAIT
     while not _reaped(group):
         if monotonic() > end:
             _orphaned.add(group)
             break
-        sleep(_ORPHANS_DIE / 20)
+        sleep(_ORPHAN_WAIT / 20)
     for other in [other for other in _orphaned if other != group and _reaped(other)]:
         _orphaned.discard(other)
 
@@ -290,7 +301,10 @@ def _reaped(group: int) -> bool:
 def describe_exit(exitcode: int) -> str:
     """Return an exit code as a predicate: `exited with status 3`, `was killed by SIGSEGV`."""
     if exitcode == UNKNOWN:
-        return "exited with a status that is unknown, as this process ignores SIGCHLD,"
+        return (
+            "exited with a status that is unknown, as this process ignores SIGCHLD or something "
+            "else in it reaps all children,"
+        )
     if exitcode >= 0:
         return f"exited with status {exitcode}"
     try:

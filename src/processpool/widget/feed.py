@@ -3,8 +3,9 @@
 Frames are numbered, and a front end that misses one requests a full frame. Until the first such
 request every frame is full, since a busy kernel may never receive one.
 
-    frame: {"seq", "at", "full": state | "delta": changes, "columns": [[n, letters], …],
-            "log": [[worker, line], …], "history": true if "columns" and "log" are complete}
+    frame: {"seq", "at", "full": state | "delta": changes,
+            "columns": [[n, letters, owners], …], "log": [[worker, line], …],
+            "history": true if "columns" and "log" are complete}
 """
 
 from __future__ import annotations

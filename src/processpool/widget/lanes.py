@@ -1,14 +1,15 @@
 """The timeline: what every worker did in the last minute, by quarters of a second.
 
-Three rules hold here. A new worker takes the lane of one that has ended, so there are never more
-lanes than workers at a time. A column is a string with one letter for each lane. And the number of
+Four rules hold here. A new worker takes the lane of one that has ended, so there are never more
+lanes than workers at a time. A column is a string with one letter for each lane. What is in a lane
+belongs to the worker that had it then, as does the mark that it left by dying. And the number of
 columns is bounded.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from itertools import groupby, islice, zip_longest
+from itertools import islice, zip_longest
 from typing import TYPE_CHECKING
 
 from processpool.core.states import WorkerState
@@ -34,8 +35,11 @@ LETTERS = {
 
 _BUSY = WorkerState.BUSY
 
-Run = tuple[int, str]
-"""Equal columns in a row: their number, and their letters."""
+Owners = dict[int, int]
+"""The workers of lanes from a column on, by lane."""
+Run = tuple[int, str, Owners]
+"""Equal columns in a row: their number, their letters, and the lanes whose worker changes with the
+first of them."""
 
 
 class Lanes:
@@ -44,7 +48,10 @@ class Lanes:
     def __init__(self) -> None:
         self.workers: list[int] = []
         """The worker's number of each lane; 0 for a lane without one."""
-        self._columns: deque[str] = deque(maxlen=COLUMNS)
+        self._columns: deque[tuple[str, Owners]] = deque()
+        self._owners: Owners = {}
+        """The workers of the lanes before the first column."""
+        self._owners_now: Owners = {}
         self._slot: int | None = None
         self._before: dict[int, WorkerSnapshot] = {}
 
@@ -55,19 +62,28 @@ class Lanes:
         if missed < 0:
             return []
         self._slot = slot
-        column = self._column({worker.id: worker for worker in snapshot.workers})
-        runs = [(1, column)]
+        column, owners = self._column({worker.id: worker for worker in snapshot.workers})
+        runs = [(1, column, owners)]
         if missed:  # slots without a snapshot are assumed to have been as it is now
-            runs.insert(0, (min(missed, COLUMNS), column.replace(BEGAN, GOES_ON)))
-        for count, letters in runs:
-            self._columns.extend([letters] * count)
+            before = column.replace(BEGAN, GOES_ON)
+            runs = [(min(missed, COLUMNS), before, owners), (1, column, {})]
+        for count, letters, changes in runs:
+            self._columns.extend([(letters, changes), *[(letters, {})] * (count - 1)])
+        while len(self._columns) > COLUMNS:
+            self._owners |= self._columns.popleft()[1]
         return runs
 
     def all(self) -> list[Run]:
         """Return all columns, as runs of equal ones."""
-        return [(len(list(equal)), column) for column, equal in groupby(self._columns)]
+        runs = list[Run]()
+        for letters, changes in self._columns:
+            if runs and letters == runs[-1][1] and not changes:
+                runs[-1] = runs[-1][0] + 1, letters, runs[-1][2]
+            else:
+                runs.append((1, letters, changes if runs else self._owners | changes))
+        return runs
 
-    def _column(self, present: dict[int, WorkerSnapshot]) -> str:
+    def _column(self, present: dict[int, WorkerSnapshot]) -> tuple[str, Owners]:
         known, lost = self._before, list[int]()
         if present.keys() != known.keys():
             lost = self._clear_lanes(present)
@@ -76,9 +92,15 @@ class Lanes:
         for lane in lost:
             letters[lane] = LOST
         self._before = present
+        owners = {
+            lane: number
+            for lane, number in enumerate(self.workers)
+            if number and number != self._owners_now.get(lane) and lane not in lost
+        }
+        self._owners_now |= owners
         while self.workers and not self.workers[-1]:
             self.workers.pop()
-        return "".join(letters)
+        return "".join(letters), owners
 
     def _clear_lanes(self, present: dict[int, WorkerSnapshot]) -> list[int]:
         """Free the lanes of workers that have ended; return those in which an item was lost."""

@@ -81,7 +81,7 @@ def render(snapshot: PoolSnapshot, figures: Figures, shown: Collection[int] = ()
 
 
 def _row(worker: WorkerSnapshot, figures: Figures, now: float) -> list[Any]:
-    """One worker: pid, state, item, since, handled, failed, CPU, memory, late, progress, slot."""
+    """Return a row: pid, state, item, since, handled, failed, CPU, memory, late, progress, slot."""
     since = None if worker.item_age is None else round(now - worker.item_age, _TENTHS)
     progress = worker.progress
     cpu = figures.cpu.get(worker.id)

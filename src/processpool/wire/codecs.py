@@ -141,11 +141,11 @@ class JsonRpcCodec(JsonCodec):
         if "error" not in answer:
             return answer["result"]
         error = answer["error"]
-        told = error if isinstance(error, dict) else {"message": error}
-        problem = AnswerError(f"the program answered with an error: {told.get('message', '')}")
-        problem.value, problem.data = error, told.get("data")
-        if isinstance(told.get("code"), int):
-            problem.code = told["code"]
+        details = error if isinstance(error, dict) else {"message": error}
+        problem = AnswerError(f"the program answered with an error: {details.get('message', '')}")
+        problem.value, problem.data = error, details.get("data")
+        if isinstance(details.get("code"), int):
+            problem.code = details["code"]
         raise problem
 
 

@@ -25,7 +25,7 @@ HANDLER = 0
 """The number of the function that the pool's YAML names."""
 _VARARGS, _VARKEYWORDS = 4, 8
 """Flags of a code object: the function has `*args`, `**kwargs`."""
-TOLD, TOLD_BESIDES = 16 * 1024, 64
+MAX_REPORT, REPORT_OVERHEAD = 16 * 1024, 64
 """The most characters of the report of source files, and how many of them each file takes besides
 its path. Even with four bytes per character, the report fits into a pipe."""
 
@@ -87,10 +87,12 @@ def _take_pipes() -> tuple[int, int]:
 
 def _watch(worker: PythonWorker, inherited: dict[str, Any], slot: int) -> None:
     """Before any of the user's code runs: have its crashes and log records reported."""
+    import _signal
     import faulthandler
 
     from processpool.worker.logs import Forwarder
 
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)  # if it is ignored, no child has a status
     faulthandler.enable(file=2)
     faulthandler.register(layout.DUMP_SIGNAL, file=2)
     _never_block(layout.DUMP_SIGNAL)
@@ -141,9 +143,9 @@ def _sources(orders: dict[str, Any]) -> list[tuple[str, int, int, bool]]:
             named.add(path_of_module(sys.modules[module]))
             named.update(sources_of(_resolve(target), by_value=False) if attribute else ())
     paths = set(filter(None, map(path_of_module, list(sys.modules.values()))))
-    found, room = [], TOLD
+    found, room = [], MAX_REPORT
     for path in sorted(paths, key=lambda path: path not in named):
-        room -= len(path) + TOLD_BESIDES
+        room -= len(path) + REPORT_OVERHEAD
         if room < 0:
             break
         try:

@@ -1,6 +1,6 @@
-"""`processpool.current_worker`: who this worker is, and which item it has.
+"""`processpool.current_worker`: the identity of the calling worker, and its current item.
 
-Set when a worker starts. A fork that an item made is told the same, but for the item.
+It is set when a worker starts. In a child that an item has forked it is the same, without the item.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     """The index of an item, and its attempt."""
 
 NO_ITEM: Item = (None, None)
-"""What is said between two items, and where it is not known."""
+"""The value between two items, and if the item is not known."""
 
 
 def _no_item() -> Item:
@@ -21,7 +21,7 @@ def _no_item() -> Item:
 
 
 class CurrentWorker:
-    """What a worker knows of itself at one moment."""
+    """The identity of a worker and its item, at one moment."""
 
     __slots__ = ("attempt", "item", "pool", "slot", "worker")
 
@@ -29,41 +29,40 @@ class CurrentWorker:
         self, slot: int, worker: int, pool: str, item: int | None, attempt: int | None
     ) -> None:
         self.slot = slot
-        """Its place in the pool, 0 to `size.max` - 1: its successor has the same."""
+        """The worker's slot in the pool, 0 to `size.max` - 1; its replacement has the same."""
         self.worker = worker
-        """Its number, which no other worker of the pool ever has."""
+        """The worker's number, which is unique in the pool and never reused."""
         self.pool = pool
         """The name of the pool."""
         self.item = item
-        """The index of the item that it has; None if it has none, or does not know."""
+        """The index of its current item; None if it has none, or does not know it."""
         self.attempt = attempt
-        """1 for the first time that this item is tried; None without an item."""
+        """The number of this attempt at the item, from 1; None without an item."""
 
     def __repr__(self) -> str:
-        told = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__[::-1])
-        return f"CurrentWorker({told})"
+        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__[::-1])
+        return f"CurrentWorker({fields})"
 
 
-_who: tuple[int, int, str] | None = None
+_identity: tuple[int, int, str] | None = None
 _item: Callable[[], Item] = _no_item
 
 
 def current_worker() -> CurrentWorker | None:
-    """Return who this worker is, and which item it has; None outside of a worker.
+    """Return the identity of this worker, and its current item; None outside of workers.
 
-    For functions and setups of Python workers, and for handlers under `serve`. A function that may
-    also run elsewhere asks for None first.
+    It works in functions and setups of Python workers, and in handlers under `serve`.
     """
-    return None if _who is None else CurrentWorker(*_who, *_item())
+    return None if _identity is None else CurrentWorker(*_identity, *_item())
 
 
 def introduce(slot: int, worker: int, pool: str) -> None:
-    """Say who this process is."""
-    global _who
-    _who = slot, worker, pool
+    """Set the identity of this process."""
+    global _identity
+    _identity = slot, worker, pool
 
 
 def find_item(find: Callable[[], Item]) -> None:
-    """Say how to find out which item this process has."""
+    """Set the function that returns the current item of this process."""
     global _item
     _item = find

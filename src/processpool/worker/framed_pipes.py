@@ -26,7 +26,7 @@ _BUFFER = 64 * 1024
 _LARGE = 256 * 1024
 """The message size, in bytes, from which the pipe is enlarged, and an answer is not copied."""
 
-_PIPE = 1024 * 1024
+_PIPE_SIZE = 1024 * 1024
 """The largest pipe that an unprivileged process may have."""
 
 
@@ -136,8 +136,8 @@ class _Input(io.FileIO):
 def widen(pipe: int) -> None:
     """Enlarge a pipe to 1 MiB, if allowed, which saves context switches for large messages."""
     try:
-        if fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) < _PIPE:
-            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
+        if fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) < _PIPE_SIZE:
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
     except (OSError, AttributeError):
         pass  # not a pipe, not allowed, or not Linux
 

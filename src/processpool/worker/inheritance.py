@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def process_name(slot: int) -> str:
-    """What `multiprocessing.current_process().name` is in the worker that has this slot."""
+    """Return `multiprocessing.current_process().name` of the worker in this slot."""
     return f"PoolWorker-{slot + 1}"
 
 
 def take(inherited: dict[str, Any], slot: int) -> None:
-    """Take over what is inherited, apart from log levels, which `logs` sees to."""
+    """Apply the inherited settings, except log levels, which `logs` applies."""
     sys.path[:] = inherited["path"]
     sys.argv[:] = inherited["argv"]
     sys.setrecursionlimit(inherited["recursion_limit"])

@@ -25,7 +25,7 @@ class Forwarder:
     """Adds a handler to the root logger of this process, once `logging` is imported."""
 
     def __init__(self, journal: Journal, inherited: dict[str, Any], slot: int) -> None:
-        """`inherited` has the levels of the pool's loggers; the worker is named by its slot."""
+        """`inherited` contains the levels of the pool's loggers; `slot` names the worker."""
         level, levels = inherited["log_level"], inherited["log_levels"]
         self._name = process_name(slot)
         journal.page[LEVEL] = max(level, 0)
@@ -51,11 +51,11 @@ class Forwarder:
         class Handler(logging.Handler):
             def emit(self, record: logging.LogRecord) -> None:
                 try:
-                    told = dumps(_plain(record, name), 3)
+                    packed = dumps(_plain(record, name), 3)
                 except Exception:  # as in any handler: the record may contain objects that raise
                     self.handleError(record)
                 else:
-                    journal.tell(LOG, told)
+                    journal.tell(LOG, packed)
 
         logging.getLogger().addHandler(Handler())
         for logger, level in self._levels.items():

@@ -101,6 +101,9 @@ class PythonWorker:
             elif kind == layout.PATH:
                 before, behind = loads(self._parts(*place)[0])
                 sys.path[:] = [*before, *sys.path, *behind]
+            elif kind == layout.REST:
+                self._answers.outbox.rest()
+                self._return_places()
             else:
                 return
 
@@ -155,8 +158,8 @@ class PythonWorker:
         self._ended_at = monotonic_ns()
         habit.learn(count, self._ended_at - began)
         self.journal.pace = habit.each if batch else 0
+        self._return_places()  # first, so that whoever reads the answer knows of them
         self.journal.flush()
-        self._return_places()
 
     def _habit(self, function: int, style: int) -> Habit:
         habit = self._habits.get((function, style))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SLOW = 50_000
 """The duration of an item, in nanoseconds, from which it is checked for output of C code."""
-KEPT = 16 * 1024 * 1024
+MAX_OUTPUT = 16 * 1024 * 1024
 """The most bytes of an item's stdout that are kept, and of its stderr: the last ones."""
 
 
@@ -55,7 +55,7 @@ class Printed(io.FileIO):
             output.reopen(self._number)
             written = io.FileIO.write(self, data)
         self._unchecked += written
-        if self._unchecked > KEPT:
+        if self._unchecked > MAX_OUTPUT:
             self._unchecked = 0
             output.shorten(self._number)
         if output.echo is not None and b"\n" in bytes(data):
@@ -170,9 +170,9 @@ class Output:
             self.echo(b"%d%b" % (number, fresh))
 
     def shorten(self, number: int) -> None:
-        """Drop all but the last `KEPT` bytes of the output to descriptor 1 or 2."""
+        """Drop all but the last `MAX_OUTPUT` bytes of the output to descriptor 1 or 2."""
         file = self._files[number]
-        surplus = os.lseek(file, 0, 2) - KEPT
+        surplus = os.lseek(file, 0, 2) - MAX_OUTPUT
         if surplus > 0:
             kept = self._read(number, surplus)
             os.ftruncate(file, 0)

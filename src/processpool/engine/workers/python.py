@@ -22,6 +22,7 @@ from processpool.engine.workers.prefetching import Prefetching
 from processpool.engine.workers.protocol import UNUSUAL, WorkerProtocol
 from processpool.engine.workers.readiness import Readiness
 from processpool.engine.workers.records import handle_record
+from processpool.engine.workers.resting import Resting
 from processpool.engine.workers.stderr import StderrLog
 from processpool.engine.workers.worker import Worker
 from processpool.errors import ProtocolError
@@ -111,6 +112,8 @@ class PythonProtocol(WorkerProtocol):
         self._number = number
         self._shared = shared
         self._inbox = inbox
+        self.memory = Resting(inbox, outbox, self._requests)
+        """What it shares with the worker besides the journal."""
         self._answers = Answers(outbox, stderr.note)
         self._journal = JournalView(shared.inbox)
         self._ledger: Ledger[Batch] = Ledger()
@@ -132,9 +135,35 @@ class PythonProtocol(WorkerProtocol):
         self._stage_items(batch.payloads, batch.job.task, number, flags, at)
         self._ledger.sent(batch)
 
+    def send_next(self, batch: Batch) -> bool:
+        """Write one item to a worker that has answered all others; False if the pipe is full."""
+        at = batch.base + batch.lo, batch.attempts
+        number = self._ledger.next_number
+        packet = self._requests.small(batch.items[batch.lo], batch.job.task, number, at)
+        if packet is None:
+            return super().send_next(batch)
+        self._ledger.sent(batch)
+        self._note_log_level()
+        channel = self.channel
+        try:
+            os.write(channel.stdin, packet)  # the whole of it, or nothing
+        except BlockingIOError:
+            channel.not_written(packet, 0)
+            return False
+        except OSError:  # its end will be seen; of this it has read nothing
+            channel.stdin_closed()
+            channel.not_written(packet, 0)
+            return False
+        return True
+
+    def _note_log_level(self) -> None:
+        """Records below this level need not come here."""
+        self._journal.page[layout.LEVEL] = min(max(logging.root.level, 0), layout.WORD)
+
     def stage_one(self, payload: Any, task: Task | None) -> None:
         """Put one request down as bytes to be written."""
         assert task is not None
+        self.memory.rest_if_due()
         self._stage_items([payload], task, 0, 0)
 
     def _stage_items(
@@ -145,13 +174,14 @@ class PythonProtocol(WorkerProtocol):
         flags: int,
         at: tuple[int, int] = (0, 1),
     ) -> None:
-        self._journal.page[layout.LEVEL] = min(max(logging.root.level, 0), layout.WORD)
+        self._note_log_level()
         self._requests.stage_items(items, task, batch, flags, at)
 
     def small_request(self, payload: Any, task: Task | None) -> bytes | None:
         """The packet of an item whose arguments are simple and small; None for others."""
         assert task is not None
-        return self._requests.small(payload, task)
+        self._note_log_level()
+        return None if self.memory.is_due else self._requests.small(payload, task)
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -289,8 +319,13 @@ class PythonProtocol(WorkerProtocol):
         """Close what is shared; what others still look at stays mapped."""
         self._journal.close()
         self._inbox.close()
+        self.memory.call_on_use(_nothing)
         for fd in self._shared:
             os.close(fd)
+
+
+def _nothing() -> None:
+    """It is closed: its files go with the last who looks at them."""
 
 
 def _last_report(page: memoryview) -> tuple[int, float, float, bytes]:

@@ -14,6 +14,7 @@ class Store {
     this.model = model;
     this.state = null;
     this.columns = [];
+    this.owners = []; // for each column: lane → the worker that had it
     this.lines = [];
     this.seq = 0;
     this.at = 0;
@@ -74,13 +75,20 @@ class Store {
   }
 
   collect(frame) {
-    if (frame.history) this.columns = [];
+    if (frame.history) this.columns = this.owners = [];
     if (frame.history) this.lines = [];
     const columns = [];
-    for (const [count, letters] of frame.columns) {
-      for (let each = 0; each < Math.min(count, MAX_COLUMNS); each++) columns.push(letters);
+    const owners = [];
+    let last = this.owners.at(-1) ?? {};
+    for (const [count, letters, changes] of frame.columns) {
+      if (Object.keys(changes).length) last = { ...last, ...changes };
+      for (let each = 0; each < Math.min(count, MAX_COLUMNS); each++) {
+        columns.push(letters);
+        owners.push(last);
+      }
     }
     this.columns = this.columns.concat(columns).slice(-MAX_COLUMNS);
+    this.owners = this.owners.concat(owners).slice(-MAX_COLUMNS);
     this.lines = this.lines.concat(frame.log).slice(-MAX_LINES);
     return { columns, lines: frame.log, history: Boolean(frame.history) };
   }

@@ -133,10 +133,11 @@ class Timeline {
     const box = this.canvas.getBoundingClientRect();
     const place = Math.floor(((event.clientX - box.left) / box.width) * MAX_COLUMNS);
     const lane = Math.floor(((event.clientY - box.top) / box.height) * this.lanes);
-    const { columns, state } = this.store;
-    const name = NAMES[columns[place - MAX_COLUMNS + columns.length]?.[lane]];
-    const who = state.lanes[lane] ? `worker ${state.lanes[lane]}` : `lane ${lane + 1}`;
-    setText(this.pointed, name ? `${who}: ${name}, ${duration((MAX_COLUMNS - place) / 4)} ago` : "");
+    const { columns, owners } = this.store;
+    const column = place - MAX_COLUMNS + columns.length;
+    const name = NAMES[columns[column]?.[lane]];
+    setText(this.pointed, name
+      ? `worker ${owners[column][lane]}: ${name}, ${duration((MAX_COLUMNS - place) / 4)} ago` : "");
   }
 }
 

@@ -13,13 +13,13 @@ from io import BytesIO
 
 from processpool.errors import ProtocolError
 
-SHOWN = 64
+MAX_SHOWN = 64
 """The most offending bytes that an error shows."""
 
-KEPT = 64 * 1024
+MAX_KEPT = 64 * 1024
 """The most bytes of an unfinished or invalid answer that are kept for the item's record."""
 
-SMALL = 64 * 1024
+SMALL_MESSAGE = 64 * 1024
 """The size up to which a request is copied into one buffer: cheaper than writing two."""
 
 
@@ -103,7 +103,7 @@ class Framing(ABC):
         if self.error is not None:
             return self._broken
         with self._body.getbuffer() as body:
-            return bytes(body[:KEPT])
+            return bytes(body[:MAX_KEPT])
 
     def _check_size(self, payload: bytes) -> None:
         if len(payload) > self._max:
@@ -119,8 +119,8 @@ class Framing(ABC):
 
     def _break(self, problem: str, offending: bytes) -> None:
         """Set `error`, which shows the first offending bytes; `partial` keeps more of them."""
-        self.error = ProtocolError(f"{problem}: {offending[:SHOWN]!r}")
-        self._broken = offending[:KEPT]
+        self.error = ProtocolError(f"{problem}: {offending[:MAX_SHOWN]!r}")
+        self._broken = offending[:MAX_KEPT]
         self._body = BytesIO()
 
 

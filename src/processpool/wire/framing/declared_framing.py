@@ -7,12 +7,12 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from processpool.errors import CodecError, ProtocolError, UnexpectedEOF
-from processpool.wire.framing.base import KEPT, Framing
+from processpool.wire.framing.base import MAX_KEPT, Framing
 
 if TYPE_CHECKING:
     from processpool.wire.framing.declaration import Declaration
 
-_SKIPPED = 100
+_MAX_SKIPPED = 100
 """The most skipped messages that are kept for an item's record."""
 
 
@@ -27,7 +27,7 @@ class DeclaredFraming(Framing):
         if self._refused is None:  # saves a call per item
             self.encode = self._template  # type: ignore[assignment,method-assign]
         self._skip = None if declaration.skipped is None else declaration.skipped.search
-        self._skipped: deque[bytes] = deque(maxlen=_SKIPPED)
+        self._skipped: deque[bytes] = deque(maxlen=_MAX_SKIPPED)
         self._size = 0
         """The number of buffered bytes of an unfinished message."""
         self._is_quick = self._skip is None
@@ -64,7 +64,7 @@ class DeclaredFraming(Framing):
         answers = []
         for message in messages:
             if self._skip is not None and self._skip(message):
-                self._skipped.append(message[:KEPT])
+                self._skipped.append(message[:MAX_KEPT])
             else:
                 answers.append(message)
         return answers

@@ -9,7 +9,7 @@ And a length is checked before memory of its size is allocated.
 from __future__ import annotations
 
 from processpool.errors import ProtocolError, UnexpectedEOF
-from processpool.wire.framing.base import SMALL, Framing
+from processpool.wire.framing.base import SMALL_MESSAGE, Framing
 
 _DIGITS = 19
 """The most digits of a length: those of the largest signed 64-bit number."""
@@ -36,7 +36,7 @@ class FramedFraming(Framing):
     def encode(self, payload: bytes) -> tuple[bytes, ...]:
         r"""Return ``1;<length>\n<data>``; raise `ProtocolError` over the limit."""
         self._check_size(payload)
-        if len(payload) <= SMALL:
+        if len(payload) <= SMALL_MESSAGE:
             return (b"1;%d\n%b" % (len(payload), payload),)
         return (b"1;%d\n" % len(payload), payload)
 

@@ -13,7 +13,7 @@ from collections import deque
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
-from processpool.wire.framing.base import KEPT, Framing
+from processpool.wire.framing.base import MAX_KEPT, Framing
 from processpool.wire.framing.declaration import AnswerRule, Declaration
 from processpool.wire.framing.lengths import LengthFraming
 from processpool.wire.framing.lines import LinesFraming
@@ -25,7 +25,7 @@ NOT_FOUND = -32601
 LSP_CANCEL = "$/cancelRequest"
 MCP_CANCEL = "notifications/cancelled"
 """The notifications by which language servers and MCP servers are told to give up a request."""
-_SKIPPED = 100
+_MAX_SKIPPED = 100
 """The most skipped messages that are kept for an item's record."""
 _ID = b'"id":'
 _ID_WITHIN = 200
@@ -56,7 +56,7 @@ class JsonRpcFraming(Framing):
         """The ids of unanswered requests, in order."""
         self._early: dict[int, bytes] = {}
         """Answers that arrived before those of earlier requests, by id."""
-        self._skipped: deque[bytes] = deque(maxlen=_SKIPPED)
+        self._skipped: deque[bytes] = deque(maxlen=_MAX_SKIPPED)
         self._replies: list[bytes] = []
 
     def encode(self, payload: bytes) -> tuple[bytes, ...]:
@@ -134,7 +134,7 @@ class JsonRpcFraming(Framing):
         if not isinstance(found, dict):
             self._break("a message must be an object of JSON-RPC, got", message)
         elif "method" in found:
-            self._skipped.append(message[:KEPT])
+            self._skipped.append(message[:MAX_KEPT])
             if found.get("id") is not None:
                 error = {"code": NOT_FOUND, "message": f"no such method: {found['method']}"}
                 reply = {"jsonrpc": "2.0", "id": found["id"], "error": error}
@@ -144,7 +144,7 @@ class JsonRpcFraming(Framing):
         elif isinstance(found.get("id"), int) and found["id"] in self._due:
             self._early[found["id"]] = message
         else:
-            self._skipped.append(message[:KEPT])
+            self._skipped.append(message[:MAX_KEPT])
 
     def _message(self, value: dict[str, Any]) -> bytes:
         return b"".join(self._messages.encode(json.dumps(value, separators=(",", ":")).encode()))

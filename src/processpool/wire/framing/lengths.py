@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     searched for. It returns the position and length of the body: (0, 0) if the header is
     incomplete, length -1 if the header itself is the answer. Raises `NotAHeader`."""
 
-HEADER_MOST = 4096
+MAX_HEADER = 4096
 """The most bytes of a header."""
 _DIGITS = 19
-_VARINT_MOST = 10
+_MAX_VARINT_BYTES = 10
 _MORE = 0x80
 _UNFINISHED = 0, 0
 _FIXED: dict[str, Any] = {"u32be": Struct(">I").unpack_from, "u32le": Struct("<I").unpack_from}
@@ -189,13 +189,13 @@ def _by_unpacking(unpack: Callable[[bytes, int], tuple[int, ...]]) -> Header:
 
 def _read_varint(data: bytes, begin: int, searched: int) -> tuple[int, int]:
     length = shift = 0
-    for at in range(begin, min(len(data), begin + _VARINT_MOST)):
+    for at in range(begin, min(len(data), begin + _MAX_VARINT_BYTES)):
         byte = data[at]
         length |= (byte & 0x7F) << shift
         if byte < _MORE:
             return at + 1, length
         shift += 7
-    if len(data) - begin >= _VARINT_MOST:
+    if len(data) - begin >= _MAX_VARINT_BYTES:
         raise NotAHeader("an answer must begin with its length as a varint")
     return _UNFINISHED
 
@@ -212,13 +212,13 @@ _CONTENT_LENGTH = re.compile(rb"^content-length:[ \t]*(\d{1,19})[ \t]*\r$", re.I
 
 
 def _read_content_length(data: bytes, begin: int, searched: int) -> tuple[int, int]:
-    end = data.find(b"\r\n\r\n", max(begin, searched - 3), begin + HEADER_MOST)
-    header = data[begin : end + 2 if end >= 0 else begin + HEADER_MOST]
+    end = data.find(b"\r\n\r\n", max(begin, searched - 3), begin + MAX_HEADER)
+    header = data[begin : end + 2 if end >= 0 else begin + MAX_HEADER]
     found = _CONTENT_LENGTH.search(header) if end >= 0 else None
     if found is not None:
         return end + 4, int(found[1])
     name = header.partition(b"\n")[0]
-    if end >= 0 or len(header) == HEADER_MOST or not _may_be_a_field(name):
+    if end >= 0 or len(header) == MAX_HEADER or not _may_be_a_field(name):
         raise NotAHeader("an answer must begin with a header that has a Content-Length")
     return _UNFINISHED
 
@@ -239,21 +239,21 @@ def _by_regex(text: str) -> Header:
 
     def read(data: bytes, begin: int, searched: int) -> tuple[int, int]:
         if len(ends) == 1:
-            at = data.find(end, max(begin, searched), begin + HEADER_MOST) + 1
+            at = data.find(end, max(begin, searched), begin + MAX_HEADER) + 1
             if not at:
                 return unfinished(data, begin)
             found = fullmatch(data, begin, at)
             if found is not None:
                 return at, length(found)
             searched = at
-        for place in places(data, max(begin, searched), begin + HEADER_MOST):
+        for place in places(data, max(begin, searched), begin + MAX_HEADER):
             found = fullmatch(data, begin, place.end())
             if found is not None:
                 return place.end(), length(found)
         return unfinished(data, begin)
 
     def unfinished(data: bytes, begin: int) -> tuple[int, int]:
-        if len(data) - begin >= HEADER_MOST:
+        if len(data) - begin >= MAX_HEADER:
             raise NotAHeader(f"an answer must begin with a header that matches {text!r}")
         return _UNFINISHED
 

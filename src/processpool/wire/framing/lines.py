@@ -8,7 +8,7 @@ would be two requests, and all later answers would go to the wrong items.
 from __future__ import annotations
 
 from processpool.errors import CodecError, ProtocolError, UnexpectedEOF
-from processpool.wire.framing.base import SMALL, Framing
+from processpool.wire.framing.base import SMALL_MESSAGE, Framing
 
 
 class LinesFraming(Framing):
@@ -27,7 +27,7 @@ class LinesFraming(Framing):
                 f"a message of the lines protocol must have no newline, this has one at byte "
                 f"{newline}"
             )
-        if len(payload) <= SMALL:
+        if len(payload) <= SMALL_MESSAGE:
             return (payload + b"\n",)
         return (payload, b"\n")
 

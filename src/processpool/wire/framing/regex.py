@@ -17,7 +17,7 @@ from typing import Any
 
 NEWLINE = ord("\n")
 """The byte that `.` does not match."""
-_MOST_ENDS = 4
+_MAX_ENDS = 4
 
 _TRANSPARENT = (ops.AT, ops.ASSERT, ops.ASSERT_NOT)
 _SIMPLE_PLACES = (ops.AT_BEGINNING, ops.AT_END, ops.AT_BOUNDARY)
@@ -93,7 +93,7 @@ def header_ends(text: str) -> frozenset[int]:
     """
     pattern(text)
     ends = _ends(parser.parse(text.encode(), re.MULTILINE))
-    if not ends or len(ends) > _MOST_ENDS:
+    if not ends or len(ends) > _MAX_ENDS:
         raise ValueError(r"must end with what ends a header, such as \n or ; in '(\d+);'")
     return ends
 

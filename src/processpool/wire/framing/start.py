@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from processpool.wire.framing.base import Framing
     from processpool.wire.framing.declaration import Declaration
 
-_SHOWN = 200
+_MAX_SHOWN = 200
 """The most bytes of a program's output that an error shows."""
 
 
@@ -49,7 +49,7 @@ class StartDialogue:
 
     def feed(self, data: bytes) -> bytes:
         """Take received bytes; return the bytes to write now."""
-        self._last = (self._last + data)[-_SHOWN:]
+        self._last = (self._last + data)[-_MAX_SHOWN:]
         written = b""
         while data and not self.is_over and self.error is None:
             rest = self._take(data)

@@ -14,7 +14,7 @@ from struct import Struct
 from typing import TYPE_CHECKING
 
 from processpool.errors import CodecError
-from processpool.wire.framing.base import SMALL, too_large
+from processpool.wire.framing.base import SMALL_MESSAGE, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,17 +24,17 @@ MARK_PREFIX = b"pp"
 MARK_SIZE = len(MARK_PREFIX) + 2 * 8
 
 _BRACES = re.compile(r"\{([^{}\n]{1,24})\}")
-_NEAR = 0.75
+_MIN_SIMILARITY = 0.75
 """The similarity from which a name counts as misspelt: `{mesage}`, `{u32}`, `{Mark}`."""
-_REFILL = 512
+_MARKS_AT_A_TIME = 512
 """The number of marks that are made at a time."""
-_BYTES = 8
+_MARK_BYTES = 8
 """The number of random bytes in a mark."""
-_APART = b"\xff"
+_SEPARATOR = b"\xff"
 """A separator that occurs in no text, as it is not valid UTF-8."""
 _VARINT_BYTE = 0x80
-_HEX4_MOST = 0xFFFF
-_U32_MOST = 0xFFFFFFFF
+_MAX_HEX4 = 0xFFFF
+_MAX_U32 = 0xFFFFFFFF
 
 
 class Marks:
@@ -50,9 +50,9 @@ class Marks:
         try:
             return self.stock.pop()
         except IndexError:
-            digits = os.urandom(_BYTES * _REFILL).hex(" ", _BYTES).encode()
-            between = self._after + _APART + self._before
-            marks = digits.replace(b" ", between).split(_APART)
+            digits = os.urandom(_MARK_BYTES * _MARKS_AT_A_TIME).hex(" ", _MARK_BYTES).encode()
+            between = self._after + _SEPARATOR + self._before
+            marks = digits.replace(b" ", between).split(_SEPARATOR)
             self.stock.extend(marks[2:-1])  # the first and last lack one of the texts
             return marks[1]
 
@@ -68,8 +68,8 @@ def varint(number: int) -> bytes:
 
 
 def _hex4(length: int) -> bytes:
-    if length + 4 > _HEX4_MOST:
-        raise CodecError(f"the message has {length} bytes; {{hex4}} can say {_HEX4_MOST - 4}")
+    if length + 4 > _MAX_HEX4:
+        raise CodecError(f"the message has {length} bytes; {{hex4}} can say {_MAX_HEX4 - 4}")
     return b"%04x" % (length + 4)
 
 
@@ -77,8 +77,8 @@ def _u32(form: str) -> Callable[[int], bytes]:
     pack = Struct(form).pack
 
     def field(length: int) -> bytes:
-        if length > _U32_MOST:
-            raise CodecError(f"the message has {length} bytes; 32 bits can say {_U32_MOST}")
+        if length > _MAX_U32:
+            raise CodecError(f"the message has {length} bytes; 32 bits can say {_MAX_U32}")
         return pack(length)
 
     return field
@@ -118,7 +118,7 @@ def split(text: str, names: tuple[str, ...] = FIELDS) -> list[tuple[str, bytes]]
 def _refuse_near_miss(word: str, names: tuple[str, ...]) -> None:
     bare = word.strip().lower()
     for name in names:
-        if SequenceMatcher(None, bare, name).ratio() >= _NEAR:
+        if SequenceMatcher(None, bare, name).ratio() >= _MIN_SIMILARITY:
             raise ValueError(f"must not hold {{{word}}} (did you mean {{{name}}}?)")
 
 
@@ -156,7 +156,7 @@ class RequestTemplate:
             raise ValueError("must hold {message}, once: that is where the message goes")
         at = names.index("message")
         self._before, self._after = parts[:at], parts[at + 1 :]
-        self._most, self._most_small = most, min(most, SMALL)
+        self._most, self._most_small = most, min(most, SMALL_MESSAGE)
         self.has_mark = "mark" in names
         self._marks = Marks()
         self.encode = self._encoder()

@@ -10,6 +10,9 @@ twice as fast.
 
 The file never shrinks, and is sealed against it, since a reader of the part that was cut off would
 be killed by SIGBUS. Memory is returned to the system by punching holes.
+
+An arena that was not used for a while is put to rest: all its free memory is returned, and what
+becomes free later is returned at once. The next payload ends the rest.
 """
 
 from __future__ import annotations
@@ -17,10 +20,11 @@ from __future__ import annotations
 import mmap
 import os
 from _weakref import ref
+from time import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     Buffer = bytes | bytearray | memoryview
 
@@ -35,14 +39,40 @@ MAPPED = 128
 _WRITE_LIMIT = 1 << 30
 
 
-class Arena:
+class Side:
+    """The base of both sides of an arena, which records whether it is at rest (unused)."""
+
+    def __init__(self) -> None:
+        self.resting = True
+        """True if it was not used since its creation, or since it was put to rest."""
+        self.used_at = 0.0
+        """The monotonic time of the last use."""
+        self.on_use: Callable[[], None] = _nothing
+        """Called when a use ends the rest; perhaps in a finalizer, so it must take no lock."""
+
+    def rest(self) -> None:
+        """Put it to rest."""
+        self.resting = True
+
+    def note_use(self) -> None:
+        """Note that memory is used, or that it became free on the other side during the rest."""
+        self.used_at = monotonic()
+        if self.resting:
+            self.resting = False
+            self.on_use()
+
+
+class Arena(Side):
     """The writing side of an arena."""
 
     def __init__(self, fd: int, base: int) -> None:
+        super().__init__()
         self._fd = fd
         self._base = base
         self._end = self._size = base
         self._free: list[tuple[int, int]] = []
+        self._holes: list[tuple[int, int]] = []
+        """Free places whose memory was returned to the system."""
         self._mapping: mmap.mmap | None = None
 
     def place(self, parts: Sequence[Buffer]) -> tuple[int, int]:
@@ -51,6 +81,7 @@ class Arena:
         Raises:
             OSError: there is no memory left.
         """
+        self.note_use()
         joined = join(parts)
         total = sum(memoryview(part).nbytes for part in joined)
         offset, used_before = self._find(total)
@@ -64,20 +95,25 @@ class Arena:
 
     def free(self, offset: int, size: int) -> None:
         """Mark a place as free again."""
-        self._free.append((offset, _pages(size)))
-        self._free.sort()
-        merged: list[tuple[int, int]] = []
-        for begin, length in self._free:
-            if merged and sum(merged[-1]) == begin:
-                merged[-1] = merged[-1][0], merged[-1][1] + length
-            else:
-                merged.append((begin, length))
-        self._free = merged
+        self._free = merged = _merged([*self._free, (offset, _pages(size))])
         begin, length = merged[-1]
-        if begin + length == self._end and length > KEEP_FREE:
+        if self.resting:
+            self.rest()
+        elif begin + length == self._end and length > KEEP_FREE:
             merged[-1] = begin, KEEP_FREE
             self._end = begin + KEEP_FREE
             _give_back(self._fd, self._end, length - KEEP_FREE)
+
+    def rest(self) -> None:
+        """Return all free memory to the system, and also what becomes free before the next use."""
+        super().rest()
+        self.close()
+        for begin, length in self._free:
+            _give_back(self._fd, begin, length)
+        self._holes = _merged(self._holes + self._free)
+        self._free = []
+        if self._holes and sum(self._holes[-1]) == self._end:
+            self._end = self._holes.pop()[0]
 
     def close(self) -> None:
         """Release the mapping; nothing is written afterwards."""
@@ -93,6 +129,11 @@ class Arena:
                 rest = [(begin + size, length - size)] if length > size else []
                 self._free[index : index + 1] = rest
                 return begin, True
+        for index, (begin, length) in enumerate(self._holes):
+            if length >= size:
+                rest = [(begin + size, length - size)] if length > size else []
+                self._holes[index : index + 1] = rest
+                return begin, False
         grows = bool(self._free) and sum(self._free[-1]) == self._end
         begin = self._free[-1][0] if grows else self._end
         if begin + size > self._size:
@@ -138,10 +179,11 @@ def _give_back(fd: int, begin: int, size: int) -> None:
         pass  # no descriptor or address space is left, so the memory is kept for now
 
 
-class Reader:
+class Reader(Side):
     """The reading side of an arena, which maps places and notes when they are unmapped."""
 
     def __init__(self, fd: int) -> None:
+        super().__init__()
         self._fd = fd
         self.freed: list[tuple[int, int]] = []
         """The places that were unmapped, to be reported to the writing side."""
@@ -151,13 +193,14 @@ class Reader:
 
         They are copies if `MAPPED` places are mapped already, or no descriptor is left.
         """
+        self.note_use()
         if len(_mapped) >= MAPPED:
             return self._copy(offset, size)
         try:
             mapping = mmap.mmap(self._fd, size, offset=offset)
         except OSError:  # no descriptor is left
             return self._copy(offset, size)
-        _mapped[ref(mapping, _unmapped)] = self.freed, (offset, size)
+        _mapped[ref(mapping, _unmapped)] = self, (offset, size)
         return split(memoryview(mapping))
 
     def _copy(self, offset: int, size: int) -> list[memoryview]:
@@ -172,12 +215,29 @@ class Reader:
         return split(copy)
 
 
-_mapped: dict[ref[mmap.mmap], tuple[list[tuple[int, int]], tuple[int, int]]] = {}
+_mapped: dict[ref[mmap.mmap], tuple[Reader, tuple[int, int]]] = {}
 
 
 def _unmapped(gone: ref[mmap.mmap]) -> None:
-    freed, place = _mapped.pop(gone)
-    freed.append(place)
+    reader, place = _mapped.pop(gone)
+    reader.freed.append(place)
+    if reader.resting:
+        reader.note_use()
+
+
+def _merged(places: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the places in order, with adjacent ones merged."""
+    merged: list[tuple[int, int]] = []
+    for begin, length in sorted(places):
+        if merged and sum(merged[-1]) == begin:
+            merged[-1] = merged[-1][0], merged[-1][1] + length
+        else:
+            merged.append((begin, length))
+    return merged
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 def join(parts: Sequence[Buffer]) -> list[Buffer]:

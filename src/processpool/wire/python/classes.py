@@ -162,11 +162,11 @@ def _quiet(base: type) -> type:
     names = ("__dict__", base.__dictoffset__), ("__weakref__", base.__weakrefoffset__)
     had = {"__dict__": below.__dictoffset__, "__weakref__": below.__weakrefoffset__}
     slots = tuple(name for name, offset in names if offset and not had[name])
-    namespace = {"__slots__": slots, "__init_subclass__": classmethod(_tell_nobody)}
+    namespace = {"__slots__": slots, "__init_subclass__": classmethod(_do_nothing)}
     return _make(lambda bases: type.__new__(type(below), "Quiet", bases, dict(namespace)), (below,))
 
 
-def _tell_nobody(cls: type, /, **keywords: Any) -> None:
+def _do_nothing(cls: type, /, **keywords: Any) -> None:
     """Replace the `__init_subclass__` of the bases after it."""
 
 

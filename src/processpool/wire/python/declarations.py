@@ -193,7 +193,7 @@ class _Names(ast.NodeVisitor):
         self.found.add(node.id)
 
     def visit_Constant(self, node: ast.Constant) -> None:
-        if isinstance(node.value, str) and len(node.value) < _LONGEST:
+        if isinstance(node.value, str) and len(node.value) < _MAX_ANNOTATION:
             words = "".join(c if c.isidentifier() or c.isdigit() else " " for c in node.value)
             (self.late or self).found.update(words.split())
 
@@ -211,5 +211,5 @@ class _Names(ast.NodeVisitor):
         (self.late or self).visit(node.body)
 
 
-_LONGEST = 200
+_MAX_ANNOTATION = 200
 """The most characters of a string that may be an annotation."""

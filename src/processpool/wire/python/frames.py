@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     Frame = tuple[int, int, bytes]
 
-SHOWN = 64
+MAX_SHOWN = 64
 """The most bytes that are kept of what is not a frame."""
 
 
@@ -75,7 +75,7 @@ class FrameReader:
             pace = kind >> layout.PACE
             kind &= KIND_MASK
             if not layout.PLAIN <= kind <= layout.BACK:
-                self.broken = data[at : at + SHOWN]
+                self.broken = data[at : at + MAX_SHOWN]
                 return frames
             body = at + FRAME.size
             self._wanted = FRAME.size + size

@@ -29,18 +29,18 @@ from processpool.wire.python.watching import Watch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-QUICK = 0.02
+QUICK_PICKLING = 0.02
 """The seconds up to which pickling a function is repeated before every call."""
-PAUSE, LONGEST_PAUSE = 10, 1.0
+PAUSE_FACTOR, MAX_PAUSE = 10, 1.0
 """Slower pickling pauses for this multiple of its duration, and for at most this many seconds."""
-LARGE = 1024 * 1024
+LARGE_FUNCTION = 1024 * 1024
 """The size of a function's pickle, in bytes, from which it is reported to the user."""
-DIGESTED = 64 * 1024
+MIN_DIGESTED = 64 * 1024
 """The size of a pickle, in bytes, from which only its digest is kept."""
-RECHECK = 50e-6
+RECHECK_INTERVAL = 50e-6
 """The seconds for which a check of a source file remains valid."""
-KEPT = 256
-KEPT_SIZE = 64 * 1024 * 1024
+MAX_CACHED = 256
+MAX_CACHED_SIZE = 64 * 1024 * 1024
 """The most functions, and the most bytes of their pickles, that are cached."""
 _CONSTANT = (int, float, str, bytes, bool, type(None))
 _MISSING = object()
@@ -62,7 +62,7 @@ class _Known:
         self.state = state
         self.watch: Watch | None = None
         self.seconds = seconds
-        self._pause = min(seconds * PAUSE, LONGEST_PAUSE)
+        self._pause = min(seconds * PAUSE_FACTOR, MAX_PAUSE)
         self._due = monotonic() + self._pause
 
     def is_as_it_was(self, function: Any, *, exactly: bool) -> bool:
@@ -78,7 +78,7 @@ class _Known:
             return False
         if due:
             self._due = monotonic() + self._pause
-        return watch.is_exact or (not due and self.seconds > QUICK)
+        return watch.is_exact or (not due and self.seconds > QUICK_PICKLING)
 
 
 class Function:
@@ -154,7 +154,7 @@ class Functions:
     def changed_source(self, function: Function) -> bool:
         """Return whether a source file of the function was changed since the last call."""
         now = monotonic()
-        if now - function.looked_at < RECHECK:
+        if now - function.looked_at < RECHECK_INTERVAL:
             return False
         function.looked_at = now
         return self.sources.changed(function.sources)
@@ -187,7 +187,7 @@ class Functions:
         kept = self._known[id(function)] = _Known(alive, known, state, seconds)
         if state == ():
             kept.watch = Watch(function)
-            if known.size >= LARGE and known.name not in self._told:
+            if known.size >= LARGE_FUNCTION and known.name not in self._told:
                 self._told.add(known.name)
                 if self._tell is not None:
                     self._tell(_size_in_words(known, kept.watch))
@@ -196,7 +196,7 @@ class Functions:
         """Make room for `size` bytes by dropping the least recently used pickles."""
         self._kept_size += size
         kept = self._by_value
-        while kept and (len(kept) >= KEPT or self._kept_size > KEPT_SIZE):
+        while kept and (len(kept) >= MAX_CACHED or self._kept_size > MAX_CACHED_SIZE):
             self._kept_size -= kept.pop(next(iter(kept))).size
 
     def _forget(self, number: int, gone: ref[Any]) -> None:
@@ -219,7 +219,7 @@ def _packed(function: Any) -> list[Any]:
 
 def _key(parts: list[Any]) -> bytes:
     """Return a key that identifies a pickle: the pickle itself, or a digest."""
-    if sum(len(part) for part in parts) < DIGESTED:
+    if sum(len(part) for part in parts) < MIN_DIGESTED:
         return b"".join(bytes(part) for part in parts)
     from hashlib import blake2b
 
@@ -240,7 +240,7 @@ def _size_in_words(function: Function, watch: Watch) -> str:
             continue
         largest, what = max((largest, what), (size, name))
     return (
-        f"{function.name} refers to {what}, {(largest or function.size) / LARGE:.1f} MiB when "
+        f"{function.name} refers to {what}, {(largest or function.size) / 2**20:.1f} MiB when "
         "pickled: it travels to each worker, and again when it has changed, which takes time; pass "
         "pool.share(...) of it to the items, or load it in worker.setup"
     )

@@ -19,24 +19,25 @@ READY = Struct("<I")
 """The header of the message that a worker sends when it is ready: the number of bytes after it."""
 
 PACKET_LIMIT = 4096
-"""Bytes of a packet at most: what Linux writes and reads as one (PIPE_BUF)."""
+"""The most bytes of a packet: what Linux writes and reads atomically (PIPE_BUF)."""
 PACKET = Struct("<BBHIIIQQQ")
 """kind, flags, attempt, function, batch, items, size, offset, index of the first item; then the
-payload, if it lies nowhere else."""
+payload, unless it is elsewhere."""
 MANY_ATTEMPTS = 65535
-"""The largest number of attempts that a packet tells."""
+"""The largest number of attempts that fits into a packet."""
 
-DEFINE, ITEMS, FREED, EXIT, FORGET, UNSHARE, PATH = range(1, 8)
+DEFINE, ITEMS, FREED, EXIT, FORGET, UNSHARE, PATH, REST = range(1, 9)
 """Kinds of packets. DEFINE: a function. ITEMS: items to call it with. FREED: places in shared
 memory that are free again. EXIT: the end. FORGET: earlier functions will not be used again.
-UNSHARE: the shared object of this name was freed. PATH: further entries of `sys.path`."""
+UNSHARE: the shared object of this name was freed. PATH: further entries of `sys.path`. REST: free
+memory is to be returned to the system."""
 
 ONE, STAR, FULL = 0, 1, 2
 """Flags of ITEMS: an item is the argument, the tuple of arguments, or (arguments, keywords)."""
 ECHOED = 4
-"""Flag of ITEMS: what the items print is shown while they run."""
+"""Flag of ITEMS: output is sent while the items run."""
 PICKLED = 8
-"""Flag of ITEMS: each is by itself, as `arguments` has it: pickled, or simple and in a tuple."""
+"""Flag of ITEMS: items are packed one by one, by `arguments`: pickled, or simple and in a tuple."""
 AWAY, LONG = 16, 32
 """Flags: the payload is in shared memory; or it follows in packets of its own."""
 RUN = 64

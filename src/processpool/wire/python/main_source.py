@@ -45,7 +45,8 @@ def files_of_main(cls: type, names: dict[str, Any]) -> Iterator[str]:
 
 def lines_of(file: str) -> list[str]:
     """Return the source lines of a file, a cell, `-c` or stdin; empty if they are not known."""
-    lines = linecache.getlines(file)
+    main = vars(sys.modules["__main__"])
+    lines = linecache.getlines(file, main if main.get("__file__") == file else None)
     if not lines and file in (COMMAND, STDIN):
         lines = _text_of_main(file).splitlines(keepends=True)
     return lines

@@ -1,8 +1,8 @@
 """Serialization of exceptions that items raise: the exception, if it can be pickled, and its text.
 
-An exception is pickled as its class defines it. If that cannot be unpickled, because `__init__` has
-other parameters than `args`, it is rebuilt without calling `__init__`, from its arguments,
-attributes and fields. Those that cannot be pickled are replaced by their repr.
+An exception is pickled as its class defines it. If that cannot be unpickled, or yields another one,
+because `__init__` has other parameters than `args`, it is rebuilt without calling `__init__`, from
+its arguments, attributes and fields. Those that cannot be pickled are replaced by their repr.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ _NO_TERMINAL = (
     "Items have no terminal to read from: to debug the function, or to have it ask, call it in the "
     "process that opened the pool."
 )
+_OF_PYTHON = 1 << 9
+"""The flag of a class that was created by Python code (`Py_TPFLAGS_HEAPTYPE`)."""
 _FIELDS = (GetSetDescriptorType, MemberDescriptorType)
 _DEPTH = 5
 """The deepest nesting of exceptions, in groups or attributes, that is preserved."""
@@ -79,11 +81,28 @@ def _pickled(error: BaseException) -> bytes | None:
     for portable in (error, _Portable(error)):
         try:
             stream: bytes = pack_answer(portable, WHOLE)[0]
-            if type(loads(stream)) is type(error):
+            read = loads(stream)
+            if type(read) is type(error) and (portable is not error or _is_alike(read, error)):
                 return stream
         except BaseException:  # the exception's own code runs here, and may raise anything
             continue
     return None
+
+
+def _is_alike(read: BaseException, error: BaseException) -> bool:
+    """Return False if pickling an exception as its class defines it has lost something."""
+    for kind in type(error).__mro__:
+        names = vars(kind)
+        if not kind.__flags__ & _OF_PYTHON:
+            break
+        if "__reduce__" in names or "__reduce_ex__" in names:
+            return True
+        if any(isinstance(found, MemberDescriptorType) for found in names.values()):
+            return False
+    if len(read.args) != len(error.args) or _text(read) != _text(error):
+        return False
+    pairs = zip(getattr(read, "exceptions", ()), getattr(error, "exceptions", ()), strict=False)
+    return all(type(one) is type(other) and _is_alike(one, other) for one, other in pairs)
 
 
 class _Portable:
@@ -103,16 +122,19 @@ class _Portable:
 
     def _portable(self, value: Any) -> Any:
         """Return the value, or a replacement if it cannot be pickled."""
-        try:
-            loads(pack_answer(value, WHOLE)[0])
-        except BaseException:
-            if self._depth < _DEPTH:
-                if isinstance(value, BaseException):
-                    return _Portable(value, self._depth + 1)
-                if isinstance(value, list | tuple):
-                    return type(value)([self._portable(each) for each in value])
-            return repr(value)
-        return value
+        is_error = isinstance(value, BaseException)
+        is_list = isinstance(value, list | tuple)
+        deep = self._depth >= _DEPTH
+        if deep or not (is_list and any(isinstance(each, BaseException) for each in value)):
+            try:
+                read = loads(pack_answer(value, WHOLE)[0])
+                if not is_error or (type(read) is type(value) and _is_alike(read, value)):
+                    return value
+            except BaseException:
+                is_list = is_list and not deep
+        if is_error and not deep:
+            return _Portable(value, self._depth + 1)
+        return type(value)(map(self._portable, value)) if is_list else repr(value)
 
 
 def _fields(error: BaseException) -> list[tuple[str, Any]]:
@@ -135,7 +157,8 @@ def make_exception(
     try:
         error = kind.__new__(kind, *arguments)
     except TypeError:  # it has a `__new__` of its own
-        error = BaseException.__new__(kind, *arguments)
+        built_in = next(each for each in kind.__mro__ if not each.__flags__ & _OF_PYTHON)
+        error = built_in.__new__(kind, *arguments)
     error.args = arguments
     for name, value in fields.items():
         try:  # noqa: SIM105 - contextlib takes too long to import

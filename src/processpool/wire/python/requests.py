@@ -58,8 +58,13 @@ class Requests:
 
     # -- items -----------------------------------------------------------------------------------
 
-    def small(self, payload: Any, task: Task) -> bytes | None:
-        """Return the packet of one small item; None if anything else must be written with it."""
+    def small(
+        self, payload: Any, task: Task, batch: int = 0, at: tuple[int, int] = (0, 1)
+    ) -> bytes | None:
+        """Return the packet of one small item; None if anything else must be written with it.
+
+        The arguments mean the same as those of `stage_items`.
+        """
         function, style = task
         if self.unsent or self._freed or function.number not in self._known:
             return None
@@ -71,7 +76,9 @@ class Requests:
         size = len(stream)
         if size > INLINE:
             return None
-        return PACKET.pack(layout.ITEMS, style, 1, function.number, 0, 1, size, 0, 0) + stream
+        index, attempt = at
+        head = layout.ITEMS, style, min(attempt, layout.MANY_ATTEMPTS), function.number
+        return PACKET.pack(*head, batch, 1, size, 0, index) + stream
 
     def stage_items(
         self,
@@ -120,6 +127,12 @@ class Requests:
             name = names.popleft().encode()
             header = PACKET.pack(layout.UNSHARE, 0, 0, 0, 0, 0, len(name), 0, 0)
             self.unsent.append(header + name)
+
+    def stage_rest(self) -> None:
+        """Stage that the worker is to let the system have the shared memory that is free."""
+        if self._freed:
+            self._return_places()
+        self.unsent.append(PACKET.pack(layout.REST, 0, 0, 0, 0, 0, 0, 0, 0))
 
     def _stage_path(self) -> None:
         """A new function may come from where this process has begun to look for modules lately."""

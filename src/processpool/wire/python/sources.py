@@ -27,7 +27,7 @@ class Sources:
         self._known: dict[str, Mark] = {}
         self._imported: set[str] = set()
         """The modules of this process whose files were recorded."""
-        self.told: list[str] = []
+        self.named: list[str] = []
         """The files that workers read at their start and that the configuration names."""
 
     def read_at(self, path: str, mark: Mark, *, named: bool = True) -> None:
@@ -36,11 +36,11 @@ class Sources:
         Args:
             path: the file.
             mark: its version.
-            named: whether the worker was told to use it, or has come upon it.
+            named: whether the configuration names it, or the worker only came across it.
         """
         self._known.setdefault(path, mark)
-        if named and path not in self.told:
-            self.told = [*self.told, path]
+        if named and path not in self.named:
+            self.named = [*self.named, path]
 
     def look_around(self) -> None:
         """Record the current versions of the files of newly imported modules.

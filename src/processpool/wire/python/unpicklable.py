@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from functools import partial
 from itertools import islice
 from types import FunctionType, MethodType
 
@@ -12,10 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-MANY = 10_000
+MAX_PARTS = 10_000
 """The most parts of a value that are tried."""
-_DEPTH = 30
-_SHOWN = 60
+_DEPTH = 100
+_MAX_PATH = 200
+"""The most characters of a path that are shown."""
+_MAX_SHOWN = 60
 """The most characters of a key that are shown."""
 
 
@@ -25,13 +29,17 @@ def find(value: Any) -> str | None:
     Returns:
         None if it is the value itself, or was not found.
     """
-    path, found = "", value
+    path, found, passed = "", value, [value]
     for _ in range(_DEPTH):
-        parts = islice(_parts(found), MANY)
-        step = next(((way, part) for way, part in parts if _fails(part)), None)
+        parts = islice(_parts(found), MAX_PARTS)
+        fresh = ((way, part) for way, part in parts if not any(part is one for one in passed))
+        step = next(((way, part) for way, part in fresh if _fails(part)), None)
         if step is None:
             break
         path, found = path + step[0], step[1]
+        passed.append(found)
+    if len(path) > _MAX_PATH:
+        path = f"{path[: _MAX_PATH // 2]}…{path[-_MAX_PATH // 2 :]}"
     kind = type(found)
     name = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
     return f"{path}, of type {name}" if path else None
@@ -50,7 +58,7 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
         for key, part in list(value.items()):
             yield f"[{_short(key)}]", part
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, list | tuple | deque):
         for number, part in enumerate(value):
             yield f"[{number}]", part
     elif isinstance(value, set | frozenset):
@@ -60,8 +68,13 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
         yield from _parts_of_function(value)
     elif isinstance(value, MethodType):
         yield ".__self__", value.__self__
-    else:
-        yield from _attributes(value)
+    elif isinstance(value, BaseException | partial):
+        for number, part in enumerate(value.args):
+            yield f".args[{number}]", part
+        if isinstance(value, partial):
+            yield ".func", value.func
+            yield ".keywords", value.keywords
+    yield from _attributes(value)
 
 
 def _parts_of_function(function: FunctionType) -> Iterator[tuple[str, Any]]:
@@ -93,4 +106,4 @@ def _short(key: Any) -> str:
         text = repr(key)
     except Exception:
         return "…"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"

@@ -22,7 +22,7 @@ PLAIN = frozenset({int, float, complex, str, bytes, bool, range, type(None)})
 _WRAPPERS = (staticmethod, classmethod)
 _ABSENT = object()
 _DEPTH = 20
-_MANY = 10_000
+_MAX_EXAMINED = 10_000
 """The most values of a container that are examined beyond comparing plain ones."""
 
 Named = tuple[str, Any]
@@ -114,7 +114,7 @@ class Watch:
         if type(table) not in (tuple, frozenset):
             self._tables.append((table, keys, values))
         if not PLAIN.issuperset(map(type, values)):
-            if len(values) > _MANY:
+            if len(values) > _MAX_EXAMINED:
                 self.is_exact = False
             else:
                 self._look_at_all(values, depth)
@@ -134,7 +134,7 @@ def _is_same(table: Any, keys: list[Any], values: list[Any], *, exactly: bool) -
     """True if a container has the same values in the same places as recorded."""
     if len(table) != len(values):
         return False
-    if len(values) > _MANY and not exactly:
+    if len(values) > _MAX_EXAMINED and not exactly:
         return (list(table.values()) if keys else list(table)) == values
     keys_now, values_now = _contents(table)
     return keys_now == keys and all(map(is_, values_now, values))
