@@ -37,7 +37,7 @@ IDIOMS = (
     Idiom("disp('{mark}')", "Octave", "octave"),
     Idiom('console.log("{mark}")', "JavaScript", "node"),
     Idiom('Print("{mark}\\n");', "GAP", "gap"),
-    Idiom('printf(true, "{mark}~%")$', "Maxima", "maxima"),
+    Idiom('print("{mark}")$', "Maxima", "maxima"),
     Idiom('print "{mark}"', "gnuplot, calc", "gnuplot"),
     Idiom("({mark}) = flush", "PostScript", "ghostscript"),
     Idiom("writeln('{mark}').", "Prolog", "prolog"),
