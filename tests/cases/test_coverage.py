@@ -127,16 +127,11 @@ def test_of_a_worker_that_is_terminated(project: Project) -> None:
 @pytest.mark.parametrize("processes", [(), ("-n", "2")], ids=["alone", "xdist"])
 def test_under_pytest(project: Project, processes: tuple[str, ...]) -> None:
     patched(project)
+    plugins = ("-p", "pytest_cov.plugin", "-p", "xdist.plugin")
     out = project.python(
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "--cov=covered",
-        *processes,
-        "test_covered.py",
-    )
+        "-m", "pytest", "-q", "--cov=covered", *plugins, *processes, "test_covered.py",
+        env={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+    )  # fmt: skip
     assert "2 passed" in out
     assert project.lines(combine=False) == LINES
 

@@ -195,11 +195,10 @@ class MapRun(MapJob):
             if chunk.refusal is not None:
                 self._refuse(start + len(chunk.payloads), chunk.refusal)
 
-    @uninterrupted
     def _room(self) -> int:
-        with self._lock:
-            self._state.allow(self._ahead())
-            return self._state.room
+        """How many items to read now; without the lock, as others can only make it more."""
+        self._state.allow(self._ahead())
+        return self._state.room
 
     @uninterrupted
     def _add(self, chunk: InputChunk) -> int:
