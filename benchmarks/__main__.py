@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from benchmarks import (
     command_pools,
     long_runs,
+    oneshot,
     python_pools,
     short_functions,
     short_programs,
@@ -31,6 +32,7 @@ if __name__ == "__main__":
         {
             "short-way": short_way,
             "commands": command_pools.cases,
+            "oneshot": oneshot.cases,
             "functions": python_pools.cases,
             "supervision": supervision.cases,
             "runs": long_runs.cases,

@@ -18,6 +18,7 @@ from processpool.engine.inheritance import Environ, with_hash_seed
 from processpool.engine.inherited import Inherited, pack_setup
 from processpool.engine.launcher import CommandLauncher, Orders, PythonLauncher
 from processpool.engine.local import Engine
+from processpool.engine.workers.trial import TRIAL
 from processpool.system.limits import Limits
 from processpool.system.process import Command
 from processpool.wire.codecs import make_codec
@@ -113,7 +114,7 @@ def build_engine(
 def _build_command_engine(config: PoolConfig, worker: CommandWorkerConfig) -> tuple[Backend, Parts]:
     command = build_command(worker)
     codec = make_codec(worker.codec)
-    protocol = worker.protocol.declaration
+    protocol = worker.declaration
     if protocol.rpc is not None:
         codec = make_codec("jsonrpc")
     policy = build_policy(config, window=worker.protocol.window, ahead=worker.protocol.ahead)
@@ -190,7 +191,7 @@ def build_fake(
     if worker.kind == "command":
         assert handler is not None
         codec = make_codec(worker.codec)
-        framing = fakes.Unframed(make_framing(worker.protocol.declaration))
+        framing = fakes.Unframed(make_framing(worker.declaration))
         perform = fakes.message_handler(handler, codec)
         return FakeBackend(perform, policy, most, config.name), MessageParts(framing, codec)
     engine = FakeBackend(partial(fakes.call, handler), policy, most, config.name)
@@ -211,7 +212,9 @@ def build_policy(
         ahead=ahead,
         takes_back=takes_back,
         exclusive=bool(config.worker.each),
-        dumps_stacks=config.worker.kind == "python",
+        trial=TRIAL if config.worker.kind == "command" and window > 1 else 0,
+        single_use=_is_single_use(config),
+        dumps_stacks=_has_last_words(config),
         start=config.timeouts.start,
         idle=config.timeouts.idle,
         exit=config.timeouts.exit,
@@ -226,6 +229,17 @@ def build_policy(
         backoff=config.restart.backoff,
         jitter=partial(_around_one, BACKOFF_JITTER),
     )
+
+
+def _has_last_words(config: PoolConfig) -> bool:
+    """True if a worker whose time is over is told something before it is killed."""
+    worker = config.worker
+    return worker.kind == "python" or worker.protocol.declaration.rpc is not None
+
+
+def _is_single_use(config: PoolConfig) -> bool:
+    worker = config.worker
+    return worker.kind == "command" and worker.declaration.oneshot is not None
 
 
 def _around_one(spread: float) -> float:

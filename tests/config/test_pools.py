@@ -48,6 +48,7 @@ FRAMED = {
     "start": (),
     "exit": "0;\n",
     "over": None,
+    "cancel": "$/cancelRequest",
     "initialize": None,
     "initialized": "initialized",
     "pipeline": "auto",

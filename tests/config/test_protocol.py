@@ -99,6 +99,20 @@ def test_all_presets_are_listed_with_an_example() -> None:
     assert "    exiftool -stay_open True -@ -" in "\n".join(listed)
 
 
+def test_oneshot_takes_the_message_as_its_input_or_as_an_argument() -> None:
+    def oneshot(command: list[str]) -> Any:
+        worker = {"kind": "command", "command": command, "protocol": "oneshot"}
+        config = pool_from_dict({"worker": worker})
+        assert isinstance(config.worker, CommandWorkerConfig)
+        return config.worker.declaration.oneshot
+
+    assert declared("lines").oneshot is None
+    assert oneshot(["tidy", "-q"]) == "input"
+    assert oneshot(["dig", "+short", "{message}"]) == "argument"
+    with pytest.raises(ConfigError, match="in an argument of command, not in its program"):
+        oneshot(["{message}"])
+
+
 def test_a_preset_that_does_not_exist() -> None:
     with pytest.raises(ConfigError, match="no protocol is called 'uzi'; did you mean uci"):
         list(show_preset("uzi"))
@@ -109,6 +123,16 @@ FAULTY = [
         "{kind: mcp, answer: {lines: 2}}",
         "answer",
         "does not go with JSON-RPC, which has requests and answers of its own, got a mapping",
+    ),
+    (
+        "{kind: oneshot, answer: {lines: 1}}",
+        "answer",
+        "does not go with oneshot, where the answer is all that a process writes, got a mapping",
+    ),
+    (
+        "{kind: oneshot, pipeline: 2}",
+        "pipeline",
+        "does not go with oneshot, where the answer is all that a process writes, got 2",
     ),
     ("{over: lines}", "over", "goes with the kinds jsonrpc, lsp and mcp only, got lines"),
     (

@@ -38,7 +38,7 @@ WAYS = ["call", "submit", "map", "imap"]
 """The ways in which one request can be made; see `ask`."""
 
 
-def ask(pool: ProcessPool, way: str, message: str, timeout: float = 60) -> Any:
+def ask(pool: ProcessPool, way: str, message: Any, timeout: float = 60) -> Any:
     """One request, in each of the ways in which it can be made."""
     match way:
         case "call":

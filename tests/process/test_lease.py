@@ -195,9 +195,15 @@ class TestGetting:
         use: str,
     ) -> None:
         pool = make_pool(
-            ["sh", "-c", "while read x; do echo $x; sleep 0.1; echo stray; done"],
+            [
+                "sh",
+                "-c",
+                "while read x; do echo $x; test $x = first && sleep 0.1 && echo stray; done",
+            ],
             worker={"protocol": "lines"},
         )
+        for _ in range(3):  # its first answers would be held until it awaits input again
+            assert pool.call("before") == "before"
         told: list[events.Event] = []
         pool.events(told.append)
         with pool.lease() as lease:

@@ -6,7 +6,6 @@ import logging
 import os
 import re
 import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ import pytest
 
 from processpool.errors import WorkerStartFailed
 from processpool.system.limits import Limits
-from processpool.system.process import Command, Process, cpu_ticks, describe_exit, waits_for_input
+from processpool.system.process import Command, Process, describe_exit
 from tests.process.support import await_exit, eventually, is_gone, open_fds
 
 if TYPE_CHECKING:
@@ -234,24 +233,6 @@ class TestEnd:
         assert describe_exit(code) == words
 
 
-class TestLooking:
-    def test_a_program_that_awaits_input_is_seen_to(self, start: Callable[..., Process]) -> None:
-        process = start("cat")
-        eventually(lambda: cpu_ticks(process.pid) is not None, "it never fell asleep")
-        if Path(f"/proc/{process.pid}/wchan").read_text() in ("", "0"):
-            pytest.skip("this kernel does not say where a process sleeps")
-        eventually(lambda: waits_for_input(process.pid), "it never awaited its input")
-
-    def test_a_program_that_computes_is_not_asleep(self, start: Callable[..., Process]) -> None:
-        process = start(sys.executable, "-c", "while True: pass")
-        eventually(lambda: _burns(process.pid), "it never computed")
-        assert not waits_for_input(process.pid)
-
-    def test_nobody_is_neither(self) -> None:
-        assert not waits_for_input(2**22 + 1)
-        assert cpu_ticks(2**22 + 1) is None
-
-
 class TestCommand:
     def test_it_reads_like_a_command_line(self) -> None:
         assert str(Command(("sed", "-u", "s/a b/c/"), "/", ENV)) == "sed -u 's/a b/c/'"
@@ -270,8 +251,3 @@ def _read(descriptor: int) -> bytes:
         return os.read(descriptor, 100)
     except BlockingIOError:
         return b""
-
-
-def _burns(pid: int) -> bool:
-    with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-        return int(file.read().rpartition(") ")[2].split()[11]) > 5

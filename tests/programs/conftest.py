@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from contextlib import ExitStack
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,8 +26,9 @@ __all__ = ["_leave_nothing_behind", "make_pool"]
 def program(request: pytest.FixtureRequest) -> Program:
     """Each program that is installed."""
     program = PROGRAMS[request.param]
-    if program.command[0] != "python" and shutil.which(program.command[0]) is None:
-        pytest.skip(f"missing: apt-get install --no-install-recommends {program.package}")
+    missing = program.command[0] != "python" and shutil.which(program.command[0]) is None
+    if missing or (program.module and find_spec(program.module) is None):
+        pytest.skip(f"missing: {program.install}")
     return program
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 PORT = """
@@ -37,6 +38,21 @@ NODE = 'require("repl").start({prompt:"",terminal:false,ignoreUndefined:true})'
 GIT = r"[^\n]* (?:missing|ambiguous)\n|\S+ \S+ (\d+)\n"
 
 
+HOVER = {
+    "textDocument": {"uri": Path(__file__).as_uri()},
+    "position": {"line": 2, "character": 5},
+}
+
+
+def convert(time: str) -> dict[str, Any]:
+    """A call of the tool of an MCP server."""
+    zones = {"source_timezone": "UTC", "target_timezone": "Asia/Tokyo"}
+    return {
+        "method": "tools/call",
+        "params": {"name": "convert_time", "arguments": {**zones, "time": time}},
+    }
+
+
 @dataclass(frozen=True)
 class Program:
     """One program.
@@ -49,6 +65,7 @@ class Program:
         bad: messages that are answered with an error.
         env: variables.
         codec: the codec.
+        module: what must be importable, of a program in Python; its package is on PyPI then.
         stdout: pipe, or pty for a program that would hold its output back.
     """
 
@@ -60,6 +77,14 @@ class Program:
     env: dict[str, str] = field(default_factory=dict)
     codec: str = "text"
     stdout: str = "pipe"
+    module: str = ""
+
+    @property
+    def install(self) -> str:
+        """The command that installs it."""
+        if self.module:
+            return f"pip install {self.package}"
+        return f"apt-get install --no-install-recommends {self.package}"
 
 
 MARKED = {"until": "{mark}\n"}
@@ -226,5 +251,90 @@ PROGRAMS = {
         [({"method": "hover", "params": {"line": 1}}, "line")],
         [{"method": "nope"}],
         codec="json",
+    ),
+    "an MCP server": Program(
+        ["python", "-m", "mcp_server_time"],
+        "mcp",
+        "mcp-server-time",
+        [(convert("12:00"), "content"), ({"method": "tools/list"}, "tools")],
+        [{"method": "nope"}],
+        codec="json",
+        module="mcp_server_time",
+    ),
+    "a language server for Python": Program(
+        ["python", "-m", "pylsp"],
+        "lsp",
+        "python-lsp-server",
+        [({"method": "textDocument/hover", "params": HOVER}, "contents")],
+        [{"method": "nope"}],
+        codec="json",
+        module="pylsp",
+    ),
+    "clangd": Program(
+        ["clangd"],
+        "lsp",
+        "clangd",
+        [({"method": "workspace/symbol", "params": {"query": "x"}}, None)],
+        [{"method": "textDocument/hover", "params": HOVER}],
+        codec="json",
+    ),
+    "aspell": Program(
+        ["aspell", "-a"], "ispell", "aspell aspell-en", [("hello wrold", "& wrold"), ("", None)]
+    ),
+    "mecab": Program(
+        ["mecab"], "mecab", "mecab mecab-ipadic-utf8", [("猫", "ネコ"), ("猫 猫", "ネコ")]
+    ),
+    "gnugo": Program(
+        ["/usr/games/gnugo", "--mode", "gtp"],
+        "gtp",
+        "gnugo",
+        [("name", "= GNU Go"), ("clear_board", "= ")],
+        ["nope"],
+    ),
+    "maxima": Program(
+        ["maxima", "--very-quiet"],
+        "maxima",
+        "maxima",
+        [("6*7;", "42"), ("x: 1$", None)],
+        ["1/0;"],
+    ),
+    "gap": Program(
+        ["gap", "-q", "-T"], "gap", "gap-core", [("6*7;", "42"), ("x:=1;;", None)], ["1/0;", "1+;"]
+    ),
+    "gp": Program(
+        ["gp", "-q", "-f", "-D", "breakloop=0"],
+        "gp",
+        "pari-gp",
+        [("6*7", "42"), ("x=1;", None)],
+        ["1/0", "1+*"],
+    ),
+    "dc": Program(["dc"], "dc", "dc", [("6 7*p", "42"), ("c", None)], ["1 0/"]),
+    "ocaml": Program(
+        ["ocaml", "-noprompt"],
+        "ocaml",
+        "ocaml-nox",
+        [("6*7", "int = 42"), ("let x = 1", "val x : int = 1")],
+        ["1 + true", "1/0"],
+    ),
+    "swipl": Program(
+        ["swipl", "-q"],
+        "prolog",
+        "swi-prolog-nox",
+        [("X is 6*7.", "X = 42."), ("true.", "true.")],
+        ["nope."],
+    ),
+    "gs": Program(
+        ["gs", "-q", "-dNODISPLAY", "-dNOPROMPT"],
+        "ghostscript",
+        "ghostscript",
+        [("6 7 mul =", "42"), ("clear", None)],
+        ["nope"],
+    ),
+    "gm": Program(
+        ["gm", "batch", "-prompt", "off", "-feedback", "on", "-"],
+        "gm-batch",
+        "graphicsmagick",
+        [("version", "GraphicsMagick"), ("convert -size 1x1 xc:red null:", "PASS")],
+        ["identify nope.png"],
     ),
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from tests.simulation import machine as sim
@@ -18,6 +18,7 @@ from tests.simulation.machine import machine
 PRODUCT = (
     "processpool.engine.local", "processpool.engine.workers.command", "processpool.api.futures",
     "processpool.api.lease", "processpool.wire.framing.declaration", "processpool.wire.codecs",
+    "processpool.engine.workers.programs",
 )  # fmt: skip
 WAITS = ("system.monitor", "engine.lead", "engine.workers.channel", "engine.direct")
 """Modules that have a copy of `WAIT`: without it, a wake-up that was lost is a hang."""
@@ -108,6 +109,7 @@ def _fakes() -> dict[str, ModuleType]:
     files = {
         "read": kernel.read, "write": kernel.write, "writev": kernel.writev, "close": kernel.close,
         "set_blocking": lambda fd, blocking: None, "register_at_fork": lambda **_: None,
+        "fstat": lambda fd: SimpleNamespace(st_ino=fd),
     }  # fmt: skip
     threads = {"Thread": sim.Thread, "current_thread": sim.current_thread, "Lock": sim.Lock,
                "RLock": sim.RLock, "get_ident": sim.get_ident}  # fmt: skip

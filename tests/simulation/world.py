@@ -11,7 +11,7 @@ from processpool.core.policy import Policy
 from processpool.core.replies import has_failed
 from processpool.engine.backend import NotBegun
 from processpool.engine.local import Engine
-from processpool.engine.workers.command import command_worker
+from processpool.engine.workers.programs import command_worker
 from processpool.errors import PoolBroken, PoolClosed, QueueFull, WorkerStartFailed
 from processpool.system import monitor
 from processpool.system.monitor import Bell

@@ -1,4 +1,4 @@
-"""The command line: `processpool run`, `check` and `schema`.
+"""The command line: `processpool run`, `check`, `probe` and the others.
 
 Two rules hold here. Every failure that is not a bug of this package is reported as one message and
 an exit status, never as a traceback. And modules are imported when they are needed: typer when a
@@ -21,6 +21,12 @@ command runs, tqdm when there is a progress bar.
     checking.py  `check`: validates a file, and optionally starts a worker
     presets.py   `presets`: lists the presets, or prints one as YAML
     summary.py   the summary of a pool's declaration
+    trying.py    `check --try`: shows what passes between the pool and one worker
+    probing.py   `probe`: finds out by experiment how a program talks
+    candidates.py  declarations that may fit a program, and whether they do
+    guesses.py   where answers end; idioms.py: how a program says a mark
+    dialogue.py  a program and the protocol that it is believed to speak
+    session.py   a program, driven by hand
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 STREAM = "-"
 """Stands for stdin, or stdout."""
+_TRY = "--try"
 WRONG = 2
 """Exit status: the command line or the file is wrong."""
 
@@ -240,7 +241,7 @@ def journal(
             export_journal(file)
 
 
-@app.command()
+@app.command(context_settings={"ignore_unknown_options": True})
 def check(
     config: Config,
     settings: Set = None,
@@ -248,12 +249,25 @@ def check(
     start: Annotated[
         bool, typer.Option("--start", help="Start one worker of each pool as well, and end it.")
     ] = False,
+    tried: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--try", metavar="MESSAGE", help="Ask one worker this, and show what passes as bytes."
+        ),
+    ] = None,
+    more: Annotated[
+        list[str] | None, typer.Argument(metavar="[MESSAGE]...", help="More messages to try.")
+    ] = None,
 ) -> None:
-    """Validate a YAML file, and say what it declares."""
+    """Validate a YAML file, say what it declares, and look for the programs that it names."""
     from processpool.cli.checking import check_file
 
+    if more and not tried:
+        raise typer.BadParameter(f"{more[0]!r} is too much: messages come after --try")
+    messages = [*(tried or []), *(more or [])]
     with _problems_told():
-        check_file(config, pool, _overrides(settings), start=start)
+        status = check_file(config, pool, _overrides(settings), start=start, messages=messages)
+    raise typer.Exit(status)
 
 
 @app.command()
@@ -264,6 +278,36 @@ def schema() -> None:
     from processpool.config import json_schema
 
     say(json.dumps(json_schema(), indent=2))
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def probe(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="-- CMD [ARG]... --try MESSAGE...",
+            help="The program with its arguments, then messages that it should answer.",
+        ),
+    ],
+) -> None:
+    """Find out by experiment how a program talks, and print the YAML for it.
+
+    What is tried and seen goes to stderr. The program is started several times, and gets the
+    messages and others: choose messages that do no harm.
+    """
+    from processpool.cli.probing import Probing, Unknown, write_yaml
+
+    at = words.index(_TRY) if _TRY in words else len(words)
+    command, messages = words[:at], [word for word in words[at + 1 :] if word != _TRY]
+    if not command or not messages:
+        raise typer.BadParameter("must be -- CMD [ARG]... --try MESSAGE...")
+    with _problems_told():
+        try:
+            worker = Probing(command, messages, complain).find()
+        except Unknown as error:
+            complain(str(error))
+            raise typer.Exit(FAILED) from None
+        say("\n".join(write_yaml(worker)))
 
 
 @app.command()

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import re
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool.api.pool import ProcessPool
-from processpool.cli.report import say
+from processpool.cli.report import ANSWERED, FAILED, complain, say
 from processpool.cli.stopping import stoppable
 from processpool.cli.summary import describe
+from processpool.cli.trying import try_messages
 from processpool.config import load_pool
 from processpool.config.pools import declared_pools
 from processpool.config.yaml_source import read_source
-from processpool.errors import ConfigError
+from processpool.errors import ConfigError, WorkerStartFailed
+from processpool.factory import build_command, build_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from processpool.config import PoolConfig
@@ -23,14 +28,30 @@ if TYPE_CHECKING:
 _ONE = {"size.min": 1, "size.max": 1, "size.spare": 1}
 
 
-def check_file(path: Path, pool: str | None, overrides: Mapping[str, Any], *, start: bool) -> None:
-    """Print what a file declares.
+_SHELL_WORDS = {"|", "||", "&&", ";", "&", ">", ">>", "<", "<<", "2>", "2>>", "&>", "2>&1"}
+_REDIRECTION = re.compile(r"\d?>{1,2}[&/.\w].*", re.DOTALL)
+_SHELLS = {"sh", "bash", "dash", "zsh", "ksh", "fish", "busybox"}
+
+
+def check_file(
+    path: Path,
+    pool: str | None,
+    overrides: Mapping[str, Any],
+    *,
+    start: bool,
+    messages: Sequence[str] = (),
+) -> int:
+    """Print what a file declares, and whether its programs are there.
 
     Args:
         path: the YAML file.
         pool: the one pool to look at; None for all of them.
         overrides: other values for single keys.
         start: start one worker of each pool as well, and end it.
+        messages: what one worker of each pool is asked; what passes is shown.
+
+    Returns:
+        The exit status.
 
     Raises:
         ConfigError: it does not declare valid pools; all that is wrong is said at once.
@@ -38,11 +59,47 @@ def check_file(path: Path, pool: str | None, overrides: Mapping[str, Any], *, st
         Stopped: a signal ended the wait for a worker.
     """
     names: list[str | None] = [pool] if pool is not None else _declared(path)
-    for config in _load_all(path, names, overrides):
+    configs = _load_all(path, names, overrides)
+    for config in configs:
         say("\n".join(describe(config)))
-    for config in _load_all(path, names, {**overrides, **_ONE}) if start else []:
-        _start_one(config)
-    say(f"{path}: no problems")
+    problems = [
+        f"{path}: {config.name}: {problem}" for config in configs for problem in _problems(config)
+    ]
+    for problem in problems:
+        complain(problem)
+    if problems:
+        return FAILED
+    good = True
+    for config in _load_all(path, names, {**overrides, **_ONE}) if start or messages else []:
+        if messages:
+            say(config.name)
+            with stoppable():
+                good = try_messages(config, messages) and good
+        else:
+            _start_one(config)
+    say(f"{path}: {'no problems' if good else 'not all is well'}")
+    return ANSWERED if good else FAILED
+
+
+def _problems(config: PoolConfig) -> Iterator[str]:
+    """What keeps a pool from starting, as far as that can be seen without starting it."""
+    worker = config.worker
+    if worker.kind != "command":
+        return
+    command = replace(build_command(worker), env=build_environment(worker))
+    try:
+        command.find()
+    except WorkerStartFailed as error:
+        yield f"worker.command: {error}"
+    if os.path.basename(command.argv[0]) in _SHELLS:
+        return
+    for word in command.argv[1:]:
+        if word in _SHELL_WORDS or _REDIRECTION.fullmatch(word):
+            yield (
+                f"worker.command: {word!r} means something to a shell only, and none runs the "
+                "command, so the program gets it as an argument; write [sh, -c, '...'] around it"
+            )
+            return
 
 
 def _declared(path: Path) -> list[str | None]:

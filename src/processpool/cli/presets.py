@@ -38,22 +38,22 @@ def show_preset(name: str) -> Iterator[str]:
         yield f"# {preset.note}"
     yield "worker:"
     yield "  kind: command"
-    yield f"  command: {_flow(list(preset.command))}"
+    yield f"  command: {flow(list(preset.command))}"
     if preset.env:
-        yield f"  env: {_flow(preset.env)}"
+        yield f"  env: {flow(preset.env)}"
     yield f"  protocol:  # the same as protocol: {name}"
-    if "over" in preset.protocol:  # the kind is what makes it JSON-RPC
+    if "answer" not in preset.protocol:  # no other keys say what its answers are
         yield f"    kind: {name}"
     for key, value in preset.protocol.items():
-        yield f"    {key}: {_flow(value)}"
+        yield f"    {key}: {flow(value)}"
     if preset.codec != "text":
         yield f"  codec: {preset.codec}"
 
 
-def _flow(value: Any) -> str:
+def flow(value: Any) -> str:
     """Return a value as YAML in flow style, on one line."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_flow(below)}" for key, below in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {flow(below)}" for key, below in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(map(_flow, value)) + "]"
+        return "[" + ", ".join(map(flow, value)) + "]"
     return json.dumps(value, ensure_ascii=False)  # the quotes keep text a text

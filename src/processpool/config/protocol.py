@@ -50,6 +50,7 @@ AHEAD = 8
 _GIB = 1 << 30
 _NAMES = tuple(PRESETS)
 _VERBS = ("expect", "send", "ask")
+_ONESHOT = "does not go with oneshot, where the answer is all that a process writes"
 
 
 _PROTOCOL_NAMES = {
@@ -231,6 +232,9 @@ class ProtocolConfig(Section):
     """With jsonrpc, lsp and mcp: the params of the request that begins the handshake."""
     initialized: str = "initialized"
     """With jsonrpc, lsp and mcp: the notification that ends the handshake."""
+    cancel: str = "$/cancelRequest"
+    """With jsonrpc, lsp and mcp: the notification that cancels a request whose time is over, before
+    its worker is replaced; empty for none."""
     pipeline: Pipeline = "auto"
     """How many requests may be sent to a worker before it has answered the first; auto: 1, or up
     to 8 under serve while items take less than a millisecond."""
@@ -263,6 +267,13 @@ class ProtocolConfig(Section):
     def _is_not_rpc(cls, value: Any, info: ValidationInfo) -> Any:
         if is_rpc(info.data.get("kind")):
             raise ValueError("does not go with JSON-RPC, which has requests and answers of its own")
+        return value
+
+    @field_validator("answer", "after_error", "start", "exit", "pipeline")
+    @classmethod
+    def _is_not_oneshot(cls, value: Any, info: ValidationInfo) -> Any:
+        if is_oneshot(info.data.get("kind")):
+            raise ValueError(_ONESHOT)
         return value
 
     @field_validator("over", "initialize")
@@ -316,6 +327,7 @@ class ProtocolConfig(Section):
             exit=self.exit,
             max_message=self.max_message,
             rpc=self._rpc,
+            oneshot="input" if is_oneshot(self.kind) else None,
         )
 
     @property
@@ -323,12 +335,17 @@ class ProtocolConfig(Section):
         if self.over is None:
             return None
         initialize = None if self.initialize is None else json.dumps(self.initialize)
-        return Rpc(self.over, initialize, self.initialized)
+        return Rpc(self.over, initialize, self.initialized, self.cancel)
 
 
 def is_rpc(kind: str | None) -> bool:
     """Return whether `kind` is a preset that speaks JSON-RPC."""
     return kind is not None and "over" in PRESETS[kind].protocol
+
+
+def is_oneshot(kind: str | None) -> bool:
+    """True for the name of the protocol that starts a process for each message."""
+    return kind == "oneshot"
 
 
 def _long_form(value: object) -> object:

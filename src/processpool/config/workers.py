@@ -6,6 +6,7 @@ relative to the file's folder, or to the current folder for a declaration in Pyt
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -24,8 +25,12 @@ from processpool.config.fields import (
     Target,
     Variants,
 )
-from processpool.config.protocol import Protocol, ProtocolConfig, is_rpc
+from processpool.config.protocol import Protocol, ProtocolConfig, is_oneshot, is_rpc
 from processpool.config.section import Section
+from processpool.wire.framing.oneshot import MESSAGE
+
+if TYPE_CHECKING:
+    from processpool.wire.framing.declaration import Declaration
 
 _HERE = Path(".")
 _DERIVED = object()
@@ -51,7 +56,8 @@ class CommandWorkerConfig(_WorkerConfig):
     kind: Literal["command"]
     """command: any program, in any language."""
     command: Command
-    """The program and its arguments: a list, or a string that is split as a shell would."""
+    """The program and its arguments: a list, or a string that is split as a shell would. With
+    oneshot, {message} in an argument stands for the message."""
     protocol: Protocol = ProtocolConfig(kind="framed")
     """The protocol: a preset's name, or a mapping that modifies a preset (kind, else lines)."""
     stdout: Literal["pipe", "pty"] = "pipe"
@@ -66,6 +72,24 @@ class CommandWorkerConfig(_WorkerConfig):
     if TYPE_CHECKING:
         # A protocol may be given as a name or a mapping, which the signature does not allow.
         def __init__(self, /, **data: Any) -> None: ...
+
+    @field_validator("protocol")
+    @classmethod
+    def _message_is_no_program(cls, value: ProtocolConfig, info: ValidationInfo) -> ProtocolConfig:
+        command = info.data.get("command")
+        if is_oneshot(value.kind) and command and MESSAGE in command[0]:
+            raise ValueError(
+                "oneshot takes {message} in an argument of command, not in its program"
+            )
+        return value
+
+    @property
+    def declaration(self) -> Declaration:
+        """What the framing is told; with oneshot, a message may be an argument."""
+        declaration = self.protocol.declaration
+        if declaration.oneshot and any(MESSAGE in word for word in self.command):
+            return replace(declaration, oneshot="argument")
+        return declaration
 
     @field_validator("codec", mode="before")
     @classmethod

@@ -80,10 +80,10 @@ class Assignment:
         return Grant(waiter.granted, waiter)
 
     def _next_free(self) -> Slot | None:
-        """Return the idle worker that was busy last, as its caches are warm, or one with room."""
+        """Return the next idle worker, or one with room."""
         fleet = self._fleet
         if fleet.has_free_worker:
-            return next(reversed(fleet.idle.values()))
+            return fleet.next_idle
         return next(iter(fleet.has_capacity.values()), None)
 
     def _hand_over(self, slot: Slot, now: float) -> Send:
@@ -93,6 +93,8 @@ class Assignment:
         size = max(1, min(window - slot.load, self._fair_share()))
         if slot.remaining is not None:
             size = max(1, min(size, slot.remaining))
+        if slot.handled < slot.trial:
+            size = 1
         batch = self._queue.take(size)
         batch.job.begun = True
         batch.sent_at = now

@@ -101,9 +101,19 @@ class Fleet:
         self.counts[before] -= 1
         self.counts[slot.state] += 1
 
+    @property
+    def next_idle(self) -> Slot:
+        """The idle worker that is next: the one that was busy last, as its caches are warm.
+
+        Of workers that have never been busy it is the oldest, which has loaded most.
+        """
+        if self.policy.single_use:
+            return next(iter(self.idle.values()))
+        return next(reversed(self.idle.values()))
+
     def take_idle(self, now: float) -> Slot:
-        """Take out the worker that was busy last, for somebody who drives it by hand."""
-        slot = next(reversed(self.idle.values()))
+        """Take out an idle worker, for somebody who drives it by hand."""
+        slot = self.next_idle
         self.move(slot, WorkerEvent.TAKEN)
         del self.idle[slot.id]
         slot.since = now

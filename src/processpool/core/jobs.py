@@ -37,6 +37,8 @@ class Origin:
     each: float = 0.0
     """Seconds that an item took by the worker's own clock; 0 if it does not say so."""
     slot: int | None = None
+    skipped: tuple[Any, ...] = ()
+    """Messages that came and were no answers."""
 
 
 class Batch:
@@ -144,6 +146,7 @@ class Batch:
             seconds=max(origin.until - origin.since, 0.0),
             peak_memory=reply.peak_memory,
             raw=reply.raw,
+            skipped=origin.skipped,
             history=tuple(attempt.record for attempt in self.history),
             args=args,
             name="" if naming is None else naming.name,

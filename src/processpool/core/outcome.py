@@ -37,6 +37,9 @@ class Outcome:
     """The worker's peak memory in bytes, where it is known."""
     raw: bytes | None = None
     """The bytes of an answer that could not be decoded."""
+    skipped: tuple[Any, ...] = ()
+    """Messages of a program that came with the answer and were none, such as what a server tells by
+    itself: the last 100, and of each the first 64 KiB. One that was cut is bytes."""
     history: tuple[Outcome, ...] = ()
     """The records of earlier attempts, where the pool's `retry` allows several."""
     args: tuple[Any, ...] = ()

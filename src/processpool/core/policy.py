@@ -34,6 +34,11 @@ class Policy:
     """Whether items that a worker has not begun can be recalled."""
     exclusive: bool = False
     """Whether a worker must have ended before its replacement starts, as they share a resource."""
+    trial: int = 0
+    """Items that each worker has one by one before it may have several, unless it has said that it
+    speaks its protocol."""
+    single_use: bool = False
+    """Whether a worker has one item in its life, and answers by its end."""
     dumps_stacks: bool = False
     """Whether a worker can dump its stacks before it is killed for a timeout."""
     start: float | None = 30.0
@@ -60,7 +65,8 @@ class Policy:
 
     def __post_init__(self) -> None:
         """Precompute what is read for every item."""
-        recycles = self.recycle_requests is not None or self.recycle_age is not None
+        by_number = self.single_use or self.recycle_requests is not None
+        recycles = by_number or self.recycle_age is not None
         object.__setattr__(self, "recycles", recycles)
         object.__setattr__(self, "renews", recycles or self.recycle_memory is not None)
 

@@ -100,6 +100,8 @@ class Scheduler(ShortWay):
         """Take an idle worker for one `call`, if one is free and nobody waits for it."""
         if self.state is not PoolState.OPEN or self.queue or self.assignment.waiters:
             return None
+        if self.policy.single_use:  # a call has nothing to keep a worker for
+            return None
         return self.fleet.take_idle(now) if self.fleet.has_free_worker else None
 
     def lease(self, waiter: LeaseWaiter, now: float) -> list[Command]:
@@ -132,9 +134,11 @@ class Scheduler(ShortWay):
         """Start one more worker, if one is wanted and its time has come."""
         return [*self.growth.spawn(self.state, now)]
 
-    def ready(self, worker: int, now: float) -> list[Command]:
-        """Note that a worker has started and takes requests."""
+    def ready(self, worker: int, now: float, *, proven: bool = False) -> list[Command]:
+        """Note that a worker has started and takes requests; has it said that it speaks them?"""
         slot = self.slots[worker]
+        if proven:
+            slot.trial = 0
         if slot.state is not WorkerState.STARTING:
             return []
         self.growth.restarts.succeeded()

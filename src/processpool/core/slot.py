@@ -22,7 +22,7 @@ class Slot:
     __slots__ = (
         "deadline", "exact", "exit_reason", "exit_step", "expiring", "failed", "handled", "id",
         "inflight", "load", "max_age", "max_requests", "place", "retiring", "since", "started_at",
-        "state", "timer",
+        "state", "timer", "trial",
     )  # fmt: skip
 
     def __init__(self, number: int, now: float, policy: Policy, place: int = 0) -> None:
@@ -43,6 +43,8 @@ class Slot:
         """The earliest entry of this slot in the heap of timers."""
         self.handled = 0
         self.failed = 0
+        self.trial = policy.trial
+        """Items that it has one by one."""
         self.exit_reason: ExitReason | None = None
         """Why the pool ended it; None while it is alive, or if it ended by itself."""
         self.retiring: ExitReason | None = None
@@ -50,7 +52,8 @@ class Slot:
         self.expiring = False
         """True once it is to be recycled: its replacement may be started."""
         factor = policy.recycle_jitter()
-        self.max_requests = _scaled(policy.recycle_requests, factor)
+        most = 1 if policy.single_use else _scaled(policy.recycle_requests, factor)
+        self.max_requests = most
         self.max_age = None if policy.recycle_age is None else policy.recycle_age * factor
         self.exit_step = ExitStep.NONE
         """Its step on the exit ladder."""
@@ -58,7 +61,7 @@ class Slot:
     @property
     def takes_more(self) -> bool:
         """True if it may be assigned further items."""
-        return self.retiring is None and self.remaining != 0
+        return self.retiring is None and self.remaining != 0 and self.handled >= self.trial
 
     @property
     def costs_item(self) -> bool:

@@ -47,8 +47,10 @@ class Checkout:
         """Workers that a call has finished with, and the next one takes."""
         self.lost: deque[list[Worker]] = deque()
         """Loans of calls that were interrupted: their workers are to be ended."""
+        self.hangs = dispatcher.hangs
         self._core = core
         self._dispatcher = dispatcher
+        self.hangs = dispatcher.hangs
         self._receiver = receiver
         self._reaper = reaper
         self._hub = hub

@@ -40,8 +40,23 @@ def _on_stdin(core: Core, worker: Worker) -> None:
             core.loop.forget(worker.process.stdin)
         elif done:
             core.loop.change(worker.process.stdin, STDIN_CLOSED)
-    if is_over and not worker.is_closed:
+    if worker.protocol.answers_by_exit:
+        if is_over:  # it may well answer without its input, or with a part of it
+            worker.channel.unsent.clear()
+        end_input(core, worker)
+    elif is_over and not worker.is_closed:
         see_to_stdin(core, worker)
+
+
+def end_input(core: Core, worker: Worker) -> None:
+    """Let a worker that has its only item see the end of its input."""
+    with core.lock:
+        if worker.is_closed or not worker.protocol.input_is_complete:
+            return
+        core.loop.forget(worker.process.stdin)
+    with worker.io:
+        if not worker.is_closed:
+            worker.channel.end_input(b"")
 
 
 def see_to_stdin(core: Core, worker: Worker) -> None:

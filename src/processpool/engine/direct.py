@@ -14,6 +14,8 @@ from processpool.core.outcome import Outcome
 from processpool.core.replies import Reply, asks_to_retire, load_all
 from processpool.engine.backend import NotBegun
 from processpool.engine.closed_pipes import CLOSED_GRACE
+from processpool.engine.last_words import note_silence
+from processpool.engine.settling import settle
 from processpool.engine.surplus import spoil
 from processpool.engine.workers import failures
 from processpool.engine.workers.attribution import Lateness
@@ -147,7 +149,7 @@ def _ask_patiently(
     """Wait for the answer to what was sent, whatever else happens; with what came after it."""
     answers = worker.protocol.early_answers()
     if not answers:
-        answers = _await_answer(worker, None if timeout is None else began + timeout)
+        answers = _await_answer(caller, worker, began, timeout)
     if not answers:
         raise _failure(caller, worker, began, timeout)
     values = load_all(worker.protocol.decode(answers)[0])
@@ -165,8 +167,9 @@ def _unwrap(caller: Caller, worker: Worker, reply: Any, began: float) -> Any:
     return reply.value
 
 
-def _await_answer(worker: Worker, deadline: float | None) -> list[Any]:
+def _await_answer(caller: Caller, worker: Worker, began: float, timeout: float | None) -> list[Any]:
     """The answers that come, normally one; none if the worker failed, or the time is over."""
+    deadline = None if timeout is None else began + timeout
     answers: list[Any] = []
     left, is_torn = None, False
     while (
@@ -183,8 +186,12 @@ def _await_answer(worker: Worker, deadline: float | None) -> list[Any]:
             if left <= 0:
                 return []
         answers = worker.pump(left)
+        if not answers and worker.trial.is_foreign:
+            caller.checkout.hangs.look_at(worker, began)
     if answers and worker.attribution.state is not PROMPT:
         worker.attribution.linger()
+        if worker.trial.left:
+            answers += settle(worker, deadline)
     return answers
 
 
@@ -200,6 +207,7 @@ def _failure(caller: Caller, worker: Worker, began: float, timeout: float | None
         exit_reason = ExitReason.TORE_REQUEST
     elif not worker.has_ended:
         exit_reason = ExitReason.TIMEOUT
+        note_silence(worker)
         if worker.protocol.dump_stacks():
             worker.process.wait(DUMP_GRACE)
     elif not worker.process.wait(CLOSED_GRACE):
@@ -232,6 +240,7 @@ def _recorded(caller: Caller, worker: Worker, reply: Reply, began: float) -> Bas
         seconds=monotonic() - began,
         started=wall_clock(began),
         raw=reply.raw,
+        skipped=worker.protocol.take_skipped(),
     )
     attach(record)
     return reply.error

@@ -24,6 +24,9 @@ from processpool.core.commands import (
 )
 from processpool.core.exit_reason import ExitReason
 from processpool.core.states import PoolState, WorkerState
+from processpool.engine.closed_pipes import end_input
+from processpool.engine.hangs import Hangs
+from processpool.engine.last_words import say_last_words, see_last_moments
 from processpool.engine.recalls import take_back
 from processpool.engine.workers.channel import ChannelState
 from processpool.engine.workers.listening import Listening, ListeningEvent
@@ -57,6 +60,7 @@ class Dispatcher:
         self._hub = hub
         core.stage, core.execute = self.stage, self.execute
         self._watched: set[int] = set()
+        self.hangs = Hangs(core, hub)
 
     def stage(self, commands: Sequence[Command]) -> None:
         """Under the lock: put batches into outboxes in the order of the decisions."""
@@ -88,10 +92,11 @@ class Dispatcher:
                 case Stop(number):
                     self._stop(self._core.workers.get(number))
                 case DumpStacks(number):
-                    self._dump_stacks(self._core.workers.get(number))
+                    say_last_words(self._core.workers.get(number))
                 case Terminate(number):
                     self._signal(number, signal.SIGTERM)
                 case Kill(number):
+                    see_last_moments(self._core, number)
                     self._signal(number, signal.SIGKILL)
                 case TakeBack(number, read):
                     take_back(self._core, self.recall, number, read=read)
@@ -125,6 +130,8 @@ class Dispatcher:
             with core.lock:
                 if not worker.is_closed:
                     core.loop.change(worker.process.stdin, select.EPOLLOUT)
+        elif worker.protocol.answers_by_exit:
+            end_input(core, worker)
 
     def send_single(self, worker: Worker, batch: Batch) -> None:
         """Write one item to a worker that has nothing else to do; see `Scheduler.begin`."""
@@ -144,10 +151,6 @@ class Dispatcher:
             self.flush(worker)
         elif not done:
             self._core.loop.post(partial(self.write, worker))
-
-    def _dump_stacks(self, worker: Worker | None) -> None:
-        if worker is not None:
-            worker.protocol.dump_stacks()
 
     def unshare(self, name: str) -> None:
         """Tell every worker that something shared was freed; those that are lent, on return."""
@@ -228,6 +231,8 @@ class Dispatcher:
 
     def watch(self, worker: Worker) -> None:
         """Under the lock: the worker is given something to do."""
+        if worker.trial.is_foreign and not self.hangs.is_looking:
+            self.hangs.begin()
         if worker.id not in self._watched:
             self._watched.add(worker.id)
             handler = partial(self.on_answer, worker)

@@ -117,6 +117,7 @@ class EventHub:
         """A worker wrote to its stdout though it had no request: tell whoever wants to know."""
         if not output:  # it is replaced for another reason
             return
+        worker.trial.stray = worker.trial.stray or output
         self.warn(
             "worker %d (pid %d) wrote %r to its standard output without a request, and is "
             "replaced; standard output is for answers: write everything else to standard error",

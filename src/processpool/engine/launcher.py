@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from processpool.engine.identity import Identity
 from processpool.engine.inheritance import Environ, flags, inheritance, resource_tracker
 from processpool.engine.inherited import Inherited
-from processpool.engine.workers.command import command_worker
+from processpool.engine.workers.programs import command_worker, oneshot_worker
 from processpool.engine.workers.python import Shared, python_worker
 from processpool.errors import WorkerStartFailed
 from processpool.system.limits import UNLIMITED, Limits
 from processpool.system.packets import packet_pair
 from processpool.system.process import Command, Process
+from processpool.wire.framing.oneshot import waiting_shell
 from processpool.wire.python import layout
 from processpool.wire.python.arena import Arena
 from processpool.wire.python.sources import Sources
@@ -112,6 +113,8 @@ class CommandLauncher:
         """
         if self.command.argv[0] == sys.executable or not self.command.argv[0]:
             interpreter()
+        if self.protocol.oneshot is not None:
+            return self._start_oneshot(number, place, mark)
         with ExitStack() as undo:
             ready, theirs = packet_pair()
             undo.callback(os.close, ready)
@@ -124,6 +127,16 @@ class CommandLauncher:
                 os.close(theirs)
             undo.pop_all()
         return command_worker(number, process, self.protocol, self.codec, ready)
+
+    def _start_oneshot(self, number: int, place: int, mark: str) -> Worker:
+        """Start one that ends with its first item; or a shell that will be it."""
+        told = {MARK_VARIABLE: mark, **self.identity.variables(number, place)}
+        command = replace(self.command, env={**self.env(), **told})
+        if self.protocol.oneshot == "argument":
+            argv = waiting_shell(command.find(), command.argv[1:])
+            command = replace(command, argv=argv)
+        process = Process(command, terminal=self.terminal, limits=self.limits)
+        return oneshot_worker(number, process, self.protocol, self.codec)
 
 
 @dataclass(frozen=True)

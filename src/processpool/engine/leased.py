@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from processpool.core.exit_reason import ExitReason
 from processpool.core.replies import Reply, loaded
-from processpool.engine.closed_pipes import CLOSED_GRACE, why_over
+from processpool.engine.closed_pipes import CLOSED_GRACE, end_input, why_over
+from processpool.engine.settling import settle
 from processpool.engine.surplus import spoil
 from processpool.engine.workers import failures
 from processpool.errors import UnexpectedEOF
@@ -80,6 +81,8 @@ class LocalLease:
             self._pump(None)
             with worker.io:
                 sent = worker.flush()
+        if worker.protocol.answers_by_exit:
+            end_input(self._core, worker)
 
     @uninterrupted
     def wait(self, timeout: float | None) -> bool:
@@ -129,6 +132,9 @@ class LocalLease:
                 self._failed = True
                 raise self._end()
             self._pump(None)
+        if self.owed == 1 and self._worker.trial.left:
+            with self._worker.io:
+                self._answers += settle(self._worker, None)
         with INTERRUPTIBLE:
             (answer,), _ = self._worker.protocol.decode(self._answers[:1])
             value = loaded(answer)
@@ -180,7 +186,7 @@ class LocalLease:
     @property
     def _is_over(self) -> bool:
         """True if the worker will not answer any more: it has ended, or closed its stdin."""
-        return self._worker.has_ended or self._worker.is_deaf() or self._is_torn
+        return self._worker.is_over or self._worker.is_deaf() or self._is_torn
 
     @property
     def _is_torn(self) -> bool:

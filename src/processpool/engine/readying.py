@@ -11,8 +11,9 @@ from processpool.core import events
 from processpool.core.exit_reason import ExitReason
 from processpool.engine.workers.attribution import LatenessEvent
 from processpool.engine.workers.channel import ChannelState
-from processpool.engine.workers.readiness import Probe, ReadinessEvent, ReadinessState
+from processpool.engine.workers.readiness import ReadinessEvent, ReadinessState
 from processpool.engine.workers.served import begin_serving
+from processpool.system.readiness import Probe
 
 if TYPE_CHECKING:
     from processpool.core.commands import Command
@@ -26,6 +27,8 @@ class Readying:
     """Finds out when the workers of one engine are ready."""
 
     def __init__(self, core: Core, hub: EventHub) -> None:
+        self.is_proven = False
+        """True while the last worker that was looked at became ready."""
         self._core = core
         self._hub = hub
 
@@ -36,8 +39,14 @@ class Readying:
             self._core.loop.watch(readiness.fd, select.EPOLLIN, partial(self._on_said, worker))
         if readiness.dialogue is not None:
             self._begin_dialogue(worker, readiness.dialogue)
+        elif worker.protocol.answers_by_exit and self.is_proven:  # its input may come meanwhile
+            self._core.loop.post(partial(self._take_as_ready, worker))
         elif readiness.state is ReadinessState.PROBED:
-            self._look_again(worker, Probe(worker.pid, monotonic()))
+            self._look_again(worker, Probe(worker.process, monotonic()))
+
+    def _take_as_ready(self, worker: Worker) -> None:
+        if not worker.is_closed:
+            self._ready(worker, ReadinessEvent.SEEN)
 
     # -- by a dialogue ---------------------------------------------------------------------------
 
@@ -67,7 +76,7 @@ class Readying:
         """Everything was said: it is ready as soon as it awaits a request."""
         self._core.loop.forget(worker.process.stdout)
         worker.readiness.on(ReadinessEvent.DIALOGUE_OVER)
-        self._look_again(worker, Probe(worker.pid, monotonic()))
+        self._look_again(worker, Probe(worker.process, monotonic()))
 
     # -- because it says so ----------------------------------------------------------------------
 
@@ -87,6 +96,7 @@ class Readying:
             readiness.close()
         if not said:
             return
+        worker.trial.trust()
         worker.attribution.on(LatenessEvent.PROVED)  # it says where the stderr of requests ends
         serving = begin_serving(worker, said)
         if serving is not None:
@@ -121,6 +131,7 @@ class Readying:
         if worker.readiness.state is ReadinessState.READY:
             return  # it was seen before it said so
         worker.readiness.on(how)
+        self.is_proven = True
         core = self._core
         with worker.io:
             stray = worker.stray_output()
@@ -132,7 +143,8 @@ class Readying:
             started_at = core.scheduler.slots[worker.id].started_at
         now = monotonic()
         self._hub.publish(events.WorkerBecameReady(now, worker.id, worker.pid, now - started_at))
-        core.decide(partial(core.scheduler.ready, worker.id))
+        proven = not worker.trial.is_foreign
+        core.decide(partial(core.scheduler.ready, worker.id, proven=proven))
 
     def _end_garbled(self, worker: Worker) -> None:
         """What it said makes no sense."""

@@ -132,8 +132,10 @@ class Reaper:
         with worker.io:
             answers = worker.drain()
             begun = worker.has_begun()
+            answers = worker.attribution.release() + answers
             is_stray = worker.listening.state is Listening.SILENT  # it was asked for nothing yet
-        self._receiver.release_held(worker)
+        if worker.protocol.answers_by_exit and core.scheduler.slots[worker.id].exit_reason:
+            answers = []  # its end was the pool's doing, and is no answer
         if answers and not is_stray and core.scheduler.slots[worker.id].load:
             self._receiver.complete_all(worker, answers)
         return begun
@@ -153,6 +155,7 @@ class Reaper:
             self._hub.remember(text, worker.id, worker, own)
         origin = Origin(worker.id, worker.pid, batch.sent_at, now, stderr, plain=False, failed=1)
         origin.slot = worker.place
+        origin.skipped = worker.protocol.take_skipped()
         if type(lost) is Retry:
             batch.history = (*batch.history, batch.attempt(0, reply, origin))
         else:

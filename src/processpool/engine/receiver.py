@@ -114,7 +114,8 @@ class Receiver:
         core = self._core
         with core.lock:
             self._dispatcher.unwatch(worker)
-        see_to_stdout(core, worker)
+        if not worker.protocol.answers_by_exit:
+            see_to_stdout(core, worker)
 
     def _on_unusual(self, worker: Worker, answer: Any) -> None:
         """What has come is not one whole answer; or it is, and something else is not as usual."""
@@ -127,8 +128,12 @@ class Receiver:
         if answers and attribution.held is not None:  # more than it was asked for
             held, attribution.held = attribution.held[0], None
             self.complete(worker, held + answers)
-        elif answers and attribution.state is not PROMPT and core.scheduler.policy.window == 1:
+        elif answers and (
+            worker.trial.left
+            or (attribution.state is not PROMPT and core.scheduler.policy.window == 1)
+        ):
             attribution.hold(answers)
+            worker.trial.hold(worker.process)
             core.loop.later(LINGER, partial(self.release_held, worker))
         elif answers:
             self.complete_all(worker, answers)
@@ -148,19 +153,34 @@ class Receiver:
                 return
         with worker.io:
             more = not worker.is_closed and worker.stderr.read()
-            if state is WorkerState.IDLE and worker.stderr.take():
+            is_idle = state is WorkerState.IDLE and not worker.protocol.answers_by_exit
+            if is_idle and worker.stderr.take():
                 worker.attribution.caught()
         if more:
             core.loop.post(partial(self.on_stderr, worker))
-        if worker.attribution.held is not None:
+        if worker.attribution.held is not None and worker.trial.probe is None:
             core.loop.later(LATE_PAUSE, partial(self.release_held, worker))
 
     def release_held(self, worker: Worker) -> None:
-        """Late stderr was awaited long enough, or has come."""
+        """Late stderr was awaited long enough, or has come; on trial, does it await input again?"""
         with worker.io:
-            answers = worker.attribution.release()
-        if answers:
+            if worker.attribution.held is None:
+                return
+            wait = 0.0 if worker.has_ended else worker.trial.wait()
+            answers = [] if wait else self.take_held(worker)
+        if wait:
+            self._core.loop.later(wait, partial(self.release_held, worker))
+        elif answers:
             self.complete(worker, answers)
+
+    def take_held(self, worker: Worker) -> list[Any]:
+        """With its `io`: the answers of a worker that were held, and what has come since."""
+        learns = self._core.scheduler.policy.window == 1
+        answers = worker.attribution.release(learns=learns)
+        if worker.trial.probe is not None and not worker.is_closed:
+            worker.trial.passed()
+            answers += worker.protocol.receive_all()
+        return answers
 
     def complete_all(self, worker: Worker, answers: list[Any]) -> None:
         """As `complete`; between two runs of answers the worker has given the rest of one back."""
@@ -204,6 +224,7 @@ class Receiver:
             core.lock.notify_all()
         origin = Origin(worker.id, worker.pid, since, now, worker.item_stderr(), plain, len(failed))
         origin.each, origin.slot = worker.protocol.seconds_each, worker.place
+        origin.skipped = worker.protocol.take_skipped()
         self._dispatcher.execute(commands)
         if failed:
             own = origin.stderr if failed[-1].stderr is None else failed[-1].stderr

@@ -117,6 +117,7 @@ class Spawner:
 
     def note_failure(self, worker: Worker, error: WorkerStartFailed | OSError) -> None:
         """A worker is of no use: remember why, and tell."""
+        self._readying.is_proven = False
         self._keep_error(worker.id, error)
         self._tell_failure(worker.id, worker, error)
 

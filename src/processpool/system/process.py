@@ -314,34 +314,20 @@ def describe_exit(exitcode: int) -> str:
     return f"was killed by {name}"
 
 
-def waits_for_input(pid: int) -> bool:
-    """Return whether a process is blocked in a read from a pipe, waiting for its first request."""
-    try:
-        with open(f"/proc/{pid}/wchan", encoding="ascii") as file:
-            return "pipe_read" in file.read()
-    except OSError:
-        return False
-
-
-def cpu_ticks(pid: int) -> int | None:
-    """Return the CPU time of a sleeping process in clock ticks; None if it is not sleeping."""
-    state, ticks = _stat(pid)
-    return ticks if state == "S" else None
-
-
 def cpu_seconds(pid: int) -> float | None:
     """Return the CPU time of a process in seconds, as `limits.cpu_time` counts it; None if reaped.
 
     The result of `wait4` would include its children.
     """
-    ticks = _stat(pid)[1]
+    ticks = stat_of(pid)[1]
     return None if ticks is None else ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _stat(pid: int) -> tuple[str | None, int | None]:
-    """Return the state of a process, and its CPU time in clock ticks."""
+def stat_of(pid: int, thread: str | None = None) -> tuple[str | None, int | None]:
+    """Return the state of a process, or of one of its threads, and its CPU time in clock ticks."""
+    place = f"/proc/{pid}/stat" if thread is None else f"/proc/{pid}/task/{thread}/stat"
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        with open(place, encoding="utf-8", errors="replace") as file:
             fields = file.read().rpartition(") ")[2].split()
     except OSError:
         return None, None

@@ -36,6 +36,13 @@ class Codec(ABC):
     def decode(self, payload: bytes) -> Any:
         """Return the value of an answer; raise `CodecError` with the offset of an invalid byte."""
 
+    def decode_any(self, payload: bytes) -> Any:
+        """Return the value of a message that is no answer; its bytes if it has none."""
+        try:
+            return self.decode(payload)
+        except CodecError:
+            return payload
+
 
 class TextCodec(Codec):
     """Messages are str, encoded as UTF-8."""
@@ -140,6 +147,13 @@ class JsonRpcCodec(JsonCodec):
         if not isinstance(message.get("params", {}), dict | list):
             raise CodecError("the params of a message of jsonrpc are an object or an array")
         return super().encode(message)
+
+    def decode_any(self, payload: bytes) -> Any:
+        """Return a message of a server that is no answer; its bytes if it is cut."""
+        try:
+            return super().decode(payload)
+        except CodecError:
+            return payload
 
     def decode(self, payload: bytes) -> Any:
         """Return the result; raise `AnswerError` with the code and data of an error."""

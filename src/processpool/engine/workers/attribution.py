@@ -71,13 +71,18 @@ class Attribution(Machine[Lateness, LatenessEvent]):
         """Keep answers until their stderr is there."""
         self.held = answers, self._log.received
 
-    def release(self) -> list[Any]:
-        """The answers that were held; what has come since then is theirs."""
+    def release(self, *, learns: bool = True) -> list[Any]:
+        """The answers that were held; what has come since then is theirs.
+
+        Args:
+            learns: that shows something, as there are no other requests that it may belong to.
+        """
         if self.held is None:
             return []
         (answers, before), self.held = self.held, None
         self._log.read()
-        self._learn(before)
+        if learns:
+            self._learn(before)
         return answers
 
     def linger(self) -> None:

@@ -190,7 +190,7 @@ class Channel(Machine[ChannelState, ChannelEvent]):
         if self.read_size == SMALL_READ:
             self.read_size = LARGE_READ
             for fd in (self.process.stdin, self.process.stdout):
-                with suppress(OSError):
+                with suppress(OSError, ValueError):  # stdin may be closed
                     fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, LARGE_READ)
 
     # -- waiting ---------------------------------------------------------------------------------

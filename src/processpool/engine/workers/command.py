@@ -3,49 +3,30 @@
 from __future__ import annotations
 
 import os
-import struct
 from collections import deque
 from contextlib import suppress
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from processpool.core.replies import Reply
-from processpool.engine.workers.channel import SMALL_READ, Channel, ChannelEvent
+from processpool.engine.workers.channel import SMALL_READ, ChannelEvent
 from processpool.engine.workers.error_rules import ErrorRules
 from processpool.engine.workers.protocol import UNUSUAL, WorkerProtocol
-from processpool.engine.workers.readiness import Readiness
-from processpool.engine.workers.stderr import StderrLog
-from processpool.engine.workers.worker import Worker
 from processpool.errors import AnswerError, CodecError, ProtocolError
 from processpool.system.malloc import LARGE, keep_large_blocks
+from processpool.system.pipes import unread
 from processpool.wire.framing.declared import make_framing
-from processpool.wire.framing.start import StartDialogue
-
-with suppress(ImportError):  # not Linux: whoever opens a pool is told
-    import fcntl
-    import termios
 
 if TYPE_CHECKING:
     from processpool.core.jobs import Batch
-    from processpool.system.process import Process
+    from processpool.engine.workers.channel import Channel
+    from processpool.engine.workers.readiness import Readiness
+    from processpool.engine.workers.stderr import StderrLog
     from processpool.wire.codecs import Codec
     from processpool.wire.framing.declaration import Declaration
     from processpool.wire.python.functions import Task
 
 _JOIN_LIMIT = 256 * 1024
-
-
-def command_worker(
-    number: int, process: Process, declaration: Declaration, codec: Codec, ready: int
-) -> Worker:
-    """A worker of a program that has just been started; `ready` is where it may say it is ready."""
-    if ready >= 0:
-        os.set_blocking(ready, False)
-    channel, stderr = Channel(process), StderrLog(process.stderr)
-    dialogue = StartDialogue(declaration) if declaration.has_start else None
-    readiness = Readiness(ready, dialogue=dialogue)
-    protocol = CommandProtocol(channel, declaration, codec, stderr, readiness)
-    return Worker(number, channel, protocol, readiness, stderr)
 
 
 class CommandProtocol(WorkerProtocol):
@@ -67,6 +48,8 @@ class CommandProtocol(WorkerProtocol):
         self.exit_message = framing.exit_message
         self._expect = framing.expect if framing.expects else None
         self._errors = ErrorRules(declaration, codec, stderr) if declaration.has_errors else None
+        self._notes = framing.expects or declaration.has_errors
+        """True if `_begin` is to be called with every request."""
         self._readiness = readiness
         self._received = 0
         self._last_answer: int | None = None
@@ -84,7 +67,7 @@ class CommandProtocol(WorkerProtocol):
         self._forget_answered()
         self._open.append(batch)
         payloads = batch.payloads
-        if self._expect is not None or self._errors is not None:
+        if self._notes:
             self._begin(*payloads)
         self._stage(list(chain.from_iterable(payloads)))
 
@@ -105,7 +88,7 @@ class CommandProtocol(WorkerProtocol):
         """The bytes of a request that takes no more than one write; None for others."""
         if len(payload) > 1 or self._unsent:
             return None
-        if self._expect is not None or self._errors is not None:
+        if self._notes:
             self._begin(payload)
         data = payload[0]
         self._last_request = len(data)
@@ -135,7 +118,7 @@ class CommandProtocol(WorkerProtocol):
         self._open.clear()
         self._open.append(batch)
         self._answered = 0
-        if self._expect is not None or self._errors is not None:
+        if self._notes:
             self._begin(payload)
         data = payload[0]
         self._last_request = size = len(data)
@@ -227,8 +210,7 @@ class CommandProtocol(WorkerProtocol):
     @property
     def has_surplus(self) -> bool:
         """True if behind its last answer came something that may belong to another one."""
-        framing = self._framing
-        return framing.error is not None or not (framing.is_clean or framing.skips)
+        return self._framing.error is not None or not self._framing.is_clean
 
     def is_leaving(self) -> bool:
         """True if it has said that it begins nothing after its last answer."""
@@ -264,7 +246,7 @@ class CommandProtocol(WorkerProtocol):
 
     def _unread_bytes(self) -> int:
         """Bytes of its requests that it has not read."""
-        return _unread(self._channel.process.stdin) + sum(map(len, self._unsent))
+        return unread(self._channel.process.stdin) + sum(map(len, self._unsent))
 
     def _forget_answered(self) -> None:
         while self._open and self._answered >= len(self._open[0]):
@@ -288,10 +270,3 @@ class CommandProtocol(WorkerProtocol):
     def unfinished(self) -> Reply:
         """The bytes that it has written of its answer."""
         return Reply(raw=self._framing.partial or None)
-
-
-def _unread(pipe: int) -> int:
-    """Bytes in a pipe that its reader has not read yet."""
-    answer = fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4)
-    unread: int = struct.unpack("i", answer)[0]
-    return unread

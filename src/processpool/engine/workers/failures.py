@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
@@ -58,7 +59,8 @@ def lost_item(
             half = worker.protocol.cut_off()
             where = f" ({half})".replace("ended", "had stopped", 1) if half else ""
             how = exit_reason.sentence.format(limit=seconds, where=where)
-            return RequestTimeout(f"{who} {how}{_what_came(reply.raw, stderr)}")
+            why = f"; {worker.trial.silence}" if worker.trial.silence else ""
+            return RequestTimeout(f"{who} {how}{why}{_what_came(reply.raw, stderr)}")
         case ExitReason.PROTOCOL:
             fault = worker.protocol.fault() or ProtocolError(f"{who} {exit_reason.sentence}")
             return broken(worker, fault, stderr)
@@ -104,10 +106,23 @@ def died(
 
 def surplus(worker: Worker, answer: Any, more: Any) -> ProtocolError:
     """Why an answer is not delivered: more came with it than was asked for."""
+    advice = worker.protocol.advice or _ONE_ANSWER
+    if worker.trial.left and not worker.protocol.advice and isinstance(answer, bytes):
+        advice += f"; {_how_it_begins(answer)}"
     return ProtocolError(
         f"worker {worker.id} (pid {worker.pid}) answered {_shown(answer)}, and with that came "
         f"{_shown(more)}, for which nobody had asked; neither is delivered, and the worker was "
-        f"replaced; {worker.protocol.advice or _ONE_ANSWER}{quote_stderr(worker.stderr.request)}"
+        f"replaced; {advice}{quote_stderr(worker.stderr.request)}"
+    )
+
+
+def _how_it_begins(output: bytes) -> str:
+    """What to declare if a program has begun with this output."""
+    text = output.decode("utf-8", "replace")
+    last = text[text.rstrip().rfind("\n") + 1 :][-_SHOWN:]
+    return (
+        "if that is how the program begins, let the pool wait for it: "
+        f"worker.protocol.start: [{{expect: {json.dumps(last, ensure_ascii=False)}}}]"
     )
 
 
@@ -137,10 +152,14 @@ def start_failed(
     exitcode = worker.process.reap()
     if exit_reason is not None and exit_reason.blames_start:
         how = exit_reason.sentence.format(limit=limit)
+        if exit_reason is ExitReason.WROTE_UNASKED and worker.trial.stray:
+            how = f"{how}: {_shown(worker.trial.stray)}; {_how_it_begins(worker.trial.stray)}"
     else:
         limit_reached = worker.process.limit_reached
         reason = f" ({limit_reached})" if limit_reached else ""
         how = f"{describe_exit(exitcode)}{reason} before it was ready"
+        if worker.protocol.answers_by_exit and exitcode == 0:
+            how += f" ({worker.protocol.advice})"
     dialogue = worker.readiness.dialogue
     awaited = dialogue.awaited() if dialogue is not None else ""
     if awaited:

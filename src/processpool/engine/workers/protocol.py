@@ -30,6 +30,12 @@ class WorkerProtocol(ABC):
 
     advice = ""
     """What to do about a program that does not speak its protocol, where that helps."""
+    answers_by_exit = False
+    """True if it has one item in its life, and its answer is what it has written when it ends."""
+    is_drained = False
+    """Of such a one: True once that was read."""
+    input_is_complete = False
+    """Of such a one: True once it has its item, and is to see the end of its input."""
     exit_message = b""
     """What is written before the end of its input."""
     seconds_each = 0.0
@@ -89,6 +95,16 @@ class WorkerProtocol(ABC):
         data = self._channel.read()
         return self.feed(data) if data else []
 
+    def receive_all(self) -> list[Any]:
+        """The answers that can be read now, all of them."""
+        answers: list[Any] = []
+        while not self._channel.has_ended and self.fault() is None:
+            data = self._channel.read()
+            if not data:
+                break
+            answers += self.feed(data)
+        return answers
+
     def receive_one(self) -> Any:
         """The answer that can be read now, not decoded, if it is exactly one and whole.
 
@@ -119,6 +135,10 @@ class WorkerProtocol(ABC):
         """What of this, which came though nobody had asked, nobody may have."""
         return data
 
+    def take_skipped(self) -> tuple[Any, ...]:
+        """Messages that came during the last request and were no answers."""
+        return ()
+
     @property
     def progress(self) -> tuple[float, float | None, str] | None:
         """What the running item says of itself: done, total, note."""
@@ -147,7 +167,11 @@ class WorkerProtocol(ABC):
         return False
 
     def dump_stacks(self) -> bool:
-        """Have it write down where its threads are; False where a kind cannot do that."""
+        """Have it write down where its threads are, or tell it that its time is over.
+
+        Returns:
+            False where a kind can do neither.
+        """
         return False
 
     def died_loading(self) -> bool:

@@ -1,9 +1,7 @@
 """When a worker is ready for its first request.
 
 A worker that knows of it says so itself, on a pipe of its own: a Python worker, or a program under
-`serve`. Any other program is looked at. It is ready when it sleeps in a read from a pipe, or when
-it has slept for a while without using any CPU time: a runtime that polls its input, or a program
-that is not interested in it yet. A program that is still loading does neither.
+`serve`. Any other program is looked at: it is ready when it awaits input (`system/readiness.py`).
 
 This module says what is the case and what follows; `engine/readying.py` does it.
 """
@@ -17,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from processpool.core.machine import Machine
 from processpool.system.packets import receive
-from processpool.system.process import cpu_ticks, waits_for_input
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,11 +23,6 @@ if TYPE_CHECKING:
 
 MESSAGE = 64 * 1024
 """Bytes read at a time of what a worker says when it is ready."""
-FIRST = 0.001
-LAST = 0.032
-"""Seconds between two looks: doubling from the first to the last."""
-ASLEEP = 0.1
-"""Seconds of sleep after which a program counts as ready."""
 
 
 class ReadinessState(StrEnum):
@@ -124,28 +116,3 @@ class Readiness(Machine[ReadinessState, ReadinessEvent]):
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
-
-
-class Probe:
-    """Looks at one starting process now and then."""
-
-    def __init__(self, pid: int, now: float) -> None:
-        self.next_at = now + FIRST
-        self._pid = pid
-        self._interval = FIRST
-        self._ticks: int | None = None
-        self._asleep_since = now
-
-    def is_ready(self, now: float) -> bool:
-        """True if the process awaits a request; otherwise `next_at` says when to look again."""
-        if waits_for_input(self._pid):
-            return True
-        ticks = cpu_ticks(self._pid)
-        if ticks is None or ticks != self._ticks:
-            self._ticks = ticks
-            self._asleep_since = now
-        elif now - self._asleep_since >= ASLEEP:
-            return True
-        self._interval = min(self._interval * 2, LAST)
-        self.next_at = now + self._interval
-        return False

@@ -12,6 +12,7 @@ in `outbox`, in the order of the decisions.
 
 from __future__ import annotations
 
+import signal
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from processpool.engine.workers.attribution import Attribution, Lateness
 from processpool.engine.workers.channel import ChannelEvent, ChannelState
 from processpool.engine.workers.listening import ListeningEvent, listening
 from processpool.engine.workers.owner import owner
+from processpool.engine.workers.trial import Trial
 from processpool.system.monitor import Monitor
 
 if TYPE_CHECKING:
@@ -69,6 +71,8 @@ class Worker:
         or its answers would be taken for theirs."""
         self.calls = self.failed_calls = 0
         """Calls it has answered, and those that failed, since the scheduler was last told."""
+        self.trial = Trial()
+        """What has been seen of a program that has not said that it speaks its protocol."""
         self.weighed_at = 0.0
         """When its memory was last looked at."""
 
@@ -86,6 +90,12 @@ class Worker:
     def has_ended(self) -> bool:
         """True once its standard output has ended, or its process."""
         return self.channel.has_ended
+
+    @property
+    def is_over(self) -> bool:
+        """True once it answers nothing any more, and all that it had said was read."""
+        protocol = self.protocol
+        return protocol.is_drained if protocol.answers_by_exit else self.channel.has_ended
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -110,7 +120,13 @@ class Worker:
         return self.channel.write()
 
     def ask_to_exit(self) -> None:
-        """Send the exit message, if there is one, and end the worker's input."""
+        """Send the exit message, if there is one, and end the worker's input.
+
+        One that answers by its end is terminated: it would do its work with an empty message.
+        """
+        if self.protocol.answers_by_exit:
+            self.process.signal_group(signal.SIGTERM)
+            return
         self.channel.end_input(self.protocol.exit_message)
 
     # -- reading ---------------------------------------------------------------------------------
@@ -124,7 +140,8 @@ class Worker:
         for fd in channel.look():
             if fd == channel.stderr:
                 self._read_stderr()
-                self.stderr.take()
+                if not self.protocol.answers_by_exit:
+                    self.stderr.take()
             elif fd == channel.stdout:
                 stray = self.protocol.stray(channel.read())
             elif fd != channel.stdin:

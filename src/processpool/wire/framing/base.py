@@ -36,9 +36,6 @@ class Framing(ABC):
     expects = False
     """True if `expect` must be called with every request before it is written."""
 
-    skips = False
-    """True if unsolicited output may be a message that is not an answer and can be ignored."""
-
     advice = ""
     """A hint for errors about a program that does not seem to speak this protocol at all."""
 
@@ -74,6 +71,10 @@ class Framing(ABC):
 
     def take_replies(self) -> bytes:
         """Return, and forget, the replies that must be written to the program's own requests."""
+        return b""
+
+    def take_cancellation(self) -> bytes:
+        """Return what tells a program that its answer is not awaited any more; then none comes."""
         return b""
 
     def whole(self, data: bytes) -> bytes | None:

@@ -79,11 +79,13 @@ class Rpc:
         over: how messages are delimited: by lines, or by a Content-Length header.
         initialize: the params of the request `initialize`, as JSON; None for no handshake.
         initialized: the notification that ends the handshake.
+        cancel: the notification that cancels a request.
     """
 
     over: Literal["lines", "content-length"]
     initialize: str | None = None
     initialized: str = "initialized"
+    cancel: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,13 +96,14 @@ class Declaration:
         request: the template of a request; see `RequestTemplate`.
         refuse: a regex; messages that match it are not sent. None for none.
         answer: where an answer ends.
-        error: a regex; an answer that matches it fails its item.
+            error: a regex; an answer that matches it fails its item.
         error_stderr: a regex; stderr output that matches it fails the item.
         after_error: whether the worker is kept or replaced after such an error.
         start: the steps of the start dialogue, in order.
         exit: text that is written to stdin before it is closed, to ask a worker to exit.
         max_message: the most bytes of a request or an answer.
         rpc: the options of JSON-RPC, if it is that; `request` and `answer` then have no effect.
+            oneshot: what the message is, if each has a process of its own; None if it has not.
     """
 
     request: str = LINE
@@ -113,6 +116,7 @@ class Declaration:
     exit: str = ""
     max_message: int = GIB
     rpc: Rpc | None = None
+    oneshot: Literal["input", "argument"] | None = None
 
     @cached_property
     def template(self) -> RequestTemplate:
@@ -143,6 +147,11 @@ class Declaration:
     def has_errors(self) -> bool:
         """True if an answer may be declared an error."""
         return self.error is not None or self.error_stderr is not None
+
+    @property
+    def skips(self) -> bool:
+        """True if messages may come that are no answers."""
+        return self.rpc is not None or self.answer.skip is not None
 
     @cached_property
     def skipped(self) -> re.Pattern[bytes] | None:

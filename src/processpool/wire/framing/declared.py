@@ -12,6 +12,7 @@ from processpool.wire.framing.framed import FramedFraming
 from processpool.wire.framing.jsonrpc import JsonRpcFraming
 from processpool.wire.framing.lengths import LengthFraming
 from processpool.wire.framing.lines import LinesFraming
+from processpool.wire.framing.oneshot import OneshotFraming
 from processpool.wire.framing.until import UntilFraming
 from processpool.wire.framing.until_line import UntilLineFraming
 
@@ -25,7 +26,10 @@ def make_framing(declaration: Declaration) -> Framing:
         ValueError: the declaration has a mistake.
     """
     if declaration.rpc is not None:
-        return JsonRpcFraming(declaration.rpc.over, declaration.max_message)
+        rpc = declaration.rpc
+        return JsonRpcFraming(rpc.over, declaration.max_message, rpc.cancel)
+    if declaration.oneshot is not None:
+        return OneshotFraming(declaration)
     said = (declaration.request, declaration.refuse, declaration.answer)
     for known, fast in ((LINES, LinesFraming), (FRAMED, FramedFraming)):
         if said == (known.request, known.refuse, known.answer):

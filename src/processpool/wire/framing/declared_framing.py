@@ -27,7 +27,6 @@ class DeclaredFraming(Framing):
         if self._refused is None:  # saves a call per item
             self.encode = self._template  # type: ignore[assignment,method-assign]
         self._skip = None if declaration.skipped is None else declaration.skipped.search
-        self.skips = self._skip is not None
         self._skipped: deque[bytes] = deque(maxlen=_MAX_SKIPPED)
         self._size = 0
         """The number of buffered bytes of an unfinished message."""

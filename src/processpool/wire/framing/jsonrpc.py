@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from processpool.errors import ProtocolError
 
 NOT_FOUND = -32601
+LSP_CANCEL = "$/cancelRequest"
+MCP_CANCEL = "notifications/cancelled"
+"""The notifications by which language servers and MCP servers are told to give up a request."""
 _MAX_SKIPPED = 100
 """The most skipped messages that are kept for an item's record."""
 _ID = b'"id":'
@@ -35,16 +38,18 @@ class JsonRpcFraming(Framing):
     """A framing for JSON-RPC, delimited by lines or by a Content-Length header.
 
     Args:
-        over: how messages are delimited.
+            over: how messages are delimited.
         max_message: the most bytes of a message.
+            cancel: the notification by which a request is cancelled; empty for none.
     """
 
     expects = True
     asks_back = True
-    skips = True
 
-    def __init__(self, over: Over, max_message: int) -> None:
+    def __init__(self, over: Over, max_message: int, cancel: str = "") -> None:
         super().__init__(max_message)
+        self._cancel = cancel
+        self._is_cancelled = False
         self._messages = _delimited(over, max_message)
         self._ids = count(1)
         self._due: deque[int] = deque()
@@ -72,7 +77,9 @@ class JsonRpcFraming(Framing):
             self._sort(message)
         if self.error is None:
             self.error = self._messages.error
-        answers = []
+        answers: list[bytes] = []
+        if self._is_cancelled:
+            return answers
         while self._due and self._due[0] in self._early:
             answers.append(self._early.pop(self._due.popleft()))
         return answers
@@ -88,6 +95,19 @@ class JsonRpcFraming(Framing):
         replies = b"".join(self._replies)
         self._replies.clear()
         return replies
+
+    def take_cancellation(self) -> bytes:
+        """Return the notifications that cancel what is not answered; then no answer comes."""
+        if not self._cancel or self._is_cancelled or not self._due:
+            return b""
+        self._is_cancelled = True
+        told = (self.notification(self._cancel, self._cancelled(number)) for number in self._due)
+        return b"".join(told)
+
+    def _cancelled(self, number: int) -> dict[str, Any]:
+        if self._cancel == MCP_CANCEL:
+            return {"requestId": number, "reason": "it took longer than its time limit"}
+        return {"id": number}
 
     def eof(self) -> ProtocolError | None:
         """Return the error if stdout ends here; None between two messages."""

@@ -187,10 +187,20 @@ PRESETS: dict[str, Preset] = {
                 "clientInfo": {"name": "processpool", "version": "0"},
             },
             "initialized": "notifications/initialized",
+            "cancel": "notifications/cancelled",
         },
         ("mcp-server-time",),
         "servers of the Model Context Protocol; tools/call calls a tool",
         codec="json",
+    ),
+    "oneshot": Preset(
+        {"request": "{message}"},
+        ("tidy", "-q"),
+        "a process for each message, started before it comes; its input is the message, its output "
+        "the answer",
+        ("tidy", "Rscript"),
+        note="an exit status other than 0 is an error; with {message} in the command, the message "
+        "is an argument instead",
     ),
     **PROMPTS,
 }
@@ -204,7 +214,7 @@ def start_from(name: str, keys: dict[str, Any]) -> dict[str, Any]:
     """
     protocol = PRESETS[name].protocol
     merged = {**protocol, **keys}
-    if "answer" not in protocol:  # JSON-RPC has answers of its own
+    if "answer" not in protocol:  # JSON-RPC and oneshot have answers of their own
         return merged
     answer, own = protocol["answer"], keys.get("answer")
     if own is None:

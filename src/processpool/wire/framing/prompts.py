@@ -57,8 +57,8 @@ PROMPTS: dict[str, Preset] = {
     ),
     "maxima": Preset(
         {
-            "request": '{message}\nprintf(true, "{mark}~%")$\n',
-            "answer": _MARKED,
+            "request": '{message}\nprint("{mark}")$\n',
+            "answer": {"until": "{mark} \n"},
             "error": "^(?:incorrect syntax|.*-- an error)",
         },
         ("maxima", "--very-quiet"),
