@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+import traceback
 import tracemalloc
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
@@ -262,6 +263,34 @@ class TestNotes:
         assert self.note(error) == "call of 'price': 'n/a', 3"
         died = pool.submit(invert, 13).exception()
         assert self.note(died) == "call of 'invert': 13"
+
+    def test_of_a_call(
+        self, python_pool: Callable[..., ProcessPool], make_pool: Callable[..., ProcessPool]
+    ) -> None:
+        with pytest.raises(ValueError, match="n/a") as caught:
+            python_pool(1).call(price, "n/a", 3)
+        assert self.note(caught.value) == "call of 'price': 'n/a', 3"
+        assert caught.value.record.args == ("n/a", 3)  # type: ignore[attr-defined]
+        pool = make_pool(["sh", "-c", "read line; exit 3"], worker={"protocol": "lines"})
+        with pytest.raises(WorkerDied) as died:
+            pool.call("a")
+        assert self.note(died.value) == "call of 'sh': 'a'"
+
+    def test_the_pools_own_frames_are_left_out(
+        self, python_pool: Callable[..., ProcessPool]
+    ) -> None:
+        pool = python_pool(1)
+        for ask in (
+            lambda: pool.map(parse, [{}]),
+            lambda: list(pool.imap(parse, [{}])),
+            lambda: pool.call(parse, {}),
+            lambda: pool.submit(parse, {}).result(),
+        ):
+            with pytest.raises(KeyError) as caught:
+                ask()
+            files = [frame.filename for frame in traceback.extract_tb(caught.value.__traceback__)]
+            assert files[:2] == [__file__, __file__]
+            assert len(files) <= 3
 
     def test_of_programs(self, make_pool: Callable[..., ProcessPool]) -> None:
         pool = make_pool(["cat"], worker={"protocol": "lines", "codec": "json"})

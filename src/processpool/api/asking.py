@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool.api.futures import PoolFuture
+from processpool.api.item_notes import Naming
+from processpool.api.map_job import trimmed
+from processpool.api.names import name_of, secrets_of
 from processpool.api.watched import WatchedPool
 from processpool.core.jobs import Batch, attach
 from processpool.core.outcome import Outcome
 from processpool.engine.backend import NotBegun
 from processpool.errors import ProcessPoolError
 from processpool.wire.python.arguments import Unsendable
+from processpool.wire.python.remote_errors import add_note
 
 if TYPE_CHECKING:
     from processpool.api.call_forms import Call
-    from processpool.wire.python.functions import Request
+    from processpool.wire.python.functions import Request, Task
 
 
 class AskedPool(WatchedPool):
@@ -30,18 +35,23 @@ class AskedPool(WatchedPool):
             ProtocolError: the message cannot be sent, or the answer is none.
             PoolClosed, PoolBroken: the pool takes no work.
         """
-        request = self._packed(self._form.single("call", args, kwargs))
+        asked = self._form.single("call", args, kwargs)
+        request = self._packed(asked)
         if not self._retries:
             try:
                 return self._engine.exchange(request, self._timeout)
             except NotBegun:
                 pass  # no worker is free, or it had ended: the request gets in line
+            except Exception as error:
+                __tracebackhide__ = True
+                raise self._named(error, asked[0], request[1])  # noqa: B904 - it is the same one
         self._engine.require_open()
         future = self._submit(request)
         try:
             return future.result()
-        except Exception:
-            raise
+        except Exception as error:
+            __tracebackhide__ = True
+            raise trimmed(error)  # noqa: B904 - it is the same one
         except BaseException:  # interrupted: it runs for nobody
             future.kill()
             raise
@@ -71,6 +81,17 @@ class AskedPool(WatchedPool):
             error = trouble.error if isinstance(trouble, Unsendable) else trouble
         attach(Outcome(index=0, error=error, attempts=0))
         raise error
+
+    def _named(self, error: Exception, args: tuple[Any, ...], task: Task | None) -> BaseException:
+        """Say on an error of a call what was called, and in its record."""
+        record = getattr(error, "record", None)
+        if isinstance(record, Outcome) and not record.args:
+            naming = Naming(
+                name_of(self.config, task), is_map=False, secrets=secrets_of(self.config)
+            )
+            add_note(error, naming.note(0, args))
+            attach(replace(record, args=args, name=naming.name))
+        return trimmed(error)
 
     def _submit(self, request: Request) -> PoolFuture:
         payload, task = request

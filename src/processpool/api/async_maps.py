@@ -22,7 +22,7 @@ from processpool.api.call_forms import CallForm
 from processpool.api.futures import PoolFuture, SingleJob
 from processpool.api.inputs import OpenInputs
 from processpool.api.map_input import InputChunk, MapInput
-from processpool.api.map_job import MapJob, ending_error, load_run, raisable, with_record
+from processpool.api.map_job import MapJob, ending_error, load_run, raisable, trimmed, with_record
 from processpool.api.map_state import SKIPPED, LazyState, Run, Step
 from processpool.api.outcomes import FAILURES, add_outcomes, left_over
 from processpool.core.jobs import Batch, Origin
@@ -293,7 +293,8 @@ class AsyncMap(MapJob):
             with self._lock:
                 left = [*(arrived or ()), *self._state.leave()]
             add_outcomes(error, left_over(left, failed, self._state.taken, self.label))
-            raise
+            __tracebackhide__ = True
+            raise trimmed(error)  # noqa: B904 - it is the same one
         finally:
             self._vanish()
             reader.cancel()

@@ -103,6 +103,7 @@ class PoolFuture(Future[Any]):
         error = self._ended_with(timeout)
         if error is None:  # whatever the truth of an error is
             return self._result
+        __tracebackhide__ = True
         try:
             raise error
         finally:

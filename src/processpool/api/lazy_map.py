@@ -7,6 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from processpool.api.map_input import FedInput
+from processpool.api.map_job import trimmed
 from processpool.api.map_state import SKIPPED, LazyState, Run, Step
 from processpool.api.maps import MapRun
 from processpool.api.outcomes import FAILURES, Outcomes, add_outcomes, left_over
@@ -59,14 +60,18 @@ class LazyMap(MapRun):
         Raises:
             Exception: an item's error, with `on_error="raise"`; or whatever the input raised.
         """
-        if not (bar and self._progress and sys.stderr is not None):
-            for values in self._values():
-                yield from values
-            return
-        with self._new_bar() as shown:
-            for values in self._values():
-                yield from values
-                shown.reach(shown.done + len(values))
+        try:
+            if not (bar and self._progress and sys.stderr is not None):
+                for values in self._values():
+                    yield from values
+                return
+            with self._new_bar() as shown:
+                for values in self._values():
+                    yield from values
+                    shown.reach(shown.done + len(values))
+        except Exception as error:
+            __tracebackhide__ = True
+            raise trimmed(error)  # noqa: B904 - it is the same one
 
     def _values(self) -> Iterator[list[Any]]:
         failed: deque[Outcome] = deque(maxlen=FAILURES)

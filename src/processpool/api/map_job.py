@@ -195,6 +195,14 @@ def raisable(error: BaseException) -> BaseException:
     return told
 
 
+def trimmed(error: BaseException) -> BaseException:
+    """Return the error of an item without the frames of the pool, which tell its reader nothing.
+
+    Other errors keep theirs: the user's own code, such as the input of a map, may be among them.
+    """
+    return error if getattr(error, "record", None) is None else error.with_traceback(None)
+
+
 def with_record(error: BaseException | None, batch: Batch) -> BaseException | None:
     """Return the error for which a batch was dropped, with the record of its first item."""
     if error is None:

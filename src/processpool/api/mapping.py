@@ -12,6 +12,7 @@ from processpool.api.eager_map import EagerMap
 from processpool.api.item_notes import Naming
 from processpool.api.journal_options import journal_options
 from processpool.api.lazy_map import LazyMap
+from processpool.api.map_job import trimmed
 from processpool.api.maps import MapOptions
 from processpool.api.names import name_of, secrets_of
 from processpool.api.outcomes import retrying
@@ -84,8 +85,9 @@ class MappedPool(AskedPool):
         run = self._eager_map(items, options, keep, args)
         try:
             return run.collect(bar=not self._is_on_show)
-        except Exception:
-            raise
+        except Exception as error:
+            __tracebackhide__ = True
+            raise trimmed(error)  # noqa: B904 - it is the same one
         except BaseException:  # interrupted
             run.abort()
             raise

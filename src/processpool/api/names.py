@@ -32,6 +32,8 @@ def _name_of_command(command: tuple[str, ...]) -> str:
     program = PurePath(command[0]).name
     if program.startswith(_INTERPRETERS):
         for argument in command[1:]:
+            if argument in ("-c", "-e", "-r"):  # a script that is no file
+                break
             if not argument.startswith("-"):
                 return PurePath(argument).name
     return program
