@@ -10,6 +10,8 @@ class OpenInputs:
 
     def __init__(self) -> None:
         self._items: dict[int, Any] = {}
+        self.drop = self._items.pop
+        """An item has ended, and nobody wants to know what it was; `drop(index, None)`."""
 
     def add(self, start: int, items: list[Any]) -> None:
         """Items were read, the first of which has the index `start`."""
@@ -19,10 +21,6 @@ class OpenInputs:
         """Return consecutive items, which have ended."""
         pop = self._items.pop
         return [pop(index, None) for index in range(start, start + count)]
-
-    def drop(self, index: int) -> None:
-        """An item has ended, and nobody wants to know what it was."""
-        self._items.pop(index, None)
 
 
 class AllInputs:
@@ -39,5 +37,5 @@ class AllInputs:
         """Return consecutive items."""
         return self.items[start : start + count]
 
-    def drop(self, index: int) -> None:
+    def drop(self, index: int, default: None) -> None:
         """Keep it all the same."""

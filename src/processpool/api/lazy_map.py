@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from processpool.api.map_input import FedInput
 from processpool.api.map_job import trimmed
-from processpool.api.map_state import SKIPPED, LazyState, Run, Step
+from processpool.api.map_state import SKIPPED, LazyState, Run
 from processpool.api.maps import MapRun
 from processpool.api.outcomes import FAILURES, Outcomes, add_outcomes, left_over
 
@@ -35,22 +35,12 @@ class LazyMap(MapRun):
         )
         super().__init__(engine, items, options, state)
         if items.feed is not None:
-            self._input = FedInput(items.feed, items.pack)
+            self._input = self._fed = FedInput(items.feed, items.pack)
             items.feed.begin(self._tell_consumer)
 
     def _tell_consumer(self) -> None:
         with self._lock:
             self._lock.notify_all()
-
-    def _room(self) -> int:
-        room = super()._room()  # in any case: what is seen afterwards depends on it
-        return 0 if self._input.is_starved else room
-
-    def _look(self) -> list[Chunk] | Step | None:
-        found = super()._look()
-        if found is Step.READ and self._input.is_starved:
-            return found if self._echo is not None and self._echo.pending else None
-        return found
 
     def results(self, *, bar: bool) -> Iterator[Any]:
         """Yield the results one after another; `bar` says whether there may be a progress bar.

@@ -70,11 +70,6 @@ class MapInput:
         """How many items make a chunk that is as large as it may be."""
         return int(MAX_BYTES / self._item_bytes)
 
-    @property
-    def is_starved(self) -> bool:
-        """True if there is nothing to read at the moment, and it has not ended."""
-        return False
-
     def read(self, room: int) -> InputChunk:
         """Return the next chunk, of at most `room` items; it carries what the input raises."""
         began = monotonic()

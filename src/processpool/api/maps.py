@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from processpool.api.bar import Bar
 from processpool.api.echo import Echo
 from processpool.api.inputs import AllInputs, OpenInputs
-from processpool.api.map_input import MapInput
+from processpool.api.map_input import FedInput, MapInput
 from processpool.api.map_job import (
     MapJob,
     OnError,
@@ -81,6 +81,8 @@ class MapRun(MapJob):
             buffersize=options.buffersize,
         )
         self._input = MapInput(items.iterator, items.pack)
+        self._fed: FedInput | None = None
+        """The input, if it is read on another thread, and so may have nothing for a while."""
         self._total = items.total
         self._on_error = options.on_error
         self._details = options.details
@@ -115,7 +117,7 @@ class MapRun(MapJob):
     def put(self, index: int, value: Any) -> None:
         """An item has this value: put it down, and wake the consumer if it can go on."""
         if self._inputs is not None:
-            self._inputs.drop(index)
+            self._inputs.drop(index, None)
         with self._lock:
             if self._state.put(index, value):
                 self._lock.notify_all()
@@ -203,7 +205,10 @@ class MapRun(MapJob):
     def _look(self) -> list[Chunk] | Step | None:
         if self._echo is not None and self._echo.pending:
             return Step.READ
-        return self._state.look()
+        found = self._state.look()
+        if found is Step.READ and self._fed is not None and self._fed.is_starved:
+            return None
+        return found
 
     def _read_ahead(self) -> None:
         """Read input as far as is allowed, and submit it."""
@@ -223,7 +228,9 @@ class MapRun(MapJob):
 
     def _room(self) -> int:
         """How many items to read now; without the lock, as others can only make it more."""
-        self._state.allow(self._ahead())
+        self._state.allow(self._ahead())  # in any case: `_look` depends on it
+        if self._fed is not None and self._fed.is_starved:
+            return 0
         return self._state.room
 
     @uninterrupted
