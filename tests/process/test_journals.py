@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import signal
@@ -118,7 +119,8 @@ def test_failed_items_are_run_again(
     assert doubled.seen[13] == 2
     assert [record.ok for record in kept] == [False, True]
     assert repr(kept[0].error) == repr(ValueError("unlucky"))
-    assert "worker" in kept[0].stderr or kept[0].stderr == ""
+    assert [record.args for record in kept] == [(13,), (12,)]
+    assert [record.worker_id for record in kept] == [None, None]
 
 
 def test_values_of_every_kind(python_pool: Callable[..., ProcessPool], journal: Path) -> None:
@@ -224,7 +226,7 @@ from processpool import ProcessPool
 def work(item):
     with open(notes, "a") as file:
         file.write(f"{item}\\n")
-    time.sleep(0.001 if slow else 0)
+    time.sleep(0.02 if slow else 0)
     return item * 3
 
 notes, journal, count, way, slow = *sys.argv[1:3], int(sys.argv[3]), sys.argv[4], sys.argv[5] == "s"
@@ -234,8 +236,6 @@ with ProcessPool.from_dict(declared) as pool:
     answers = getattr(pool, way)(work, range(count), journal=journal)
     for item, answer in enumerate(answers):
         assert answer == item * 3, (item, answer)
-        if not slow:
-            continue
         out.write(f"{item}\\n")
 print("done")
 """
@@ -250,27 +250,28 @@ def crash_and_go_on(tmp_path: Path, *, way: str, count: int, slow: bool, crashes
     luck = random.Random(count)
     for _ in range(crashes):
         size = journal.stat().st_size if journal.exists() else 0
-        more = luck.randrange(1, 2000)
+        more = luck.randrange(1, 2000 if slow else 100_000)
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         eventually(partial(_has_grown, process, journal, size + more))
         process.send_signal(signal.SIGKILL)
         assert process.communicate()[1] == b""
         was_yielded = set(map(int, (tmp_path / "notes.out").read_text().split()))
-        spoilt = subprocess.run(
+        shown = subprocess.run(
             [sys.executable, "-m", "processpool", "journal", str(journal), "--export", "json"],
             capture_output=True,
             text=True,
         )
-        assert spoilt.returncode == 0, spoilt.stderr
-        kept = spoilt.stdout.count('"ok": true') + spoilt.stdout.count('"ok":true')
-        assert kept >= len(was_yielded)
+        assert shown.returncode == 0, shown.stderr
+        kept = {record["input"] for record in map(json.loads, shown.stdout.splitlines())}
+        assert was_yielded <= kept
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == "done\n"
     ran = Counter(map(int, notes.read_text().split()))
     assert set(ran) == set(range(count))
     if slow:
         assert max(ran.values()) <= 1 + crashes
-        assert sum(ran.values()) - count <= crashes * 2 * 8
+        has_at_most = 2  # a worker, of items that are not fast
+        assert sum(ran.values()) - count <= crashes * 2 * has_at_most
 
 
 def _has_grown(process: subprocess.Popen[bytes], journal: Path, size: int) -> bool:
@@ -278,7 +279,7 @@ def _has_grown(process: subprocess.Popen[bytes], journal: Path, size: int) -> bo
 
 
 def test_a_run_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
-    crash_and_go_on(tmp_path, way="imap", count=300, slow=True, crashes=2)
+    crash_and_go_on(tmp_path, way="imap", count=100, slow=True, crashes=2)
 
 
 @pytest.mark.slow

@@ -71,8 +71,8 @@ class Rows:
         if row is None:
             return {}
         return {
-            "worker_id": row.worker_id,
-            "pid": row.pid,
+            "worker_id": row.worker_id or None,
+            "pid": row.pid or None,
             "slot": row.slot,
             "attempts": row.attempts,
             "queued": max(row.sent_at - row.queued_at, 0.0),

@@ -71,6 +71,11 @@ class MapSnapshot:
     """The number of items that were cancelled when the map ended; they are not `done`."""
 
     @property
+    def ok(self) -> int:
+        """Items that have a value: with `failed` and `cancelled`, all that have ended."""
+        return self.done - self.failed
+
+    @property
     def complete(self) -> bool:
         """True if all items have ended; False while their number is not known."""
         return self.total is not None and self.done >= self.total
