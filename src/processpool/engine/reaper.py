@@ -132,6 +132,7 @@ class Reaper:
         with worker.io:
             answers = worker.drain()
             begun = worker.has_begun()
+            worker.outbox.clear()  # whoever is about to write it comes too late
             answers = worker.attribution.release() + answers
             is_stray = worker.listening.state is Listening.SILENT  # it was asked for nothing yet
         if worker.protocol.answers_by_exit and core.scheduler.slots[worker.id].exit_reason:
