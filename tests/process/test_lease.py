@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -435,3 +435,21 @@ class TestFailing:
             with pytest.raises(UnexpectedEOF, match="SIGKILL"):
                 lease.read_stdout()
         assert pool.call("answer(1)") == "1"
+
+
+def test_one_that_waits_is_not_forgotten_when_a_timer_goes_off() -> None:
+    """The thread that waits drives the pool, so the timer goes off on it, and wakes it in vain."""
+    start = 0.5
+    declared = {
+        "worker": {"kind": "command", "command": ["cat"], "protocol": "lines"},
+        "size": {"min": 1, "max": 1},
+        "timeouts": {"start": start},
+    }
+    with ProcessPool.from_dict(declared) as pool, ThreadPoolExecutor(1) as threads:
+        opened = time.monotonic()
+        pool.pause()
+        leasing = threads.submit(pool.lease)
+        while time.monotonic() < opened + 2 * start:  # by then the time for the start is over
+            time.sleep(0.01)
+        pool.resume()
+        leasing.result(timeout=20).release()

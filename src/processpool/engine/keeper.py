@@ -68,6 +68,7 @@ class Keeper(threading.Thread):
             due = core.loop.planned
             if due is not None and due <= monotonic():
                 core.decide(core.scheduler.tick)
+                until = 0.0  # this thread may wait for what was decided: it looks before it sleeps
             core.loop.turn(until)
         except BaseException:
             if threading.current_thread() is self:
