@@ -9,11 +9,20 @@ import argparse
 import gc
 import logging
 import os
+import signal
 import sys
 import traceback
 from time import perf_counter
 
 from tests.simulation.boot import boot
+
+PATIENCE = 60
+"""Seconds of real time after which a history does not wait, but computes for ever."""
+
+
+def give_up(*_: object) -> None:
+    """The time of a history is over."""
+    raise TimeoutError(f"it computes for more than {PATIENCE} s")
 
 
 def run(options: argparse.Namespace, first: int) -> int:
@@ -24,8 +33,10 @@ def run(options: argparse.Namespace, first: int) -> int:
     from tests.simulation.history import History
 
     gc.freeze()
+    signal.signal(signal.SIGALRM, give_up)
     failures = 0
     for seed in range(first, options.seed + options.count, options.jobs):
+        signal.alarm(PATIENCE)
         history = History(seed)
         history.log = [] if options.log else None
         try:

@@ -7,12 +7,16 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from processpool.core.states import PoolState
+from processpool.engine.workers.listening import Listening
+from processpool.engine.workers.owner import Owner
 from tests.simulation.kernel import kernel
 from tests.simulation.machine import Fault, Task, machine
 from tests.simulation.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tests.simulation.programs import Program
 
 LONGEST = 5000
 """Steps after which a history that does not end is one that never will."""
@@ -119,7 +123,7 @@ class History:
             if program.is_ready:
                 acts += [("closes stdin", program.close_stdin)]
                 acts += [("closes stdout", program.close_stdout)]
-            if program.is_idle:
+            if program.is_idle and program.stdin.has_reader and self._is_let_alone(program):
                 whole = random.random() < 0.5
                 acts += [("strays", lambda: program.stray(whole=whole))] * 2
             name, act = random.choice(acts)
@@ -128,6 +132,23 @@ class History:
         elif program.can_act:
             self._note(f"program {program.pid} acts")
             program.act(random, whole=random.random() < 0.7)
+
+    def _is_let_alone(self, program: Program) -> bool:
+        """True if nobody has just looked whether it writes unasked, and is about to write to it.
+
+        What it wrote in that moment nothing could tell from an answer; nor what it writes where
+        the next request may be on its way already.
+        """
+        core = self.world.engine._core
+        window = core.scheduler.policy.window
+        workers: list[Any] = list(core.workers.values())
+        return any(
+            worker.pid == program.pid
+            and worker.io.is_free
+            and worker.owner.state in (Owner.POOL, Owner.WARM)
+            and (window == 1 or worker.listening.state is Listening.SILENT)
+            for worker in workers
+        )
 
     def _let_time_pass(self) -> bool:
         """Until the next time that somebody waits for; False if nobody does."""

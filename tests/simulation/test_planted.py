@@ -1,0 +1,13 @@
+"""The simulation finds each fault that is planted in a copy of the product."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.planted import COUNT, PLANTED, find
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PLANTED)
+def test_it_is_found(name: str) -> None:
+    assert find(name, COUNT, jobs=2).startswith("seed ")
