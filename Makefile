@@ -8,7 +8,7 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 MATRIX := 7.1 7.3 6.29
 MINUTES ?= 3
 SEED ?= 1
-HISTORIES ?= 20000
+HISTORIES ?= 1000000
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
@@ -41,9 +41,9 @@ endif
 slow: $(VENV)/.installed-dev  ## Run the tests that take long
 	$(BIN)/python -m pytest -m slow
 
-stress: $(VENV)/.installed-dev  ## Random work and kills for minutes, and simulated: MINUTES=3 HISTORIES=20000 SEED=1
+stress: $(VENV)/.installed-dev  ## Random work and kills for minutes, and simulated: MINUTES=3 HISTORIES=1000000 SEED=1
 	$(BIN)/python -m tests.stress --minutes $(MINUTES) --seed $(SEED)
-	$(BIN)/python -m tests.simulation --seed $(SEED) --count $(HISTORIES)
+	$(BIN)/python -m tests.simulation --seed $(SEED) --count $(HISTORIES) --jobs $$(nproc)
 
 lint: $(VENV)/.installed-dev  ## Check style, formatting and types
 	$(BIN)/python -m ruff check .

@@ -1,6 +1,6 @@
 """Faults planted in a copy of the product, one at a time: the simulation must find each of them.
 
-python -m tests.simulation.planted --count 4000
+python -m tests.simulation.planted --count 30000
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from time import perf_counter
 
 ROOT = Path(__file__).parents[2]
-COUNT = 4000
+COUNT = 30_000
 """Histories among which each is to be found."""
 
 PLANTED: dict[str, tuple[str, str, str]] = {

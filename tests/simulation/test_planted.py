@@ -8,6 +8,7 @@ from tests.simulation.planted import COUNT, PLANTED, find
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", PLANTED)
 def test_it_is_found(name: str) -> None:
     assert find(name, COUNT, jobs=2).startswith("seed ")

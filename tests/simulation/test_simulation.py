@@ -1,4 +1,4 @@
-"""Some thousand simulated histories; a process of its own loads the product for them."""
+"""Simulated histories of pools; processes of their own load the product for them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
-COUNT = 1000
+COUNT = 20_000
 
 
+@pytest.mark.timeout(600)
 def test_every_history_comes_to_its_end() -> None:
-    command = [sys.executable, "-m", "tests.simulation", "--seed", "1", "--count", str(COUNT)]
+    options = ["--seed", "1", "--count", str(COUNT), "--jobs", "2"]
+    command = [sys.executable, "-m", "tests.simulation", *options]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     assert f"{COUNT} histories" in run.stdout
