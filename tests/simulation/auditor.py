@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from processpool.core.states import ExitStep, PoolState, WorkerState
+from processpool.errors import WorkerDied
 from tests.simulation.kernel import kernel
 from tests.simulation.machine import Fault, machine
 
@@ -71,6 +72,14 @@ class Auditor:
             self.cancelled += 1
         if how in ("recalled", "refused") and item.begun:
             raise Fault(f"item {item.key} was {how}, and had begun")
+
+    def fails(self, item: Item, error: BaseException | None) -> None:
+        """An item has failed: if its worker died, then that had something of it at least."""
+        key = item.key.encode()
+        died = isinstance(error, WorkerDied) and "cancel" not in str(error)
+        if died and not any(key in program.stdin.passed for program in self.programs):
+            raise Fault(f"item {item.key} failed by {error}, and was never written")
+        self.ends(item, "failed")
 
     def answers(self, item: Item, value: object) -> None:
         """An item has this value."""

@@ -42,6 +42,8 @@ class Pipe:
 
     def __init__(self, capacity: int) -> None:
         self.buffer = bytearray()
+        self.passed = bytearray()
+        """All that was ever written to it."""
         self.capacity = capacity
         self.reader = Reader(self)
         self.writer = Writer(self)
@@ -51,6 +53,7 @@ class Pipe:
         """As much as there is room for."""
         taken = data[: self.capacity - len(self.buffer)]
         self.buffer += taken
+        self.passed += taken
         self.reader.edges += 1
         machine.version += 1
         return len(taken)

@@ -106,7 +106,7 @@ def _deliver(auditor: Auditor, items: list[Item], answers: list[Any]) -> None:
         raise Fault(f"{len(answers)} answers are delivered to {len(items)} items")
     for item, answer in zip(items, answers, strict=True):
         if has_failed(answer):
-            auditor.ends(item, "failed")
+            auditor.fails(item, getattr(answer, "error", None))
         else:
             auditor.answers(item, answer)
 
