@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from processpool.core.jobs import Batch, Origin
-from processpool.core.replies import Reply
+from processpool.core.replies import PickledReply, Reply
 from processpool.core.work_queue import WorkQueue
 from tests.core.scheduling import NotedJob
 
@@ -143,3 +145,32 @@ class TestRecords:
         assert not (job.killed)
         assert not (job.cancelled)
         assert not (job.recalled)
+
+
+@pytest.mark.parametrize("left", [2, 3, 10])
+def test_a_batch_that_has_ended_becomes_the_next_item(left: int) -> None:
+    queued = ten()
+    ended, queued = queued.split(10 - left + 1)
+    ended.lo = ended.hi - 1
+    queued.lo -= 1
+    queued.attempts = 3
+    assert len(queued) == left
+    assert ended.step(queued)
+    assert described(ended) == (110 - left, [10 - left], 1)
+    assert described(queued) == (111 - left, list(range(11 - left, 10)), left - 1)
+    assert ended.attempts == 3
+
+
+def test_it_does_not_become_the_last_item_nor_one_of_another_list() -> None:
+    ended, queued = ten().split(9)
+    assert not ended.step(queued)
+    assert not ended.step(ten())
+    assert described(queued) == (109, [9], 1)
+
+
+def test_the_record_of_an_item_has_its_value() -> None:
+    origin = Origin(3, 33, 8.0, 9.0)
+    pickled = PickledReply([pickle.dumps({1, 2})])
+    assert ten().outcome(4, pickled, origin).value == {1, 2}
+    assert ten().outcome(4, "plain", origin).value == "plain"
+    assert ten().outcome(4, "plain", origin).index == 104

@@ -626,3 +626,30 @@ class TestBeginningAndFinishing:
         slot = bench.scheduler.slots[1]
         assert bench.scheduler.finish(slot, bench.now) is None
         assert (slot.handled, len(slot.inflight)) == (0, 1)
+
+
+def test_it_is_known_since_when_an_item_runs() -> None:
+    bench = Bench(window=2)
+    (worker,) = bench.start_all()
+    bench.ready(worker)
+    bench.after(1.0)
+    bench.submit(bench.job(), size=2)
+    assert bench.scheduler.slots[worker].since == 101.0
+    bench.after(2.0)
+    bench.answered(worker)
+    assert bench.scheduler.slots[worker].since == 103.0
+    bench.after(4.0)
+    bench.answered(worker)
+    assert bench.scheduler.slots[worker].since == 107.0
+
+
+def test_the_time_limit_of_an_item_is_not_that_of_an_idle_worker() -> None:
+    bench = Bench(idle=300.0)
+    (first,) = bench.start_all()
+    bench.ready(first)
+    timed = bench.job(timeout=5.0)
+    bench.submit(timed)
+    bench.answered(first)
+    bench.submit(bench.job(), size=2)
+    bench.ready_all()
+    assert bench.after(10.0) == []

@@ -167,6 +167,19 @@ class TestRecycling:
         assert bench.ready(2) == []
         assert bench.answered(1) == ["done a0", "stop 1"]
 
+    def test_one_that_has_grown_too_large_is_renewed_once(self) -> None:
+        bench = settings(min=1, max=1)
+        bench.ready_all()
+        for _ in range(2):
+            assert bench._done(bench.scheduler.expire(1, bench.now)) == []
+        assert bench.scheduler.fleet.expiring == 1
+        assert bench.start_all() == [2]
+        assert bench.ready(2) == ["stop 1"]
+        assert bench._done(bench.scheduler.expire(1, bench.now)) == []
+        bench.exited(1)
+        assert bench.scheduler.fleet.expiring == 0
+        assert bench.start_all() == []
+
     def test_each_item_may_have_a_worker_of_its_own(self) -> None:
         bench = settings(min=1, max=1, recycle_requests=1)
         bench.ready_all()

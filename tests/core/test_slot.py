@@ -66,3 +66,7 @@ class TestSlot:
         slot = Slot(1, 0.0, policy())
         slot.exit_reason = reason
         assert slot.costs_item is costs
+
+    def test_it_began_when_it_was_made(self) -> None:
+        slot = Slot(1, 5.0, policy())
+        assert (slot.since, slot.started_at) == (5.0, 5.0)

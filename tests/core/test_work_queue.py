@@ -159,6 +159,18 @@ class TestForgetting:
         assert line.queue.forget(line.jobs["a"]) == [mine]
         assert line.queue.next_due == 2.0
 
+    def test_the_delayed_items_of_others_stay_in_their_order(self) -> None:
+        line = Line()
+        a, b = batch(line.jobs["a"], 0, 1), [batch(line.jobs["b"], n, 1) for n in range(4)]
+        line.queue.delay(a, 1.0)
+        for one, due in zip(b, (4.0, 2.0, 5.0, 3.0), strict=True):
+            line.queue.delay(one, due)
+        assert line.queue.forget(line.jobs["a"]) == [a]
+        assert line.queue.next_due == 2.0
+        line.queue.wake(3.0)
+        assert [one.start for one in line.queue] == [3, 1]
+        assert line.queue.next_due == 4.0
+
     def test_clear_gives_everything_out_and_leaves_nothing(self) -> None:
         line = Line()
         line.append("a", 0, 2)

@@ -76,7 +76,7 @@ PLANTED: dict[str, tuple[str, str, str]] = {
 }  # fmt: skip
 """What is wrong → the file of the product, what is in it, and what stands there instead."""
 UNSEEN = ("a failed write leaves no trace", "an item waits for the end of a worker that is killed")
-"""Those that no history has shown so far: not among 14,000 of the first, and 4,000 of the second."""
+"""Those that no history has shown so far, among 14,000 of the first and 4,000 of the second."""
 
 
 def find(name: str, count: int, jobs: int) -> str:
