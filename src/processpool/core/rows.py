@@ -31,6 +31,7 @@ class Rows:
         self._times = array("d")
         self._places = array("q")
         self._stderr: dict[int, str] = {}
+        self._skipped: dict[int, tuple[Any, ...]] = {}
 
     def extend(self, count: int) -> None:
         """So many more items were read."""
@@ -49,6 +50,8 @@ class Rows:
             self._of_item[batch.start : batch.start + count] = array("I", [number]) * count
         if origin.stderr:
             self._stderr[number] = origin.stderr
+        if origin.skipped:
+            self._skipped[number] = origin.skipped
 
     def row(self, index: int) -> Row | None:
         """Return the row of an item; None if it has none."""
@@ -78,4 +81,5 @@ class Rows:
             "queued": max(row.sent_at - row.queued_at, 0.0),
             "seconds": max(row.until - row.since, 0.0),
             "stderr": self.stderr(index),
+            "skipped": self._skipped.get(self._of_item[index], ()),
         }
