@@ -134,6 +134,7 @@ class Reaper:
             begun = worker.has_begun()
             worker.outbox.clear()  # whoever is about to write it comes too late
             answers = worker.attribution.release() + answers
+            worker.outbox.clear()  # whoever is about to write it comes too late
             is_stray = worker.listening.state is Listening.SILENT  # it was asked for nothing yet
         if worker.protocol.answers_by_exit and core.scheduler.slots[worker.id].exit_reason:
             answers = []  # its end was the pool's doing, and is no answer
