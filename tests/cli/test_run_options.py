@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 from typing import TYPE_CHECKING
@@ -175,6 +176,15 @@ def test_answers_are_in_their_file_before_the_end(tmp_path: Path) -> None:
         out = tmp_path / "out"
         eventually(lambda: out.exists() and out.read_text() == "ONE\n")
         process.send_signal(signal.SIGKILL)
+
+
+def test_without_a_stderr_there_are_the_answers_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "in").write_text(LINES)
+    command = shlex.join([*COMMAND, *FUNCTION, "in"])
+    done = subprocess.run(
+        ["sh", "-c", f"{command} 2>&-"], stdout=subprocess.PIPE, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "ONE\nTWO\n")
 
 
 class TestInit:

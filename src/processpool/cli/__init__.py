@@ -57,3 +57,5 @@ def _occupy_standard_descriptors() -> None:
             os.fstat(fd)
         except OSError:  # closed; `open` uses the lowest free number, which is this one
             os.open(os.devnull, os.O_RDONLY if fd else os.O_WRONLY)
+    if sys.stderr is None:  # `print` would write to stdout instead, among the answers
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
