@@ -199,8 +199,8 @@ class TestEndedEarly:
         pool = python_pool(1)
 
         def stop() -> None:
-            [run] = eventually(lambda: pool.snapshot().maps)
-            pool.stop_map(run.id)
+            eventually(lambda: [run.done for run in pool.snapshot().maps] == [1])
+            pool.stop_map(pool.snapshot().maps[0].id)
 
         thread = threading.Thread(target=stop)
         thread.start()
@@ -208,7 +208,9 @@ class TestEndedEarly:
             pool.map(time.sleep, [0, 60, 0])
         thread.join()
         outcomes = caught.value.outcomes  # type: ignore[attr-defined]
-        assert len(outcomes.ok) + len(outcomes.cancelled) == 3
+        assert not outcomes.failed
+        assert len(outcomes.ok) + len(outcomes.cancelled) == len(outcomes)
+        assert outcomes.cancelled
 
     def test_lazily(self, python_pool: Callable[..., ProcessPool]) -> None:
         pool = python_pool(1)
