@@ -6,7 +6,7 @@ from reprlib import Repr
 from typing import TYPE_CHECKING, Any
 
 from processpool.system.clock import wall_clock
-from processpool.system.interrupts import USERS_CODE
+from processpool.system.interrupts import SHIELD, USERS_CODE, uninterrupted
 from processpool.system.text import escape_control
 from processpool.wire.python.remote_errors import add_note
 
@@ -39,6 +39,7 @@ class Naming:
         self.map = is_map
         self._secrets = tuple(text for text in secrets if len(text) >= SHORTEST_SECRET)
 
+    @uninterrupted
     def mark(self, record: Outcome, *, safely: bool = False) -> None:
         """Say on the error of a record which item it is of, unless that was said before."""
         error = record.error
@@ -75,7 +76,9 @@ def show(value: Any, *, safely: bool = False) -> str:
         return f"<{type(value).__module__}.{type(value).__qualname__}>"
     try:
         return _repr.repr(value)
-    except Exception:
+    except BaseException as error:  # its class has a mind of its own
+        if SHIELD.has_raised(error):
+            raise
         return f"<{type(value).__qualname__} (it cannot be shown)>"
 
 
