@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -78,6 +79,11 @@ def test_times_and_chunk_sizes_in_python() -> None:
         assert pool.map(abs, [-1], timeout="1m", chunksize=4) == [1]
         assert list(pool.imap(abs, [-1], chunksize=4)) == [1]
         assert list(pool.imap_unordered(abs, [-1], chunksize=4)) == [1]
+
+        async def listed() -> list[int]:
+            return [value async for value in pool.aimap(abs, [-1], chunksize=4)]
+
+        assert asyncio.run(listed()) == [1]
         with pytest.raises(ValueError, match=r"timeout must be a duration such as .* got '30x'"):
             pool.map(abs, [1], timeout="30x")
         assert pool.drain("1s")

@@ -193,6 +193,7 @@ class MappedPool(AskedPool):
         on_error: OnError = "raise",
         details: bool = False,
         buffersize: int | None = None,
+        chunksize: int | None = None,
         journal: Path | None = None,
         **keeping: Unpack[JournalKeywords],
     ) -> AsyncIterator[Any]:
@@ -207,11 +208,13 @@ class MappedPool(AskedPool):
             on_error: as in `map`.
             details: as in `map`.
             buffersize: as in `imap`.
+            chunksize: as in `map`.
             journal: as in `imap`.
             **keeping: as in `map`.
         """
         from processpool.api.async_maps import AsyncMap, aimap
 
+        _note_chunks(chunksize)
         seconds = self._seconds(timeout)
         options = MapOptions(seconds, on_error, details=details, buffersize=buffersize)
         keep = journal_options("aimap", journal, keeping)
