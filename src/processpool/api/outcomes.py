@@ -206,6 +206,7 @@ class Outcomes(Sequence[Outcome]):
         chosen = set(on) if not isinstance(on, str) else {on}
         if chosen - {"ok", "failed", "cancelled"}:
             raise ValueError(f"on may have 'ok', 'failed' and 'cancelled', got {on!r}")
+        self._answered.settle()
         again = [index for index in self._indexes if self._answered.state(index) in chosen]
         merged = Answered(self._answered.answers.copy(), self._answered.name)
         for name in ("rows", "items", "args_of", "retry"):
@@ -295,13 +296,15 @@ def left_over(left: list[Chunk], failed: Iterable[Outcome], taken: int, name: st
         name: that of the map.
     """
     answers: dict[int, Any] = {record.index: record for record in failed}
+    answered = Answered(answers, name)
     for chunk in left:
-        if isinstance(chunk, Run):
-            answers.update(enumerate(settled(chunk)[0], chunk.start))
+        if isinstance(chunk, Run):  # not unpickled before somebody looks
+            answered.runs.append(chunk)
+            answers.update(dict.fromkeys(range(chunk.start, chunk.start + len(chunk)), UNENDED))
         else:
             answers.update(enumerate(chunk, taken))
         taken = max(taken, max(answers, default=0) + 1)
-    return Outcomes(Answered(answers, name), sorted(answers))
+    return Outcomes(answered, sorted(answers))
 
 
 def add_outcomes(error: BaseException, outcomes: Outcomes) -> None:
