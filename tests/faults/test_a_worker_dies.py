@@ -346,7 +346,8 @@ class TestSeveralAtOnce:
         pool = make(3)
         chance = random.Random(5)
         for _ in range(3):
-            futures = [pool.submit("answer('x' * 3_000_000)") for _ in range(9)]
+            eventually(lambda: states(pool) == ["idle"] * 3)
+            futures = [pool.submit("answer('x' * 3_000_000)") for _ in range(30)]
             eventually(lambda: pool.num_running == 3)
             for pid in chance.sample(pids(pool), 2):
                 os.kill(pid, signal.SIGKILL)

@@ -130,7 +130,7 @@ class TestFidelity:
         assert type(error) is KeyError
         assert error.args == ("key", 3)
         assert error.extra == {"x": 3}  # type: ignore[attr-defined]
-        assert error.__notes__ == ["noted there"]
+        assert error.__notes__ == ["noted there", "call of 'fail': 3"]
         record = error.record  # type: ignore[attr-defined]
         assert (record.error, record.worker_id, record.ok) == (error, 1, False)
 
@@ -193,9 +193,9 @@ class TestFidelity:
             for n, a in enumerate(answers)
         )
         assert pool.map(picky, range(20), on_error="skip") == [n for n in range(20) if n % 10 != 3]
-        with pytest.raises(ValueError, match=r"^3$") as caught:
+        with pytest.raises(ValueError, match=r"^\d*3\n") as caught:  # the first to be seen
             list(pool.imap(picky, range(500)))
-        assert caught.value.record.index == 3  # type: ignore[attr-defined]
+        assert caught.value.record.index % 10 == 3  # type: ignore[attr-defined]
 
     def test_a_returned_exception_is_a_value(self, python_pool: Callable[..., ProcessPool]) -> None:
         pool = python_pool()

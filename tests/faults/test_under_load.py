@@ -90,7 +90,7 @@ class TestSubmits:
                         answers = pool.imap_unordered(lambda x: x + n, range(50))
                         assert sorted(answers) == list(range(n, n + 50))
                     case _:
-                        with pytest.raises(ValueError, match=f"^{n} {m}$"):
+                        with pytest.raises(ValueError, match=f"^{n} {m}\\n"):
                             pool.call(functions.fail, f"{n} {m}")
 
         in_threads(16, work)
@@ -359,7 +359,7 @@ class TestMaps:
                 raise ValueError(n)
             return functions.count_in(path, n)
 
-        with pytest.raises(ValueError, match=r"^10$"):
+        with pytest.raises(ValueError, match=r"^10\n"):
             pool.map(work, range(100_000))
         pool.drain(30)
         ran = Path(path).read_text().split()

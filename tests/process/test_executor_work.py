@@ -184,7 +184,7 @@ class TestErrors:
     def test_everything_about_an_exception(self, executor: PoolExecutor) -> None:
         error: Any = executor.submit(failing, "notes").exception()
         assert (type(error), error.args, error.extra) == (KeyError, ("key", 3), [1])
-        assert error.__notes__ == ["a note"]
+        assert error.__notes__[0] == "a note"
         assert "raise error from ZeroDivisionError" in error.__cause__.tb
         assert "ZeroDivisionError: first" in str(error.__cause__)
 
