@@ -147,6 +147,10 @@ class CommandProtocol(WorkerProtocol):
             if self._errors is not None:
                 self._errors.look()
             return answer
+        return self._read_early(data)
+
+    def _read_early(self, data: bytes) -> Any:
+        """Take what was read and is not one whole answer; return `UNUSUAL`."""
         if not data:
             self._channel.on(ChannelEvent.STDOUT_CLOSED)
         else:

@@ -15,7 +15,7 @@ from time import sleep
 from typing import TYPE_CHECKING, Any
 
 from processpool.core.replies import Reply
-from processpool.engine.workers.channel import SMALL_READ, ChannelEvent
+from processpool.engine.workers.channel import SMALL_READ
 from processpool.engine.workers.command import CommandProtocol
 from processpool.engine.workers.prefetching import Prefetching
 from processpool.engine.workers.protocol import UNUSUAL, WorkerProtocol
@@ -196,13 +196,7 @@ class ServeProtocol(CommandProtocol):
             if self._errors is not None:
                 self._errors.look()
             return answer
-        if not data:
-            self._channel.on(ChannelEvent.STDOUT_CLOSED)
-        else:
-            if len(data) == SMALL_READ:
-                self._channel.widen()
-            self._early += self.feed(data)
-        return UNUSUAL
+        return self._read_early(data)
 
     def feed(self, data: bytes) -> list[bytes]:
         """The answers that these bytes complete."""
