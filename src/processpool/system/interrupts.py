@@ -165,12 +165,6 @@ class Shield:
         """True if it comes from an interrupt, and not from the code that was bracketed."""
         return self._raised is not None and self._raised[2] is error and get_ident() == self.main
 
-    def hold_back(self) -> None:
-        """Raise an interrupt once more later: it was raised where others must not see it yet."""
-        if self._raised is not None:
-            self._held.append(self._raised[1])
-            self._raised = None
-
     def forget(self) -> None:
         """Hold nothing back any more: in a forked child, or if `leave` will never be called."""
         self.main = threading.main_thread().ident
