@@ -30,8 +30,10 @@ demo: $(VENV)/.installed  ## Measure the whole standard library with a pool of w
 
 # Two processes share the core tests, most of which wait. The browser tests run by themselves: their
 # servers live as long as their pytest does. What fails is tried twice more, and the report says so:
-# the core has not been run often enough yet to do without.
+# the core has not been run often enough yet to do without. Bytecode is written first, also where
+# the environment forbids it: each of the thousands of workers would compile what it imports.
 test: $(VENV)/.installed-dev  ## Run the tests, and the notebooks as tests
+	@$(BIN)/python -m compileall -q src
 	$(BIN)/python -m pytest --reruns 2 --numprocesses 2 --dist worksteal --ignore tests/browser
 	$(BIN)/python -m pytest --reruns 2 tests/browser
 ifneq ($(NOTEBOOKS),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import compileall
 import subprocess
 import tempfile
 from functools import cache
@@ -22,7 +23,7 @@ def find(where: str) -> Path:
     """
     for folder in (Path(where), Path(where) / "src"):
         if (folder / "processpool" / "__init__.py").is_file():
-            return folder.resolve()
+            return compiled(folder.resolve())
     return at_commit(where)
 
 
@@ -41,4 +42,14 @@ def at_commit(commit: str) -> Path:
     unpacked = tempfile.TemporaryDirectory()
     atexit.register(unpacked.cleanup)
     subprocess.run(["tar", "-x", "-C", unpacked.name], input=archive.stdout, check=True)
-    return Path(unpacked.name) / "src"
+    return compiled(Path(unpacked.name) / "src")
+
+
+def compiled(folder: Path) -> Path:
+    """The folder, with the bytecode of its modules written, as installing a package does.
+
+    Where the environment forbids to write bytecode, a worker would compile the package at every
+    start, and so would every peer's that lies in a checkout.
+    """
+    compileall.compile_dir(folder, quiet=1)
+    return folder

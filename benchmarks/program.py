@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.checkouts import ROOT, compiled
 from benchmarks.compare import compare
 from benchmarks.harness import measure
 from benchmarks.report import Line, Report, print_header, write_json
@@ -34,6 +35,8 @@ def run(groups: Mapping[str, Cases]) -> None:
         for case in cases:
             print(f"{case.name:24} {case.title}")
         return
+    compiled(ROOT / "src")
+    compiled(ROOT / "benchmarks")
     print_header(rounds)
     if "compare" in arguments.groups:
         compare(cases, arguments.other, rounds)
