@@ -136,10 +136,11 @@ class Checkout:
         One of them may be this thread, in a signal's handler: it is not to wait for itself.
         """
         scheduler, workers = self._core.scheduler, self._core.workers
+        if scheduler.state is not PoolState.CLOSING or scheduler.has_work:
+            return False
         dead = {n for n, w in workers.items() if w.process.exitcode is not None}
         lent = {n for n in dead if workers[n].owner.state in (CALL, WARM)}
-        ending = scheduler.state is PoolState.CLOSING and not scheduler.has_work
-        return ending and bool(lent) and lent >= scheduler.slots.keys()
+        return bool(lent) and lent >= scheduler.slots.keys()
 
     def yield_to_others(self) -> None:
         """Others wait for a worker: calls keep none."""
