@@ -104,7 +104,8 @@ def build_engine(
     if not isinstance(config, PoolConfig):
         raise TypeError(
             f"a pool is made from a PoolConfig, got {type(config).__qualname__}; for a dictionary "
-            "there is ProcessPool.from_dict(data), for a file ProcessPool.from_yaml(path)"
+            "there is ProcessPool.from_dict(data), for a file ProcessPool.from_yaml(path), for a "
+            "number of workers ProcessPool(max_workers=4)"
         )
     if config.worker.kind == "command":
         return _build_command_engine(config, config.worker)

@@ -13,10 +13,11 @@ from processpool.factory import build_engine
 from processpool.system.interrupts import SHIELD, uninterrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from types import EllipsisType, TracebackType
-    from typing import Self
+    from typing import Any, Self, Unpack
 
+    from processpool.api.keywords import PoolKeywords
     from processpool.api.shared import Shared
     from processpool.api.view import Recording, Viewer
     from processpool.config import PoolConfig
@@ -28,24 +29,36 @@ class PoolLife:
 
     def __init__(
         self,
-        config: PoolConfig,
+        config: PoolConfig | None = None,
         *,
-        setup: Callable[[], object] | None = None,
+        setup: Callable[[], object] | str | None = None,
         build: Build = build_engine,
+        **keywords: Unpack[PoolKeywords],
     ) -> None:
         """Make a pool; no process is started before `with` or `open()`.
 
+            ProcessPool(max_workers=4)                                       # of Python functions
+            ProcessPool(command=["sed", "-u", "s/a/b/"], protocol="lines")   # of a program
+
         Args:
-            config: the pool's declaration.
+            config: the pool's declaration; without one, the keywords declare it.
             setup: for a Python pool, a function to call once in each worker before its first item,
-                instead of `worker.setup`.
+                or its name, as in `worker.setup`.
             build: makes the engine; `processpool.testing` passes one without processes.
+            **keywords: keys of the YAML file: `name`, `size`, `timeouts` and the other sections;
+                those of `worker`, such as `command` and `protocol`, or `handler` and `preload`; and
+                `max_workers`, which is `size.max`. They are listed in `PoolKeywords`.
+
+        Raises:
+            ConfigError: the keywords do not declare a valid pool; the message lists all problems.
         """
-        self.config = config
-        self._engine, parts = build(config, setup)
+        named = {"setup": setup} if isinstance(setup, str) else {}
+        call = None if isinstance(setup, str) else setup
+        self.config = _declared(config, {**keywords, **named}, has_setup=call is not None)
+        self._engine, parts = build(self.config, call)
         self._form = make_form(parts)
-        self._timeout = config.timeouts.request
-        self._retries = config.retry.attempts > 1
+        self._timeout = self.config.timeouts.request
+        self._retries = self.config.retry.attempts > 1
         self._viewers: list[Viewer] = []
         self._shares: weakref.WeakSet[Shared] = weakref.WeakSet()
         self._trace: Recording | None = None
@@ -117,6 +130,31 @@ class PoolLife:
             raise
         self._close(0 if kind else self.config.timeouts.exit)
 
+    async def __aenter__(self) -> Self:
+        from asyncio import to_thread
+
+        try:
+            return await to_thread(self.open)
+        except BaseException:  # cancelled, say: the thread that opens it comes to nothing
+            self._engine.kill(wait=False)
+            raise
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        from asyncio import to_thread
+
+        try:
+            if kind is None:
+                await to_thread(self.drain)
+        except BaseException:  # cancelled
+            await to_thread(self._close, 0)
+            raise
+        await to_thread(self._close, 0 if kind else self.config.timeouts.exit)
+
     def wait_ready(self, timeout: float | str | None = None) -> bool:
         """Wait until `size.min` workers are ready.
 
@@ -152,3 +190,19 @@ class PoolLife:
     def _free_shares(self) -> None:
         for shared in list(self._shares):
             shared.close()
+
+
+def _declared(
+    config: PoolConfig | None, keywords: Mapping[str, Any], *, has_setup: bool
+) -> PoolConfig:
+    """Return the declaration that a pool was made with."""
+    if config is None:
+        from processpool.config import pool_from_keywords
+
+        return pool_from_keywords(keywords, has_setup=has_setup)
+    if keywords:
+        raise TypeError(
+            "a pool is made from a PoolConfig or from keywords, not from both: put "
+            f"{next(iter(keywords))} into the PoolConfig"
+        )
+    return config

@@ -7,6 +7,7 @@ seconds and every size in bytes.
 
 from __future__ import annotations
 
+from processpool.config.keywords import pool_from_keywords
 from processpool.config.loading import load_pool, pool_from_dict
 from processpool.config.models import (
     LimitsConfig,
@@ -38,6 +39,7 @@ __all__ = [
     "json_schema",
     "load_pool",
     "pool_from_dict",
+    "pool_from_keywords",
 ]
 
 
