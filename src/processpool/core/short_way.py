@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from processpool.core.fleet import QUICK
 from processpool.core.lifecycle import Lifecycle
 from processpool.core.states import PoolState, WorkerEvent, WorkerState
 
@@ -105,3 +106,57 @@ class ShortWay(Lifecycle):
         else:
             self.deadlines.set(slot, now + job.timeout)
         return batch
+
+    def follow_run(
+        self, slot: Slot, items: int, now: float
+    ) -> tuple[list[Batch], Batch | None] | None:
+        """Take in that a worker has answered its next `items` items, and fill its window again.
+
+        For programs to which requests are sent ahead, as `follow` for those that have one.
+
+        Returns:
+            the items that are answered, and those that the caller must send, if it has so few left
+            that it is given more; None if nothing is queued, or this is not the usual case.
+        """
+        if not self._is_usual_run(slot, items, now):
+            return None
+        fleet, queue = self.fleet, self.queue
+        left = slot.load - items
+        window = fleet.window(slot, queue.first.job.window)
+        room = window - left
+        following = None
+        if left * 2 <= window:
+            if len(queue.first) < room or queue.items < room * fleet.counts[WorkerState.BUSY]:
+                return None  # what is left is to be shared out
+            following = queue.take(room)
+        if fleet.policy.paced:
+            fleet.learn(items, now - slot.since)
+        ended = [done.batch for done in self.flight.answered(slot, items)]
+        slot.load = left
+        slot.handled += items
+        self.finished += items
+        fleet.running -= items
+        if following is not None:
+            following.job.begun = True
+            following.sent_at = now
+            following.attempts += 1
+            slot.inflight.append(following)
+            slot.load = window
+            fleet.running += room
+            fleet.prefetching[slot.id] = slot
+        self.assignment.begin_item(slot, now)
+        return ended, following
+
+    def _is_usual_run(self, slot: Slot, items: int, now: float) -> bool:
+        """Return True if a worker's next items may be answered and followed in one step."""
+        fleet, policy = self.fleet, self.fleet.policy
+        if slot.state is not WorkerState.BUSY or slot.retiring is not None or slot.load < items:
+            return False
+        if not self.queue.line or self.assignment.waiters or self.state is not PoolState.OPEN:
+            return False
+        if policy.renews or slot.handled < slot.trial or fleet.has_capacity or fleet.idle:
+            return False
+        if policy.paced and now - slot.since >= items * QUICK:
+            return False
+        killed = any(batch.job.killed for batch in slot.inflight)
+        return not (killed or self.queue.first.job.cancelled)

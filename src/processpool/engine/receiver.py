@@ -18,6 +18,7 @@ from processpool.core.states import WorkerState
 from processpool.engine import surplus
 from processpool.engine.answered import Answered, hand_out
 from processpool.engine.closed_pipes import see_to_stdout
+from processpool.engine.runs import take_run
 from processpool.engine.stray import on_unasked
 from processpool.engine.weighing import weigh
 from processpool.engine.workers.attribution import LATE_PAUSE, LINGER, Lateness
@@ -54,7 +55,7 @@ class Receiver:
         """
         core = self._core
         commands: list[Command] | None = None
-        following = None
+        following = run = None
         with worker.io:
             if worker.listening.state is not EXPECTING:
                 if on_unasked(core, self._dispatcher, self._hub, worker):
@@ -62,10 +63,10 @@ class Receiver:
                 return
             protocol = worker.protocol
             answer = protocol.receive_one()
-            if (
-                answer is not UNUSUAL
-                and worker.attribution.state is PROMPT
-                and not (worker.stderr.unclaimed or worker.outbox)
+            if answer is UNUSUAL:
+                run = take_run(core, self._dispatcher, worker) if protocol.early else None
+            elif worker.attribution.state is PROMPT and not (
+                worker.stderr.unclaimed or worker.outbox
             ):
                 value = protocol.value_of(answer)
                 now = monotonic()
@@ -90,6 +91,10 @@ class Receiver:
                             core.lock.notify_all()
                 if following is not None and not protocol.send_next(following):
                     core.loop.post(partial(self._dispatcher.write, worker))
+        if run is not None:
+            for ended_run in run:
+                hand_out(core, self._hub, worker, ended_run, retires=False)
+            return
         if following is None and commands is None:
             self._on_unusual(worker, answer)
             return

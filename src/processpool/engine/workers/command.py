@@ -32,6 +32,8 @@ _JOIN_LIMIT = 256 * 1024
 class CommandProtocol(WorkerProtocol):
     """Requests on a program's stdin, answers on its stdout: by a framing and a codec."""
 
+    answers_in_runs = True
+
     def __init__(
         self,
         channel: Channel,
@@ -156,7 +158,7 @@ class CommandProtocol(WorkerProtocol):
         else:
             if len(data) == SMALL_READ:
                 self._channel.widen()
-            self._early += self.feed(data)
+            self.early += self.feed(data)
         return UNUSUAL
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -174,24 +176,26 @@ class CommandProtocol(WorkerProtocol):
         if answer is None:
             return super().only_answer(data)
         self._received += 1
-        if self._errors is not None:
-            value = self.value_of(answer)
-            if not self._errors.spent:
-                return value
-            self._early = [answer]
+        value = self.value_of(answer)
+        if self._errors is not None and self._errors.spent:
+            self.early = [answer]
             return UNUSUAL
-        try:
-            return self._decode(answer)
-        except (AnswerError, CodecError):
-            return self.value_of(answer)
+        return value
 
     def decode(self, answers: list[bytes]) -> tuple[list[Any], bool]:
         """The values of answers, and whether all are plain; bad ones become a `Reply`."""
-        if self._errors is None:
-            with suppress(AnswerError, CodecError):
-                return list(map(self._decode, answers)), True
+        plain = self.plain_values(answers)
+        if plain is not None:
+            return plain, True
         values = [self.value_of(answer) for answer in answers]
         return values, not any(type(value) is Reply for value in values)
+
+    def plain_values(self, answers: list[bytes]) -> list[Any] | None:
+        """The values of answers, if there is nothing else to say of any."""
+        if self._errors is None:
+            with suppress(AnswerError, CodecError):
+                return list(map(self._decode, answers))
+        return None
 
     def value_of(self, answer: bytes) -> Any:
         """The value of one answer, or a `Reply`."""

@@ -36,6 +36,8 @@ class WorkerProtocol(ABC):
     """Of such a one: True once that was read."""
     input_is_complete = False
     """Of such a one: True once it has its item, and is to see the end of its input."""
+    answers_in_runs = False
+    """True if answers that come several at a time may be plain values."""
     exit_message = b""
     """What is written before the end of its input."""
     seconds_each = 0.0
@@ -43,7 +45,8 @@ class WorkerProtocol(ABC):
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self._early: list[Any] = []
+        self.early: list[Any] = []
+        """Answers that were read, and nobody has taken yet."""
         self.run_user_code: Callable[[Callable[[], object]], None] = _run
         """Where code of the user's is to run, such as log handlers."""
 
@@ -61,10 +64,14 @@ class WorkerProtocol(ABC):
     def small_request(self, payload: Any, task: Task | None) -> bytes | None:
         """The bytes of a request that takes no more than one write; None for others."""
 
-    def send_next(self, batch: Batch) -> bool:
-        """Write one item to a worker that has answered all others; False if the pipe is full."""
+    def send_batch(self, batch: Batch) -> bool:
+        """Write a batch to a worker with nothing in its outbox; False if the pipe is full."""
         self.stage_batch(batch)
         return self._channel.write()
+
+    def send_next(self, batch: Batch) -> bool:
+        """Write one item to a worker that has answered all others; False if the pipe is full."""
+        return self.send_batch(batch)
 
     # -- answers ---------------------------------------------------------------------------------
 
@@ -79,6 +86,10 @@ class WorkerProtocol(ABC):
     @abstractmethod
     def decode(self, answers: list[Any]) -> tuple[list[Any], bool]:
         """The values of answers, and whether all are; others are a `Reply`, or `PickledReply`."""
+
+    def plain_values(self, answers: list[Any]) -> list[Any] | None:
+        """The values of answers, if there is nothing else to say of any; otherwise None."""
+        return None
 
     @property
     @abstractmethod
@@ -111,7 +122,7 @@ class WorkerProtocol(ABC):
         Returns:
             `UNUSUAL` if it is not; what has come all the same is in `early_answers` then.
         """
-        self._early += self.receive()
+        self.early += self.receive()
         return UNUSUAL
 
     def only_answer(self, data: bytes) -> Any:
@@ -123,12 +134,12 @@ class WorkerProtocol(ABC):
         answers = self.feed(data) if data else self.receive()
         if len(answers) == 1 and self.is_clean:
             return self.value_of(answers[0])
-        self._early = answers
+        self.early = answers
         return UNUSUAL
 
     def early_answers(self) -> list[Any]:
         """What was read, if it was not one whole answer."""
-        early, self._early = self._early, []
+        early, self.early = self.early, []
         return early
 
     def stray(self, data: bytes) -> bytes:

@@ -261,7 +261,7 @@ class PythonProtocol(WorkerProtocol):
                 return frame
         if not data:
             self.channel.on(ChannelEvent.STDOUT_CLOSED)
-        self._early += self.feed(data)
+        self.early += self.feed(data)
         return UNUSUAL
 
     def value_of(self, answer: Frame) -> Any:

@@ -216,7 +216,7 @@ class ServeProtocol(CommandProtocol):
         """The value of an answer, or a `Reply`, if these bytes are one whole answer."""
         if self._page[FAILED] == self._heard:
             return super().only_answer(data)
-        self._early = self.feed(data)
+        self.early = self.feed(data)
         self._worker.stderr.read()
         return UNUSUAL
 
@@ -231,6 +231,12 @@ class ServeProtocol(CommandProtocol):
             first = self._received - len(answers) + 1
             values = [self._with_stderr(first + n, value) for n, value in enumerate(values)]
         return values, not any(type(value) is Reply for value in values)
+
+    def plain_values(self, answers: list[bytes]) -> list[Any] | None:
+        """The values of answers, if there is nothing else to say of any."""
+        if (self._shares is not None and self._shares.texts) or Failed in map(type, answers):
+            return None
+        return super().plain_values(answers)
 
     def value_of(self, answer: bytes) -> Any:
         """The value of one answer, or a `Reply`."""
