@@ -653,3 +653,56 @@ def test_the_time_limit_of_an_item_is_not_that_of_an_idle_worker() -> None:
     bench.submit(bench.job(), size=2)
     bench.ready_all()
     assert bench.after(10.0) == []
+
+
+class TestFollowingARun:
+    """Answers to items that were sent ahead: done as by `answered`, or not at all."""
+
+    def bench(self, waiting: int = 20) -> Bench:
+        bench = Bench(min=1, max=1, window=4)
+        bench.submit(bench.job(), size=4 + waiting)
+        bench.ready_all()
+        return bench
+
+    @pytest.mark.parametrize(("answers", "sent"), [(4, "a4 a5 a6 a7"), (2, "a4 a5"), (1, "")])
+    def test_as_after_an_answer(self, answers: int, sent: str) -> None:
+        short, long = self.bench(), self.bench()
+        for bench in (short, long):
+            bench.now += 2.0
+        slot, twin = short.scheduler.slots[1], long.scheduler.slots[1]
+        step = short.scheduler.follow_run(slot, answers, short.now)
+        assert step is not None
+        ended, following = step
+        check(short.scheduler)
+        said = [f"done {' '.join(items(batch))}" for batch in ended]
+        if following is not None:
+            said.append(f"send 1 {' '.join(items(following))}")
+            assert (following.attempts, following.sent_at) == (1, short.now)
+        assert said == long.answered(1, answers)
+        assert said[len(ended) :] == [f"send 1 {sent}"] * bool(sent)
+        assert list(map(items, slot.inflight)) == list(map(items, twin.inflight))
+        assert (slot.handled, slot.since, slot.load) == (twin.handled, twin.since, twin.load)
+        assert short.scheduler.finished == long.scheduler.finished == answers
+        assert short.scheduler.queued == long.scheduler.queued
+
+    @pytest.mark.parametrize("waiting", [0, 3])
+    def test_the_last_items_are_shared_out_the_long_way(self, waiting: int) -> None:
+        bench = self.bench(waiting)
+        slot = bench.scheduler.slots[1]
+        assert bench.scheduler.follow_run(slot, 4, bench.now) is None
+        check(bench.scheduler)
+        assert bench.answered(1, 4)[0] == "done a0 a1 a2 a3"
+
+    def test_a_retiring_worker_gets_nothing(self) -> None:
+        bench = self.bench()
+        bench.retire(1)
+        assert bench.scheduler.follow_run(bench.scheduler.slots[1], 4, bench.now) is None
+
+    def test_the_rest_of_a_cancelled_map_is_not_sent(self) -> None:
+        bench = self.bench()
+        bench.cancel(bench.scheduler.queue.first.job)
+        assert bench.scheduler.follow_run(bench.scheduler.slots[1], 4, bench.now) is None
+
+    def test_more_answers_than_it_has_items(self) -> None:
+        bench = self.bench()
+        assert bench.scheduler.follow_run(bench.scheduler.slots[1], 5, bench.now) is None
