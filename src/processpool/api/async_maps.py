@@ -147,6 +147,7 @@ class AsyncMap(MapJob):
             naming=options.naming,
             buffersize=options.buffersize,
         )
+        self.run_record.is_lazy = True
         self._pack = items.pack
         self._options = options
         self._inputs = OpenInputs() if options.details or items.task is None else None
@@ -168,6 +169,7 @@ class AsyncMap(MapJob):
             inputs = self._inputs
             items = None if inputs is None else inputs.take(batch.start, len(batch))
             if origin.plain and not self._options.details:
+                self._note_run(batch, origin, items)
                 wake = self._state.put_run(batch.start, answers)
             else:
                 wake = self._record(batch, answers, origin, items)
@@ -223,6 +225,7 @@ class AsyncMap(MapJob):
             self._state.end_input(error)
 
     async def _submit(self, chunk: InputChunk) -> None:
+        self._note_input(chunk)
         with self._lock:
             start = self._state.add(len(chunk))
             if self._inputs is not None:
@@ -289,10 +292,11 @@ class AsyncMap(MapJob):
         except GeneratorExit:
             raise
         except BaseException as error:
+            self._note_error(error)
             kill = isinstance(error, asyncio.CancelledError)
             with self._lock:
                 left = [*(arrived or ()), *self._state.leave()]
-            add_outcomes(error, left_over(left, failed, self._state.taken, self.label))
+            add_outcomes(error, left_over(left, failed, self._state.taken, self.run_record))
             __tracebackhide__ = True
             raise trimmed(error)  # noqa: B904 - it is the same one
         finally:
@@ -320,15 +324,25 @@ class AsyncMap(MapJob):
                 if error is not None:
                     raise error
                 return None
+            began, phases = monotonic(), self.run_record.phases
+            is_starved = not self._state.outstanding
             await self._news.wait()
+            if is_starved:
+                phases.reading += monotonic() - began
+            else:
+                phases.waiting += monotonic() - began
 
     def _load(self, chunk: Chunk) -> tuple[list[Any], BaseException | None]:
         if not isinstance(chunk, Run):
             return chunk, None
         options = self._options
+        began = monotonic()
         values, spoilt, error = load_run(chunk, details=options.details, on_error=options.on_error)
-        with self._lock:
-            self._state.failed += spoilt
+        self.run_record.phases.loading += monotonic() - began
+        if spoilt:
+            with self._lock:
+                self._state.failed += spoilt
+                self._note_spoilt(chunk, chunk.records)
         return values, error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool.api.eager_state import EagerState
@@ -80,12 +81,15 @@ class EagerMap(MapRun):
         while runs:
             run = runs.pop(0)
             assert isinstance(run, Run)
+            began = monotonic()
             values, spoilt, first = settled(run)
+            self.run_record.phases.loading += monotonic() - began
             self._state.settle(run.start, values)
             self._note_unusual(run, values)
             if spoilt:
                 with self._lock:
                     self._state.failed += spoilt
+                    self._note_spoilt(run, [at.record for at in values if type(at) is Attempt])
             failure = failure or first
         if failure is not None and self._on_error == "raise":
             assert failure.record.error is not None
@@ -119,6 +123,7 @@ class EagerMap(MapRun):
                 answered.answers = list(answered.answers)  # what is late comes too late
             answered.runs = list(self._state.arrived)
         answered.rows = self._state.rows
+        answered.run = self.run_record
         if isinstance(self._inputs, AllInputs):
             answered.items = self._inputs.items
         answered.args_of = partial(args_of, spread=self._is_spread)

@@ -34,6 +34,7 @@ class LazyMap(MapRun):
             ordered=options.ordered,
         )
         super().__init__(engine, items, options, state)
+        self.run_record.is_lazy = True
         if items.feed is not None:
             self._input = self._fed = FedInput(items.feed, items.pack)
             items.feed.begin(self._tell_consumer)
@@ -100,4 +101,4 @@ class LazyMap(MapRun):
         """What was not yielded yet, and the last failures."""
         with self._lock:
             left = [*left, *self._state.leave()]
-        return left_over(left, failed, self._state.taken, self.label)
+        return left_over(left, failed, self._state.taken, self.run_record)

@@ -30,7 +30,7 @@ FORGET = 0.8
 class InputChunk:
     """Consecutive items: those that can be sent and, behind them, one that cannot."""
 
-    __slots__ = ("bytes", "ended", "error", "items", "payloads", "refusal")
+    __slots__ = ("bytes", "ended", "error", "items", "packing", "payloads", "reading", "refusal")
 
     def __init__(self) -> None:
         self.items: list[Any] = []
@@ -40,6 +40,8 @@ class InputChunk:
         """Why the last item cannot be sent, if so."""
         self.bytes = 0
         """Bytes of the payloads, as far as they are known."""
+        self.reading = self.packing = 0.0
+        """Seconds that the input took for the items, and that these took to be packed."""
         self.ended = False
         """No item follows."""
         self.error: Exception | None = None
@@ -74,15 +76,18 @@ class MapInput:
         """Return the next chunk, of at most `room` items; it carries what the input raises."""
         began = monotonic()
         wanted = max(min(self._size, room, self.items_worth), 1)
-        chunk = self._chunk(wanted)
+        items = self._left or self._take(wanted)
+        taken = monotonic()
+        chunk = self._chunk(items, wanted)
         if len(chunk):
             self._item_bytes = max(chunk.bytes / len(chunk), self._item_bytes * FORGET, 1.0)
-        pace = SLOW_INPUT / max(monotonic() - began, 1e-9)
+        ended = monotonic()
+        chunk.reading, chunk.packing = taken - began, ended - taken
+        pace = SLOW_INPUT / max(ended - began, 1e-9)
         self._size = max(min(int(len(chunk) * min(pace, 2)), self._most), 1)
         return chunk
 
-    def _chunk(self, wanted: int) -> InputChunk:
-        items = self._left or self._take(wanted)
+    def _chunk(self, items: list[Any], wanted: int) -> InputChunk:
         chunk = InputChunk()
         chunk.payloads, chunk.bytes, chunk.refusal = self._pack(items[:wanted], MAX_BYTES)
         chunk.items, self._left = items[: len(chunk)], items[len(chunk) :]

@@ -16,15 +16,19 @@ from processpool.api.map_state import SKIPPED, Run
 from processpool.core.batch_size import Pace
 from processpool.core.jobs import Attempt, Batch, Job, Origin, attach
 from processpool.core.outcome import Outcome
-from processpool.core.replies import Reply, has_failed, load_all
+from processpool.core.replies import Reply, error_in_words, has_failed, load_all
+from processpool.core.run_record import RunRecord, small
 from processpool.core.snapshot import MapSnapshot
+from processpool.system.clock import wall_clock
 from processpool.wire.python.arguments import Pickled
 from processpool.wire.python.layout import STAR
+from processpool.wire.python.remote_errors import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from processpool.api.item_notes import Naming
+    from processpool.api.map_input import InputChunk
     from processpool.api.map_state import MapState
     from processpool.engine.backend import Backend
     from processpool.wire.python.functions import Task
@@ -78,7 +82,11 @@ class MapJob(Job):
         self._buffersize = buffersize
         self._pace = None if task is None else Pace()
         self.window = None if self._pace is None else self._pace.window
-        self._began = monotonic()
+        began = monotonic()
+        self.run_record = RunRecord(
+            self.number, self.label, began, began_at=wall_clock(began), slots=engine.policy.max
+        )
+        """How it runs; written under the lock of the map."""
         self._is_over = False
 
     @abstractmethod
@@ -88,8 +96,35 @@ class MapJob(Job):
     def snapshot(self) -> MapSnapshot:
         """Return how far it is."""
         done, failed, cancelled, total = self._state.counts(over=self._is_over)
-        seconds = monotonic() - self._began
+        seconds = monotonic() - self.run_record.began
         return MapSnapshot(self.number, self.label, done, failed, total, seconds, cancelled)
+
+    def look(self) -> RunRecord:
+        """Return how it has run so far."""
+        self.run_record.note_counts(*self._state.counts(over=self._is_over))
+        return self.run_record
+
+    def _note_spoilt(self, run: Run, records: Sequence[Outcome]) -> None:
+        """Some of these have failed only now: their answers cannot be unpickled here."""
+        for record in records:
+            known = has_failed(run.answers[record.index - run.start])
+            if record.error is not None and not known:
+                self.run_record.errors.add(record.index, in_words(record.error), record)
+
+    def _note_error(self, error: BaseException) -> None:
+        """It ends early, for this."""
+        if isinstance(error, GeneratorExit):
+            self.run_record.why = "its consumer took no more answers"
+        else:
+            self.run_record.why = in_words(error)
+
+    def _note_input(self, chunk: InputChunk) -> None:
+        """A chunk of the input was read."""
+        record = self.run_record
+        record.phases.reading += chunk.reading
+        record.phases.packing += chunk.packing
+        if chunk.ended:
+            record.input_ended = monotonic()
 
     def _ahead(self) -> int:
         """How many items are read before they are needed: enough to keep every worker busy."""
@@ -122,7 +157,37 @@ class MapJob(Job):
         """Note answers that are more than values; True if the consumer is to be woken."""
         if items is None:
             items = batch.payloads if self.task is not None else ()
-        return self._state.record(Run(batch, answers, origin, items), cancelled=self.cancelled)
+        run = Run(batch, answers, origin, items)
+        failed = 0 if self.cancelled else run.failed
+        self._note_run(batch, origin, items, failed)
+        if failed:
+            self._note_failures(run)
+        return self._state.record(run, cancelled=self.cancelled)
+
+    def _note_run(
+        self, batch: Batch, origin: Origin, items: Sequence[Any] | None = None, failed: int = 0
+    ) -> None:
+        """Under the lock: a worker has answered these items."""
+        if origin.worker_id:
+            item = items[0] if items else batch.items[batch.lo]
+            self.run_record.note(
+                origin.slot or 0,
+                origin.worker_id,
+                batch.start,
+                len(batch),
+                origin.since,
+                origin.until,
+                batch.sent_at - batch.queued_at,
+                failed,
+                item.item if type(item) is Pickled else item,
+            )
+
+    def _note_failures(self, run: Run) -> None:
+        for offset, answer in enumerate(run.answers):
+            if has_failed(answer):
+                args = run.args(offset)
+                attempt = run.batch.attempt(offset, answer, run.origin, small(args) or ())
+                self.run_record.errors.add(run.start + offset, error_in_words(answer), attempt)
 
     def _refuse(self, index: int, error: BaseException, item: Any = None) -> None:
         """Answer an item that cannot be sent with the error that says so."""
@@ -143,6 +208,8 @@ class MapJob(Job):
         maps = self._engine.maps
         if maps.running.pop(self.number, None) is not None:
             self._is_over = True
+            self.run_record.ended = monotonic()
+            maps.recorded.append(self.look())
             last = self.snapshot()
             if self._progress or not last.complete or last.seconds >= WORTH_KEEPING:
                 maps.ended.append(last)

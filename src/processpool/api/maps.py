@@ -106,6 +106,7 @@ class MapRun(MapJob):
             inputs = self._inputs
             items = None if inputs is None else inputs.take(batch.start, len(batch))
             if origin.plain and not self._details:
+                self._note_run(batch, origin, items)
                 wake = self._state.put_run(batch.start, answers)
             else:
                 wake = self._record(batch, answers, origin, items)
@@ -121,6 +122,14 @@ class MapRun(MapJob):
         with self._lock:
             if self._state.put(index, value):
                 self._lock.notify_all()
+
+    def note_run(
+        self, place: int, worker_id: int, index: int, count: int, since: float, until: float,
+        wait: float,
+    ) -> None:  # fmt: skip
+        """Note when a worker had items that were put down."""
+        with self._lock:
+            self.run_record.note(place, worker_id, index, count, since, until, wait)
 
     def echo(self, number: int, printed: bytes) -> None:
         """Wake the consumer to show what a running item has printed."""
@@ -156,8 +165,12 @@ class MapRun(MapJob):
             self._vanish()
             raise
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
         try:
+            if error is not None:
+                self._note_error(error)
             self._end(kind)
         except BaseException:  # a signal's handler has raised, perhaps before it
             self.abort()
@@ -200,7 +213,16 @@ class MapRun(MapJob):
 
     def _wait(self) -> list[Chunk] | Step | None:
         """Wait until there is something to do; the only place where a map waits for answers."""
-        return self._lock.wait_for(self._look)
+        began = monotonic()
+        starved = self._fed is not None and self._fed.is_starved and not self._state.outstanding
+        try:
+            return self._lock.wait_for(self._look)
+        finally:
+            seconds = monotonic() - began
+            if starved:
+                self.run_record.phases.reading += seconds
+            else:
+                self.run_record.phases.waiting += seconds
 
     def _look(self) -> list[Chunk] | Step | None:
         if self._echo is not None and self._echo.pending:
@@ -214,6 +236,7 @@ class MapRun(MapJob):
         """Read input as far as is allowed, and submit it."""
         while (room := self._room()) > 0:
             chunk = self._input.read(room)
+            self._note_input(chunk)
             start = self._add(chunk)
             if self._inputs is not None:
                 self._inputs.add(start, chunk.items)
@@ -242,10 +265,13 @@ class MapRun(MapJob):
             return start
 
     def _load(self, run: Run) -> tuple[list[Any], BaseException | None]:
+        began = monotonic()
         values, spoilt, error = load_run(run, details=self._details, on_error=self._on_error)
+        self.run_record.phases.loading += monotonic() - began
         if spoilt:
             with self._lock:
                 self._state.failed += spoilt
+                self._note_spoilt(run, run.records)
         return values, error
 
     def _show(self) -> None:

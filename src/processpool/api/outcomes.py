@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from processpool.api.map_state import Chunk
     from processpool.core.rows import Rows
+    from processpool.core.run_record import RunRecord
 
     Retry = Callable[[list[tuple[Any, ...]]], Sequence[Outcome]]
     """Runs items once more, given the arguments of each."""
@@ -41,7 +42,7 @@ _SHOWN = 10
 class Answered:
     """The answers of one map, and all that is known of them."""
 
-    __slots__ = ("_offset", "answers", "args_of", "items", "name", "retry", "rows", "runs")
+    __slots__ = ("_offset", "answers", "args_of", "items", "name", "retry", "rows", "run", "runs")
 
     def __init__(self, answers: list[Any] | dict[int, Any], name: str = "") -> None:
         self.answers = answers
@@ -53,6 +54,8 @@ class Answered:
         self.items: Sequence[Any] = ()
         """What was asked, if that is known."""
         self.args_of: Callable[[Any], tuple[Any, ...]] = lambda item: (item,)
+        self.run: RunRecord | None = None
+        """How the map has run."""
         self.runs: list[Any] = []
         """Runs of answers that nobody has unpickled yet."""
         self.retry: Retry | None = None
@@ -209,7 +212,7 @@ class Outcomes(Sequence[Outcome]):
         self._answered.settle()
         again = [index for index in self._indexes if self._answered.state(index) in chosen]
         merged = Answered(self._answered.answers.copy(), self._answered.name)
-        for name in ("rows", "items", "args_of", "retry"):
+        for name in ("rows", "items", "args_of", "retry", "run"):
             setattr(merged, name, getattr(self._answered, name))
         if again:
             self._run_again(merged, again)
@@ -286,17 +289,18 @@ def settled(run: Any) -> tuple[list[Any], int, Attempt | None]:
     return values, spoilt, first
 
 
-def left_over(left: list[Chunk], failed: Iterable[Outcome], taken: int, name: str) -> Outcomes:
+def left_over(left: list[Chunk], failed: Iterable[Outcome], taken: int, run: RunRecord) -> Outcomes:
     """Return what a lazy map has when it ends early.
 
     Args:
         left: answers that were not taken, in order.
         failed: records of items that have failed.
         taken: how many items were taken.
-        name: that of the map.
+        run: how the map has run.
     """
     answers: dict[int, Any] = {record.index: record for record in failed}
-    answered = Answered(answers, name)
+    answered = Answered(answers, run.name)
+    answered.run = run
     for chunk in left:
         if isinstance(chunk, Run):  # not unpickled before somebody looks
             answered.runs.append(chunk)

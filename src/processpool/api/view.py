@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from processpool.config import PoolConfig
     from processpool.core.events import Event
+    from processpool.core.run_record import RunRecord
     from processpool.core.snapshot import PoolSnapshot
     from processpool.core.states import PoolState
 
@@ -47,6 +48,9 @@ class PoolView(Protocol):
 
     def snapshot(self, *, resources: bool | Collection[int] = True) -> PoolSnapshot:
         """Return a snapshot of the pool."""
+
+    def records(self) -> tuple[RunRecord, ...]:
+        """Return how the last few maps have run, then how those run that are in progress."""
 
     def events(
         self, callback: Callable[[Event], None], *, quick: bool = False

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from processpool.api.view import Picture, Recording
     from processpool.core import events
+    from processpool.core.run_record import RunRecord
     from processpool.core.snapshot import PoolSnapshot
 
 
@@ -45,6 +46,14 @@ class WatchedPool(PoolLife):
                 (False), or of those with the given numbers; by far the most expensive part.
         """
         return self._engine.snapshot(self.name, resources=resources)
+
+    def records(self) -> tuple[RunRecord, ...]:
+        """Return how the last few maps have run, then how those run that are in progress.
+
+        Every map is recorded, in bounded memory: which worker had which items and when, what
+        failed, and where the time went.
+        """
+        return self._engine.maps.records()
 
     def events(
         self, callback: Callable[[events.Event], None], *, quick: bool = False
@@ -82,17 +91,23 @@ class WatchedPool(PoolLife):
         return self.trace(path)
 
     def plot_timeline(self) -> Picture:
-        """Return a figure of the last trace: a lane for each worker, over time.
+        """Return a figure: a lane for each slot, over time.
+
+        It shows the last trace. Without one, it shows what is recorded of the last few maps.
 
         Raises:
-            ValueError: there is no trace.
+            ValueError: there is neither.
         """
-        if self._trace is None:
+        if self._trace is not None:
+            return self._trace.plot()
+        records = self.records()
+        if not records:
             raise ValueError(
-                "nothing was recorded: call pool.trace() first, or bracket the work in "
-                "`with pool.tracing():`"
+                "nothing was recorded, as no map has run: for single requests, call pool.trace() "
+                "first, or bracket the work in `with pool.tracing():`"
             )
-        return self._trace.plot()
+        picture: Picture = leaf("trace").plot_records(self.name, records)
+        return picture
 
     def __repr__(self) -> str:
         now = self.snapshot(resources=False)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 _NUMBER = re.compile(r"0x[0-9a-fA-F]+|\d+(?:\.\d+)?")
+OTHERS = "other errors"
+"""The name of the group of all that are not told apart."""
 _LONGEST = 300
 """Characters of a message that are looked at."""
 
@@ -29,13 +31,18 @@ class ErrorGroup:
 class ErrorGroups:
     """Counts errors, by what they say."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = None) -> None:
+        """Tell apart at most so many kinds; further ones are in a group of their own."""
         self._groups: dict[str, ErrorGroup] = {}
+        self._most = most
 
     def add(self, index: int, text: str, example: Any = None) -> None:
         """An item has failed with an error of this class and message."""
         folded = fold(text)
         known = self._groups.get(folded)
+        if known is None and self._most is not None and len(self._groups) >= self._most:
+            folded = OTHERS
+            known = self._groups.get(folded)
         if known is None:
             self._groups[folded] = ErrorGroup(folded, 1, index, text, example)
         else:

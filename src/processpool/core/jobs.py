@@ -269,6 +269,12 @@ class Job(ABC):
     def put(self, index: int, value: Any) -> None:  # noqa: B027 - for those that take values
         """An item has this value, and there is nothing else to say of it."""
 
+    def note_run(  # noqa: B027 - for those that take values
+        self, place: int, worker_id: int, index: int, count: int, since: float, until: float,
+        wait: float,
+    ) -> None:  # fmt: skip
+        """Note when a worker had items whose values were `put`; see `RunRecord.note`."""
+
     def args_of(self, item: Any) -> tuple[Any, ...]:
         """Return the arguments that an item stands for."""
         return (item,)

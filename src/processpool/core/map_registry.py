@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from processpool.core.run_record import RunRecord
     from processpool.core.snapshot import MapSnapshot
 
 MAX_ENDED = 3
@@ -18,6 +19,9 @@ class MapInProgress(Protocol):
     def snapshot(self) -> MapSnapshot:
         """Return a snapshot of its progress."""
 
+    def look(self) -> RunRecord:
+        """Return how it has run so far."""
+
     def stop(self) -> None:
         """Stop the map: its consumer gets `CancelledError`."""
 
@@ -29,4 +33,10 @@ class Maps:
         self.running: dict[int, MapInProgress] = {}
         """The running maps, by number."""
         self.ended: deque[MapSnapshot] = deque(maxlen=MAX_ENDED)
-        """The last few that have ended, the newest last."""
+        """The last few that have ended, the newest last; without very short ones."""
+        self.recorded: deque[RunRecord] = deque(maxlen=MAX_ENDED)
+        """How the last few have run, the newest last."""
+
+    def records(self) -> tuple[RunRecord, ...]:
+        """Return how the last few maps have run, then how those run that are in progress."""
+        return (*self.recorded, *(run.look() for run in list(self.running.values())))

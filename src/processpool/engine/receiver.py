@@ -76,8 +76,9 @@ class Receiver:
                     if type(value) is not Reply and slot.inflight:
                         ended = slot.inflight[0]
                         job, index = ended.job, ended.base + ended.lo
-                        if type(ended.items) is list:  # nobody needs the message any more
-                            ended.items[ended.lo] = None
+                        takes_values = job.takes_values
+                        if takes_values and type(ended.items) is list:
+                            ended.items[ended.lo] = None  # nobody needs the message any more
                         following = core.scheduler.follow(slot, now)
                         if following is None:
                             commands = core.scheduler.finish(slot, now)
@@ -106,13 +107,18 @@ class Receiver:
                     now, worker.id, worker.pid, index=index, count=1, since=since, job=job.number
                 )
             )
-        if job.takes_values:
+        if takes_values:
             job.put(index, value)
+            tally = worker.tally
+            tally.count += 1
+            if now >= tally.due or following is None or following.job is not job:
+                tally.hand_over(ended, index, since, now, goes_on=following is not None)
         else:
             origin = Origin(
                 worker.id, worker.pid, since, now, each=protocol.seconds_each, slot=worker.place
             )
             job.deliver(ended, [value], origin)
+            ended.forget()
 
     def _await_end(self, worker: Worker) -> None:
         """It has closed its stdout: most likely it exits."""
@@ -213,6 +219,7 @@ class Receiver:
         with core.lock:
             slot = core.scheduler.slots[worker.id]
             since = slot.since
+            running = slot.inflight[0] if slot.inflight else None
             commands: list[Command] = []
             if len(values) > slot.load or not worker.protocol.is_clean:
                 reason = surplus.end_reason(worker, slot, len(values))
@@ -227,6 +234,8 @@ class Receiver:
                 worker.listening.on(ListeningEvent.SETTLED)
             self._dispatcher.stage(commands)
             core.lock.notify_all()
+        if running is not None:
+            worker.tally.settle(running, since)
         origin = Origin(worker.id, worker.pid, since, now, worker.item_stderr(), plain, len(failed))
         origin.each, origin.slot = worker.protocol.seconds_each, worker.place
         origin.skipped = worker.protocol.take_skipped()

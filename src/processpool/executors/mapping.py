@@ -119,6 +119,7 @@ class ExecutorMap(MapJob):
     def _put(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
         with self._lock:
             if origin.plain:
+                self._note_run(batch, origin)
                 wake = self._state.put_run(batch.start, answers)
             else:
                 wake = self._record(batch, answers, origin)

@@ -8,5 +8,6 @@ is bounded: the file is written continuously, and a figure shows the last few th
 """
 
 from processpool.tracing.trace import Trace as Trace
+from processpool.tracing.trace import plot_records as plot_records
 
-__all__ = ["Trace"]
+__all__ = ["Trace", "plot_records"]

@@ -11,13 +11,14 @@ from html import escape
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from processpool.tracing.recorder import Born, Span
+from processpool.tracing.recorder import Born, Mark, Span
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Sequence
 
-    from processpool.tracing.recorder import Died, Mark
+    from processpool.core.run_record import RunRecord
+    from processpool.tracing.recorder import Died
 
 WIDTH = 900
 """The width of the figure, in pixels."""
@@ -54,7 +55,30 @@ def draw(
     name: str, spans: Sequence[Span], marks: Sequence[Mark], lives: Sequence[Born | Died]
 ) -> Figure:
     """Return the figure of a recording of the pool `name`."""
-    lane_of = assign_lanes(lives, spans)
+    return _drawn(name, spans, marks, assign_lanes(lives, spans))
+
+
+def draw_records(name: str, records: Sequence[RunRecord], most: int) -> Figure:
+    """Return the figure of the last maps of the pool `name`, of at most so many stretches.
+
+    The lanes are the pool's slots.
+    """
+    found = [(record.number, one) for record in records for one in record.stretches()][-most:]
+    spans = [
+        Span(one.worker_id, one.since, one.until, "item", one.first, one.items, number)
+        for number, one in found
+    ]
+    failed = [
+        Mark(one.worker_id, one.until, f"{one.failed} of {one.items} items failed", "bad")
+        for _, one in found
+        if one.failed
+    ]
+    return _drawn(name, spans, failed, {one.worker_id: one.slot for _, one in found})
+
+
+def _drawn(
+    name: str, spans: Sequence[Span], marks: Sequence[Mark], lane_of: dict[int, int]
+) -> Figure:
     times = [time for span in spans for time in (span.begin, span.end)] + [m.at for m in marks]
     first, last = min(times, default=0.0), max(times, default=1.0)
     page = _Page(first, max(last, first + 1e-3), 1 + max(lane_of.values(), default=0))

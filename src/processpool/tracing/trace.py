@@ -17,16 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 from processpool.core.events import PoolClosedDown
 from processpool.tracing.chrome import opening, trace_events
-from processpool.tracing.figure import Figure, draw
+from processpool.tracing.figure import Figure, draw, draw_records
 from processpool.tracing.recorder import Born, Died, Mark, Recorder, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
     from typing import Self
 
     from processpool.api.view import PoolView
     from processpool.core import events
+    from processpool.core.run_record import RunRecord
     from processpool.tracing.recorder import Fact
 
 log = logging.getLogger("processpool")
@@ -146,6 +147,11 @@ class Trace:
                 self.lives.append(fact)
             if self._file is not None:
                 self._file.write(trace_events(fact, self.began, os.getpid()))
+
+
+def plot_records(name: str, records: Sequence[RunRecord]) -> Figure:
+    """Return a figure of the last maps of the pool `name`, for which no trace was asked."""
+    return draw_records(name, records, MAX_SPANS)
 
 
 class _TraceFile:

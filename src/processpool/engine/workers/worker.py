@@ -20,6 +20,7 @@ from processpool.engine.workers.attribution import Attribution, Lateness
 from processpool.engine.workers.channel import ChannelEvent, ChannelState
 from processpool.engine.workers.listening import ListeningEvent, listening
 from processpool.engine.workers.owner import owner
+from processpool.engine.workers.tally import Tally
 from processpool.engine.workers.trial import Trial
 from processpool.system.monitor import Monitor
 
@@ -73,6 +74,8 @@ class Worker:
         """Calls it has answered, and those that failed, since the scheduler was last told."""
         self.trial = Trial()
         """What has been seen of a program that has not said that it speaks its protocol."""
+        self.tally = Tally(number)
+        """Its answers on the short way, of which nothing was noted yet."""
         self.weighed_at = 0.0
         """When its memory was last looked at."""
 
