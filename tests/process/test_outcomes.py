@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import threading
@@ -169,6 +170,28 @@ class TestEndedEarly:
             pool.map(invert, [1, 13], details=True)
         outcomes = died.value.outcomes  # type: ignore[attr-defined]
         assert (outcomes.values(), outcomes[1].args) == ([1.0], (13,))
+
+    def test_what_was_not_even_read_counts_as_cancelled(
+        self, python_pool: Callable[..., ProcessPool]
+    ) -> None:
+        with pytest.raises(ZeroDivisionError) as caught:
+            python_pool(2).map(invert, [1, 0, *range(20, 2_000_000)], details=True)
+        outcomes = caught.value.outcomes  # type: ignore[attr-defined]
+        assert len(outcomes) == 1_999_982
+        parts = outcomes.ok, outcomes.failed, outcomes.cancelled
+        assert sum(map(len, parts)) == len(outcomes)
+        assert outcomes[-1].cancelled
+        assert outcomes[-1].args == (1_999_999,)
+        assert outcomes[-1].attempts == 0
+
+    def test_of_an_endless_input_only_what_was_read(
+        self, python_pool: Callable[..., ProcessPool]
+    ) -> None:
+        with pytest.raises(ZeroDivisionError) as caught:
+            python_pool(2).map(invert, (n % 50 for n in itertools.count(20)))
+        outcomes = caught.value.outcomes  # type: ignore[attr-defined]
+        parts = outcomes.ok, outcomes.failed, outcomes.cancelled
+        assert sum(map(len, parts)) == len(outcomes) < 1_000_000
 
     def test_by_ctrl_c(self, python_pool: Callable[..., ProcessPool], tmp_path: Path) -> None:
         def work(item: int) -> int:

@@ -71,6 +71,8 @@ def _settle() -> None:
     modules["system.interrupts"].SHIELD.main = -1  # no thread is the main one
     modules["engine.life"].Guard = Guard
     modules["engine.workers.failures"].oom_kills = lambda: None
+    for name in ("engine.direct", "engine.peaks", "engine.readying"):
+        vars(import_module(f"processpool.{name}"))["read_peak"] = lambda _: None
     readiness = modules["engine.workers.readiness"]
     readiness.receive = lambda end, size: (readiness.os.read(end, size), -1)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from functools import partial
+from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from processpool.api.eager_state import EagerState
+from processpool.api.eager_state import UNENDED, EagerState
 from processpool.api.inputs import AllInputs, OpenInputs
 from processpool.api.map_input import MAX_CHUNK
 from processpool.api.map_job import args_of, raisable
@@ -116,16 +117,21 @@ class EagerMap(MapRun):
         return outcomes.ok if self._on_error == "skip" and self._unusual else outcomes
 
     def outcomes(self) -> Outcomes:
-        """What has become of the items so far."""
+        """What has become of the items so far, and of those that were not even read."""
         with self._lock:
+            total = self._state.counts(over=True).total
             answered = Answered(self._state.results, self.label)
             if not self._state.is_complete:
                 answered.answers = list(answered.answers)  # what is late comes too late
             answered.runs = list(self._state.arrived)
         answered.rows = self._state.rows
         answered.run = self.run_record
+        unread = (total or 0) - len(answered.answers)
+        if unread > 0:
+            answered.answers = [*answered.answers, *[UNENDED] * unread]
         if isinstance(self._inputs, AllInputs):
             answered.items = self._inputs.items
+            answered.rest = islice(self._input.rest, unread) if unread > 0 else None
         answered.args_of = partial(args_of, spread=self._is_spread)
         answered.retry = self._retry
         return Outcomes(answered)

@@ -7,7 +7,7 @@ a few ahead.
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import chain, islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +71,11 @@ class MapInput:
     def items_worth(self) -> int:
         """How many items make a chunk that is as large as it may be."""
         return int(MAX_BYTES / self._item_bytes)
+
+    @property
+    def rest(self) -> Iterator[Any]:
+        """The items that were not given out; taking them takes them from the input."""
+        return chain(self._left, self._items)
 
     def read(self, room: int) -> InputChunk:
         """Return the next chunk, of at most `room` items; it carries what the input raises."""

@@ -181,6 +181,8 @@ class MapJob(Job):
                 failed,
                 item.item if type(item) is Pickled else item,
             )
+            if origin.memory:
+                self.run_record.note_memory(origin.slot or 0, origin.until, origin.memory)
 
     def _note_failures(self, run: Run) -> None:
         for offset, answer in enumerate(run.answers):

@@ -125,11 +125,13 @@ class MapRun(MapJob):
 
     def note_run(
         self, place: int, worker_id: int, index: int, count: int, since: float, until: float,
-        wait: float,
+        wait: float, memory: int,
     ) -> None:  # fmt: skip
         """Note when a worker had items that were put down."""
         with self._lock:
             self.run_record.note(place, worker_id, index, count, since, until, wait)
+            if memory:
+                self.run_record.note_memory(place, until, memory)
 
     def echo(self, number: int, printed: bytes) -> None:
         """Wake the consumer to show what a running item has printed."""

@@ -42,7 +42,9 @@ _SHOWN = 10
 class Answered:
     """The answers of one map, and all that is known of them."""
 
-    __slots__ = ("_offset", "answers", "args_of", "items", "name", "retry", "rows", "run", "runs")
+    __slots__ = (
+        "_offset", "answers", "args_of", "items", "name", "rest", "retry", "rows", "run", "runs",
+    )  # fmt: skip
 
     def __init__(self, answers: list[Any] | dict[int, Any], name: str = "") -> None:
         self.answers = answers
@@ -53,6 +55,8 @@ class Answered:
         self.rows: Rows | None = None
         self.items: Sequence[Any] = ()
         """What was asked, if that is known."""
+        self.rest: Iterator[Any] | None = None
+        """What was not even read, as it is behind what ended the map: the items that follow."""
         self.args_of: Callable[[Any], tuple[Any, ...]] = lambda item: (item,)
         self.run: RunRecord | None = None
         """How the map has run."""
@@ -75,7 +79,7 @@ class Answered:
             return answer.record
         if type(answer) is Outcome:
             return answer
-        args = self.args_of(self.items[index]) if index < len(self.items) else ()
+        args = self._args(index)
         if answer is UNENDED:
             error = CancelledError("the map had ended before it")
             return Outcome(
@@ -87,6 +91,12 @@ class Answered:
             facts["started"] = None if row is None else self._offset + row.since
         stdout = answer if type(answer) is str else ""
         return Outcome(index, answer, stdout=stdout, args=args, name=self.name, **facts)
+
+    def _args(self, index: int) -> tuple[Any, ...]:
+        if self.rest is not None and index >= len(self.items):
+            self.items = [*self.items, *self.rest]
+            self.rest = None
+        return self.args_of(self.items[index]) if index < len(self.items) else ()
 
     def state(self, index: int) -> State:
         """Return what has become of an item."""
@@ -186,8 +196,8 @@ class Outcomes(Sequence[Outcome]):
         from pandas import DataFrame, Index  # type: ignore[import-untyped]
 
         names = (
-            "ok", "value", "error", "args", "seconds", "queued", "started", "worker_id", "pid",
-            "attempts", "peak_memory", "cancelled", "stderr",
+            "ok", "value", "error", "args", "seconds", "queued", "started", "slot", "worker_id",
+            "pid", "attempts", "peak_memory", "cancelled", "stderr", "skipped",
         )  # fmt: skip
         columns: dict[str, list[Any]] = {name: [] for name in names}
         for record in self:
@@ -212,7 +222,7 @@ class Outcomes(Sequence[Outcome]):
         self._answered.settle()
         again = [index for index in self._indexes if self._answered.state(index) in chosen]
         merged = Answered(self._answered.answers.copy(), self._answered.name)
-        for name in ("rows", "items", "args_of", "retry", "run"):
+        for name in ("rows", "items", "rest", "args_of", "retry", "run"):
             setattr(merged, name, getattr(self._answered, name))
         if again:
             self._run_again(merged, again)

@@ -37,6 +37,10 @@ class Origin:
     each: float = 0.0
     """Seconds that an item took by the worker's own clock; 0 if it does not say so."""
     slot: int | None = None
+    peak_memory: int | None = None
+    """The most bytes that the worker had in memory lately; None if that is not known."""
+    memory: int = 0
+    """The same, if that is news; else 0."""
     skipped: tuple[Any, ...] = ()
     """Messages that came and were no answers."""
 
@@ -144,7 +148,7 @@ class Batch:
             attempts=max(self.attempts, 1),
             queued=max(self.sent_at - self.queued_at, 0.0),
             seconds=max(origin.until - origin.since, 0.0),
-            peak_memory=reply.peak_memory,
+            peak_memory=origin.peak_memory,
             raw=reply.raw,
             skipped=origin.skipped,
             history=tuple(attempt.record for attempt in self.history),
@@ -271,9 +275,9 @@ class Job(ABC):
 
     def note_run(  # noqa: B027 - for those that take values
         self, place: int, worker_id: int, index: int, count: int, since: float, until: float,
-        wait: float,
+        wait: float, memory: int,
     ) -> None:  # fmt: skip
-        """Note when a worker had items whose values were `put`; see `RunRecord.note`."""
+        """Note when a worker had items whose values were `put`, and its memory unless it is 0."""
 
     def args_of(self, item: Any) -> tuple[Any, ...]:
         """Return the arguments that an item stands for."""

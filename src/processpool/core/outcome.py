@@ -34,7 +34,8 @@ class Outcome:
     seconds: float = 0.0
     """Seconds between the hand-over and the end."""
     peak_memory: int | None = None
-    """The worker's peak memory in bytes, where it is known."""
+    """The most bytes that the worker had in memory while it had the item, which very fast items
+    share; None if the item never reached a worker."""
     raw: bytes | None = None
     """The bytes of an answer that could not be decoded."""
     skipped: tuple[Any, ...] = ()

@@ -29,7 +29,6 @@ class Reply:
     error: BaseException | None = None
     stdout: str | None = None
     stderr: str | None = None
-    peak_memory: int | None = None
     raw: bytes | None = None
 
 

@@ -20,6 +20,7 @@ class Row(NamedTuple):
     pid: int
     slot: int | None
     attempts: int
+    peak_memory: int | None
 
 
 class Rows:
@@ -41,7 +42,8 @@ class Rows:
         """The items of a batch were answered."""
         self._times.extend((batch.queued_at, batch.sent_at, origin.since, origin.until))
         slot = -1 if origin.slot is None else origin.slot
-        self._places.extend((origin.worker_id, origin.pid, slot, batch.attempts))
+        peak = origin.peak_memory or 0
+        self._places.extend((origin.worker_id, origin.pid, slot, batch.attempts, peak))
         number = len(self._times) // 4
         count = len(batch)
         if count == 1:
@@ -58,11 +60,12 @@ class Rows:
         number = self._of_item[index]
         if not number:
             return None
+        at = 5 * (number - 1)
+        worker_id, pid, slot, attempts, peak = self._places[at : at + 5]
         at = 4 * (number - 1)
-        worker_id, pid, slot, attempts = self._places[at : at + 4]
         queued_at, sent_at, since, until = self._times[at : at + 4]
-        place = None if slot < 0 else slot
-        return Row(queued_at, sent_at, since, until, worker_id, pid, place, max(attempts, 1))
+        place, tries = None if slot < 0 else slot, max(attempts, 1)
+        return Row(queued_at, sent_at, since, until, worker_id, pid, place, tries, peak or None)
 
     def stderr(self, index: int) -> str:
         """Return what was written to stderr meanwhile."""
@@ -80,6 +83,7 @@ class Rows:
             "attempts": row.attempts,
             "queued": max(row.sent_at - row.queued_at, 0.0),
             "seconds": max(row.until - row.since, 0.0),
+            "peak_memory": row.peak_memory,
             "stderr": self.stderr(index),
             "skipped": self._skipped.get(self._of_item[index], ()),
         }

@@ -23,6 +23,7 @@ from processpool.engine.workers.channel import SMALL_READ
 from processpool.engine.workers.protocol import UNUSUAL
 from processpool.system.clock import wall_clock
 from processpool.system.interrupts import is_raised_by_a_handler, uninterrupted
+from processpool.system.memory import read_peak
 from processpool.system.monitor import WAIT
 from processpool.wire.python.remote_errors import in_words
 
@@ -237,6 +238,7 @@ def _recorded(caller: Caller, worker: Worker, reply: Reply, began: float) -> Bas
         worker_id=worker.id,
         pid=worker.pid,
         slot=worker.place,
+        peak_memory=read_peak(worker.pid) or worker.memory.peak,
         seconds=monotonic() - began,
         started=wall_clock(began),
         raw=reply.raw,

@@ -13,6 +13,7 @@ from processpool.engine.workers.attribution import LatenessEvent
 from processpool.engine.workers.channel import ChannelState
 from processpool.engine.workers.readiness import ReadinessEvent, ReadinessState
 from processpool.engine.workers.served import begin_serving
+from processpool.system.memory import read_peak
 from processpool.system.readiness import Probe
 
 if TYPE_CHECKING:
@@ -133,6 +134,7 @@ class Readying:
         worker.readiness.on(how)
         self.is_proven = True
         core = self._core
+        worker.memory.peak = read_peak(worker.pid)  # of one that dies of its first item
         with worker.io:
             stray = worker.stray_output()
         if stray and worker.readiness.dialogue is None:  # its last words belong to the dialogue

@@ -156,7 +156,7 @@ class Reaper:
             own = stderr if reply.stderr is None else reply.stderr
             self._hub.remember(text, worker.id, worker, own)
         origin = Origin(worker.id, worker.pid, batch.sent_at, now, stderr, plain=False, failed=1)
-        origin.slot = worker.place
+        origin.slot, origin.peak_memory = worker.place, worker.memory.peak
         origin.skipped = worker.protocol.take_skipped()
         if type(lost) is Retry:
             batch.history = (*batch.history, batch.attempt(0, reply, origin))

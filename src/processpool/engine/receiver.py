@@ -18,6 +18,7 @@ from processpool.core.states import WorkerState
 from processpool.engine import surplus
 from processpool.engine.answered import Answered, hand_out
 from processpool.engine.closed_pipes import see_to_stdout
+from processpool.engine.peaks import Peaks
 from processpool.engine.runs import take_run
 from processpool.engine.stray import on_unasked
 from processpool.engine.weighing import weigh
@@ -44,6 +45,7 @@ class Receiver:
         self._core = core
         self._dispatcher = dispatcher
         self._hub = hub
+        self._peaks = Peaks()
         dispatcher.on_answer = self.on_answer
 
     def on_answer(self, worker: Worker) -> None:
@@ -70,6 +72,8 @@ class Receiver:
             ):
                 value = protocol.value_of(answer)
                 now = monotonic()
+                if now >= worker.memory.due:
+                    self._peaks.look(worker, now)
                 with core.lock:
                     slot = core.scheduler.slots[worker.id]
                     since = slot.since
@@ -117,6 +121,7 @@ class Receiver:
             origin = Origin(
                 worker.id, worker.pid, since, now, each=protocol.seconds_each, slot=worker.place
             )
+            origin.peak_memory, origin.memory = worker.memory.peak, worker.memory.take()
             job.deliver(ended, [value], origin)
             ended.forget()
 
@@ -216,6 +221,8 @@ class Receiver:
         if retires:
             failed = [answer for answer in failed if not asks_to_retire(answer)]
         now = monotonic()
+        if now >= worker.memory.due:
+            self._peaks.look(worker, now)
         with core.lock:
             slot = core.scheduler.slots[worker.id]
             since = slot.since
@@ -238,6 +245,7 @@ class Receiver:
             worker.tally.settle(running, since)
         origin = Origin(worker.id, worker.pid, since, now, worker.item_stderr(), plain, len(failed))
         origin.each, origin.slot = worker.protocol.seconds_each, worker.place
+        origin.peak_memory, origin.memory = worker.memory.peak, worker.memory.take()
         origin.skipped = worker.protocol.take_skipped()
         self._dispatcher.execute(commands)
         if failed:

@@ -1,8 +1,39 @@
-"""The memory of a process and its descendants."""
+"""The memory of processes: that of a process and its descendants now, and its peak."""
 
 from __future__ import annotations
 
 import glob
+import os
+from contextlib import suppress
+
+_RESET_PEAK = b"5"
+"""What has the kernel set back the peak of a process to what it has now."""
+
+
+def read_peak(pid: int) -> int | None:
+    """Return the most bytes that a process had in memory; None if it has ended."""
+    try:
+        fd = os.open(f"/proc/{pid}/status", os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        status = os.read(fd, 4096)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+    _, found, rest = status.partition(b"VmHWM:")
+    return int(rest.split(None, 1)[0]) * 1024 if found else None
+
+
+def reset_peak(pid: int) -> None:
+    """Set the peak of a process back to what it has now, where the kernel allows that."""
+    with suppress(OSError):
+        fd = os.open(f"/proc/{pid}/clear_refs", os.O_WRONLY)
+        try:
+            os.write(fd, _RESET_PEAK)
+        finally:
+            os.close(fd)
 
 
 def tree_memory(pid: int) -> int:

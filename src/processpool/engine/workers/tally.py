@@ -8,15 +8,17 @@ from processpool.core.run_record import SHORTEST
 
 if TYPE_CHECKING:
     from processpool.core.jobs import Batch
+    from processpool.engine.workers.memory_watch import MemoryWatch
 
 
 class Tally:
     """How many items of one map a worker has answered since the last note, without a pause."""
 
-    __slots__ = ("count", "due", "place", "since", "worker_id")
+    __slots__ = ("_memory", "count", "due", "place", "since", "worker_id")
 
-    def __init__(self, worker_id: int) -> None:
+    def __init__(self, worker_id: int, memory: MemoryWatch) -> None:
         self.worker_id = worker_id
+        self._memory = memory
         self.place = 0
         """What users know as the worker's slot."""
         self.count = 0
@@ -57,4 +59,5 @@ class Tally:
     def _note(self, batch: Batch, index: int, since: float, until: float) -> None:
         count, self.count = self.count, 0
         wait = since - batch.queued_at
-        batch.job.note_run(self.place, self.worker_id, max(index, 0), count, since, until, wait)
+        first, memory = max(index, 0), self._memory.take()
+        batch.job.note_run(self.place, self.worker_id, first, count, since, until, wait, memory)

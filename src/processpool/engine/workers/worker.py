@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from processpool.engine.workers.attribution import Attribution, Lateness
 from processpool.engine.workers.channel import ChannelEvent, ChannelState
 from processpool.engine.workers.listening import ListeningEvent, listening
+from processpool.engine.workers.memory_watch import MemoryWatch
 from processpool.engine.workers.owner import owner
 from processpool.engine.workers.tally import Tally
 from processpool.engine.workers.trial import Trial
@@ -74,7 +75,9 @@ class Worker:
         """Calls it has answered, and those that failed, since the scheduler was last told."""
         self.trial = Trial()
         """What has been seen of a program that has not said that it speaks its protocol."""
-        self.tally = Tally(number)
+        self.memory = MemoryWatch()
+        """What it had in memory."""
+        self.tally = Tally(number, self.memory)
         """Its answers on the short way, of which nothing was noted yet."""
         self.weighed_at = 0.0
         """When its memory was last looked at."""
