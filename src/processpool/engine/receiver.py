@@ -66,7 +66,7 @@ class Receiver:
             protocol = worker.protocol
             answer = protocol.receive_one()
             if answer is UNUSUAL:
-                run = take_run(core, self._dispatcher, worker) if protocol.early else None
+                run = self._take_run(worker) if protocol.early else None
             elif worker.attribution.state is PROMPT and not (
                 worker.stderr.unclaimed or worker.outbox
             ):
@@ -124,6 +124,9 @@ class Receiver:
             origin.peak_memory, origin.memory = worker.memory.peak, worker.memory.take()
             job.deliver(ended, [value], origin)
             ended.forget()
+
+    def _take_run(self, worker: Worker) -> list[Answered] | None:
+        return take_run(self._core, self._dispatcher, self._peaks, worker)
 
     def _await_end(self, worker: Worker) -> None:
         """It has closed its stdout: most likely it exits."""

@@ -18,10 +18,13 @@ from processpool.engine.workers.attribution import Lateness
 if TYPE_CHECKING:
     from processpool.engine.core import Core
     from processpool.engine.dispatcher import Dispatcher
+    from processpool.engine.peaks import Peaks
     from processpool.engine.workers.worker import Worker
 
 
-def take_run(core: Core, dispatcher: Dispatcher, worker: Worker) -> list[Answered] | None:
+def take_run(
+    core: Core, dispatcher: Dispatcher, peaks: Peaks, worker: Worker
+) -> list[Answered] | None:
     """With the worker's `io`: take the answers that were read, and send the worker as many items.
 
     Returns:
@@ -32,6 +35,8 @@ def take_run(core: Core, dispatcher: Dispatcher, worker: Worker) -> list[Answere
     if values is None:
         return None
     now = monotonic()
+    if now >= worker.memory.due:
+        peaks.look(worker, now)
     with core.lock:
         slot = core.scheduler.slots[worker.id]
         since = slot.since
@@ -46,8 +51,10 @@ def take_run(core: Core, dispatcher: Dispatcher, worker: Worker) -> list[Answere
         if core.lock.is_awaited:
             core.lock.notify_all()
     protocol.early = []
+    worker.tally.settle(ended[0], since)
     origin = Origin(worker.id, worker.pid, since, now, each=protocol.seconds_each)
     origin.slot, origin.skipped = worker.place, protocol.take_skipped()
+    origin.peak_memory, origin.memory = worker.memory.peak, worker.memory.take()
     if following is not None and not protocol.send_batch(following):
         core.loop.post(partial(dispatcher.write, worker))
     if len(ended) == 1:
