@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from processpool.errors import WorkerStartFailed as WorkerStartFailed
     from processpool.executors.executor import PoolExecutor as PoolExecutor
     from processpool.executors.executor import ProcessPoolExecutor as ProcessPoolExecutor
+    from processpool.executors.mp_pool import Pool as Pool
     from processpool.worker.current import CurrentWorker as CurrentWorker
     from processpool.worker.current import current_worker as current_worker
     from processpool.worker.progress import progress as progress
@@ -53,6 +54,7 @@ _HOME = {
     "CurrentWorker": "worker.current",
     "Outcome": "core.outcome",
     "Outcomes": "api.outcomes",
+    "Pool": "executors.mp_pool",
     "PoolExecutor": "executors.executor",
     "ProcessPoolExecutor": "executors.executor",
     "ProcessPool": "api.pool",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from processpool.core.states import PoolState
 from processpool.executors.mapping import ExecutorMap
+from processpool.executors.own_pool import make_pool
 from processpool.executors.work import ExecutorFuture, Work, translated
 from processpool.system.cpus import usable_cpus
 from processpool.system.interrupts import uninterrupted
@@ -32,11 +33,6 @@ if TYPE_CHECKING:
     from processpool.api.intake import Intake
     from processpool.api.pool import ProcessPool
     from processpool.wire.python.functions import Request
-
-NEVER = 7 * 86400.0
-"""The start timeout, which includes the initializer; the standard library has no limit on it."""
-UNLIMITED = (1 << 31) - 1
-"""The most items in the queue: the largest value that the configuration accepts."""
 
 
 class PoolExecutor(Executor):
@@ -245,26 +241,10 @@ class ProcessPoolExecutor(PoolExecutor):
         with self._opening:
             if self._intake is None:
                 self._work.check()
-                self._pool = self._make_pool().open()
+                pool = make_pool("executor", self._size, self._setup, self._tasks_per_child)
+                self._pool = pool.open()
                 self._intake = self._pool.intake()
             return self._intake
-
-    def _make_pool(self) -> ProcessPool:
-        from processpool.api.pool import ProcessPool
-        from processpool.config import pool_from_dict
-
-        sections: dict[str, Any] = {
-            "name": "executor",
-            "worker": {"kind": "python", "threads": max(1, usable_cpus() // self._size)},
-            "size": {"min": 0, "max": self._size, "spare": self._size},
-            "queue": {"max_pending": UNLIMITED},
-            "timeouts": {"start": NEVER, "idle": None},
-        }
-        if self._tasks_per_child is not None:
-            sections["recycle"] = {"after_requests": self._tasks_per_child, "jitter": 0}
-        if self._setup is not None:
-            sections["restart"] = {"max_failures": 0}
-        return ProcessPool(pool_from_dict(sections), setup=self._setup)
 
 
 def _callable(fn: Any) -> Callable[..., Any]:
