@@ -236,9 +236,9 @@ class Pool:
 
     def __del__(self) -> None:
         if self._is_running:
-            warnings.warn(f"unclosed running pool {self!r}", ResourceWarning, 2, source=self)
-            self._is_running = False
-            self._inner.kill()
+            shown = repr(self)
+            self.terminate()
+            warnings.warn(f"unclosed running pool {shown}", ResourceWarning, 2, source=self)
 
     def __repr__(self) -> str:
         state = "running" if self._is_running else "closed"

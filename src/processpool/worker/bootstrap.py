@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 HANDLER = 0
 """The number of the function that the pool's YAML names."""
-_VARARGS, _VARKEYWORDS = 4, 8
-"""Flags of a code object: the function has `*args`, `**kwargs`."""
 MAX_REPORT, REPORT_OVERHEAD = 16 * 1024, 64
 """The most characters of the report of source files, and how many of them each file takes besides
 its path. Even with four bytes per character, the report fits into a pipe."""
@@ -55,15 +53,18 @@ def main() -> None:
 
 def _prepare(worker: PythonWorker, orders: dict[str, Any]) -> Callable[..., Any] | None:
     """Run the user's code that precedes the first item; return the teardown function, if any."""
+    if not any(map(orders.get, ("preload", "setup", "handler", "teardown"))):
+        return None
+    from processpool.worker.targets import prepare
+
     try:
-        _import_all(orders["preload"])
-        state = _call_setup(orders["setup"])
-        if orders["handler"]:
-            worker.functions[HANDLER] = _with_state(_resolve(orders["handler"]), state)
-        return _with_state(_resolve(orders["teardown"]), state) if orders["teardown"] else None
+        handler, teardown = prepare(orders)
+        if handler is not None:
+            worker.functions[HANDLER] = handler
     except SystemExit as error:  # show its traceback, which Python does not
         sys.excepthook(SystemExit, error, error.__traceback__)
         raise
+    return teardown
 
 
 def _say(ready: int, what: bytes) -> None:
@@ -135,13 +136,14 @@ def _sources(orders: dict[str, Any]) -> list[tuple[str, int, int, bool]]:
     if not any(targets):
         return []
     from processpool.wire.python.source_files import path_of_module, sources_of
+    from processpool.worker.targets import resolve
 
     named: set[Any] = set()
     for target in targets:
         if isinstance(target, str):
             module, _, attribute = target.partition(":")
             named.add(path_of_module(sys.modules[module]))
-            named.update(sources_of(_resolve(target), by_value=False) if attribute else ())
+            named.update(sources_of(resolve(target), by_value=False) if attribute else ())
     paths = set(filter(None, map(path_of_module, list(sys.modules.values()))))
     found, room = [], MAX_REPORT
     for path in sorted(paths, key=lambda path: path not in named):
@@ -164,92 +166,3 @@ def _find_class(name: str) -> type:
             if found.__module__ == "__main__" and found.__qualname__ == name:
                 return found  # type: ignore[no-any-return]
     raise AttributeError(f"module '__main__' has no attribute {name!r}", name=name)
-
-
-def _import_all(names: tuple[str, ...]) -> None:
-    if names:
-        from importlib import import_module
-
-        for name in names:
-            import_module(name)
-
-
-def _resolve(target: Any) -> Callable[..., Any]:
-    """Return the function named `package.module:attribute`, or given by its pickle."""
-    if isinstance(target, bytes):
-        function: Callable[..., Any] = loads(target)
-        return function
-    from importlib import import_module
-
-    module, _, attribute = target.partition(":")
-    try:
-        found: Any = import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name == module.partition(".")[0]:
-            error.add_note(
-                f"Workers look for it in worker.path, where the pool's process does, and in "
-                f"worker.cwd ({os.getcwd()}): name its folder in worker.path."
-            )
-        raise
-    for name in attribute.split("."):
-        found = getattr(found, name)
-    if not callable(found):
-        raise TypeError(f"{target} is no function: it is of type {type(found).__qualname__}")
-    return found  # type: ignore[no-any-return]
-
-
-def _call_setup(target: Any) -> Any:
-    if isinstance(target, bytes):
-        from processpool.worker.initializer import initialize
-
-        return initialize(loads(target))
-    return _resolve(target)() if target else None
-
-
-def _with_state(function: Callable[..., Any], state: Any) -> Callable[..., Any]:
-    """Return the function, bound to the result of `setup` if it has a parameter `state`."""
-    positional, by_name = _parameters(function)
-    if "state" not in positional + by_name:
-        return function
-    from functools import partial
-
-    if "state" in by_name:
-        return partial(function, state=state)
-    place = positional.index("state")
-    if place == 0:
-        return partial(function, state)
-
-    def with_state(*args: Any, **kwargs: Any) -> Any:
-        if len(args) < place:
-            return function(*args, state=state, **kwargs)
-        return function(*args[:place], state, *args[place:], **kwargs)
-
-    return with_state
-
-
-def _parameters(function: Callable[..., Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the positional parameters, and those that can always be passed by keyword."""
-    code = getattr(function, "__code__", None)
-    flags = getattr(code, "co_flags", 0)
-    if code is None or (hasattr(function, "__wrapped__") and flags & (_VARARGS | _VARKEYWORDS)):
-        return _parameters_by_signature(function)
-    first = 1 if hasattr(function, "__self__") else 0
-    end = code.co_argcount
-    positional = code.co_varnames[first:end]
-    by_name = code.co_varnames[end : end + code.co_kwonlyargcount]
-    if not flags & _VARARGS and end > code.co_posonlyargcount:
-        by_name += positional[-1:]
-    return positional, by_name
-
-
-def _parameters_by_signature(
-    function: Callable[..., Any],
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    import inspect
-
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return (), ()
-    positional = [p.name for p in parameters if p.kind <= p.POSITIONAL_OR_KEYWORD]
-    return tuple(positional), tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
