@@ -18,6 +18,7 @@ from processpool.core.commands import (
     Kill,
     LeaseWaiter,
     Lost,
+    MakeWay,
     Retry,
     Send,
     Spawn,
@@ -30,6 +31,7 @@ from processpool.core.jobs import Batch, Job, Origin
 from processpool.core.policy import Policy
 from processpool.core.scheduler import Scheduler
 from processpool.core.states import PoolEvent, PoolState, WorkerState
+from processpool.core.terms import USUAL, Terms
 
 if TYPE_CHECKING:
     from processpool.core.slot import Slot
@@ -40,8 +42,8 @@ class NotedJob(Job):
 
     __slots__ = ("name",)
 
-    def __init__(self, name: str, timeout: float | None = None) -> None:
-        super().__init__(timeout)
+    def __init__(self, name: str, timeout: float | None = None, terms: Terms = USUAL) -> None:
+        super().__init__(timeout, terms=terms)
         self.name = name
 
     def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
@@ -84,6 +86,8 @@ def _word(command: Command) -> str:
             return f"lost {' '.join(items(batch))}: {reason}"
         case Retry(batch, reason):
             return f"retry {' '.join(items(batch))}: {reason}"
+        case MakeWay(number):
+            return f"make way {number}"
         case TakeBack(number, read):
             return f"{'ask' if read else 'take'} back {number}"
         case DumpStacks(number):
@@ -126,7 +130,9 @@ def _check_slot(scheduler: Scheduler, slot: Slot) -> None:
 
 def _check_no_work_is_forgotten(scheduler: Scheduler, waiting: list[Batch]) -> None:
     if scheduler.state in (PoolState.OPEN, PoolState.CLOSING):
-        free = scheduler.fleet.has_free_worker or scheduler.fleet.has_capacity
+        free = bool(scheduler.fleet.has_free_worker or scheduler.fleet.has_capacity)
+        if any(slot.asked for slot in scheduler.slots.values()):
+            free = False  # what is less urgent is recalled first
         assert not (waiting and free), "an item waits, though a worker is free"
         lends = scheduler.assignment.waiters and scheduler.fleet.has_free_worker
         assert not lends, "a lease waits, though a worker is free"
@@ -162,9 +168,9 @@ class Bench:
         """So many new jobs."""
         return [self.job() for _ in range(count)]
 
-    def job(self, timeout: float | None = None) -> NotedJob:
+    def job(self, timeout: float | None = None, priority: int = 0) -> NotedJob:
         """A new job; they are called a, b, c, …"""
-        return NotedJob(next(self._names), timeout)
+        return NotedJob(next(self._names), timeout, Terms(priority))
 
     def submit(self, job: NotedJob, size: int = 1, start: int = 0) -> list[str]:
         payloads = [f"{job.name}{start + offset}" for offset in range(size)]
@@ -216,6 +222,12 @@ class Bench:
 
     def retire(self, worker: int) -> list[str]:
         return self._done(self.scheduler.retire(worker, ExitReason.RESTARTED, self.now))
+
+    def taken_back(self, worker: int, batches: list[Batch]) -> list[str]:
+        return self._done(self.scheduler.taken_back(worker, batches, self.now))
+
+    def reassign(self) -> list[str]:
+        return self._done(self.scheduler.reassign(self.now))
 
     def close(self, grace: float | None = None) -> list[str]:
         deadline = None if grace is None else self.now + grace

@@ -29,8 +29,8 @@ class TestPolicy:
     @pytest.mark.parametrize(("attempts", "again"), [(1, True), (2, True), (3, False), (4, False)])
     def test_attempts_count_the_first(self, attempts: int, again: bool) -> None:
         thrice = policy(attempts=3, retry_on=frozenset({"crash"}))
-        assert thrice.retries("crash", attempts) is again
-        assert not thrice.retries("error", attempts)
+        assert thrice.retries.allow("crash", attempts) is again
+        assert not thrice.retries.allow("error", attempts)
 
     def test_the_delay_doubles_up_to_its_limit(self) -> None:
         assert [policy().delay(n) for n in range(6)] == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0]

@@ -86,16 +86,15 @@ class AskedPool(WatchedPool):
         """Say on an error of a call what was called, and in its record."""
         record = getattr(error, "record", None)
         if isinstance(record, Outcome) and not record.args:
-            naming = Naming(
-                name_of(self.config, task), is_map=False, secrets=secrets_of(self.config)
-            )
+            name = self._terms.name or name_of(self.config, task)
+            naming = Naming(name, is_map=False, secrets=secrets_of(self.config))
             add_note(error, naming.note(0, args))
             attach(replace(record, args=args, name=naming.name))
         return trimmed(error)
 
     def _submit(self, request: Request) -> PoolFuture:
         payload, task = request
-        future = PoolFuture(self._engine, self._timeout, task)
+        future = PoolFuture(self._engine, self._timeout, task, self._terms)
         batch = Batch(future._job, 0, (payload,), monotonic())
         try:
             self._engine.submit(batch, wait=self.config.queue.when_full == "wait")
@@ -116,4 +115,4 @@ class AskedPool(WatchedPool):
         request = self._packed(self._form.single("acall", args, kwargs))
         self._engine.require_open()
         wait = self.config.queue.when_full == "wait"
-        return await acall(self._engine, request, self._timeout, wait=wait)
+        return await acall(self._engine, request, self._timeout, self._terms, wait=wait)

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from processpool.api.map_state import Chunk
     from processpool.api.maps import MapOptions
     from processpool.core.outcome import Outcome
+    from processpool.core.terms import Terms
     from processpool.engine.backend import Backend
     from processpool.wire.python.functions import Request
 
@@ -49,10 +50,12 @@ CHUNK = 256
 """Items read before the event loop gets its turn, at most."""
 
 
-async def acall(engine: Backend, request: Request, timeout: float | None, *, wait: bool) -> Any:
+async def acall(
+    engine: Backend, request: Request, timeout: float | None, terms: Terms, *, wait: bool
+) -> Any:
     """Send one request, and await its answer."""
     payload, task = request
-    future = _AwaitedFuture(engine, timeout, task)
+    future = _AwaitedFuture(engine, timeout, task, terms)
     await _submit(engine, Batch(future._job, 0, [payload], monotonic()), wait=wait)
     try:
         return await asyncio.wrap_future(future)
@@ -64,9 +67,9 @@ async def acall(engine: Backend, request: Request, timeout: float | None, *, wai
 class _AwaitedFuture(PoolFuture):
     """A future that asyncio can copy: up to Python 3.11, none may end with `StopIteration`."""
 
-    def __init__(self, engine: Backend, timeout: float | None, task: Any) -> None:
+    def __init__(self, engine: Backend, timeout: float | None, task: Any, terms: Terms) -> None:
         super().__init__(engine, timeout)
-        self._job = _AwaitedJob(self, engine, timeout)
+        self._job = _AwaitedJob(self, engine, timeout, terms)
         self._job.task = task
 
     def set_exception(self, exception: BaseException | None) -> None:
@@ -78,8 +81,10 @@ class _AwaitedJob(SingleJob):
 
     __slots__ = ("_engine",)
 
-    def __init__(self, future: PoolFuture, engine: Backend, timeout: float | None) -> None:
-        super().__init__(future, timeout)
+    def __init__(
+        self, future: PoolFuture, engine: Backend, timeout: float | None, terms: Terms
+    ) -> None:
+        super().__init__(future, timeout, terms)
         self._engine = engine
 
     def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
@@ -146,6 +151,7 @@ class AsyncMap(MapJob):
             options.timeout,
             naming=options.naming,
             buffersize=options.buffersize,
+            terms=options.terms,
         )
         self.run_record.is_lazy = True
         self._pack = items.pack

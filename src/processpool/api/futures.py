@@ -15,6 +15,7 @@ from processpool.api.item_notes import Naming
 from processpool.core.jobs import Attempt, Batch, Job, Origin, attach
 from processpool.core.outcome import Outcome
 from processpool.core.replies import PickledReply, Reply, has_failed
+from processpool.core.terms import USUAL, Terms
 from processpool.system.interrupts import USERS_CODE, uninterrupted
 from processpool.system.monitor import Bell
 from processpool.wire.python.arguments import Pickled
@@ -39,7 +40,9 @@ class PoolFuture(Future[Any]):
     each; and whoever waits for one drives the engine meanwhile.
     """
 
-    def __init__(self, engine: Backend, timeout: float | None, task: Any = None) -> None:
+    def __init__(
+        self, engine: Backend, timeout: float | None, task: Any = None, terms: Terms = USUAL
+    ) -> None:
         self._condition = FUTURES  # type: ignore[assignment]
         self._state = PENDING
         self._result = None
@@ -48,7 +51,7 @@ class PoolFuture(Future[Any]):
         self._done_callbacks: list[Callable[[Future[Any]], object]] = []
         self._bells: tuple[Bell, ...] = ()
         self._engine = engine
-        self._job = SingleJob(self, timeout)
+        self._job = SingleJob(self, timeout, terms)
         self._job.task = task
         self._record: Outcome | None = None
         self._attempt: Attempt | None = None
@@ -270,8 +273,8 @@ class SingleJob(Job):
 
     __slots__ = ("_future",)
 
-    def __init__(self, future: PoolFuture, timeout: float | None) -> None:
-        super().__init__(timeout)
+    def __init__(self, future: PoolFuture, timeout: float | None, terms: Terms = USUAL) -> None:
+        super().__init__(timeout, 0, terms)
         self._future = future
 
     def begin(self) -> None:
@@ -297,9 +300,11 @@ class SingleJob(Job):
 
     @property
     def naming(self) -> Naming | None:  # type: ignore[override]
-        """What the item is called: as its function."""
-        task = self.task
-        return None if task is None else Naming(task.function.name, is_map=False)
+        """What the item is called: as its caller has said, or else as its function."""
+        task, name = self.task, self.terms.name
+        if not name and task is None:
+            return None
+        return Naming(name or task.function.name, is_map=False)
 
     def _args(self, batch: Batch) -> tuple[Any, ...]:
         """The arguments of the item; a program's message is not known any more."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from processpool.api.call_forms import CallForm
     from processpool.core.jobs import Job
+    from processpool.core.terms import Terms
     from processpool.engine.backend import Backend
     from processpool.wire.python.functions import Request
 
@@ -24,6 +25,8 @@ class Intake(NamedTuple):
     form: CallForm
     timeout: float | None
     """The time limit of one item, in seconds."""
+    terms: Terms
+    """How urgent its items are, and how often they are tried."""
 
     def pack(
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from processpool.api.call_forms import make_form
 from processpool.api.seconds import bounded
 from processpool.core.states import PoolState
+from processpool.core.terms import USUAL, Terms
 from processpool.factory import build_engine
 from processpool.system.interrupts import SHIELD, uninterrupted
 
@@ -58,6 +59,9 @@ class PoolLife:
         self._engine, parts = build(self.config, call)
         self._form = make_form(parts)
         self._timeout = self.config.timeouts.request
+        self._terms = USUAL
+        self._viewed: Self | None = None
+        """The pool that this is a view of, which must not be collected before it."""
         self._retries = self.config.retry.attempts > 1
         self._viewers: list[Viewer] = []
         self._shares: weakref.WeakSet[Shared] = weakref.WeakSet()
@@ -67,6 +71,17 @@ class PoolLife:
     def name(self) -> str:
         """The pool's name."""
         return self.config.name
+
+    def on_terms(self, timeout: float | None, terms: Terms) -> Self:
+        """Return a view of the pool: items that are handed in there are run on these terms."""
+        view = object.__new__(type(self))
+        vars(view).update(vars(self))
+        view._viewed = self._viewed or self
+        view._timeout, view._terms = timeout, terms
+        retries = terms.retries
+        attempts = self.config.retry.attempts if retries is None else retries.attempts
+        view._retries = attempts > 1
+        return view
 
     def open(self) -> Self:
         """Start the pool; return as soon as one worker is ready, while others are still starting.

@@ -19,6 +19,7 @@ from processpool.core.outcome import Outcome
 from processpool.core.replies import Reply, error_in_words, has_failed, load_all
 from processpool.core.run_record import RunRecord, small
 from processpool.core.snapshot import MapSnapshot
+from processpool.core.terms import USUAL, Terms
 from processpool.system.clock import wall_clock
 from processpool.wire.python.arguments import Pickled
 from processpool.wire.python.layout import STAR
@@ -58,6 +59,7 @@ class MapJob(Job):
         naming: Naming | None = None,
         progress: bool | str = False,
         buffersize: int | None = None,
+        terms: Terms = USUAL,
     ) -> None:
         """Begin with nothing read.
 
@@ -69,8 +71,9 @@ class MapJob(Job):
             naming: what its items are called.
             progress: whether the user wants to see it, and under which label.
             buffersize: how many items may be read beyond what was taken, if the user has said.
+            terms: how urgent its items are, and how often they are tried.
         """
-        super().__init__(timeout, next(_numbers))
+        super().__init__(timeout, next(_numbers), terms)
         self.task = task
         self.naming = naming
         name = f"map {self.number}" if naming is None or not naming.name else naming.name

@@ -17,6 +17,7 @@ from processpool.api.maps import MapOptions
 from processpool.api.names import name_of, secrets_of
 from processpool.api.outcomes import retrying
 from processpool.api.seconds import bounded
+from processpool.api.terms import terms_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from processpool.api.journaling import MapJournal
     from processpool.api.map_job import OnError
     from processpool.api.outcomes import Outcomes
+    from processpool.core.terms import Terms
 
 
 log = logging.getLogger("processpool")
@@ -51,6 +53,7 @@ class MappedPool(AskedPool):
         details: bool = False,
         echo: bool = False,
         chunksize: int | None = None,
+        priority: int | EllipsisType = ...,
         journal: Path | None = None,
         **keeping: Unpack[JournalKeywords],
     ) -> Any:
@@ -68,6 +71,8 @@ class MappedPool(AskedPool):
             echo: show here, line by line, what the items print while they run; of a command what
                 it wrote to stderr, when it has answered.
             chunksize: accepted, and of no effect: fast items travel together by themselves.
+            priority: items with a higher one go first, also before what workers have not begun;
+                0 where none is given.
             journal: a file that keeps the answers: what is in there already is not run again.
             **keeping: how the journal is kept; see `JournalKeywords`.
 
@@ -78,7 +83,10 @@ class MappedPool(AskedPool):
             JournalError: the journal is damaged, in use, of something else, or cannot be written.
         """
         _note_chunks(chunksize)
-        options = MapOptions(self._seconds(timeout), on_error, progress, details, echo=echo)
+        terms = self._terms_with(priority)
+        options = MapOptions(
+            self._seconds(timeout), on_error, progress, details, echo=echo, terms=terms
+        )
         keep = journal_options("map", journal, keeping)
         items = self._form.many("map", args)
         self._engine.require_open()
@@ -102,6 +110,7 @@ class MappedPool(AskedPool):
         buffersize: int | None = None,
         echo: bool = False,
         chunksize: int | None = None,
+        priority: int | EllipsisType = ...,
         journal: Path | None = None,
         **keeping: Unpack[JournalKeywords],
     ) -> Iterator[Any]:
@@ -117,12 +126,16 @@ class MappedPool(AskedPool):
                 as keep the workers busy.
             echo: as in `map`; it is shown when the next answer is asked for.
             chunksize: as in `map`.
+            priority: as in `map`.
             journal: as in `map`; an answer is in there before it is yielded.
             **keeping: as in `map`.
         """
         _note_chunks(chunksize)
         seconds = self._seconds(timeout)
-        options = MapOptions(seconds, on_error, progress, details, buffersize, echo=echo)
+        terms = self._terms_with(priority)
+        options = MapOptions(
+            seconds, on_error, progress, details, buffersize, echo=echo, terms=terms
+        )
         return self._lazy_map("imap", args, options, journal_options("imap", journal, keeping))
 
     def imap_unordered(
@@ -135,14 +148,16 @@ class MappedPool(AskedPool):
         buffersize: int | None = None,
         echo: bool = False,
         chunksize: int | None = None,
+        priority: int | EllipsisType = ...,
         journal: Path | None = None,
         **keeping: Unpack[JournalKeywords],
     ) -> Iterator[Any]:
         """Like `imap`, but each answer as soon as it is there, in any order."""
         _note_chunks(chunksize)
         seconds = self._seconds(timeout)
+        terms = self._terms_with(priority)
         options = MapOptions(
-            seconds, on_error, progress, details, buffersize, ordered=False, echo=echo
+            seconds, on_error, progress, details, buffersize, ordered=False, echo=echo, terms=terms
         )
         keep = journal_options("imap_unordered", journal, keeping)
         return self._lazy_map("imap_unordered", args, options, keep)
@@ -150,7 +165,8 @@ class MappedPool(AskedPool):
     def _eager_map(
         self, items: Items, options: MapOptions, keep: JournalOptions | None, args: tuple[Any, ...]
     ) -> EagerMap:
-        retry = retrying(self, args[:1] if items.task_is_given else (), options.timeout)
+        function = args[:1] if items.task_is_given else ()
+        retry = retrying(self._viewed or self, function, options.timeout, options.terms)
         options = replace(options, naming=self._naming(items, options), retry=retry)
         if keep is None:
             return EagerMap(self._engine, items, options)
@@ -178,7 +194,7 @@ class MappedPool(AskedPool):
 
     def _naming(self, items: Items, options: MapOptions) -> Naming:
         label = options.progress if isinstance(options.progress, str) else ""
-        name = label or name_of(self.config, items.task)
+        name = label or options.terms.name or name_of(self.config, items.task)
         return Naming(name, is_map=True, secrets=secrets_of(self.config))
 
     def _journal(self, keep: JournalOptions, items: Items, args: tuple[Any, ...]) -> MapJournal:
@@ -194,6 +210,7 @@ class MappedPool(AskedPool):
         details: bool = False,
         buffersize: int | None = None,
         chunksize: int | None = None,
+        priority: int | EllipsisType = ...,
         journal: Path | None = None,
         **keeping: Unpack[JournalKeywords],
     ) -> AsyncIterator[Any]:
@@ -209,6 +226,7 @@ class MappedPool(AskedPool):
             details: as in `map`.
             buffersize: as in `imap`.
             chunksize: as in `map`.
+            priority: as in `map`.
             journal: as in `imap`.
             **keeping: as in `map`.
         """
@@ -216,7 +234,8 @@ class MappedPool(AskedPool):
 
         _note_chunks(chunksize)
         seconds = self._seconds(timeout)
-        options = MapOptions(seconds, on_error, details=details, buffersize=buffersize)
+        terms = self._terms_with(priority)
+        options = MapOptions(seconds, on_error, details=details, buffersize=buffersize, terms=terms)
         keep = journal_options("aimap", journal, keeping)
         self._engine.require_open()
 
@@ -233,7 +252,11 @@ class MappedPool(AskedPool):
 
     def _seconds(self, timeout: float | str | EllipsisType | None) -> float | None:
         """What `timeout=` of a map means."""
-        return self.config.timeouts.request if timeout is ... else bounded(timeout, "timeout")
+        return self._timeout if timeout is ... else bounded(timeout, "timeout")
+
+    def _terms_with(self, priority: int | EllipsisType) -> Terms:
+        """What `priority=` of a map means."""
+        return terms_of(self._terms, self.config.retry, priority=priority)
 
 
 @cache

@@ -27,6 +27,7 @@ from processpool.api.map_job import (
 )
 from processpool.api.map_state import Run, Step
 from processpool.core.jobs import Batch
+from processpool.core.terms import USUAL, Terms
 from processpool.system.interrupts import uninterrupted
 from processpool.system.monitor import Monitor
 from processpool.wire.python.layout import ECHOED
@@ -55,6 +56,7 @@ class MapOptions:
     echo: bool = False
     naming: Naming | None = None
     retry: Retry | None = None
+    terms: Terms = USUAL
 
     def __post_init__(self) -> None:
         if self.on_error not in get_args(OnError):
@@ -79,6 +81,7 @@ class MapRun(MapJob):
             naming=options.naming,
             progress=options.progress,
             buffersize=options.buffersize,
+            terms=options.terms,
         )
         self._input = MapInput(items.iterator, items.pack)
         self._fed: FedInput | None = None

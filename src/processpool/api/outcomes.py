@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from processpool.api.map_state import Chunk
     from processpool.core.rows import Rows
     from processpool.core.run_record import RunRecord
+    from processpool.core.terms import Terms
 
     Retry = Callable[[list[tuple[Any, ...]]], Sequence[Outcome]]
     """Runs items once more, given the arguments of each."""
@@ -329,7 +330,7 @@ def add_outcomes(error: BaseException, outcomes: Outcomes) -> None:
         error.outcomes = outcomes  # type: ignore[attr-defined]
 
 
-def retrying(pool: Any, function: tuple[Any, ...], timeout: float | None) -> Retry:
+def retrying(pool: Any, function: tuple[Any, ...], timeout: float | None, terms: Terms) -> Retry:
     """Return what runs items of a map once more in its pool, which is not kept alive for that."""
     alive = ref(pool)
 
@@ -338,8 +339,8 @@ def retrying(pool: Any, function: tuple[Any, ...], timeout: float | None) -> Ret
         if found is None:
             raise PoolClosed("the pool of these items is gone; open another one")
         columns = [list(column) for column in zip(*rows, strict=True)]
-        again: Outcomes = found.map(
-            *function, *columns, timeout=timeout, on_error="return", details=True
+        again: Outcomes = found.on_terms(timeout, terms).map(
+            *function, *columns, on_error="return", details=True
         )
         return again
 

@@ -16,6 +16,7 @@ from processpool.api.lease import Lease
 from processpool.api.leaves import leaf
 from processpool.api.mapping import MappedPool
 from processpool.api.seconds import bounded
+from processpool.api.terms import terms_of
 from processpool.errors import PoolExhausted
 from processpool.system.interrupts import uninterrupted
 
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
     from concurrent.futures import Executor
+    from types import EllipsisType
     from typing import Self
 
     from processpool.api.shared import Shared
+    from processpool.api.terms import Retry
     from processpool.config import PoolConfig
 
 
@@ -78,6 +81,37 @@ class ProcessPool(MappedPool):
         """Make a pool from a validated declaration."""
         return cls(config)
 
+    def options(
+        self,
+        *,
+        priority: int | EllipsisType = ...,
+        timeout: float | str | EllipsisType | None = ...,
+        name: str | EllipsisType | None = ...,
+        retry: Retry | EllipsisType | None = ...,
+    ) -> Self:
+        """Return a view of this pool, with other options for the items that are handed in there.
+
+            urgent = pool.options(priority=5, timeout="10s")
+            urgent.submit(fn, x)
+
+        It shares everything with the pool, and can do whatever the pool can.
+
+        Args:
+            priority: items with a higher one go first, also before what workers have not begun;
+                those of equal priority take turns. 0 where none is given; may be negative.
+            timeout: seconds that one item may take, instead of `timeouts.request`; or a duration
+                such as "30s"; None for no limit.
+            name: what the items are called in errors, records and displays.
+            retry: how often an item is tried, the first attempt included; or a dictionary with the
+                keys `attempts` and `on` of the YAML file.
+
+        Raises:
+            TypeError, ValueError: a value is none that it can be.
+        """
+        terms = terms_of(self._terms, self.config.retry, priority=priority, retry=retry, name=name)
+        seconds = self._timeout if timeout is ... else bounded(timeout, "timeout")
+        return self.on_terms(seconds, terms)
+
     def share(self, value: Any) -> Shared:
         """Copy a large object to memory that all workers read, without a copy for each item.
 
@@ -126,7 +160,7 @@ class ProcessPool(MappedPool):
             raise TypeError(
                 "an executor needs a pool of functions: `kind: python`, without a handler"
             )
-        return Intake(self._engine, self._form, self._timeout)
+        return Intake(self._engine, self._form, self._timeout, self._terms)
 
     @uninterrupted
     def lease(self, timeout: float | str | None = None) -> Lease:

@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from processpool.core.commands import Drop, Grant, Send, TakeBack
+from processpool.core.precedence import Precedence
 from processpool.core.states import PoolState, WorkerEvent, WorkerState
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Assignment:
         self._queue = queue
         self._deadlines = deadlines
         self._retirement = retirement
+        self._precedence = Precedence(fleet, queue)
 
     def assign(self, state: PoolState, now: float) -> list[Command]:
         """Assign as many leases and items as possible."""
@@ -48,7 +50,11 @@ class Assignment:
             slot = self._next_free()
             if slot is None:
                 break
+            if queue.is_mixed and (ahead := self._precedence.ahead(slot)):
+                return out + ahead
             out.append(self._hand_over(slot, now))
+        if queue.is_mixed and queue:
+            out += self._precedence.in_the_way()
         if fleet.policy.takes_back and not queue and fleet.has_free_worker:
             out += self._recall()
         return out
@@ -84,6 +90,8 @@ class Assignment:
         fleet = self._fleet
         if fleet.has_free_worker:
             return fleet.next_idle
+        if self._queue.is_mixed:
+            return self._precedence.next_free()
         return next(iter(fleet.has_capacity.values()), None)
 
     def _hand_over(self, slot: Slot, now: float) -> Send:
@@ -99,6 +107,7 @@ class Assignment:
         batch.job.begun = True
         batch.sent_at = now
         batch.attempts += 1
+        slot.asked = None
         slot.inflight.append(batch)
         slot.load += len(batch)
         fleet.running += len(batch)
@@ -118,7 +127,9 @@ class Assignment:
         """Return how many items each worker gets if the queue is divided equally."""
         fleet = self._fleet
         takers = len(fleet.idle) or fleet.counts[WorkerState.BUSY]
-        return max(1, -(-self._queue.items // (takers + fleet.counts[WorkerState.STARTING])))
+        queue = self._queue
+        items = queue.first.job.queued if queue.has_lower else queue.items
+        return max(1, -(-items // (takers + fleet.counts[WorkerState.STARTING])))
 
     def _recall(self) -> list[Command]:
         """Recall unbegun items from the worker that has most, as another worker is idle."""

@@ -62,6 +62,12 @@ class TakeBack(NamedTuple):
     read: bool = False
 
 
+class MakeWay(NamedTuple):
+    """Recall the items that the worker has not begun, as others come first; then assign again."""
+
+    worker: int
+
+
 class Done(NamedTuple):
     """Deliver the worker's answers to these items."""
 
@@ -99,6 +105,7 @@ Command = (
     | Kill
     | Grant
     | TakeBack
+    | MakeWay
     | Done
     | Lost
     | Retry

@@ -129,7 +129,8 @@ class Flight:
     def retry(self, batch: Batch, reason: str, now: float) -> bool:
         """Schedule another attempt of an item that failed; return False if there is none left."""
         policy = self._fleet.policy
-        if batch.job.cancelled or not policy.retries(reason, batch.attempts):
+        retries = policy.retries if batch.job.terms.retries is None else batch.job.terms.retries
+        if batch.job.cancelled or not retries.allow(reason, batch.attempts):
             return False
         self._queue.delay(batch, now + policy.delay(batch.attempts - 1))
         return True

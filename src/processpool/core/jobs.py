@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from processpool.core.outcome import Outcome
 from processpool.core.replies import Reply, loaded
+from processpool.core.terms import USUAL, Terms
 from processpool.system.interrupts import SHIELD
 
 if TYPE_CHECKING:
@@ -242,14 +243,17 @@ class Job(ABC):
     """Where answers go. The engine calls `begin` under its lock, everything else outside of it."""
 
     __slots__ = (
-        "begun", "cancelled", "killed", "number", "queued", "recalled", "task", "timeout", "window",
+        "begun", "cancelled", "killed", "number", "queued", "recalled", "task", "terms", "timeout",
+        "window",
     )  # fmt: skip
 
-    def __init__(self, timeout: float | None, number: int = 0) -> None:
+    def __init__(self, timeout: float | None, number: int = 0, terms: Terms = USUAL) -> None:
         self.number = number
         """The number of a map; 0 for a single request."""
         self.timeout = timeout
         """Seconds that one item may take, from its hand-over; None for no limit."""
+        self.terms = terms
+        """How urgent its items are, and how often they are tried."""
         self.task: Any = None
         """What workers are to do with its items; None where they know."""
         self.window: int | None = None

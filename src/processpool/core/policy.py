@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from processpool.core.terms import Retries
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -60,6 +62,8 @@ class Policy:
     """Returns a factor near 1, by which a back-off is multiplied."""
     recycles: bool = field(init=False)
     """Whether workers are recycled after a number of items, or at an age."""
+    retries: Retries = field(init=False)
+    """Attempts and failures of items whose job has no terms of its own."""
     renews: bool = field(init=False)
     """Whether workers are recycled for any reason, memory included."""
 
@@ -68,11 +72,8 @@ class Policy:
         by_number = self.single_use or self.recycle_requests is not None
         recycles = by_number or self.recycle_age is not None
         object.__setattr__(self, "recycles", recycles)
+        object.__setattr__(self, "retries", Retries(self.attempts, self.retry_on))
         object.__setattr__(self, "renews", recycles or self.recycle_memory is not None)
-
-    def retries(self, reason: str, attempts: int) -> bool:
-        """True if an item that has been tried `attempts` times is tried again after `reason`."""
-        return attempts < self.attempts and reason in self.retry_on
 
     def delay(self, earlier: int) -> float:
         """Return the back-off in seconds after a failure that follows `earlier` others."""

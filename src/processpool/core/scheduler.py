@@ -79,6 +79,10 @@ class Scheduler(ShortWay):
         self.flight.take_back(slot, batches)
         return self._relieved(slot, now)
 
+    def reassign(self, now: float) -> list[Command]:
+        """Assign what can be assigned: it was tried to recall something that comes first."""
+        return self._assign(now)
+
     def cancel(self, job: Job, now: float, *, kill: bool) -> list[Command]:
         """Start nothing more of this job; with `kill`, replace the workers that run it."""
         out = self.flight.cancel(job, self.state, kill=kill)

@@ -156,6 +156,8 @@ class ShortWay(Lifecycle):
             return False
         if policy.renews or slot.handled < slot.trial or fleet.has_capacity or fleet.idle:
             return False
+        if self.queue.is_mixed:  # what it has may be less urgent
+            return False
         if policy.paced and now - slot.since >= items * QUICK:
             return False
         killed = any(batch.job.killed for batch in slot.inflight)

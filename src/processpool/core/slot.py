@@ -20,9 +20,9 @@ class Slot:
     """The scheduler's record of a worker. The meaning of its timer depends on its state."""
 
     __slots__ = (
-        "deadline", "exact", "exit_reason", "exit_step", "expiring", "failed", "handled", "id",
-        "inflight", "load", "max_age", "max_requests", "place", "retiring", "since", "started_at",
-        "state", "timer", "trial",
+        "asked", "deadline", "exact", "exit_reason", "exit_step", "expiring", "failed", "handled",
+        "id", "inflight", "load", "max_age", "max_requests", "place", "retiring", "since",
+        "started_at", "state", "timer", "trial",
     )  # fmt: skip
 
     def __init__(self, number: int, now: float, policy: Policy, place: int = 0) -> None:
@@ -35,6 +35,8 @@ class Slot:
         self.inflight: deque[Batch] = deque()
         self.load = 0
         """The number of items in `inflight`."""
+        self.asked: Batch | None = None
+        """Its first batch, when it was asked for what it has not begun; None if it has got more."""
         self.since = now
         """When it became idle, or began its current item."""
         self.started_at = now

@@ -2,8 +2,10 @@
 
 Jobs take turns, so that work submitted after a map of a million items waits for one batch of it,
 not for all. The line therefore has one batch of each job, the first; the job's other batches wait
-behind that. When items are taken from a job, it goes to the end of the line. With priorities, there
-would be one line for each priority.
+behind that. When items are taken from a job, it goes to the end of the line.
+
+There is a line for each priority in use. Whoever takes items looks at the highest one only, which
+is never empty unless all are.
 """
 
 from __future__ import annotations
@@ -20,13 +22,23 @@ if TYPE_CHECKING:
 
 
 class WorkQueue:
-    """A queue that is FIFO within a job and round-robin between jobs; requeued batches go first."""
+    """A queue that is FIFO within a job and round-robin between jobs of the same priority.
+
+    Those of a higher priority go first; and of one priority, requeued batches do.
+    """
 
     def __init__(self) -> None:
         self.items = 0
         """The number of queued items, without cancelled ones."""
         self.line: deque[Batch] = deque()
-        """The first batch of each job; that of the job whose turn it is comes first."""
+        """The first batch of each job; that of the job whose turn it is comes first. Of jobs with
+        the highest priority; those of the others are in `_lower`."""
+        self.priority = 0
+        """The highest priority, that of the line."""
+        self.is_mixed = False
+        """True once there were items of several priorities at a time, or of another than 0."""
+        self._lower: dict[int, deque[Batch]] = {}
+        """The lines of lower priorities, none of them empty."""
         self._first: dict[Job, Batch] = {}
         """The batches in the line, by job."""
         self._behind: dict[Job, deque[Batch]] = {}
@@ -38,9 +50,10 @@ class WorkQueue:
         return bool(self.line)
 
     def __iter__(self) -> Iterator[Batch]:
-        for batch in self.line:
-            yield batch
-            yield from self._behind.get(batch.job, ())
+        for line in (self.line, *(self._lower[p] for p in sorted(self._lower, reverse=True))):
+            for batch in line:
+                yield batch
+                yield from self._behind.get(batch.job, ())
 
     @property
     def first(self) -> Batch:
@@ -67,18 +80,18 @@ class WorkQueue:
             self._behind.setdefault(batch.job, deque()).append(batch)
         else:
             self._first[batch.job] = batch
-            self.line.append(batch)
+            self._line_of(batch.job).append(batch)
         self._count(batch, len(batch))
 
     def put_back(self, batches: Iterable[Batch]) -> None:
         """Put batches back in front, in their order."""
         for batch in reversed(list(batches)):
-            earlier = self._first.get(batch.job)
+            earlier, line = self._first.get(batch.job), self._line_of(batch.job)
             if earlier is not None:
-                self.line.remove(earlier)
+                line.remove(earlier)
                 self._behind.setdefault(batch.job, deque()).appendleft(earlier)
             self._first[batch.job] = batch
-            self.line.appendleft(batch)
+            line.appendleft(batch)
             self._count(batch, len(batch))
 
     def take_back(self, batches: Iterable[Batch]) -> None:
@@ -114,11 +127,38 @@ class WorkQueue:
         behind = self._behind.get(job)
         if behind is None:
             del self._first[job]
+            if not self.line and self._lower:
+                self._sink()
             return
         self._first[job] = behind.popleft()
         self.line.append(self._first[job])
         if not behind:
             del self._behind[job]
+
+    def _line_of(self, job: Job) -> deque[Batch]:
+        """Return the line of a job's priority, in which it is about to get."""
+        priority = job.terms.priority
+        if priority == self.priority:
+            return self.line
+        self.is_mixed = True
+        if not self.line:
+            self.priority = priority
+            return self.line
+        if priority > self.priority:
+            self._lower[self.priority] = self.line
+            self.line, self.priority = deque(), priority
+            return self.line
+        return self._lower.setdefault(priority, deque())
+
+    def _sink(self) -> None:
+        """The line is empty: the next lower one takes its place."""
+        self.priority = max(self._lower)
+        self.line = self._lower.pop(self.priority)
+
+    @property
+    def has_lower(self) -> bool:
+        """True if there are items of a lower priority than the highest."""
+        return bool(self._lower)
 
     def forget(self, job: Job) -> list[Batch]:
         """Cancel a job: its items no longer count, and are dropped when their turn comes.
@@ -141,6 +181,7 @@ class WorkQueue:
         for batch in batches:
             batch.job.queued = 0
         self.line.clear()
+        self._lower.clear()
         self._first.clear()
         self._behind.clear()
         self._delayed.clear()

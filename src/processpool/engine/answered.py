@@ -35,7 +35,8 @@ def hand_out(core: Core, hub: EventHub, worker: Worker, ended: Answered, retires
     batch, answers, origin = ended
     if hub.has_listeners:
         hub.publish(_finished(batch, origin))
-    retried = not origin.plain and "error" in core.scheduler.policy.retry_on
+    retries = batch.job.terms.retries or core.scheduler.policy.retries
+    retried = not origin.plain and "error" in retries.on
     if not (retires or retried):
         _end(worker, batch, answers, origin)
         return

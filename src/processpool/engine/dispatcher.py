@@ -17,6 +17,7 @@ from processpool.core.commands import (
     DumpStacks,
     Grant,
     Kill,
+    MakeWay,
     Send,
     Stop,
     TakeBack,
@@ -54,6 +55,8 @@ class Dispatcher:
     """What is called when a worker has written something; the receiver's."""
     watch_over: Callable[[Worker], None]
     """What is called when a worker has got several items; the receiver's."""
+    share_out: Callable[[Worker], None]
+    """What is called to get the rest of a batch that a worker was asked for, and to assign it."""
 
     def __init__(self, core: Core, hub: EventHub) -> None:
         self._core = core
@@ -100,6 +103,8 @@ class Dispatcher:
                     self._signal(number, signal.SIGKILL)
                 case TakeBack(number, read):
                     take_back(self._core, self.recall, number, read=read)
+                case MakeWay(number):
+                    self._make_way(number)
                 case Grant():
                     with self._core.lock:
                         self._core.lock.notify_all()
@@ -191,6 +196,16 @@ class Dispatcher:
                 worker.recalls -= 1
             self.flush(worker)
         return found
+
+    def _make_way(self, number: int) -> None:
+        """Recall what a worker has not begun, and see what comes first now."""
+        core = self._core
+        self.recall(number, read=True)
+        worker, slot = core.workers.get(number), core.scheduler.slots.get(number)
+        if worker is not None and slot is not None and slot.load > 1:  # it has read what it has
+            self.share_out(worker)
+        else:
+            core.decide(core.scheduler.reassign)
 
     def relieve(self, worker: Worker, decision: Callable[[float], list[Command]]) -> None:
         """Let it be decided that a worker has fewer items; with none, it was asked for nothing."""

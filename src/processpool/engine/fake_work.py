@@ -147,10 +147,11 @@ class FakeWork:
         worker = self.roster.take(WorkerEvent.ASSIGNED)
         if worker is None:
             return None
-        batch = self.queue.popleft()
+        batch = max(self.queue, key=lambda batch: batch.job.terms.priority)  # the first of equals
         if len(batch) > 1:
-            whole, batch = batch, batch.advance(1)
-            self.queue.appendleft(whole)
+            batch = batch.advance(1)
+        else:
+            self.queue.remove(batch)
         batch.attempts += 1
         batch.sent_at = monotonic()
         worker.item = batch.start
@@ -219,7 +220,8 @@ class FakeWork:
         if isinstance(error, RequestTimeout):
             reason = "timeout"
         is_open = self.state is not PoolState.CLOSED and not batch.job.cancelled
-        return is_open and self.roster.policy.retries(reason, batch.attempts)
+        retries = batch.job.terms.retries or self.roster.policy.retries
+        return is_open and retries.allow(reason, batch.attempts)
 
     def _tell_of_death(
         self, worker: FakeWorker, successor: FakeWorker, error: BaseException | None

@@ -33,12 +33,22 @@ class Peeking:
         self._dispatcher = dispatcher
         self._receiver = receiver
         dispatcher.watch_over = self.watch_over
+        dispatcher.share_out = self.share_out
 
     def watch_over(self, worker: Worker) -> None:
         """Check this worker regularly while it has several items."""
         if worker.prefetching is not None:
             worker.prefetching.is_watched = True
             self._core.loop.later(PEEK_EVERY, partial(self._peek, worker, worker.prefetching))
+
+    def share_out(self, worker: Worker) -> None:
+        """In a moment requeue what this worker was asked to return, and has not begun; assign."""
+        self._core.loop.post(partial(self._core.loop.later, SETTLED, partial(self._get, worker)))
+
+    def _get(self, worker: Worker) -> None:
+        if worker.prefetching is not None:
+            self._share_out(worker, worker.prefetching)
+        self._core.decide(self._core.scheduler.reassign)
 
     def _peek(self, worker: Worker, prefetching: Prefetching) -> None:
         """Deliver the answers before a slow item; recall the items behind it for an idle worker."""

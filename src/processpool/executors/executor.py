@@ -121,7 +121,7 @@ class PoolExecutor(Executor):
             return _failing(items, error)
         assert task is not None
         star = Task(task.function, STAR)
-        run = ExecutorMap(intake.engine, self._work, star, items, intake.timeout)
+        run = ExecutorMap(intake, self._work, star, items)
         run.submit(buffersize)
         return run.results(deadline)
 

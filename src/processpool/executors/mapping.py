@@ -27,8 +27,8 @@ from processpool.wire.python.layout import STAR
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from processpool.api.intake import Intake
     from processpool.api.map_state import Chunk
-    from processpool.engine.backend import Backend
     from processpool.executors.work import Work
     from processpool.wire.python.functions import Task
 
@@ -41,11 +41,8 @@ class ExecutorMap(MapJob):
 
     _state: LazyState
 
-    def __init__(
-        self, engine: Backend, work: Work, task: Task, items: Iterator[Any], timeout: float | None
-    ) -> None:
-        """`timeout` is the time limit of each item, in seconds."""
-        super().__init__(engine, LazyState(), task, timeout)
+    def __init__(self, intake: Intake, work: Work, task: Task, items: Iterator[Any]) -> None:
+        super().__init__(intake.engine, LazyState(), task, intake.timeout, terms=intake.terms)
         self._work = work
         self._items = items
         self._lock = Monitor()

@@ -112,7 +112,7 @@ class ExecutorFuture(PoolFuture):
 
     def __init__(self, intake: Intake, work: Work) -> None:
         super().__init__(intake.engine, intake.timeout)
-        self._job = _ExecutorJob(self, intake.timeout, work)
+        self._job = _ExecutorJob(self, intake, work)
         self.add_done_callback(work.done)
 
     @property
@@ -129,8 +129,8 @@ class ExecutorFuture(PoolFuture):
 class _ExecutorJob(SingleJob):
     __slots__ = ("_work",)
 
-    def __init__(self, future: ExecutorFuture, timeout: float | None, work: Work) -> None:
-        super().__init__(future, timeout)
+    def __init__(self, future: ExecutorFuture, intake: Intake, work: Work) -> None:
+        super().__init__(future, intake.timeout, intake.terms)
         self.window = WINDOW
         self._work = work
 
