@@ -39,6 +39,8 @@ INTERPRETERS = ("python", "python3")
 """The names that, as the first word of a command, mean the interpreter that runs the pool."""
 CODEC_VARIABLE = "PROCESSPOOL_CODEC"
 """The environment variable that tells a worker under `serve` the pool's codec."""
+INLINE_VARIABLE = "PROCESSPOOL_INLINE"
+"""The environment variable that has all pools of Python functions run in this process."""
 BACKOFF_JITTER = 0.1
 """The fraction by which back-offs vary."""
 PYTHON_WINDOW = 8
@@ -109,6 +111,8 @@ def build_engine(
         )
     if config.worker.kind == "command":
         return _build_command_engine(config, config.worker)
+    if config.inline or os.environ.get(INLINE_VARIABLE, "0") not in ("", "0"):
+        return build_inline(config, setup)
     return _build_python_engine(config, config.worker, setup)
 
 
@@ -167,6 +171,38 @@ def _renew_handler(engine: Engine, sources: Sources, reload: str) -> None:
         engine.steering.renew()
 
 
+def build_inline(
+    config: PoolConfig, setup: Callable[[], object] | None = None
+) -> tuple[Backend, Parts]:
+    """Build an engine that runs the functions in this process; otherwise as `build_engine`.
+
+    Raises:
+        TypeError: the pool runs a command.
+    """
+    from processpool.engine.fake_requests import LiveFunctions
+    from processpool.engine.inline import InlineBackend, InlineSetting
+
+    worker = config.worker
+    if worker.kind == "command":
+        raise TypeError(
+            "only Python functions can run in this process, and this pool has a command"
+        )
+    orders = {
+        "handler": worker.handler,
+        "setup": setup or worker.setup,
+        "teardown": worker.teardown,
+        "path": tuple(map(str, worker.path)),
+        "preload": worker.preload,
+    }
+    own = partial(_own_environment, worker)
+    setting = InlineSetting(orders, str(worker.cwd), own, Identity(config.name, worker.each))
+    policy = build_policy(config, window=1)
+    engine = InlineBackend(policy, config.queue.max_pending, config.name, setting)
+    if worker.handler is not None:
+        return engine, HandlerParts(lambda: None)
+    return engine, CallParts(LiveFunctions(), lambda _: None)
+
+
 def build_fake(
     handler: Callable[..., Any] | None,
     config: PoolConfig,
@@ -179,6 +215,8 @@ def build_fake(
     """
     from processpool.engine import fake_requests as fakes
     from processpool.engine.fake import FakeBackend
+    from processpool.engine.fake_work import FakeWork
+    from processpool.engine.fake_workers import Roster
 
     worker = config.worker
     takes_functions = worker.kind == "python" and worker.handler is None
@@ -188,14 +226,15 @@ def build_fake(
             if takes_functions
             else "say what the fake does: fake_pool(handler, config)"
         )
-    policy, most = build_policy(config, window=1), config.queue.max_pending
+    roster, most = Roster(build_policy(config, window=1)), config.queue.max_pending
     if worker.kind == "command":
         assert handler is not None
         codec = make_codec(worker.codec)
         framing = fakes.Unframed(make_framing(worker.declaration))
         perform = fakes.message_handler(handler, codec)
-        return FakeBackend(perform, policy, most, config.name), MessageParts(framing, codec)
-    engine = FakeBackend(partial(fakes.call, handler), policy, most, config.name)
+        work = FakeWork(perform, roster, most)
+        return FakeBackend(work, config.name), MessageParts(framing, codec)
+    engine = FakeBackend(FakeWork(partial(fakes.call, handler), roster, most), config.name)
     if handler is not None:
         return engine, HandlerParts(lambda: None)
     return engine, CallParts(fakes.LiveFunctions(), lambda _: None)
@@ -286,5 +325,10 @@ def build_environment(worker: CommandWorkerConfig | PythonWorkerConfig) -> dict[
         env = {}
     else:
         env = {name: os.environ[name] for name in inherit if name in os.environ}
-    env.update({name: secret.get_secret_value() for name, secret in worker.env.items()})
+    env.update(_own_environment(worker))
     return env
+
+
+def _own_environment(worker: CommandWorkerConfig | PythonWorkerConfig) -> dict[str, str]:
+    """Return the variables of `worker.env`."""
+    return {name: secret.get_secret_value() for name, secret in worker.env.items()}

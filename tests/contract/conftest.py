@@ -48,6 +48,12 @@ def fake(worker: Declaration, sections: Declaration) -> ProcessPool:
     return fake_pool(_handle, pool_from_dict({"worker": worker, **sections}))
 
 
+def inline(sections: Declaration) -> ProcessPool:
+    """A pool of functions that runs them in this process."""
+    worker = {"kind": "python", "handler": f"{__name__}:_handle"}
+    return ProcessPool.from_dict({"worker": worker, "inline": True, **sections})
+
+
 HANDLER = {"kind": "python", "handler": "tasks:handle", "path": [str(WORKERS)]}
 SERVE = {"kind": "command", "command": TASKS_SERVE}
 LINES = {"kind": "command", "command": TASKS_LINES, "protocol": "lines"}
@@ -63,6 +69,7 @@ ALL: dict[str, Callable[[Declaration], ProcessPool]] = {
     **REAL,
     "fake of a program": partial(fake, SERVE),
     "fake of a handler": partial(fake, HANDLER),
+    "inline": inline,
 }
 
 

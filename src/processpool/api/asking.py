@@ -44,7 +44,7 @@ class AskedPool(WatchedPool):
                 pass  # no worker is free, or it had ended: the request gets in line
             except Exception as error:
                 __tracebackhide__ = True
-                raise self._named(error, asked[0], request[1])  # noqa: B904 - it is the same one
+                raise self._named(error, asked, request[1])  # noqa: B904 - it is the same one
         self._engine.require_open()
         future = self._submit(request)
         try:
@@ -82,14 +82,15 @@ class AskedPool(WatchedPool):
         attach(Outcome(index=0, error=error, attempts=0))
         raise error
 
-    def _named(self, error: Exception, args: tuple[Any, ...], task: Task | None) -> BaseException:
+    def _named(self, error: Exception, asked: Call, task: Task | None) -> BaseException:
         """Say on an error of a call what was called, and in its record."""
         record = getattr(error, "record", None)
         if isinstance(record, Outcome) and not record.args:
             name = self._terms.name or name_of(self.config, task)
             naming = Naming(name, is_map=False, secrets=secrets_of(self.config))
+            args, keywords, _ = asked
             add_note(error, naming.note(0, args))
-            attach(replace(record, args=args, name=naming.name))
+            attach(replace(record, args=args, kwargs=dict(keywords), name=naming.name))
         return trimmed(error)
 
     def _submit(self, request: Request) -> PoolFuture:

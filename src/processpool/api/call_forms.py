@@ -212,6 +212,10 @@ class CallForm(PythonForm):
             )
         return zipped(args[1:], function)
 
+    def named(self, name: str) -> list[Callable[..., Any]]:
+        """Return the functions that were used and have this name, as an item's record has it."""
+        return self._functions.named(name)
+
     def _function(self, method: str, args: tuple[Any, ...], rest: str) -> Function:
         if not args or not callable(args[0]):
             raise TypeError(

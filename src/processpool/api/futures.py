@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from processpool.api.future_waits import FUTURES, Waiters
 from processpool.api.item_notes import Naming
-from processpool.core.jobs import Attempt, Batch, Job, Origin, attach
+from processpool.core.jobs import Arguments, Attempt, Batch, Job, Origin, attach
 from processpool.core.outcome import Outcome
 from processpool.core.replies import PickledReply, Reply, has_failed
 from processpool.core.terms import USUAL, Terms
@@ -312,7 +312,7 @@ class SingleJob(Job):
             return ()
         item = batch.payloads[0]
         call = item.item if type(item) is Pickled else item
-        return tuple(call[0]) if type(call) is tuple and len(call) == 2 else ()
+        return Arguments.of(*call) if type(call) is tuple and len(call) == 2 else ()
 
     def drop(self, batch: Batch, error: BaseException | None) -> None:
         """End the future of an item that never started."""

@@ -56,6 +56,7 @@ class PoolLife:
         named = {"setup": setup} if isinstance(setup, str) else {}
         call = None if isinstance(setup, str) else setup
         self.config = _declared(config, {**keywords, **named}, has_setup=call is not None)
+        self._setup = call
         self._engine, parts = build(self.config, call)
         self._form = make_form(parts)
         self._timeout = self.config.timeouts.request

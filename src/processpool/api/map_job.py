@@ -39,6 +39,7 @@ OnError = Literal["raise", "return", "skip"]
 WORTH_KEEPING = 0.25
 """Seconds that a map must have taken to be remembered, unless it ended early or was shown."""
 
+_OURS = "processpool."
 _numbers = count(1)
 
 
@@ -272,7 +273,12 @@ def trimmed(error: BaseException) -> BaseException:
 
     Other errors keep theirs: the user's own code, such as the input of a map, may be among them.
     """
-    return error if getattr(error, "record", None) is None else error.with_traceback(None)
+    if getattr(error, "record", None) is None:
+        return error
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith(_OURS):
+        trace = trace.tb_next
+    return error.with_traceback(trace)  # there is more of it only where items run in this process
 
 
 def with_record(error: BaseException | None, batch: Batch) -> BaseException | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from processpool.wire.python.functions import short_name
+
 if TYPE_CHECKING:
     from processpool.config import PoolConfig
     from processpool.wire.python.functions import Task
@@ -19,7 +21,7 @@ def name_of(config: PoolConfig, task: Task | None) -> str:
         return _name_of_command(worker.command)
     if worker.handler is not None:
         return worker.handler.rpartition(":")[2]
-    return "" if task is None else task.function.name.rpartition("<locals>.")[2]
+    return "" if task is None else short_name(task.function)
 
 
 def secrets_of(config: PoolConfig) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ own. Every public method may be called on any thread, and in a future's callback
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from processpool.api.call_forms import CallForm
@@ -22,7 +23,7 @@ from processpool.system.interrupts import uninterrupted
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from concurrent.futures import Executor
     from types import EllipsisType
     from typing import Self
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from processpool.api.shared import Shared
     from processpool.api.terms import Retry
     from processpool.config import PoolConfig
+    from processpool.core.outcome import Outcome
 
 
 class ProcessPool(MappedPool):
@@ -184,6 +186,32 @@ class ProcessPool(MappedPool):
                 f"size.max ({size}) workers; release a lease, wait longer, or raise size.max"
             )
         return Lease(worker, self._form, self.config.timeouts.exit)
+
+    def debug(
+        self, failed: Outcome | BaseException, function: Callable[..., Any] | None = None
+    ) -> Any:
+        """Run a failed item again, in this process, and stop in the debugger where it fails.
+
+        Args:
+            failed: the item's record, or its error.
+            function: what to call; only needed if several functions of this name were used.
+
+        Returns:
+            Its value, if it does not fail this time.
+
+        Raises:
+            TypeError: the pool runs a command, or it is not clear which function it was.
+            Exception: its error, once the debugger was left.
+        """
+        from processpool.api.debugging import debug
+
+        return debug(
+            self.config,
+            self._form,
+            failed,
+            function,
+            partial(ProcessPool, self.config, setup=self._setup),
+        )
 
     def __reduce__(self) -> str:
         raise TypeError(

@@ -205,8 +205,18 @@ class PoolConfig(Section):
     """Limits on each worker that the operating system enforces."""
     restart: RestartConfig = RestartConfig()
     """What the pool does when workers fail to start."""
+    inline: bool = False
+    """Run the functions in this process, one after another, for a debugger or a profiler."""
     widget: Annotated[Literal["auto", "off"], BeforeValidator(_off_as_text)] = "auto"
     """Whether a notebook shows the live widget: auto or off."""
+
+    @field_validator("inline")
+    @classmethod
+    def _runs_functions(cls, value: bool, info: ValidationInfo) -> bool:
+        worker = info.data.get("worker")
+        if value and worker is not None and worker.kind != "python":
+            raise ValueError("must be false with a command: only Python functions can run here")
+        return value
 
     if TYPE_CHECKING:
         # Sections may be given as mappings, which the signature from the fields does not allow.

@@ -46,6 +46,22 @@ class Origin:
     """Messages that came and were no answers."""
 
 
+class Arguments(tuple[Any, ...]):
+    """The arguments of a call of which some are given by keyword."""
+
+    keywords: dict[str, Any]
+    """Those that are."""
+
+    @classmethod
+    def of(cls, args: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Any, ...]:
+        """Return the arguments of a call; a plain tuple if none is given by keyword."""
+        if not keywords:
+            return tuple(args)
+        arguments = cls(args)
+        arguments.keywords = keywords
+        return arguments
+
+
 class Batch:
     """Consecutive items of one job: the range from `lo` to `hi` of a sequence shared with others.
 
@@ -153,7 +169,8 @@ class Batch:
             raw=reply.raw,
             skipped=origin.skipped,
             history=tuple(attempt.record for attempt in self.history),
-            args=args,
+            args=tuple(args),
+            kwargs=args.keywords if type(args) is Arguments else {},
             name="" if naming is None else naming.name,
             started=None if naming is None else naming.wall_clock(origin.since),
         )

@@ -6,7 +6,7 @@ yields outcomes, a future carries one as `.record`, and so does every error that
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -45,6 +45,8 @@ class Outcome:
     """The records of earlier attempts, where the pool's `retry` allows several."""
     args: tuple[Any, ...] = ()
     """The arguments of the item, or its one message: with `details`, and of items that failed."""
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    """The arguments that were given by keyword, of a call that failed."""
     name: str = ""
     """The name of the map: if it was given none, that of the function or of the command."""
     started: float | None = None

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 RETIREMENTS = 5
 """Workers that an item may have replaced; then it fails."""
+RETIRED = (
+    "{asked} workers were replaced for the item, each of which had raised processpool.Retire; "
+    "the last said: {said}"
+)
+"""The sentence of that error."""
 
 
 class Answered(NamedTuple):
@@ -78,10 +83,7 @@ def _pass_on(core: Core, hub: EventHub, worker: Worker, ended: Answered) -> None
         core.decide(partial(core.scheduler.passed_on, one))
         return
     said = error_in_words(answer).partition(": ")[2] or "nothing"
-    error = Retire(
-        f"{asked} workers were replaced for the item, each of which had raised processpool.Retire; "
-        f"the last said: {said}"
-    )
+    error = Retire(RETIRED.format(asked=asked, said=said))
     with core.lock:
         core.scheduler.failures += 1
     hub.remember(f"Retire: {error}", worker.id, worker, origin.stderr)

@@ -19,8 +19,7 @@ from processpool.core.policy import resized
 from processpool.core.snapshot import PoolSnapshot
 from processpool.core.states import PoolEvent, PoolState, WorkerEvent
 from processpool.engine.backend import NotBegun
-from processpool.engine.fake_work import FakeWork
-from processpool.engine.fake_workers import FakeLease, FakeWorker, Handler
+from processpool.engine.fake_workers import FakeLease, FakeWorker
 from processpool.errors import QueueFull
 from processpool.system.monitor import sleep_until
 
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from processpool.core.policy import Policy
     from processpool.core.snapshot import WorkerCounts
     from processpool.engine.backend import Steering
+    from processpool.engine.fake_work import FakeWork
     from processpool.wire.python.functions import Request
 
 
@@ -40,13 +40,13 @@ class FakeBackend:
     is_current = False
     """False always: it has no thread of its own that others could wait for."""
 
-    def __init__(self, handler: Handler, policy: Policy, max_pending: int, name: str) -> None:
-        """`handler` answers the requests; `name` is the pool's name, for errors."""
-        self._work = work = FakeWork(handler, policy, max_pending)
+    def __init__(self, work: FakeWork, name: str) -> None:
+        """`work` runs the items; `name` is the pool's name, for errors."""
+        self._work = work
         self._name = name
         self.maps = Maps()
         """The pool's maps, for displays."""
-        self.max_pending = max_pending
+        self.max_pending = work.max_pending
         """The most items in the queue."""
         self.steering: Steering = FakeSteering(work)
         self.listen = work.hub.listen

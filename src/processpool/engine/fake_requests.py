@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from processpool.wire.codecs import make_codec
 from processpool.wire.python.arguments import Pickled
-from processpool.wire.python.functions import Function, Functions, Task
+from processpool.wire.python.functions import Function, Functions, Task, short_name
 from processpool.wire.python.layout import FULL, ONE, STAR
 from processpool.wire.python.unpacker import Unpacker
 
@@ -43,9 +43,20 @@ class Unframed:
 class LiveFunctions(Functions):
     """Functions that are called in this process, so they are not pickled and share its state."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._used: dict[str, _LiveFunction] = {}
+        """The last function of each name."""
+
     def get(self, function: Callable[..., Any], *, exactly: bool = False) -> Function:
         """Return a `Function` that holds the callable itself."""
-        return _LiveFunction(function)
+        live = _LiveFunction(function)
+        self._used[live.name] = live
+        return live
+
+    def named(self, name: str) -> list[Callable[..., Any]]:
+        """Return the function that was last used and has this name, as in a real pool."""
+        return [live.call for live in self._used.values() if short_name(live) == name]
 
 
 class _LiveFunction(Function):

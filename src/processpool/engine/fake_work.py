@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from processpool.core import events
 from processpool.core.exit_reason import ExitReason
-from processpool.core.jobs import Batch, Origin
+from processpool.core.jobs import Batch, Origin, Retirement
 from processpool.core.replies import Reply
 from processpool.core.states import PoolEvent, PoolState, WorkerEvent, pool_after
+from processpool.engine.answered import RETIRED, RETIREMENTS
 from processpool.engine.callback_threads import CallbackThreads
 from processpool.engine.core import CLOSED, NOT_OPEN
 from processpool.engine.event_hub import EventHub
-from processpool.engine.fake_workers import FakeWorker, Handler, Roster
 from processpool.engine.lock import EngineLock
-from processpool.errors import PoolClosed, RequestTimeout, WorkerDied
+from processpool.errors import PoolClosed, RequestTimeout, Retire, WorkerDied
 from processpool.system.monitor import sleep_until
 from processpool.wire.python.layout import ECHOED
 from processpool.wire.python.remote_errors import in_words
 
 if TYPE_CHECKING:
     from processpool.core.jobs import Job
-    from processpool.core.policy import Policy
+    from processpool.engine.fake_workers import FakeWorker, Handler, Roster
 
 
 class _Doing(NamedTuple):
@@ -41,17 +41,17 @@ class FakeWork:
     is_current = False
     """False always: there is no thread of its own that others could wait for."""
 
-    def __init__(self, handler: Handler, policy: Policy, max_pending: int) -> None:
+    def __init__(self, handler: Handler, roster: Roster, max_pending: int) -> None:
         self.handler = handler
         self.max_pending = max_pending
         self.state = PoolState.NEW
-        self.roster = Roster(policy)
+        self.roster = roster
         self.lock = EngineLock(sleep_until, self.room)
         """Guards all of this; not held while the user's code runs."""
         self.hub = EventHub(self, CallbackThreads())
         self.queue: deque[Batch] = deque()
         self.running = self.finished = self.failed = 0
-        self._at_it: int | None = None
+        self.running_thread: int | None = None
         """The thread that is running items; None if no thread is."""
 
     @property
@@ -123,21 +123,21 @@ class FakeWork:
         A handler may use the pool, so this may be called again on the thread that runs it.
         """
         with self.lock:
-            before = self._at_it
+            before = self.running_thread
             if before not in (None, get_ident()):
                 return
-            self._at_it = get_ident()
+            self.running_thread = get_ident()
         while True:
             with self.lock:
                 doing = self._next()
                 if doing is None:
-                    self._at_it = before
+                    self.running_thread = before
                     self.lock.notify_all()
                     return
             try:
                 self._do(*doing)
             except BaseException:
-                self._at_it = before
+                self.running_thread = before
                 raise
 
     def _next(self) -> _Doing | None:
@@ -154,7 +154,7 @@ class FakeWork:
             self.queue.remove(batch)
         batch.attempts += 1
         batch.sent_at = monotonic()
-        worker.item = batch.start
+        worker.item, worker.attempt = batch.start, batch.attempts
         batch.job.begun = True
         batch.job.begin()
         self.running += 1
@@ -180,11 +180,15 @@ class FakeWork:
         if interrupt is not None:
             raise interrupt
 
+    def limit(self, timeout: float | None) -> float | None:
+        """Return how many seconds an item may take, if its timeout is this."""
+        return timeout
+
     def _verdict(
         self, worker: FakeWorker, batch: Batch, reply: Reply, seconds: float
     ) -> BaseException | None:
         """Return an item's error: what it raised, or what a real pool would have made of it."""
-        who, limit = f"worker {worker.id} (pid {worker.pid})", batch.job.timeout
+        who, limit = f"worker {worker.id} (pid {worker.pid})", self.limit(batch.job.timeout)
         if self.state is PoolState.CLOSED:
             return PoolClosed(f"the pool was closed while {who} had the item")
         if batch.job.killed:
@@ -198,15 +202,15 @@ class FakeWork:
         """Update the counts and the worker after an item; return True if it is to be retried."""
         with self.lock:
             worker.handled += 1
-            again = reply.error is not None and self._retries(batch, reply.error)
+            retires = isinstance(reply.error, Retire)
+            again = reply.error is not None and self._tries_again(batch, reply, origin)
             if again:
-                batch.history = (*batch.history, batch.attempt(0, reply, origin))
                 self.queue.appendleft(batch)
             else:
                 self.finished += 1
                 worker.failed += origin.failed
                 self.failed += origin.failed
-            if isinstance(reply.error, WorkerDied | RequestTimeout | CancelledError):
+            if retires or isinstance(reply.error, WorkerDied | RequestTimeout | CancelledError):
                 successor = self.roster.replace(worker)
             else:
                 successor = None
@@ -214,6 +218,22 @@ class FakeWork:
         if successor is not None:
             self._tell_of_death(worker, successor, reply.error)
         return again
+
+    def _tries_again(self, batch: Batch, reply: Reply, origin: Origin) -> bool:
+        """Return whether a failed item goes to another worker, and note this attempt then."""
+        assert reply.error is not None
+        attempt = batch.attempt(0, reply, origin)
+        if isinstance(reply.error, Retire):
+            asked = 1 + sum(type(one) is Retirement for one in batch.history)
+            if asked == RETIREMENTS:
+                reply.error = Retire(RETIRED.format(asked=asked, said=reply.error))
+                return False
+            batch.attempts -= 1
+            attempt = Retirement.of(attempt)
+        elif not self._retries(batch, reply.error):
+            return False
+        batch.history = (*batch.history, attempt)
+        return True
 
     def _retries(self, batch: Batch, error: BaseException) -> bool:
         reason = "crash" if isinstance(error, WorkerDied) else "error"

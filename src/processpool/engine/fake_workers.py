@@ -38,6 +38,8 @@ class FakeWorker:
         self.state = WorkerState.IDLE
         self.item: int | None = None
         """The index of the current item; None if it has none."""
+        self.attempt = 0
+        """The number of this attempt at it, from 1."""
         self.since = self.started_at = monotonic()
         self.handled = self.failed = 0
         self.stderr = ""
@@ -52,20 +54,25 @@ class FakeWorker:
             with redirect_stdout(out), redirect_stderr(err), USERS_CODE:
                 reply.value = handler(payload, task)
         except SystemExit as end:
-            reply.error = self._died(end)
+            reply.error = self.died(end)
         except Exception as error:
             reply.error = error
-        reply.stdout, reply.stderr = out.getvalue() or None, err.getvalue() or None
-        self.stderr = (self.stderr + err.getvalue())[-4096:]
-        if isinstance(reply.error, WorkerDied):
-            reply.error.pid, reply.error.stderr = self.pid, err.getvalue()
+        self.keep_output(reply, out.getvalue(), err.getvalue())
         return reply
 
-    def _died(self, end: SystemExit) -> WorkerDied:
+    def keep_output(self, reply: Reply, stdout: str, stderr: str) -> None:
+        """Put what an item has written into its reply."""
+        reply.stdout, reply.stderr = stdout or None, stderr or None
+        self.stderr = (self.stderr + stderr)[-4096:]
+        if isinstance(reply.error, WorkerDied):
+            reply.error.pid, reply.error.stderr = self.pid, stderr
+
+    def died(self, end: SystemExit) -> WorkerDied:
+        """Return the error of an item that has ended its worker."""
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
         error = WorkerDied(
-            f"worker {self.id} (pid {self.pid}) {describe_exit(code)} before it answered; it is a "
-            "fake, so the handler has raised SystemExit"
+            f"worker {self.id} (pid {self.pid}) {describe_exit(code)} before it answered; it is "
+            "no process of its own, so the function has raised SystemExit"
         )
         error.exitcode = code
         return error
@@ -94,8 +101,10 @@ class FakeWorker:
 class Roster:
     """The workers of a fake pool. Guarded by the engine's lock."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, make: Callable[[int, int], FakeWorker] = FakeWorker) -> None:
+        """`make` makes a worker, given its number and its slot."""
         self.policy = policy
+        self._make = make
         self.workers: dict[int, FakeWorker] = {}
         self._numbers = count(1)
 
@@ -139,7 +148,7 @@ class Roster:
     def _add(self) -> FakeWorker:
         held = {worker.place for worker in self.workers.values()}
         place = next(place for place in count() if place not in held)
-        worker = FakeWorker(next(self._numbers), place)
+        worker = self._make(next(self._numbers), place)
         self.workers[worker.id] = worker
         return worker
 

@@ -41,6 +41,7 @@ def main() -> None:
     worker = PythonWorker(requests, Journal(shared, answers), shared, outbox)
     find_item(worker.current)
     _watch(worker, inherited, slot)
+    sys.breakpointhook = _on_breakpoint
     sys.modules["__main__"].__getattr__ = _find_class  # type: ignore[method-assign]
     teardown = _prepare(worker, orders)
     _start(worker, stdout, stderr)
@@ -65,6 +66,12 @@ def _prepare(worker: PythonWorker, orders: dict[str, Any]) -> Callable[..., Any]
         sys.excepthook(SystemExit, error, error.__traceback__)
         raise
     return teardown
+
+
+def _on_breakpoint(*args: Any, **keywords: Any) -> Any:
+    from processpool.worker.breakpoints import on_breakpoint
+
+    return on_breakpoint(*args, **keywords)
 
 
 def _say(ready: int, what: bytes) -> None:

@@ -62,6 +62,16 @@ def introduce(slot: int, worker: int, pool: str) -> None:
     _identity = slot, worker, pool
 
 
+def swap(
+    identity: tuple[int, int, str] | None, item: Callable[[], Item]
+) -> tuple[tuple[int, int, str] | None, Callable[[], Item]]:
+    """Set both, and return what they were; for a process that is a worker for a while only."""
+    global _identity, _item
+    before = _identity, _item
+    _identity, _item = identity, item
+    return before
+
+
 def find_item(find: Callable[[], Item]) -> None:
     """Set the function that returns the current item of this process."""
     global _item

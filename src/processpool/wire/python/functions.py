@@ -105,6 +105,11 @@ class Function:
         return f"<Function {self.number} {self.name}>"
 
 
+def short_name(function: Function) -> str:
+    """Return the qualified name of a function, without that of the function around it."""
+    return function.name.rpartition("<locals>.")[2]
+
+
 class Task(NamedTuple):
     """What workers do with the items of a job: the function, and how items are its arguments."""
 
@@ -150,6 +155,16 @@ class Functions:
         if known is not None and known.is_as_it_was(function, exactly=exactly):
             return known.function
         return self._add(function)
+
+    def named(self, name: str) -> list[Callable[..., Any]]:
+        """Return the functions in the cache that still exist and have this name.
+
+        It is the qualified one, or what is left of that without the function around it.
+        """
+        with self._adding:
+            known = list(self._known.values())
+        alive = [one.alive() for one in known if short_name(one.function) == name]
+        return [one for one in alive if one is not None]
 
     def changed_source(self, function: Function) -> bool:
         """Return whether a source file of the function was changed since the last call."""
