@@ -25,9 +25,19 @@ def test_the_text_is_a_table_with_totals() -> None:
 
 
 def test_the_table_has_headings_for_rows_and_columns() -> None:
-    html = static.to_html(state(busy(1, item=3)))
+    html = static.to_html(state(busy(1, item=3, slot=0)))
     assert html.count('scope="col"') == len(static.COLUMNS)
     assert html.count('scope="row"') == 1
+
+
+def test_a_worker_has_its_slot_beside_its_number() -> None:
+    text = static.to_text(state(worker(7, slot=0), worker(8, slot=1), worker(9)))
+    assert [line.split()[:3] for line in text.splitlines()[1:]] == [
+        ["worker", "slot", "pid"],
+        ["7", "0", "107"],
+        ["8", "1", "108"],
+        ["9", "109", "○"],
+    ]
 
 
 def test_columns_in_which_there_is_nothing_are_left_out() -> None:

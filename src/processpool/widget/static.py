@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from processpool.widget.view import State
 
-COLUMNS = ("worker", "pid", "state", "item", "done", "failed", "CPU", "memory")
+COLUMNS = ("worker", "slot", "pid", "state", "item", "done", "failed", "CPU", "memory")
 ENDED = "ended"
 """The state that is shown for the workers of a closed pool."""
 _CLOSED_GLYPH = words.POOL_GLYPHS[PoolState.CLOSED]
@@ -89,9 +89,10 @@ def _cells(state: State) -> list[list[str]]:
 
 
 def _row(key: str, row: list[Any]) -> list[str]:
-    pid, word, item, _, handled, failed, cpu, memory, *_ = row
+    pid, word, item, _, handled, failed, cpu, memory, _, _, slot = row
     return [
         key,
+        _text(slot),
         _text(pid),
         f"{_glyph(word)} {word}",
         _text(item),
