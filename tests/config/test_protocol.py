@@ -256,5 +256,7 @@ def test_json_rpc_speaks_json() -> None:
 def test_each_gives_values_in_turn(tmp_path: Path) -> None:
     worker = {"kind": "python", "each": {"CUDA_VISIBLE_DEVICES": [0, "1"]}}
     assert pool_from_dict({"worker": worker}).worker.each == {"CUDA_VISIBLE_DEVICES": ("0", "1")}
+    with pytest.raises(ConfigError, match=r"worker\.each: must not give A, which worker\.env"):
+        pool_from_dict({"worker": {**worker, "env": {"A": "1"}, "each": {"A": [1]}}})
     with pytest.raises(ConfigError, match=r"worker\.each\.A: must be a list of values, such as"):
         pool_from_dict({"worker": {**worker, "each": {"A": []}}})

@@ -49,6 +49,17 @@ class _WorkerConfig(Section):
     each: Each = Field(default_factory=Variants)
     """Environment variables with a list of values, one for each slot in turn."""
 
+    @field_validator("each")
+    @classmethod
+    def _is_not_env(cls, value: Variants, info: ValidationInfo) -> Variants:
+        both = [name for name in value if name in info.data.get("env", ())]
+        if both:
+            raise ValueError(
+                f"must not give {both[0]}, which worker.env gives too: a variable has one value "
+                "for all workers (env), or one for each slot (each)"
+            )
+        return value
+
 
 class CommandWorkerConfig(_WorkerConfig):
     """A program that reads requests from its stdin and writes answers to its stdout."""
