@@ -16,6 +16,7 @@ from processpool import (
     PoolExhausted,
     ProtocolError,
     RequestTimeout,
+    Retire,
     UnexpectedEOF,
     WorkerDied,
 )
@@ -192,6 +193,32 @@ class TestSteering:
     def test_it_must_be_opened(self) -> None:
         with pytest.raises(PoolClosed, match="not open"):
             fake_pool(len).call("x")
+
+
+class TestRetire:
+    def test_another_worker_does_it(self, pool: ProcessPool) -> None:
+        before = [worker.id for worker in pool.snapshot().workers]
+        calls = iter(range(3))
+
+        def later() -> int:
+            if (call := next(calls)) < 2:
+                raise Retire("not this one")
+            return call
+
+        record = pool.submit(later).record  # type: ignore[attr-defined]
+        assert (record.value, record.attempts) == (2, 1)
+        assert [type(earlier.error) for earlier in record.history] == [Retire, Retire]
+        assert not set(before) & {worker.id for worker in pool.snapshot().workers}
+        assert pool.snapshot().failed == 0
+
+    def test_after_five_workers_it_fails(self, pool: ProcessPool) -> None:
+        def never() -> None:
+            raise Retire("for ever")
+
+        with pytest.raises(Retire, match=r"5 workers were replaced .* the last said: for ever"):
+            pool.call(never)
+        assert pool.snapshot().failed == 1
+        assert pool.call(abs, -1) == 1
 
 
 class TestLeases:

@@ -53,6 +53,23 @@ def hand_out(core: Core, hub: EventHub, worker: Worker, ended: Answered, retires
             _end(worker, one, [answer], origin)
 
 
+def may_retire(one: Batch) -> bool:
+    """True if one more worker may be replaced for an item."""
+    return sum(type(attempt) is Retirement for attempt in one.history) < RETIREMENTS - 1
+
+
+def asked_too_often(said: str) -> Retire:
+    """Return the error of an item whose workers have all asked for another one.
+
+    Args:
+        said: what the last one said.
+    """
+    return Retire(
+        f"{RETIREMENTS} workers were replaced for the item, each of which had raised "
+        f"processpool.Retire; the last said: {said or 'nothing'}"
+    )
+
+
 def _end(worker: Worker, batch: Batch, answers: list[Any], origin: Origin) -> None:
     """Deliver answers for good, and let go of what was asked."""
     batch.job.deliver(batch, answers, origin)
@@ -77,13 +94,12 @@ def _tried_again(core: Core, one: Batch, answer: Any, origin: Origin) -> bool:
 def _pass_on(core: Core, hub: EventHub, worker: Worker, ended: Answered) -> None:
     """Give an item that asks for another worker to one; unless it has asked too often."""
     one, (answer,), origin = ended
-    asked = 1 + sum(type(attempt) is Retirement for attempt in one.history)
-    if asked < RETIREMENTS:
+    if may_retire(one):
         one.history = (*one.history, Retirement.of(one.attempt(0, answer, origin)))
         core.decide(partial(core.scheduler.passed_on, one))
         return
-    said = error_in_words(answer).partition(": ")[2] or "nothing"
-    error = Retire(RETIRED.format(asked=asked, said=said))
+    said = error_in_words(answer).partition(": ")[2]
+    error = asked_too_often(said)
     with core.lock:
         core.scheduler.failures += 1
     hub.remember(f"Retire: {error}", worker.id, worker, origin.stderr)

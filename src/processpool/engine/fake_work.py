@@ -13,7 +13,7 @@ from processpool.core.exit_reason import ExitReason
 from processpool.core.jobs import Batch, Origin, Retirement
 from processpool.core.replies import Reply
 from processpool.core.states import PoolEvent, PoolState, WorkerEvent, pool_after
-from processpool.engine.answered import RETIRED, RETIREMENTS
+from processpool.engine.answered import asked_too_often, may_retire
 from processpool.engine.callback_threads import CallbackThreads
 from processpool.engine.core import CLOSED, NOT_OPEN
 from processpool.engine.event_hub import EventHub
@@ -26,6 +26,9 @@ from processpool.wire.python.remote_errors import in_words
 if TYPE_CHECKING:
     from processpool.core.jobs import Job
     from processpool.engine.fake_workers import FakeWorker, Handler, Roster
+
+
+_COSTS_THE_WORKER = (WorkerDied, RequestTimeout, CancelledError, Retire)
 
 
 class _Doing(NamedTuple):
@@ -202,15 +205,14 @@ class FakeWork:
         """Update the counts and the worker after an item; return True if it is to be retried."""
         with self.lock:
             worker.handled += 1
-            retires = isinstance(reply.error, Retire)
-            again = reply.error is not None and self._tries_again(batch, reply, origin)
+            again = reply.error is not None and self._again(batch, reply, origin)
             if again:
                 self.queue.appendleft(batch)
             else:
                 self.finished += 1
                 worker.failed += origin.failed
                 self.failed += origin.failed
-            if retires or isinstance(reply.error, WorkerDied | RequestTimeout | CancelledError):
+            if isinstance(reply.error, _COSTS_THE_WORKER):
                 successor = self.roster.replace(worker)
             else:
                 successor = None
@@ -219,17 +221,16 @@ class FakeWork:
             self._tell_of_death(worker, successor, reply.error)
         return again
 
-    def _tries_again(self, batch: Batch, reply: Reply, origin: Origin) -> bool:
-        """Return whether a failed item goes to another worker, and note this attempt then."""
+    def _again(self, batch: Batch, reply: Reply, origin: Origin) -> bool:
+        """True if an item that has failed is to be done once more; notes what became of it."""
         assert reply.error is not None
         attempt = batch.attempt(0, reply, origin)
         if isinstance(reply.error, Retire):
-            asked = 1 + sum(type(one) is Retirement for one in batch.history)
-            if asked == RETIREMENTS:
-                reply.error = Retire(RETIRED.format(asked=asked, said=reply.error))
+            if not may_retire(batch):
+                reply.error = asked_too_often(str(reply.error))
                 return False
-            batch.attempts -= 1
             attempt = Retirement.of(attempt)
+            batch.attempts -= 1
         elif not self._retries(batch, reply.error):
             return False
         batch.history = (*batch.history, attempt)
