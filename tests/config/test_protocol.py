@@ -225,6 +225,17 @@ FAULTY = [
         "must be 1 with after_error: replace, which would lose those behind, got 2",
     ),
     ("{exti: x}", "exti", "unknown key; did you mean exit?"),
+    ("{pipeline: atuo}", "pipeline", "must be auto or a whole number, got atuo"),
+    (
+        "{start: [{expect: '{mark}'}]}",
+        "start[0].expect",
+        'must not hold {mark}, which there is in requests only, got "{mark}"',
+    ),
+    (
+        "{kind: stockfish}",
+        "kind",
+        "must be the name of a protocol, got stockfish; what stockfish speaks is called uci",
+    ),
 ]
 
 

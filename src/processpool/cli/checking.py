@@ -18,6 +18,7 @@ from processpool.config.pools import declared_pools
 from processpool.config.yaml_source import read_source
 from processpool.errors import ConfigError, WorkerStartFailed
 from processpool.factory import build_command, build_environment
+from processpool.wire.framing.oneshot import MESSAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -91,6 +92,11 @@ def _problems(config: PoolConfig) -> Iterator[str]:
         command.find()
     except WorkerStartFailed as error:
         yield f"worker.command: {error}"
+    if worker.declaration.oneshot is None and any(MESSAGE in word for word in command.argv):
+        yield (
+            f"worker.command: {MESSAGE} is replaced with protocol: oneshot only, which starts a "
+            "process for each message; other programs read messages from their input"
+        )
     if os.path.basename(command.argv[0]) in _SHELLS:
         return
     for word in command.argv[1:]:

@@ -66,9 +66,13 @@ _LENGTH_NAMES = {
 
 
 def _known(name: str) -> str:
-    if name not in PRESETS:
+    if name in PRESETS:
+        return name
+    spoken = next((key for key, preset in PRESETS.items() if name in preset.programs), None)
+    if spoken is None:
         raise PydanticCustomError("name", "", _PROTOCOL_NAMES)
-    return name
+    hint = f"what {name} speaks is called {spoken}"
+    raise PydanticCustomError("name", "", {**_PROTOCOL_NAMES, "known": [], "hint": hint})
 
 
 def _regex(text: str) -> str:
@@ -93,7 +97,11 @@ def _as_it_is(value: object) -> object:
 
 
 def _auto_or_number(value: object, validate: Callable[[object], object]) -> object:
-    return value if value == "auto" else validate(value)
+    if value == "auto":
+        return value
+    if isinstance(value, str) and not value.isdigit():
+        raise ValueError("must be auto or a whole number")
+    return validate(value)
 
 
 def _length(text: str) -> str:
@@ -188,6 +196,13 @@ class StepConfig(Section):
     """Write this text to stdin."""
     ask: str | None = None
     """Send this text as a request, and drop the answer."""
+
+    @field_validator("expect", "send", "ask")
+    @classmethod
+    def _has_no_mark(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and "{mark}" in value:
+            raise ValueError("must not hold {mark}, which there is in requests only")
+        return value
 
     @model_validator(mode="after")
     def _is_one(self) -> StepConfig:
