@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import (
     command_pools,
+    framings,
     long_runs,
     oneshot,
     python_pools,
@@ -32,6 +33,7 @@ if __name__ == "__main__":
         {
             "short-way": short_way,
             "commands": command_pools.cases,
+            "framings": framings.cases,
             "oneshot": oneshot.cases,
             "functions": python_pools.cases,
             "supervision": supervision.cases,
