@@ -25,6 +25,7 @@ _POLLS = {
 _MACHINE = os.uname().machine
 READS = _READS.get(_MACHINE, set())
 POLLS = _POLLS.get(_MACHINE, set())
+_WORKING = ("R", "D")
 _MEMBERS = 64
 """Processes of a group that are looked at, at most."""
 
@@ -81,6 +82,15 @@ def look_at(pid: int, pipe: int) -> Look:
         if stance in stances:
             return Look(stance, ticks)
     return Look(Stance.GONE, ticks)
+
+
+def is_working(pid: int) -> bool:
+    """True if a thread of a process or of its children runs, even if another one reads."""
+    return any(
+        stat_of(member, thread)[0] in _WORKING
+        for member in members(pid)
+        for thread in _listed(f"/proc/{member}/task")
+    )
 
 
 def inode_of(fd: int) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from processpool.system.awaiting import Stance, inode_of, look_at
+from processpool.system.awaiting import Stance, inode_of, is_working, look_at
 from processpool.system.pipes import unread
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def reason_of_silence(process: Process) -> str | None:
     has_input = bool(unread(process.stdin))
     stance = look_at(process.pid, inode_of(process.stdin)).stance
     if stance is Stance.READS and not has_input:
-        return SILENCE
+        return None if is_working(process.pid) else SILENCE  # a thread reads, others compute
     if stance is Stance.POLLS:
         return None if has_input else SILENCE
     if has_input and stance is Stance.SLEEPS:
