@@ -22,7 +22,7 @@ CERTAIN: dict[str, tuple[list[bytes], dict[str, Any]]] = {
     ),
     "an empty line": ([b"*\n\n", b"& a\nb\n\n"], {"until_line": "^$"}),
     "nothing but an empty line": ([b"\n", b"x\n\n"], {"until_line": "^$"}),
-    "the same line": ([b"a\nEOS\n", b"b\nc\nEOS\n"], {"until_line": "^EOS$"}),
+    "the same line": ([b"a\nEOS\n", b"b\nc\nEOS\n"], {"until_line": "^EOS$", "keep": True}),
     "the same word": (
         [b"info\nbestmove a\n", b"info\ninfo\nbestmove b\n"],
         {"until_line": r"^bestmove\b", "keep": True},

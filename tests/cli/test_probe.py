@@ -39,6 +39,19 @@ while header := sys.stdin.readline():
 """
 
 
+PROMPTING = "printf 'go> '; " + LOOP.format('eval "$x"; printf "go> "')
+THREADS = """
+import hashlib, sys, threading
+def answer(line):
+    for part in range(int(line) + 1):
+        hashlib.pbkdf2_hmac("sha256", b"x", b"y", 300_000)
+        print("part", part, flush=True)
+    print("done", line, flush=True)
+for line in sys.stdin:
+    threading.Thread(target=answer, args=[line.strip()]).start()
+"""
+
+
 def shell(answer: str, begin: str = "") -> list[str]:
     return ["sh", "-c", begin + LOOP.format(answer)]
 
@@ -64,6 +77,43 @@ PROGRAMS: dict[str, tuple[list[str], list[str], dict[str, Any]]] = {
                 "answer": {"until": "{mark}\n"},
             }
         },
+    ),
+    "it says a mark behind its prompt": (
+        ["sh", "-c", PROMPTING],
+        ["echo a", "true"],
+        {
+            "protocol": {
+                "start": [{"expect": "go> "}],
+                "request": "{message}\necho {mark}\n",
+                "answer": {"until": "go> {mark}\ngo> "},
+            }
+        },
+    ),
+    "the last line closes": (
+        shell('echo "<a>"; seq "$x"; echo "</a>"'),
+        ["3"],
+        {"protocol": {"answer": {"until_line": "^</a>$", "keep": True}}},
+    ),
+    "a number by chance": (
+        shell('echo "$x"; printf "> "', begin='printf "> "; '),
+        ["2", "2"],
+        {"protocol": {"start": [{"expect": "> "}], "answer": {"until": "> "}}},
+    ),
+    "a banner that comes with the first answer": (
+        shell('test "$y" || seq 5; y=1; eval "$x"'),
+        ["echo a"],
+        {
+            "protocol": {
+                "request": "{message}\necho {mark}\n",
+                "answer": {"until": "{mark}\n"},
+                "start": [{"ask": "echo a"}],
+            }
+        },
+    ),
+    "a thread that reads while another one computes": (
+        [sys.executable, "-c", THREADS],
+        ["1", "2"],
+        {"protocol": {"answer": {"until_line": "^done\\b", "keep": True}}},
     ),
     "four bytes of length": (
         [sys.executable, "-c", PORT],
@@ -139,13 +189,17 @@ def test_a_program_that_dies_of_nonsense() -> None:
         (["date"], "without waiting for its input"),
         (["sleep", "60"], "it does not read its input"),
         (shell(":"), "it answers to nothing that was tried"),
+        (
+            shell('n=$((n + 1)); printf "ok\\n[$n]> "', begin="n=0; printf '[0]> '; "),
+            "its prompt changes: first there is '[0]> '",
+        ),
+        (shell('test "$x" = x && echo 1 || seq 2'), "another number of lines"),
     ],
 )
 def test_what_cannot_be_found_out_is_said(command: list[str], why: str) -> None:
     done = run("probe", "--", *command, "--try", "x")
     assert (done.returncode, done.stdout) == (1, "")
     assert why in done.stderr
-    assert "protocol: oneshot" in done.stderr
 
 
 def test_a_program_that_takes_arguments() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -13,6 +14,7 @@ from processpool.config import CommandWorkerConfig, pool_from_dict
 from processpool.errors import ConfigError, ProtocolError
 from processpool.factory import build_command, build_environment
 from processpool.system.awaiting import Stance
+from processpool.wire.framing.template import MARK_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +33,9 @@ START, ANSWER, SHORT = 20.0, 8.0, 2.0
 EXIT = 1.5
 """Seconds in which a program should end."""
 _SHOWN = 100
+_MARK = re.compile(rb"[A-Za-z0-9]{%d,}" % MARK_SIZE)
+_BANNER = 3
+"""Lines that a first answer has more than the second, from which on they are a banner."""
 
 
 def built(worker: Worker) -> tuple[Command, Declaration]:
@@ -50,12 +55,14 @@ def trouble(worker: Worker, samples: Sequence[bytes], tell: Tell) -> str | None:
     except ConfigError as error:
         return str(error)
     if declaration.oneshot is not None:
-        return _trouble_once(worker, samples)
+        return _trouble_once(worker, samples, tell)
     with Session(command, terminal=worker.get("stdout") == "pty") as session:
         dialogue = Dialogue(session, declaration)
         heard, missing = dialogue.begin(START)
         if missing or heard.stdout:
             return missing or f"at its start it writes {shown(heard.stdout)}"
+        answers = []
+        marks: set[bytes] = set()
         for sample in [*samples, *samples]:
             try:
                 asked = dialogue.ask(sample, ANSWER)
@@ -63,20 +70,78 @@ def trouble(worker: Worker, samples: Sequence[bytes], tell: Tell) -> str | None:
                 return str(error)
             if not asked.is_right:
                 return _wrong(asked, sample)
+            if any(mark in asked.answers[0] for mark in marks):
+                return f"to {sample.decode()!r} it says something of the request before, late"
+            marks.update(_MARK.findall(asked.request.replace(sample, b"")))
+            answers.append(asked.answers[0])
         ended = dialogue.end(EXIT)
+    late = "" if declaration.has_start else _late_banner(answers[0], answers[len(samples)])
+    if late:
+        if isinstance(worker["protocol"], str):
+            return f"its first answer begins with {late}"
+        tell(f"  its first answer begins with {late}: it is to be asked once at its start")
+        worker["protocol"]["start"] = [{"ask": samples[0].decode()}]
+        return trouble(worker, samples, tell)
     if ended is None:
         _find_exit(worker, tell)
     return None
 
 
-def _trouble_once(worker: Worker, samples: Sequence[bytes]) -> str | None:
+def _late_banner(first: bytes, again: bytes) -> str:
+    """What stands before the first answer, and not before the second one to the same message."""
+    more = first.count(b"\n") - again.count(b"\n")
+    if not again or not (first.endswith(again) or more >= _BANNER):
+        return ""
+    return shown(first.removesuffix(again)) if first != again else ""
+
+
+def repeats(worker: Worker, sample: bytes) -> bool:
+    """True if an answer holds what the program was told after the message."""
+    asked = _asked(worker, sample)
+    if asked is None:
+        return False
+    told = asked.request.strip().rpartition(b"\n")[2]
+    return bool(told) and told in b"".join(asked.answers)
+
+
+def has_error(worker: Worker) -> bool:
+    """True if what is declared of errors finds one in the answer to nonsense."""
+    declaration = built(worker)[1]
+    asked = _asked(worker, BAD.encode()) if declaration.has_errors else None
+    if asked is None or not asked.answers:
+        return False
+    rules = (declaration.error_pattern, declaration.error_stderr_pattern)
+    said = (asked.answers[0], asked.heard.stderr)
+    return any(
+        rule is not None and rule.search(text) for rule, text in zip(rules, said, strict=True)
+    )
+
+
+def _asked(worker: Worker, message: bytes) -> Asked | None:
+    """What comes of one message to a new process; None if it cannot be sent."""
+    command, declaration = built(worker)
+    with Session(command, terminal=worker.get("stdout") == "pty") as session:
+        dialogue = Dialogue(session, declaration)
+        dialogue.begin(START)
+        try:
+            return dialogue.ask(message, ANSWER)
+        except ProtocolError:
+            return None
+
+
+def _trouble_once(worker: Worker, samples: Sequence[bytes], tell: Tell) -> str | None:
     command, _ = built(worker)
     for sample in samples:
         with Session(command) as session:
             session.write(sample)
             session.end_input(SHORT)
             heard = session.listen(ANSWER, to_the_end=True)
-            if not heard.ended or session.exit_status or not heard.stdout:
+            if session.exit_status and heard.stdout:
+                tell(
+                    f"  to {sample.decode()!r} it {session.exit_in_words}: such an item fails with "
+                    "AnswerError, whose value is the answer"
+                )
+            if not heard.ended or not heard.stdout:
                 return f"to {sample.decode()!r} it says {shown(heard.stdout + heard.stderr)}"
     return None
 

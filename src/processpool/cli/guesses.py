@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _CONTENT_LENGTH = re.compile(rb"(?i)content-length: *(\d+)\r\n")
 _VARINT_BYTE = 0x80
+_TELLING = 16
+"""Bytes of an answer from which on the number in its first line is its length by no accident."""
+_CLOSING = re.compile(rb"</[\w:-]+>|[\])}]+;?|[Ee][Nn][Dd]\W?|EOS")
 _FIXED = (("u32be", 4, "big"), ("u32le", 4, "little"))
 
 
@@ -35,15 +38,38 @@ class Guess:
     weak: bool = False
 
 
-def guess(answers: Sequence[bytes]) -> Guess | None:
-    """Return where these answers end, each all that came after one request; None if unknown."""
+def guess(answers: Sequence[bytes], banner: bytes = b"") -> Guess | None:
+    """Return where these answers end, each all that came after one request; None if unknown.
+
+    Args:
+        answers: what came after each request.
+        banner: what came before the first; what ends all of them is a prompt.
+    """
     if not answers or not all(answers):
         return None
+    if prompt_changes(answers, banner):
+        return None
+    if prompt_of(banner) and not answers[0].endswith(b"\n"):
+        answers = [banner, *answers]
     for guesser in _GUESSERS:
         found = guesser(answers)
         if found is not None:
             return found
     return None
+
+
+def prompt_changes(answers: Sequence[bytes], banner: bytes) -> bool:
+    """True if a prompt stands at the start that is not the same behind every answer."""
+    prompt = prompt_of(banner)
+    if not prompt or any(answer.endswith(b"\n") for answer in answers):
+        return False
+    return not all(answer.endswith(prompt.encode()) for answer in answers)
+
+
+def prompt_of(banner: bytes) -> str:
+    """Return the prompt that ends what a program writes at its start; empty if none does."""
+    last = _text(banner.rpartition(b"\n")[2])
+    return last if last.strip(" \0") else ""
 
 
 def _headers(answers: Sequence[bytes]) -> Guess | None:
@@ -60,7 +86,10 @@ def _fixed_lengths(answers: Sequence[bytes]) -> Guess | None:
             for length, answer in zip(lengths, answers, strict=True)
         ):
             return Guess({"length": name}, "the first four bytes are the length of the rest")
-    if all(len(a) > 1 and a[0] < _VARINT_BYTE and a[0] == len(a) - 1 for a in answers):
+    by_chance = len(set(map(len, answers))) == 1 and bytes(answers[0][:1]).isspace()
+    if all(len(a) > 1 and a[0] < _VARINT_BYTE and a[0] == len(a) - 1 for a in answers) and (
+        not by_chance
+    ):
         return Guess({"length": "varint"}, "the first byte is the length of the rest")
     return None
 
@@ -85,6 +114,8 @@ def _numbers(answers: Sequence[bytes]) -> Guess | None:
         if not number or not rest or len(rest) - int(number[1]) not in (0, 1):
             return None
         ends.add(rest[int(number[1]) :])
+    if len(set(map(len, answers))) == 1 and len(answers[0]) < _TELLING:
+        return None
     if ends <= {b"\n"} or ends == {b""}:
         after = {"after": "\n"} if ends == {b"\n"} else {}
         said = {"length": r"[^\n]*?(\d+)\n", **after}
@@ -116,14 +147,17 @@ def _last_lines(answers: Sequence[bytes]) -> Guess | None:
         return Guess({"until_line": end}, "each ends with an empty line")
     last = {line[-1] for line in lines}
     if several and len(last) == 1 and len(set(answers)) > 1:
-        end = f"^{re.escape(_text(last.pop()))}$"
-        return Guess({"until_line": end}, "each ends with the same line")
+        end = f"^{_escape(last.pop())}$"
+        return Guess({"until_line": end, "keep": True}, "each ends with the same line")
     words = {line[-1].split(b" ")[0] for line in lines}
     counts = {len(line) for line in lines}
     if several and len(words) == 1 and words != {b""} and len(counts) > 1:
-        end = rf"^{re.escape(_text(words.pop()))}\b"
+        end = rf"^{_escape(words.pop())}\b"
         return Guess({"until_line": end, "keep": True}, "each last line begins with the same word")
-    if len(counts) == 1:
+    if several and len(last) == 1 and _CLOSING.fullmatch(line := last.pop()):
+        end = f"^{_escape(line)}$"
+        return Guess({"until_line": end, "keep": True}, "the last line closes something", weak=True)
+    if len(counts) == 1 and (len(answers) > 1 or counts == {1}):
         count = counts.pop()
         why = "each is a line" if count == 1 else f"each has {count} lines"
         return Guess({"lines": count}, why, weak=True)
@@ -144,6 +178,25 @@ def last_words(banner: bytes, again: bytes) -> str:
     return _text(same[body.rfind(b"\n") + 1 :])
 
 
+def said_in(output: str, mark: str, asked: str) -> str | None:
+    """Return the line of an output that says a mark, with all that follows; None if none does.
+
+    Args:
+        output: what came.
+        mark: the mark.
+        asked: what the program was told, which it may repeat: that is no saying.
+    """
+    lines = output.splitlines(keepends=True)
+    before = asked.split("{mark}")[0]
+    for number, line in enumerate(lines):
+        whole = line.rstrip("\r\n")
+        if whole == asked.replace("{mark}", mark):
+            continue
+        if whole.strip(" \"'>") == mark or (whole.endswith(mark) and before not in whole):
+            return "".join(lines[number:]) if line != whole else None
+    return None
+
+
 def _common_end(texts: Sequence[bytes]) -> bytes:
     """Return the longest end that all of these have."""
     shortest = min(texts, key=len)
@@ -151,6 +204,11 @@ def _common_end(texts: Sequence[bytes]) -> bytes:
         if all(text.endswith(shortest[-length:]) for text in texts):
             return shortest[-length:]
     return b""
+
+
+def _escape(line: bytes) -> str:
+    """Return a line as a regular expression, with no more backslashes than it needs."""
+    return re.sub(r"([\\^$.|?*+()\[\]{}])", r"\\\1", _text(line))
 
 
 def _text(data: bytes) -> str:

@@ -27,6 +27,7 @@ class Idiom(NamedTuple):
 IDIOMS = (
     Idiom("echo {mark}", "shells"),
     Idiom('print "{mark}\\n"', "bc", "bc"),
+    Idiom("echo {mark}\\n", "gdb"),
     Idiom("[{mark}\n]P", "dc", "dc"),
     Idiom('(echo "{mark}")', "SMT-LIB", "smtlib"),
     Idiom(".print {mark}", "the shells of sqlite and duckdb", "sql-shell", ";\n"),
@@ -36,6 +37,7 @@ IDIOMS = (
     Idiom('cat("{mark}\\n")', "R", "r"),
     Idiom("disp('{mark}')", "Octave", "octave"),
     Idiom('console.log("{mark}")', "JavaScript", "node"),
+    Idiom('echo "{mark}\\n";', "PHP"),
     Idiom('Print("{mark}\\n");', "GAP", "gap"),
     Idiom('print("{mark}")$', "Maxima", "maxima"),
     Idiom('print "{mark}"', "gnuplot, calc", "gnuplot"),
@@ -43,9 +45,25 @@ IDIOMS = (
     Idiom("writeln('{mark}').", "Prolog", "prolog"),
     Idiom('print_endline "{mark}";;', "OCaml", "ocaml", ";;\n"),
     Idiom('puts "{mark}"; $stdout.flush', "Ruby"),
+    Idiom('puts "{mark}"', "Tcl and Ruby without a flush"),
     Idiom('(begin (display "{mark}") (newline))', "Scheme"),
+    Idiom('(progn (format t "{mark}~%") (finish-output))', "Common Lisp"),
+    Idiom('(println "{mark}")', "newLISP"),
+    Idiom('(prinl "{mark}")', "PicoLisp"),
+    Idiom('(print "{mark}")', "Janet and other Lisps"),
+    Idiom(".( {mark}) cr", "Forth"),
+    Idiom('printf("{mark}\\n")', "calc, nickle and others of the family of C"),
+    Idiom('Echo("{mark}")', "Yacas"),
+    Idiom("write('{mark}'), nl.", "Prolog"),
+    Idiom('PRINT "{mark}"', "BASIC"),
+    Idiom("'{mark}'", "APL, and languages that show every value"),
 )
+"""In the order in which they are tried."""
+BETWEEN = (";\n", ";;\n", ".\n")
+"""What else may stand between a message and a mark: a message may lack its end."""
 
+SPOKEN = ("uci", "assuan", "gdb-mi", "mecab")
+"""Presets that are tried on programs whose names are not known."""
 REQUESTS = {
     "1;{length}\n{message}": "framed",
     "{u32be}{message}": "four bytes of length, big-endian",

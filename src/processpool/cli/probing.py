@@ -7,9 +7,9 @@ samples were asked through it, twice, and each had one answer. What cannot be fo
 from __future__ import annotations
 
 import os
-import secrets
+import shlex
 import shutil
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from processpool.cli.candidates import (
     ANSWER,
@@ -22,9 +22,11 @@ from processpool.cli.candidates import (
     try_nonsense,
 )
 from processpool.cli.dialogue import Dialogue
-from processpool.cli.guesses import Guess, guess, last_words
-from processpool.cli.idioms import IDIOMS, REQUESTS
+from processpool.cli.guesses import guess, prompt_changes
+from processpool.cli.idioms import BAD, REQUESTS, SPOKEN
+from processpool.cli.marking import marked
 from processpool.cli.presets import flow
+from processpool.cli.program import PLAIN, PTY, STDBUF, Program, Way
 from processpool.cli.session import Session
 from processpool.system.awaiting import Stance
 from processpool.wire.framing.presets import PRESETS
@@ -32,26 +34,11 @@ from processpool.wire.framing.presets import PRESETS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from processpool.cli.idioms import Idiom
 
 _ADVICE = (
     "perhaps it takes the message as an argument: {message} in worker.command, and "
     "protocol: oneshot"
 )
-
-
-class Way(NamedTuple):
-    """How the output of a program is had."""
-
-    name: str
-    prefix: tuple[str, ...] = ()
-    stdout: str = "pipe"
-
-
-PLAIN = Way("as it is")
-STDBUF = Way("under stdbuf -oL", ("stdbuf", "-oL"))
-PTY = Way("with a terminal as its output", stdout="pty")
-"""The ways, in the order in which they are tried."""
 
 
 class Unknown(Exception):
@@ -65,10 +52,8 @@ class Probing:
         self, command: Sequence[str], samples: Sequence[str], tell: Callable[[str], None]
     ) -> None:
         """`tell` is told what is tried, and what is seen."""
-        self._command = tuple(command)
-        self._samples = [sample.encode() for sample in samples]
-        self._tell = tell
-        self._env: dict[str, str] = {}
+        self._program = program = Program(command, samples, tell)
+        self._command, self._samples, self._tell = program.command, program.samples, tell
 
     # -- what is found -------------------------------------------------------------------------
 
@@ -89,19 +74,23 @@ class Probing:
         for name, preset in PRESETS.items():
             if program not in preset.programs and preset.command[:2] != self._command[:2]:
                 continue
-            self._tell(f"{program} is known: trying protocol {name}")
-            worker: dict[str, Any] = {**self._worker(PLAIN), "protocol": name}
-            if preset.env:
-                worker["env"] = dict(preset.env)
-            if preset.codec != "text":
-                worker["codec"] = preset.codec
-            wrong = trouble(worker, self._samples, self._tell)
-            if wrong is None:
-                self._tell("  it fits")
-                return worker
-            self._tell(f"  it does not fit: {wrong}")
-            self._tell(f"  (it would, started as {' '.join(preset.command)})")
+            for command in self._commands(preset.command):
+                self._tell(f"{program} is known: trying protocol {name} on {shlex.join(command)}")
+                worker = self._program.spoken(name)
+                worker["command"] = list(command)
+                wrong = trouble(worker, self._samples, self._tell)
+                if wrong is None:
+                    self._tell("  it fits")
+                    return worker
+                self._tell(f"  it does not fit: {wrong}")
+            self._tell(f"  (what is known is {shlex.join(preset.command)})")
         return None
+
+    def _commands(self, known: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        """The command, and the one with the options that it lacks, if it has no others."""
+        yield self._command
+        if set(self._command[1:]) < set(known[1:]):
+            yield (self._command[0], *known[1:])
 
     def _by_experiment(self) -> dict[str, Any]:
         buffers = False
@@ -119,12 +108,12 @@ class Probing:
                 buffers = True
                 self._tell("  it answered only at the end of its input: it holds its output back")
                 continue
-            worker = self._marked(way, banner, None)
+            worker = marked(self._program, way, banner, None)
             if worker is not None:
                 return worker
             break
         if buffers:
-            worker = {**self._worker(PLAIN), "protocol": "oneshot"}
+            worker = {**self._program.worker(PLAIN), "protocol": "oneshot"}
             if trouble(worker, self._samples, self._tell) is None:
                 self._tell("  nothing but the end of its input makes it answer: oneshot")
                 return worker
@@ -139,7 +128,7 @@ class Probing:
     def _listen_to(self, way: Way) -> tuple[bytes, list[bytes], bytes, str]:
         """What it writes at its start, to each sample, and at the end of its input; its end."""
         outputs: list[bytes] = []
-        with self._session(way) as session:
+        with self._program.session(way) as session:
             start = session.listen(START)
             show(self._tell, "  at its start", start)
             for sample in self._samples:
@@ -163,7 +152,7 @@ class Probing:
         self._tell(f"  {why}; trying the message as an argument")
         outputs = []
         for argument in ([], *([sample.decode()] for sample in self._samples)):
-            worker = self._worker(PLAIN)
+            worker = self._program.worker(PLAIN)
             worker["command"] += argument
             with Session(built(worker)[0]) as session:
                 session.end_input(SHORT)
@@ -173,62 +162,58 @@ class Probing:
                 outputs.append(heard.stdout)
         if outputs[0] in outputs[1:]:
             raise Unknown(f"{why}, and does not care for arguments; {_ADVICE}")
-        worker = {**self._worker(PLAIN), "protocol": "oneshot"}
+        worker = {**self._program.worker(PLAIN), "protocol": "oneshot"}
         worker["command"].append("{message}")
         return worker
 
     def _from_outputs(self, way: Way, banner: bytes, outputs: list[bytes]) -> dict[str, Any]:
         """The program answers to lines: where do the answers end?"""
-        found = guess(outputs)
+        found = guess(outputs, banner)
+        if found is not None and found.answer.get("lines"):
+            nonsense = self._nonsense(way)
+            found = guess([*outputs, *nonsense], banner)
+            if found is None:
+                self._tell(f"  to {BAD!r} it says {shown(nonsense[0])}: another number of lines")
         if found is not None:
             self._tell(f"  {found.why}{', which is not much to rely on' if found.weak else ''}")
         if found is None or found.weak:
-            worker = self._marked(way, banner, found)
+            worker = marked(self._program, way, banner, found) or (
+                None if found else self._known_to_others()
+            )
             if worker is not None:
                 return worker
         if found is not None:
-            worker = self._declared(way, banner, "{message}\n", found.answer)
+            worker = self._program.declared(way, banner, "{message}\n", found.answer)
             wrong = trouble(worker, self._samples, self._tell)
             if wrong is None:
                 return worker
             self._tell(f"  but that does not hold: {wrong}")
+        said = ", ".join(map(shown, outputs))
+        if prompt_changes(outputs, banner):
+            raise Unknown(
+                f"its prompt changes: first there is {shown(banner.splitlines()[-1])}, and the "
+                f"answers were {said}; see whether an option turns its prompt off"
+            )
         raise Unknown(
-            "no end of its answers was found: they were "
-            + ", ".join(map(shown, outputs))
-            + "; more and other samples may show it"
+            f"no end of its answers was found: they were {said}; more and other samples may show it"
         )
 
-    def _marked(self, way: Way, banner: bytes, weak: Guess | None) -> dict[str, Any] | None:
-        """The declaration by which it says a mark, if it can be made to."""
-        self._tell("trying to make it say a mark")
-        mark = "pp" + secrets.token_hex(8)
-        for idiom in IDIOMS:
-            line = self._said(way, idiom, mark)
-            if line is None:
-                continue
-            request = "{message}" + idiom.before + idiom.text + "\n"
-            answer = {"until": line.replace(mark, "{mark}") + "\n"}
-            worker = self._declared(way, banner, request, answer)
-            worker["protocol"].update(_errors_of(idiom))
+    def _known_to_others(self) -> dict[str, Any] | None:
+        """Does it speak what programs of other names speak?"""
+        for name in SPOKEN:
+            worker = self._program.spoken(name)
             if trouble(worker, self._samples, self._tell) is None:
-                self._tell(f"  it does, as in {idiom.language}")
+                self._tell(f"  it speaks {name}")
                 return worker
-        self._tell("  it cannot be made to" + (", so that must do" if weak else ""))
         return None
 
-    def _said(self, way: Way, idiom: Idiom, mark: str) -> str | None:
-        """The line in which it says the mark; None if it does not."""
-        with self._session(way) as session:
+    def _nonsense(self, way: Way) -> list[bytes]:
+        """What it says to nonsense on stdout, if it says something and lives."""
+        with self._program.session(way) as session:
             session.listen(START)
-            session.write(idiom.text.replace("{mark}", mark).encode() + b"\n")
+            session.write(BAD.encode() + b"\n")
             heard = session.listen(SHORT)
-            if heard.ended:
-                return None
-        for line in heard.stdout.decode("utf-8", "replace").split("\n")[:-1]:
-            bare = line.strip(" \r\"'>")
-            if bare == mark or (line.endswith(mark) and idiom.text.split("{mark}")[0] not in line):
-                return line
-        return None
+        return [heard.stdout] if heard.stdout and not heard.ended else []
 
     def _other_requests(self) -> dict[str, Any]:
         """Nothing answers to a line: other ways to write a request."""
@@ -238,26 +223,29 @@ class Probing:
             found = guess(outputs)
             if found is None:
                 continue
-            worker = self._declared(PLAIN, b"", request, found.answer)
+            worker = self._program.declared(PLAIN, b"", request, found.answer)
             if request.startswith("1;"):
                 worker["protocol"] = "framed"
             if trouble(worker, self._samples, self._tell) is None:
                 self._tell(f"  it answers to {name}; {found.why}")
                 return worker
         for name in ("lsp", "mcp"):
-            worker = {**self._worker(PLAIN), "protocol": name, "codec": "json"}
+            worker = {**self._program.worker(PLAIN), "protocol": name, "codec": "json"}
             with Session(built(worker)[0]) as session:
                 dialogue = Dialogue(session, built(worker)[1])
                 if not dialogue.begin(ANSWER)[1]:
                     self._tell(f"  it answers to the handshake of {name}")
                     return worker
+        other = self._known_to_others()
+        if other is not None:
+            return other
         raise Unknown(
             "it answers to nothing that was tried: lines, marks, lengths, the end of its input; "
             f"the sample may be unfinished for it (a semicolon?), or {_ADVICE}"
         )
 
     def _answers_to(self, request: str) -> list[bytes]:
-        worker = self._declared(PLAIN, b"", request, {"lines": 1})
+        worker = self._program.declared(PLAIN, b"", request, {"lines": 1})
         command, declaration = built(worker)
         outputs = []
         with Session(command) as session:
@@ -267,39 +255,6 @@ class Probing:
                 session.write(b"".join(dialogue.framing.encode(sample)))
                 outputs.append(session.listen(SHORT).stdout)
         return outputs
-
-    # -- trying what was found -----------------------------------------------------------------
-
-    def _worker(self, way: Way) -> dict[str, Any]:
-        worker: dict[str, Any] = {"kind": "command", "command": [*way.prefix, *self._command]}
-        if way.stdout != "pipe":
-            worker["stdout"] = way.stdout
-        return worker
-
-    def _declared(
-        self, way: Way, banner: bytes, request: str, answer: dict[str, Any]
-    ) -> dict[str, Any]:
-        protocol: dict[str, Any] = {}
-        if banner:
-            with self._session(way) as session:
-                again = session.listen(START).stdout
-            text = last_words(banner, again)
-            if text:
-                protocol["start"] = [{"expect": text}]
-        if request != "{message}\n":
-            protocol["request"] = request
-        protocol["answer"] = answer
-        return {**self._worker(way), "protocol": protocol}
-
-    def _session(self, way: Way) -> Session:
-        worker = {**self._worker(way), "protocol": "lines"}
-        return Session(built(worker)[0], terminal=way.stdout == "pty")
-
-
-def _errors_of(idiom: Idiom) -> dict[str, Any]:
-    """What errors look like in that language."""
-    protocol = PRESETS[idiom.preset].protocol if idiom.preset else {}
-    return {key: protocol[key] for key in ("error", "error_stderr") if key in protocol}
 
 
 def write_yaml(worker: dict[str, Any]) -> Iterator[str]:

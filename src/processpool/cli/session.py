@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from processpool.system.awaiting import is_working
 from processpool.system.process import Process, describe_exit
 from processpool.system.readiness import Probe
 
@@ -120,6 +121,7 @@ class Session:
             if now - began >= limit or (enough is not None and enough(bytes(out))):
                 break
             awaits = not to_the_end and not self._unsent and probe.is_ready(now)
+            awaits = awaits and not is_working(self._process.pid)  # a thread reads, others compute
             wait = 0 if awaits else min(max(probe.next_at - now, _SHORTEST), _LONGEST)
             ended = self._pump(wait, out, err)
             if len(out) > _MOST:
