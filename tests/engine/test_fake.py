@@ -205,7 +205,8 @@ class TestRetire:
                 raise Retire("not this one")
             return call
 
-        record = pool.submit(later).record  # type: ignore[attr-defined]
+        record = pool.submit(later).record
+        assert record is not None
         assert (record.value, record.attempts) == (2, 1)
         assert [type(earlier.error) for earlier in record.history] == [Retire, Retire]
         assert not set(before) & {worker.id for worker in pool.snapshot().workers}
