@@ -17,11 +17,6 @@ if TYPE_CHECKING:
 
 RETIREMENTS = 5
 """Workers that an item may have replaced; then it fails."""
-RETIRED = (
-    "{asked} workers were replaced for the item, each of which had raised processpool.Retire; "
-    "the last said: {said}"
-)
-"""The sentence of that error."""
 
 
 class Answered(NamedTuple):
