@@ -346,3 +346,42 @@ class TestEnding:
         for thread in threads + closing:
             thread.join(60)
         assert all(future.done() for future in futures)
+
+
+class TestEveryone:
+    def test_broadcast_returns_what_each_worker_says(
+        self, make: Callable[..., ProcessPool]
+    ) -> None:
+        pool = make(3)
+        assert pool.broadcast("echo all") == ["all"] * 3
+
+    def test_workers_that_come_later_do_it_first(
+        self, make: Callable[..., ProcessPool], tmp_path: Path
+    ) -> None:
+        pool, path = make(1), tmp_path / "notes"
+        assert pool.broadcast(f"note {path} everywhere") == ["everywhere"]
+        pool.restart_workers()
+        assert pool.call(f"note {path} called") == "called"
+        assert path.read_text().split() == ["everywhere", "everywhere", "called"]
+
+    def test_all_are_replaced(self, make: Callable[..., ProcessPool]) -> None:
+        pool = make(2)
+        before = {worker.id for worker in pool.snapshot().workers}
+        pool.restart_workers()
+        assert not before & {worker.id for worker in pool.snapshot().workers}
+        assert pool.map(echoes(9)) == numbers(9)
+
+
+class TestOptions:
+    def test_more_urgent_items_go_first(
+        self, make: Callable[..., ProcessPool], tmp_path: Path
+    ) -> None:
+        pool, path = make(1), tmp_path / "notes"
+        pool.pause()
+        futures = [
+            pool.options(priority=priority).submit(f"note {path} {name}")
+            for priority, name in [(0, "a"), (2, "b"), (0, "c"), (1, "d"), (-1, "e")]
+        ]
+        pool.resume()
+        assert [future.result() for future in futures] == ["a", "b", "c", "d", "e"]
+        assert path.read_text().split() == ["b", "d", "a", "c", "e"]

@@ -73,6 +73,39 @@ class AskedPool(WatchedPool):
             return future
         return self._submit(request)
 
+    def broadcast(self, /, *args: Any, **kwargs: Any) -> list[Any]:
+        """Run a call once on every worker, also on those that come later, before anything else.
+
+            pool.broadcast(load_model, "model.bin")
+
+        It waits until the current workers have done it; for busy ones, that is after the items
+        that they have. What has failed in one of them is not run in later ones. In a worker that
+        comes later, an error is logged, and the worker is used all the same.
+
+        Returns:
+            What the current workers have returned, in the order in which they were started.
+
+        Raises:
+            Exception: what it has raised in one of the current workers.
+            WorkerDied: it has ended one of them.
+            PoolClosed, PoolBroken: the pool takes no work.
+        """
+        from processpool.api.broadcasting import BroadcastJob
+
+        if self._engine.policy.single_use:
+            raise TypeError("nothing can be broadcast here: a worker has one message in its life")
+        request = self._packed(self._form.single("broadcast", args, kwargs))
+        self._engine.require_open()
+        self._engine.require_calm()
+        self._engine.wait_ready(self._engine.policy.min, None)
+        name = name_of(self.config, request[1])
+        job = BroadcastJob(self._engine, request, self._timeout, self._terms, name)
+        try:
+            return job.run()
+        except Exception as error:
+            __tracebackhide__ = True
+            raise trimmed(error)  # noqa: B904 - it is the same one
+
     def _packed(self, call: Call) -> Request:
         """Return an item as it travels; the error of one that cannot be sent carries its record."""
         try:

@@ -163,6 +163,24 @@ class WatchedPool(PoolLife):
         self._engine.require_open()
         self._engine.steering.restart(worker_id, wait=wait)
 
+    def restart_workers(self, *, wait: bool = True) -> None:
+        """Replace all workers by new ones, and return when none of the old ones is left.
+
+        One is replaced after another, as soon as its replacement is ready and it has finished its
+        items, so that the pool goes on meanwhile and no item is lost.
+
+        Args:
+            wait: False kills all of them at once, and does not wait; what they were doing fails
+                with `WorkerDied`.
+
+        Raises:
+            PoolClosed, PoolBroken: the pool takes no work any more.
+        """
+        self._engine.require_open()
+        if wait:
+            self._engine.require_calm()
+        self._engine.steering.restart_all(wait=wait)
+
     def stop_map(self, map_id: int) -> None:
         """Stop a running map: its caller gets `CancelledError`, and its busy workers are replaced.
 

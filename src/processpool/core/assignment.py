@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from processpool.core.commands import Drop, Grant, Send, TakeBack
+from processpool.core.errands import Errands
 from processpool.core.precedence import Precedence
 from processpool.core.states import PoolState, WorkerEvent, WorkerState
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from processpool.core.commands import Command, LeaseWaiter
     from processpool.core.deadlines import Deadlines
     from processpool.core.fleet import Fleet
+    from processpool.core.jobs import Batch
     from processpool.core.retirement import Retirement
     from processpool.core.slot import Slot
     from processpool.core.work_queue import WorkQueue
@@ -29,6 +31,10 @@ class Assignment:
     ) -> None:
         self.waiters: deque[LeaseWaiter] = deque()
         """The callers that wait for a lease, in order; they come before the queue."""
+        self.errands = Errands()
+        """What each worker is to do before anything else."""
+        self.others_first = False
+        """True while a lease or an errand comes before the queue; see `note_others`."""
         self._fleet = fleet
         self._queue = queue
         self._deadlines = deadlines
@@ -41,6 +47,8 @@ class Assignment:
         if state not in ASSIGNING:
             return out
         fleet, queue = self._fleet, self._queue
+        if self.errands.waiting:
+            out += self._run_errands(now)
         while self.waiters and fleet.has_free_worker:
             out.append(self._grant(now))
         while queue:
@@ -64,6 +72,11 @@ class Assignment:
         for waiter in self.waiters:
             waiter.pool_state = state
         self.waiters.clear()
+        self.note_others()
+
+    def note_others(self) -> None:
+        """Note whether anything comes before the queue, after a change of that."""
+        self.others_first = bool(self.waiters or self.errands.waiting)
 
     def begin_item(self, slot: Slot, now: float) -> None:
         """Note that a worker begins its next item, and set the deadline of that."""
@@ -82,6 +95,7 @@ class Assignment:
 
     def _grant(self, now: float) -> Grant:
         waiter = self.waiters.popleft()
+        self.note_others()
         waiter.granted = self._fleet.take_idle(now).id
         return Grant(waiter.granted, waiter)
 
@@ -103,7 +117,16 @@ class Assignment:
             size = max(1, min(size, slot.remaining))
         if slot.handled < slot.trial:
             size = 1
-        batch = self._queue.take(size)
+        send = self._give(slot, self._queue.take(size), now)
+        if slot.load < window and slot.takes_more:
+            fleet.has_capacity[slot.id] = slot  # behind the others, which have fewer items
+        if slot.load > 1:
+            fleet.prefetching[slot.id] = slot
+        return send
+
+    def _give(self, slot: Slot, batch: Batch, now: float) -> Send:
+        """Give a worker items, behind those that it has."""
+        fleet = self._fleet
         batch.job.begun = True
         batch.sent_at = now
         batch.attempts += 1
@@ -117,11 +140,17 @@ class Assignment:
         fleet.idle.pop(slot.id, None)
         fleet.has_capacity.pop(slot.id, None)
         self._retirement.note_expiry(slot, now)
-        if slot.load < window and slot.takes_more:
-            fleet.has_capacity[slot.id] = slot  # behind the others, which have fewer items
-        if slot.load > 1:
-            fleet.prefetching[slot.id] = slot
         return Send(slot.id, batch)
+
+    def _run_errands(self, now: float) -> list[Send]:
+        """Give the workers that are free what they are to do first."""
+        out = []
+        for worker in list(self.errands.waiting):
+            slot = self._fleet.slots.get(worker)
+            if slot is not None and slot.state is WorkerState.IDLE:
+                out.append(self._give(slot, self.errands.take(worker), now))
+        self.note_others()
+        return out
 
     def _fair_share(self) -> int:
         """Return how many items each worker gets if the queue is divided equally."""

@@ -94,7 +94,7 @@ class Books:
         """True if the scheduler must decide about a worker that becomes free."""
         if self.state is not PoolState.OPEN or self.policy.recycles:
             return True
-        return bool(self.queue) or bool(self.assignment.waiters)
+        return bool(self.queue) or self.assignment.others_first or self.fleet.expiring > 0
 
     @property
     def next_deadline(self) -> float | None:

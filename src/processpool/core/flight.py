@@ -130,7 +130,7 @@ class Flight:
         """Schedule another attempt of an item that failed; return False if there is none left."""
         policy = self._fleet.policy
         retries = policy.retries if batch.job.terms.retries is None else batch.job.terms.retries
-        if batch.job.cancelled or not retries.allow(reason, batch.attempts):
+        if batch.job.cancelled or batch.job.is_errand or not retries.allow(reason, batch.attempts):
             return False
         self._queue.delay(batch, now + policy.delay(batch.attempts - 1))
         return True

@@ -50,6 +50,8 @@ class Growth:
         if self.lacking(state) <= 0 or now < self.restarts.next_at:
             return []
         slot = self._fleet.add(now)
+        self._assignment.errands.greet(slot.id, now)
+        self._assignment.note_others()
         start = self._fleet.policy.start
         if start is not None:
             self._deadlines.set(slot, now + start)

@@ -288,6 +288,8 @@ class Job(ABC):
 
     naming: Naming | None = None
     """What its items are called; None if nobody has said so."""
+    is_errand = False
+    """True if each of its items is for one worker, and for no other."""
     takes_values = False
     """True if `put` may be called for an item with a plain value, instead of `deliver`."""
 

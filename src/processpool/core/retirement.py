@@ -86,7 +86,7 @@ class Retirement:
     def expire(self, slot: Slot, now: float) -> list[Command]:
         """Recycle a worker as soon as its replacement is ready; or at once, if that must wait."""
         if self._fleet.policy.exclusive:
-            return self.retire(slot, ExitReason.RECYCLED, now)
+            return self.retire(slot, slot.expires_for, now)
         self._mark_expiring(slot)
         return []
 
@@ -112,4 +112,4 @@ class Retirement:
             return []
         # The first one that has the same place; the first of all, if none has.
         slot = min(expiring, key=lambda slot: slot.place != successor.place)
-        return self.retire(slot, ExitReason.RECYCLED, now)
+        return self.retire(slot, slot.expires_for, now)

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from processpool.core.commands import Command, LeaseWaiter, Lost
+from processpool.core.commands import Command, Drop, LeaseWaiter, Lost
 from processpool.core.exit_reason import ExitReason
 from processpool.core.short_way import ShortWay
 from processpool.core.states import PoolEvent, PoolState, WorkerEvent, WorkerState
 
 if TYPE_CHECKING:
+    from processpool.core.errands import Errand
     from processpool.core.jobs import Batch, Job
     from processpool.core.slot import Slot
 
@@ -85,8 +86,18 @@ class Scheduler(ShortWay):
 
     def cancel(self, job: Job, now: float, *, kill: bool) -> list[Command]:
         """Start nothing more of this job; with `kill`, replace the workers that run it."""
+        if job.is_errand:
+            self.assignment.errands.forget(job)
         out = self.flight.cancel(job, self.state, kill=kill)
         return out + self._assign(now) if kill else out
+
+    def broadcast(self, errand: Errand, now: float) -> list[Command]:
+        """Have every worker run an errand before anything else, those that come later included."""
+        slots = self.slots.values()
+        there = [slot for slot in slots if slot.state is not WorkerState.STOPPING]
+        self.assignment.errands.add(errand, there, now)
+        self.assignment.note_others()
+        return self._assign(now)
 
     def passed_on(self, batch: Batch, now: float) -> list[Command]:
         """Put an item that has asked for another worker in front; it counts as no attempt."""
@@ -102,7 +113,7 @@ class Scheduler(ShortWay):
 
     def take(self, now: float) -> Slot | None:
         """Take an idle worker for one `call`, if one is free and nobody waits for it."""
-        if self.state is not PoolState.OPEN or self.queue or self.assignment.waiters:
+        if self.state is not PoolState.OPEN or self.queue or self.assignment.others_first:
             return None
         if self.policy.single_use:  # a call has nothing to keep a worker for
             return None
@@ -111,6 +122,7 @@ class Scheduler(ShortWay):
     def lease(self, waiter: LeaseWaiter, now: float) -> list[Command]:
         """Put somebody who wants to lease a worker in line."""
         self.assignment.waiters.append(waiter)
+        self.assignment.note_others()
         return self._assign(now)
 
     def abandon(self, waiter: LeaseWaiter) -> bool:
@@ -119,6 +131,7 @@ class Scheduler(ShortWay):
             return False
         if waiter in self.assignment.waiters:
             self.assignment.waiters.remove(waiter)
+            self.assignment.note_others()
         return True
 
     def release(self, worker: int, handled: int, now: float, failed: int = 0) -> list[Command]:
@@ -127,7 +140,7 @@ class Scheduler(ShortWay):
         if slot is None or slot.state is not WorkerState.LEASED:  # the pool has ended it meanwhile
             return []
         self.fleet.move(slot, WorkerEvent.RELEASED)
-        wanted = self.assignment.waiters or self.queue
+        wanted = self.assignment.others_first or self.queue
         if len(self.fleet.idle) >= self.policy.spare and not wanted:
             return self.exits.ask(slot, ExitReason.IDLE, now)
         return self.retirement.park(slot, now) + self._assign(now)
@@ -182,9 +195,10 @@ class Scheduler(ShortWay):
             singly: its first batch killed it before any item of that began.
         """
         slot = self.fleet.remove(worker)
+        dropped = self._drop_errands(slot, begun=begun)
         given_up = self.flight.give_up(slot, now, begun=begun, singly=singly)
         self.failures += sum(type(command) is Lost for command in given_up)
-        out: list[Command] = [*given_up]
+        out: list[Command] = [*given_up, *dropped]
         if self.overdue:
             out += self._drop_queue()
         if failed_start and self.growth.breaks(now, killed=killed):
@@ -200,6 +214,17 @@ class Scheduler(ShortWay):
         """Replace a worker that has grown too large, as soon as its replacement is ready."""
         slot = self.slots.get(worker)
         out = [] if slot is None else self.retirement.expire(slot, now)
+        return out + self._assign(now)
+
+    def replace(self, worker: int, now: float) -> list[Command]:
+        """Replace a worker as soon as its replacement is ready; or at once, if none is wanted."""
+        slot = self.slots.get(worker)
+        if slot is None:
+            return []
+        slot.expires_for = ExitReason.RESTARTED
+        out = self.retirement.expire(slot, now)
+        if self.growth.lacking(self.state) <= 0:
+            out += self.retirement.retire(slot, ExitReason.RESTARTED, now)
         return out + self._assign(now)
 
     def kill(
@@ -241,6 +266,14 @@ class Scheduler(ShortWay):
         if slot.inflight or slot.state is not WorkerState.BUSY:
             return self._assign(now)
         return self._finished(slot, now)
+
+    def _drop_errands(self, slot: Slot, *, begun: bool) -> list[Drop]:
+        """A worker is gone: no other one does what it was to do first."""
+        left = [*self.assignment.errands.waiting.pop(slot.id, ())]
+        self.assignment.note_others()
+        if slot.inflight and slot.inflight[0].job.is_errand and not (begun or slot.costs_item):
+            left.append(slot.inflight.popleft())
+        return [Drop(batch, self.state) for batch in left]
 
     def _count_by_hand(self, worker: int, handled: int, failed: int) -> Slot | None:
         """A worker that was driven by hand has done this much; the worker, if it is still there."""

@@ -28,7 +28,7 @@ class ShortWay(Lifecycle):
             the worker to which the caller must write the item; None if it must submit the item.
         """
         fleet = self.fleet
-        if self.queue.line or self.assignment.waiters or self.state is not PoolState.OPEN:
+        if self.queue.line or self.assignment.others_first or self.state is not PoolState.OPEN:
             return None
         if fleet.policy.renews or not fleet.has_free_worker or batch.job.cancelled:
             return None
@@ -55,7 +55,7 @@ class ShortWay(Lifecycle):
         fleet = self.fleet
         if slot.load != 1 or slot.state is not WorkerState.BUSY or slot.inflight[0].job.killed:
             return None
-        if self.queue.line or self.assignment.waiters or self.state is not PoolState.OPEN:
+        if self.queue.line or self.assignment.others_first or self.state is not PoolState.OPEN:
             return None
         if fleet.policy.renews or fleet.prefetching or fleet.expiring:
             return None
@@ -83,7 +83,12 @@ class ShortWay(Lifecycle):
             usual case.
         """
         queue, policy = self.queue, self.fleet.policy
-        if slot.load != 1 or slot.retiring is not None or not queue.line or self.assignment.waiters:
+        if (
+            slot.load != 1
+            or slot.retiring is not None
+            or not queue.line
+            or self.assignment.others_first
+        ):
             return None
         if self.state is not PoolState.OPEN or policy.renews or slot.state is not WorkerState.BUSY:
             return None
@@ -152,7 +157,7 @@ class ShortWay(Lifecycle):
         fleet, policy = self.fleet, self.fleet.policy
         if slot.state is not WorkerState.BUSY or slot.retiring is not None or slot.load < items:
             return False
-        if not self.queue.line or self.assignment.waiters or self.state is not PoolState.OPEN:
+        if not self.queue.line or self.assignment.others_first or self.state is not PoolState.OPEN:
             return False
         if policy.renews or slot.handled < slot.trial or fleet.has_capacity or fleet.idle:
             return False

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from processpool.core.exit_reason import ExitReason
 from processpool.core.states import ExitStep, WorkerState
 
 if TYPE_CHECKING:
-    from processpool.core.exit_reason import ExitReason
     from processpool.core.jobs import Batch
     from processpool.core.policy import Policy
 
@@ -20,9 +20,9 @@ class Slot:
     """The scheduler's record of a worker. The meaning of its timer depends on its state."""
 
     __slots__ = (
-        "asked", "deadline", "exact", "exit_reason", "exit_step", "expiring", "failed", "handled",
-        "id", "inflight", "load", "max_age", "max_requests", "place", "retiring", "since",
-        "started_at", "state", "timer", "trial",
+        "asked", "deadline", "exact", "exit_reason", "exit_step", "expires_for", "expiring",
+        "failed", "handled", "id", "inflight", "load", "max_age", "max_requests", "place",
+        "retiring", "since", "started_at", "state", "timer", "trial",
     )  # fmt: skip
 
     def __init__(self, number: int, now: float, policy: Policy, place: int = 0) -> None:
@@ -53,6 +53,8 @@ class Slot:
         """Why it will be stopped as soon as it is idle; None if it will not."""
         self.expiring = False
         """True once it is to be recycled: its replacement may be started."""
+        self.expires_for = ExitReason.RECYCLED
+        """Why it is ended then."""
         factor = policy.recycle_jitter()
         most = 1 if policy.single_use else _scaled(policy.recycle_requests, factor)
         self.max_requests = most

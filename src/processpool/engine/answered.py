@@ -37,6 +37,7 @@ def hand_out(core: Core, hub: EventHub, worker: Worker, ended: Answered, retires
         hub.publish(_finished(batch, origin))
     retries = batch.job.terms.retries or core.scheduler.policy.retries
     retried = not origin.plain and "error" in retries.on
+    retires = retires and not batch.job.is_errand
     if not (retires or retried):
         _end(worker, batch, answers, origin)
         return

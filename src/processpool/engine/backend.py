@@ -96,6 +96,13 @@ class Backend(Protocol):
         With `soon`, another thread does that, and no lock is taken.
         """
 
+    def broadcast(self, job: Job, payload: Any) -> int:
+        """Have every worker run an item of a job, also those that come later.
+
+        Returns:
+            how many workers there are now: their items have the first indexes.
+        """
+
     def recall(self, job: Job) -> bool:
         """Prevent a job's only item from starting; return False if it has begun."""
 
@@ -211,6 +218,13 @@ class Steering(Protocol):
 
         Raises:
             ValueError: there is no worker with this number.
+        """
+
+    def restart_all(self, *, wait: bool) -> None:
+        """Replace every worker; with `wait`, one after another, when it has finished its items.
+
+        Raises:
+            PoolClosed, PoolBroken: the pool takes no work any more.
         """
 
     def reset(self) -> None:

@@ -14,6 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool.core import events
+from processpool.core.errands import Errand
 from processpool.core.map_registry import Maps
 from processpool.core.policy import resized
 from processpool.core.snapshot import PoolSnapshot
@@ -154,6 +155,14 @@ class FakeBackend:
         for batch in self._work.take_out(job):
             job.drop(batch, None)
 
+    def broadcast(self, job: Job, payload: Any) -> int:
+        """Run an item of a job on every worker, and on those that come later before their first.
+
+        Returns:
+            how many workers there are now.
+        """
+        return self._work.run_everywhere(Errand(job, payload))
+
     def recall(self, job: Job) -> bool:
         """Take a job's only item out of the queue; return False if it has begun."""
         with self._work.lock:
@@ -262,6 +271,12 @@ class FakeSteering:
                 known = ", ".join(map(str, workers)) or "none"
                 raise ValueError(f"there is no worker {number}; there are: {known}")
             self._work.roster.replace(workers[number])
+
+    def restart_all(self, *, wait: bool) -> None:
+        """Replace every worker; running items are not affected."""
+        with self._work.lock:
+            for worker in list(self._work.roster.workers.values()):
+                self._work.roster.replace(worker)
 
     def reset(self) -> None:
         """Do nothing: a fake pool never breaks."""

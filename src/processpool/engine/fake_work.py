@@ -24,6 +24,7 @@ from processpool.wire.python.layout import ECHOED
 from processpool.wire.python.remote_errors import in_words
 
 if TYPE_CHECKING:
+    from processpool.core.errands import Errand
     from processpool.core.jobs import Job
     from processpool.engine.fake_workers import FakeWorker, Handler, Roster
 
@@ -54,6 +55,8 @@ class FakeWork:
         self.hub = EventHub(self, CallbackThreads())
         self.queue: deque[Batch] = deque()
         self.running = self.finished = self.failed = 0
+        self.errands: list[Errand] = []
+        """What every worker does first."""
         self.running_thread: int | None = None
         """The thread that is running items; None if no thread is."""
 
@@ -98,6 +101,26 @@ class FakeWork:
                 return False
             self.queue.append(batch)
             return True
+
+    def run_everywhere(self, errand: Errand) -> int:
+        """Run an errand on every worker; return how many there are."""
+        self.require_open()
+        with self.lock:
+            self.errands.append(errand)
+            workers = list(self.roster.workers.values())
+        for worker in workers:
+            self._run_errands(worker)
+        return len(workers)
+
+    def _run_errands(self, worker: FakeWorker) -> None:
+        """Run what a worker is to do before anything else."""
+        while worker.errands < len(self.errands):
+            errand = self.errands[worker.errands]
+            worker.errands += 1
+            batch, since = errand.batch(monotonic()), monotonic()
+            reply = worker.perform(self.handler, errand.payload, errand.job.task)
+            origin = Origin(worker.id, worker.pid, since, monotonic(), plain=False)
+            errand.job.deliver(batch, [reply], origin)
 
     def take_out(self, job: Job) -> list[Batch]:
         """Remove a job's batches from the queue and return them."""
@@ -164,6 +187,7 @@ class FakeWork:
         return _Doing(worker, batch)
 
     def _do(self, worker: FakeWorker, batch: Batch) -> None:
+        self._run_errands(worker)
         job, interrupt, since = batch.job, None, monotonic()
         try:
             reply = worker.perform(self.handler, batch.payloads[0], job.task)

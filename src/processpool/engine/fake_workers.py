@@ -42,6 +42,8 @@ class FakeWorker:
         """The number of this attempt at it, from 1."""
         self.since = self.started_at = monotonic()
         self.handled = self.failed = 0
+        self.errands = 0
+        """How many of the pool's errands it has run."""
         self.stderr = ""
 
     def perform(self, handler: Handler, payload: Any, task: Task | None) -> Reply:

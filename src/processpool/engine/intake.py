@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from processpool.core.errands import Errand
 from processpool.core.states import PoolState
 from processpool.errors import ProcessPoolError, QueueFull
 from processpool.system.interrupts import SHIELD, uninterrupted
@@ -84,6 +85,17 @@ class Intake:
             self._submit_now(batch, limit=False)
         except ProcessPoolError as error:
             batch.job.drop(batch, error)
+
+    def broadcast(self, job: Job, payload: Any) -> int:
+        """Have every worker run an item of a job, also those that come later.
+
+        Returns:
+            how many workers there are now: their items have the first indexes.
+        """
+        errand = Errand(job, payload)
+        self._core.decide(partial(self._core.scheduler.broadcast, errand))
+        self._checkout.yield_to_others()
+        return errand.current
 
     def cancel(self, job: Job, *, kill: bool, soon: bool = False) -> None:
         """Nothing more of the job starts; with `kill`, the workers that run it are replaced.

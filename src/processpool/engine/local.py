@@ -83,6 +83,7 @@ class Engine:
         """The maps of the pool, for the displays."""
         self._caller = direct.Caller(core, self._checkout, hub)
         self.submit = intake.submit
+        self.broadcast = intake.broadcast
         self.cancel = intake.cancel
         self.recall = intake.recall
         self.wait_ready = self._life.wait_ready

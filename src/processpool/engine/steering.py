@@ -70,6 +70,28 @@ class Steering:
         else:
             self._core.decide(lambda now: scheduler.kill(number, ExitReason.RESTARTED, now))
 
+    def restart_all(self, *, wait: bool) -> None:
+        """Replace every worker; with `wait`, one after another, when it has finished its items.
+
+        Raises:
+            PoolClosed, PoolBroken: the pool takes no work any more.
+        """
+        core, scheduler = self._core, self._core.scheduler
+        for number in list(scheduler.slots):
+            if wait:
+                core.decide(partial(scheduler.replace, number))
+                self._checkout.reclaim()
+                core.lock.wait_for(partial(self._is_gone, number))
+            else:
+                self._checkout.reclaim()
+                core.decide(partial(scheduler.kill, number, ExitReason.RESTARTED))
+
+    def _is_gone(self, number: int) -> bool:
+        error = self._core.state_error()
+        if error is not None:
+            raise error
+        return number not in self._core.scheduler.slots
+
     def renew(self) -> None:
         """Replace every worker, each after it has finished its items."""
         self._checkout.reclaim()
