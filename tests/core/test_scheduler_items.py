@@ -514,6 +514,7 @@ class TestEnds:
         bench = Bench(min=2, max=2)
         bench.ready_all()
         bench.scheduler.assignment.waiters.append(LeaseWaiter())
+        bench.scheduler.assignment.note_others()
         assert bench.scheduler.take(bench.now) is None
 
     def test_a_single_item_that_could_not_even_be_read_is_lost(self) -> None:
@@ -601,6 +602,7 @@ class TestBeginningAndFinishing:
                 bench.scheduler.pause()
             case "lease":
                 bench.scheduler.assignment.waiters.append(LeaseWaiter())
+                bench.scheduler.assignment.note_others()
             case "busy":
                 bench.take()
             case "queue":

@@ -12,18 +12,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from processpool.core.commands import Command, Drop, LeaseWaiter, Lost
+from processpool.core.commands import Command, LeaseWaiter, Lost
+from processpool.core.everyone import Everyone
 from processpool.core.exit_reason import ExitReason
-from processpool.core.short_way import ShortWay
 from processpool.core.states import PoolEvent, PoolState, WorkerEvent, WorkerState
 
 if TYPE_CHECKING:
-    from processpool.core.errands import Errand
     from processpool.core.jobs import Batch, Job
     from processpool.core.slot import Slot
 
 
-class Scheduler(ShortWay):
+class Scheduler(Everyone):
     """The decisions of one pool. Every event takes the time it needs, and returns commands."""
 
     # -- work ------------------------------------------------------------------------------------
@@ -80,24 +79,12 @@ class Scheduler(ShortWay):
         self.flight.take_back(slot, batches)
         return self._relieved(slot, now)
 
-    def reassign(self, now: float) -> list[Command]:
-        """Assign what can be assigned: it was tried to recall something that comes first."""
-        return self._assign(now)
-
     def cancel(self, job: Job, now: float, *, kill: bool) -> list[Command]:
         """Start nothing more of this job; with `kill`, replace the workers that run it."""
         if job.is_errand:
             self.assignment.errands.forget(job)
         out = self.flight.cancel(job, self.state, kill=kill)
         return out + self._assign(now) if kill else out
-
-    def broadcast(self, errand: Errand, now: float) -> list[Command]:
-        """Have every worker run an errand before anything else, those that come later included."""
-        slots = self.slots.values()
-        there = [slot for slot in slots if slot.state is not WorkerState.STOPPING]
-        self.assignment.errands.add(errand, there, now)
-        self.assignment.note_others()
-        return self._assign(now)
 
     def passed_on(self, batch: Batch, now: float) -> list[Command]:
         """Put an item that has asked for another worker in front; it counts as no attempt."""
@@ -216,17 +203,6 @@ class Scheduler(ShortWay):
         out = [] if slot is None else self.retirement.expire(slot, now)
         return out + self._assign(now)
 
-    def replace(self, worker: int, now: float) -> list[Command]:
-        """Replace a worker as soon as its replacement is ready; or at once, if none is wanted."""
-        slot = self.slots.get(worker)
-        if slot is None:
-            return []
-        slot.expires_for = ExitReason.RESTARTED
-        out = self.retirement.expire(slot, now)
-        if self.growth.lacking(self.state) <= 0:
-            out += self.retirement.retire(slot, ExitReason.RESTARTED, now)
-        return out + self._assign(now)
-
     def kill(
         self, worker: int, reason: ExitReason, now: float, handled: int = 0, failed: int = 0
     ) -> list[Command]:
@@ -266,14 +242,6 @@ class Scheduler(ShortWay):
         if slot.inflight or slot.state is not WorkerState.BUSY:
             return self._assign(now)
         return self._finished(slot, now)
-
-    def _drop_errands(self, slot: Slot, *, begun: bool) -> list[Drop]:
-        """A worker is gone: no other one does what it was to do first."""
-        left = [*self.assignment.errands.waiting.pop(slot.id, ())]
-        self.assignment.note_others()
-        if slot.inflight and slot.inflight[0].job.is_errand and not (begun or slot.costs_item):
-            left.append(slot.inflight.popleft())
-        return [Drop(batch, self.state) for batch in left]
 
     def _count_by_hand(self, worker: int, handled: int, failed: int) -> Slot | None:
         """A worker that was driven by hand has done this much; the worker, if it is still there."""
