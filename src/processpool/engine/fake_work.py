@@ -72,9 +72,8 @@ class FakeWork:
 
     def room(self) -> int:
         """Return how many items the queue has room for; unlimited once the pool is closing."""
-        if self.state in (PoolState.CLOSING, PoolState.CLOSED):
-            return 1 << 60
-        return max(self.max_pending - self.queued, 0)
+        ending = self.state in (PoolState.CLOSING, PoolState.CLOSED)
+        return 1 << 60 if ending else max(self.max_pending - self.queued, 0)
 
     def change(self, event: PoolEvent) -> None:
         """Change the pool's state by the table of transitions."""
@@ -117,10 +116,10 @@ class FakeWork:
         while worker.errands < len(self.errands):
             errand = self.errands[worker.errands]
             worker.errands += 1
-            batch, since = errand.batch(monotonic()), monotonic()
+            batch = errand.batch(since := monotonic())
             reply = worker.perform(self.handler, errand.payload, errand.job.task)
-            origin = Origin(worker.id, worker.pid, since, monotonic(), plain=False)
-            errand.job.deliver(batch, [reply], origin)
+            ended = Origin(worker.id, worker.pid, since, monotonic(), plain=False)
+            errand.job.deliver(batch, [reply], ended)
 
     def take_out(self, job: Job) -> list[Batch]:
         """Remove a job's batches from the queue and return them."""
@@ -261,12 +260,9 @@ class FakeWork:
         return True
 
     def _retries(self, batch: Batch, error: BaseException) -> bool:
-        reason = "crash" if isinstance(error, WorkerDied) else "error"
-        if isinstance(error, RequestTimeout):
-            reason = "timeout"
         is_open = self.state is not PoolState.CLOSED and not batch.job.cancelled
         retries = batch.job.terms.retries or self.roster.policy.retries
-        return is_open and retries.allow(reason, batch.attempts)
+        return is_open and retries.allow(_reason(error), batch.attempts)
 
     def _tell_of_death(
         self, worker: FakeWorker, successor: FakeWorker, error: BaseException | None
@@ -291,3 +287,10 @@ class FakeWork:
         if job.task is not None and job.task.style & ECHOED and reply.stdout:
             job.echo(1, reply.stdout.encode())
         job.deliver(batch, [reply.value if origin.plain else reply], origin)
+
+
+def _reason(error: BaseException) -> str:
+    """Return the name in `retry.on` of the way in which an item failed."""
+    if isinstance(error, RequestTimeout):
+        return "timeout"
+    return "crash" if isinstance(error, WorkerDied) else "error"
