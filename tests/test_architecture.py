@@ -25,7 +25,7 @@ FRONT_DOOR = "__init__"
 FLOORS = (
     ("__main__", "testing"),
     (FRONT_DOOR,),
-    ("cli", "widget", "tracing", "executors"),
+    ("cli", "widget", "tracing", "report", "executors"),
     ("api",),
     ("factory",),
     ("config", "engine", "journal"),

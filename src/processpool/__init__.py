@@ -83,6 +83,7 @@ _HOME = {
 _LEAVES = {
     "display": "processpool.widget",
     "executor": "processpool.executors.executor",
+    "report": "processpool.report",
     "trace": "processpool.tracing",
 }
 """The modules that pools import by name when they are used; see `api/leaves.py`."""

@@ -8,13 +8,14 @@ from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from processpool.api.answered import Answered, settled
 from processpool.api.eager_state import UNENDED, EagerState
 from processpool.api.inputs import AllInputs, OpenInputs
 from processpool.api.map_input import MAX_CHUNK
 from processpool.api.map_job import args_of, raisable
 from processpool.api.map_state import SKIPPED, Run
 from processpool.api.maps import MapRun
-from processpool.api.outcomes import Answered, Outcomes, add_outcomes, settled
+from processpool.api.outcomes import Outcomes, add_outcomes
 from processpool.core.jobs import Attempt
 from processpool.core.rows import Rows
 
@@ -134,4 +135,5 @@ class EagerMap(MapRun):
             answered.rest = islice(self._input.rest, unread) if unread > 0 else None
         answered.args_of = partial(args_of, spread=self._is_spread)
         answered.retry = self._retry
+        answered.secrets = () if self.naming is None else self.naming.secrets
         return Outcomes(answered)

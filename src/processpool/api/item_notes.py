@@ -31,13 +31,13 @@ _repr.maxlevel = 3
 class Naming:
     """How the items of one job are called; `core.jobs.Naming` says what it must have."""
 
-    __slots__ = ("_secrets", "map", "name")
+    __slots__ = ("map", "name", "secrets")
 
     def __init__(self, name: str, *, is_map: bool, secrets: tuple[str, ...] = ()) -> None:
         """`secrets` are texts that must not show."""
         self.name = name
         self.map = is_map
-        self._secrets = tuple(text for text in secrets if len(text) >= SHORTEST_SECRET)
+        self.secrets = tuple(text for text in secrets if len(text) >= SHORTEST_SECRET)
 
     @uninterrupted
     def mark(self, record: Outcome, *, safely: bool = False) -> None:
@@ -64,7 +64,7 @@ class Naming:
         if not args:
             return head
         shown = ", ".join(show(arg, safely=safely) for arg in args)
-        for secret in self._secrets:
+        for secret in self.secrets:
             shown = shown.replace(secret, MASK)
         text = escape_control(f"{head}: {shown}").replace("\n", "\\n").replace("\t", "\\t")
         return text if len(text) <= MOST else text[: MOST - 1] + "…"

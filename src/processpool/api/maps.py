@@ -33,12 +33,12 @@ from processpool.system.monitor import Monitor
 from processpool.wire.python.layout import ECHOED
 
 if TYPE_CHECKING:
+    from processpool.api.answered import Retry
     from processpool.api.call_forms import Items
     from processpool.api.eager_state import EagerState
     from processpool.api.item_notes import Naming
     from processpool.api.map_input import InputChunk
     from processpool.api.map_state import Chunk, LazyState
-    from processpool.api.outcomes import Retry
     from processpool.core.jobs import Origin
     from processpool.engine.backend import Backend
 

@@ -6,110 +6,34 @@ most of them stands in columns (`core.rows`), and a record is made when somebody
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import CancelledError
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, overload
 from weakref import ref
 
+from processpool.api.answered import Answered
 from processpool.api.eager_state import UNENDED
 from processpool.api.map_state import Run
 from processpool.core.error_groups import ErrorGroup, ErrorGroups
 from processpool.core.jobs import Attempt
 from processpool.core.outcome import Outcome
-from processpool.core.replies import load_all
 from processpool.errors import PoolClosed
-from processpool.system.clock import wall_clock
 from processpool.wire.python.remote_errors import in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    import os
+    from collections.abc import Iterable, Iterator
 
+    from processpool.api.answered import Retry, State
     from processpool.api.map_state import Chunk
-    from processpool.core.rows import Rows
+    from processpool.api.view import Report
     from processpool.core.run_record import RunRecord
     from processpool.core.terms import Terms
-
-    Retry = Callable[[list[tuple[Any, ...]]], Sequence[Outcome]]
-    """Runs items once more, given the arguments of each."""
-
-State = Literal["ok", "failed", "cancelled"]
 
 FAILURES = 1000
 """The last failures of a lazy map, which the error that ends it still has."""
 _SHOWN = 10
 """Records, and kinds of error, that are listed in a notebook."""
-
-
-class Answered:
-    """The answers of one map, and all that is known of them."""
-
-    __slots__ = (
-        "_offset", "answers", "args_of", "items", "name", "rest", "retry", "rows", "run", "runs",
-    )  # fmt: skip
-
-    def __init__(self, answers: list[Any] | dict[int, Any], name: str = "") -> None:
-        self.answers = answers
-        """By index: a value, an `Attempt`, an `Outcome`, or `UNENDED`."""
-        self.name = name
-        self._offset = wall_clock(0.0)
-        """Between the two clocks, once and for all: the same record is always equal to itself."""
-        self.rows: Rows | None = None
-        self.items: Sequence[Any] = ()
-        """What was asked, if that is known."""
-        self.rest: Iterator[Any] | None = None
-        """What was not even read, as it is behind what ended the map: the items that follow."""
-        self.args_of: Callable[[Any], tuple[Any, ...]] = lambda item: (item,)
-        self.run: RunRecord | None = None
-        """How the map has run."""
-        self.runs: list[Any] = []
-        """Runs of answers that nobody has unpickled yet."""
-        self.retry: Retry | None = None
-
-    def settle(self) -> None:
-        """Unpickle what is left, and put it into its place."""
-        while self.runs:
-            run = self.runs.pop()
-            values, _, _ = settled(run)
-            for index, value in enumerate(values, run.start):
-                self.answers[index] = value
-
-    def record(self, index: int) -> Outcome:
-        """Return the record of an item."""
-        answer = self.answers[index]
-        if type(answer) is Attempt:
-            return answer.record
-        if type(answer) is Outcome:
-            return answer
-        args = self._args(index)
-        if answer is UNENDED:
-            error = CancelledError("the map had ended before it")
-            return Outcome(
-                index, error=error, attempts=0, args=args, name=self.name, cancelled=True
-            )
-        facts = {} if self.rows is None else self.rows.facts(index)
-        if facts and self.rows is not None:
-            row = self.rows.row(index)
-            facts["started"] = None if row is None else self._offset + row.since
-        stdout = answer if type(answer) is str else ""
-        return Outcome(index, answer, stdout=stdout, args=args, name=self.name, **facts)
-
-    def _args(self, index: int) -> tuple[Any, ...]:
-        if self.rest is not None and index >= len(self.items):
-            self.items = [*self.items, *self.rest]
-            self.rest = None
-        return self.args_of(self.items[index]) if index < len(self.items) else ()
-
-    def state(self, index: int) -> State:
-        """Return what has become of an item."""
-        answer = self.answers[index]
-        if answer is UNENDED:
-            return "cancelled"
-        if isinstance(answer, Attempt | Outcome):
-            record = answer.record if isinstance(answer, Attempt) else answer
-            if record.cancelled:
-                return "cancelled"
-            return "ok" if record.error is None else "failed"
-        return "ok"
 
 
 class Outcomes(Sequence[Outcome]):
@@ -163,6 +87,12 @@ class Outcomes(Sequence[Outcome]):
         """Those that never ran, or not to their end, since the map had ended before."""
         return self._in("cancelled")
 
+    def counts(self) -> tuple[int, int, int]:
+        """Return how many are ok, have failed, and were cancelled: together, all."""
+        self._answered.settle()
+        found = Counter(map(self._answered.state, self._indexes))
+        return found["ok"], found["failed"], found["cancelled"]
+
     def values(self) -> list[Any]:
         """Return the values of those that have one, in order."""
         self._answered.settle()
@@ -206,6 +136,25 @@ class Outcomes(Sequence[Outcome]):
                 columns[name].append(getattr(record, name))
         return DataFrame(columns, index=Index(list(self._indexes), name="index"))
 
+    def report(self, path: str | os.PathLike[str] | None = None) -> Report:
+        """Return the report of the map: what went wrong, where the time went, and what to do.
+
+        A notebook shows it; the page that is written to `path` needs neither script nor network.
+
+        Raises:
+            OSError: the file cannot be written.
+            ValueError: nothing is known of how the map has run.
+        """
+        from processpool.api.reports import report_of
+
+        whole = Outcomes(self._answered)
+        again = self._answered.is_run_again
+        facts = {"groups": whole.errors(), "counts": whole.counts()} if again else {}
+        report = report_of(self._answered, **facts)
+        if path is not None:
+            report.save(path)
+        return report
+
     def retry(self, on: Sequence[State] = ("failed", "cancelled")) -> Outcomes:
         """Run some of the items again, in the same pool, and return all outcomes as they are then.
 
@@ -223,8 +172,9 @@ class Outcomes(Sequence[Outcome]):
         self._answered.settle()
         again = [index for index in self._indexes if self._answered.state(index) in chosen]
         merged = Answered(self._answered.answers.copy(), self._answered.name)
-        for name in ("rows", "items", "rest", "args_of", "retry", "run"):
+        for name in ("rows", "items", "rest", "args_of", "retry", "run", "secrets"):
             setattr(merged, name, getattr(self._answered, name))
+        merged.is_run_again = self._answered.is_run_again or bool(again)
         if again:
             self._run_again(merged, again)
         return Outcomes(merged, self._indexes)
@@ -255,7 +205,7 @@ class Outcomes(Sequence[Outcome]):
 
     @property
     def _counts(self) -> str:
-        ok, failed, cancelled = (len(self._in(state)) for state in ("ok", "failed", "cancelled"))
+        ok, failed, cancelled = self.counts()
         text = f"{len(self):,} items, {ok:,} ok, {failed:,} failed"
         return f"{text}, {cancelled:,} cancelled" if cancelled else text
 
@@ -273,31 +223,6 @@ class Outcomes(Sequence[Outcome]):
             return f"<div>{head}</div>"
         table = "<tr><th>items</th><th>error</th><th>first</th></tr>" + "".join(rows)
         return f"<div>{head}</div><table>{table}</table>"
-
-
-def settled(run: Any) -> tuple[list[Any], int, Attempt | None]:
-    """Unpickle the answers of a run, which may run the user's code.
-
-    Returns:
-        What is put into the places of its items: a value, or an `Attempt` of what is more than
-        that; how many have failed only now, since they cannot be unpickled; and the first failure.
-    """
-    from processpool.core.replies import Reply, has_failed
-
-    values = load_all(run.answers)
-    spoilt = 0
-    first = None
-    for offset, value in enumerate(values):
-        if type(value) is not Reply:
-            continue
-        if value.error is not None and run.is_late:
-            values[offset] = UNENDED
-            continue
-        attempt = values[offset] = run.attempt(offset, value)
-        if value.error is not None:
-            spoilt += not has_failed(run.answers[offset])
-            first = first or attempt
-    return values, spoilt, first
 
 
 def left_over(left: list[Chunk], failed: Iterable[Outcome], taken: int, run: RunRecord) -> Outcomes:

@@ -92,6 +92,22 @@ class Picture(Protocol):
         """Write the figure to a file."""
 
 
+class Report(Protocol):
+    """The report of a map, which notebooks display."""
+
+    verdict: str
+    """What held the map up: `input`, `pickling`, `worker`, `consumer`, `tail` or `nothing`."""
+
+    @property
+    def html(self) -> str:
+        """The page."""
+
+    def _repr_html_(self) -> str: ...
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the page to a file."""
+
+
 class Recording(Protocol):
     """A recording of a pool's events: `ProcessPool.trace` returns one."""
 

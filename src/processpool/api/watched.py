@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 from processpool.api.leaves import leaf
 from processpool.api.life import PoolLife
+from processpool.api.names import secrets_of
+from processpool.api.reports import make_report
 from processpool.core.states import PoolState
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Collection
 
-    from processpool.api.view import Picture, Recording
+    from processpool.api.view import Picture, Recording, Report
     from processpool.core import events
     from processpool.core.run_record import RunRecord
     from processpool.core.snapshot import PoolSnapshot
@@ -108,6 +110,29 @@ class WatchedPool(PoolLife):
             )
         picture: Picture = leaf("trace").plot_records(self.name, records)
         return picture
+
+    def report(
+        self, path: str | os.PathLike[str] | None = None, *, noun: str = "item", first: int = 0
+    ) -> Report:
+        """Return the report of the last map: what went wrong, where the time went, what to do.
+
+        Args:
+            path: a file to write it to: one page that needs neither script nor network.
+            noun: what its items are called.
+            first: the number of the first.
+
+        Raises:
+            OSError: the file cannot be written.
+            ValueError: no map has run.
+        """
+        records = self.records()
+        if not records:
+            raise ValueError("there is nothing to report, as no map has run")
+        secrets = secrets_of(self.config)
+        report = make_report(records[-1], noun=noun, first=first, secrets=secrets)
+        if path is not None:
+            report.save(path)
+        return report
 
     def __repr__(self) -> str:
         now = self.snapshot(resources=False)

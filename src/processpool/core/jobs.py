@@ -249,6 +249,10 @@ class Naming(Protocol):
     def name(self) -> str:
         """The name of the map, or of the function."""
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Texts that must not show."""
+
     def mark(self, record: Outcome, *, safely: bool = False) -> None:
         """Say on the error of a record which item it is of; `safely`: without the user's code."""
 
