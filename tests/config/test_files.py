@@ -15,7 +15,9 @@ import pytest
 from processpool.config import load_pool
 from processpool.errors import ConfigError
 
-KNOWN = "name, worker, size, queue, timeouts, retry, recycle, limits, restart, inline, widget"
+KNOWN = (
+    "name, worker, size, queue, timeouts, retry, recycle, limits, restart, backend, inline, widget"
+)
 WORKER = "worker: {kind: command, command: [cat]}\n"
 DURATION = "must be a duration such as 250ms, 30s, 5m, 1h, or a number of seconds"
 SIZE = "must be a size such as 64KiB, 512MiB, 2GB, or a number of bytes"

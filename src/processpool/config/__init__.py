@@ -7,6 +7,13 @@ seconds and every size in bytes.
 
 from __future__ import annotations
 
+from processpool.config.backend import (
+    BatchConfig,
+    DaskBackendConfig,
+    LocalBackendConfig,
+    TlsConfig,
+    WaitForNodesConfig,
+)
 from processpool.config.keywords import pool_from_keywords
 from processpool.config.loading import load_pool, pool_from_dict
 from processpool.config.models import (
@@ -24,8 +31,11 @@ from processpool.config.workers import CommandWorkerConfig, PythonWorkerConfig
 
 __all__ = [
     "AnswerConfig",
+    "BatchConfig",
     "CommandWorkerConfig",
+    "DaskBackendConfig",
     "LimitsConfig",
+    "LocalBackendConfig",
     "PoolConfig",
     "ProtocolConfig",
     "PythonWorkerConfig",
@@ -36,6 +46,8 @@ __all__ = [
     "SizeConfig",
     "StepConfig",
     "TimeoutsConfig",
+    "TlsConfig",
+    "WaitForNodesConfig",
     "json_schema",
     "load_pool",
     "pool_from_dict",

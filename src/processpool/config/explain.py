@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from processpool.config.known_keys import WORKER, known_keys, unknown_key, worker_models
+from processpool.config.known_keys import OF_KINDS, known_keys, models_of, unknown_key
 from processpool.config.problems import Problem, dotted, either, nearest, one_line, quoted
 
 if TYPE_CHECKING:
@@ -70,9 +70,9 @@ class _Explainer:
                 yield from self._value(self._document.existing(path), details, kind)
 
     def _path(self, details: ErrorDetails) -> Path:
-        """Return the location without the union tag that pydantic inserts after `worker`."""
+        """Return the location without the tag that pydantic inserts after a section of kinds."""
         path = details["loc"]
-        if path[:1] == (WORKER,) and WORKER in self._root.model_fields:
+        if path[:1] and path[0] in OF_KINDS and path[0] in self._root.model_fields:
             path = path[:1] + path[2:]
         return path
 
@@ -92,7 +92,7 @@ class _Explainer:
         """Explain a missing or wrong `kind`, and check the keys beside it, as pydantic does not."""
         if self._document.is_unknown(path):
             return
-        models = worker_models(self._root)
+        models = models_of(self._root, str(path[-2]))
         if self._document.existing(path) == path:
             yield self._document.problem(path, self._choice(list(models), path))
         else:

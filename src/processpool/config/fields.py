@@ -95,6 +95,12 @@ def _absolute(value: object, info: ValidationInfo) -> Path:
     return Path(os.path.abspath(base / value))
 
 
+def _absolute_file(value: object, info: ValidationInfo) -> Path:
+    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
+        raise ValueError("must be the path of a file")
+    return _absolute(value, info)
+
+
 def _target(value: str) -> str:
     module, colon, attribute = value.partition(":")
     if not colon or not all(part.isidentifier() for part in f"{module}.{attribute}".split(".")):
@@ -214,6 +220,7 @@ Listed = BeforeValidator(_tuple)
 """Annotates a tuple, to accept a list as well."""
 
 Folder = Annotated[Path, BeforeValidator(_absolute), WithJsonSchema(_TEXT)]
+File = Annotated[Path, BeforeValidator(_absolute_file), WithJsonSchema(_TEXT)]
 Folders = Annotated[tuple[Folder, ...], Listed]
 Target = Annotated[str, AfterValidator(_target)]
 Modules = Annotated[tuple[Annotated[str, AfterValidator(_module)], ...], Listed]

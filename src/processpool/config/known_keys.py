@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from processpool.config.document import Document
     from processpool.config.nodes import Path
 
-WORKER = "worker"
-"""The key whose model depends on the `kind` inside it."""
+OF_KINDS = ("worker", "backend")
+"""The keys whose model depends on the `kind` inside it."""
 
 _SIZE_MAX = "size: {max: …}"
 FOREIGN_OPTIONS = {
@@ -38,9 +38,9 @@ FOREIGN_OPTIONS = {
 
 
 @cache
-def worker_models(root: type[BaseModel]) -> dict[str, type[BaseModel]]:
-    """Return the models that `worker` in the model `root` may have, by their `kind`."""
-    models = get_args(root.model_fields[WORKER].annotation)
+def models_of(root: type[BaseModel], section: str) -> dict[str, type[BaseModel]]:
+    """Return the models that a section of the model `root` may have, by their `kind`."""
+    models = get_args(root.model_fields[section].annotation)
     return {kind: model for model in models for kind in _kinds_of(model)}
 
 
@@ -52,10 +52,10 @@ def known_keys(root: type[BaseModel], path: Path, document: Document) -> list[st
     """Return the keys that are valid in the mapping at `path`."""
     model = root
     for length, part in enumerate(path, start=1):
-        if part == WORKER and WORKER in model.model_fields:
-            worker = document.at(path[:length])
-            kind = worker.get("kind") if isinstance(worker, dict) else None
-            model = worker_models(model).get(str(kind), root)
+        if part in OF_KINDS and part in model.model_fields:
+            section = document.at(path[:length])
+            kind = section.get("kind") if isinstance(section, dict) else None
+            model = models_of(model, str(part)).get(str(kind), root)
         elif isinstance(part, str):  # an index does not change the model
             model = _model_of(model, part) or model
     return list(model.model_fields)

@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from processpool.config.backend import BackendSection, LocalBackendConfig
 from processpool.config.fields import (
     Count,
     Duration,
@@ -205,6 +206,8 @@ class PoolConfig(Section):
     """Limits on each worker that the operating system enforces."""
     restart: RestartConfig = RestartConfig()
     """What the pool does when workers fail to start."""
+    backend: BackendSection = LocalBackendConfig()
+    """Where the workers are: kind: local (this machine) or kind: dask (a cluster's nodes)."""
     inline: bool = False
     """Run the functions in this process, one after another, for a debugger or a profiler."""
     widget: Annotated[Literal["auto", "off"], BeforeValidator(_off_as_text)] = "auto"
