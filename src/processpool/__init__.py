@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from processpool.errors import InvalidLease as InvalidLease
     from processpool.errors import JournalError as JournalError
     from processpool.errors import JournalWarning as JournalWarning
+    from processpool.errors import NodeLost as NodeLost
+    from processpool.errors import NotOnCluster as NotOnCluster
     from processpool.errors import PoolBroken as PoolBroken
     from processpool.errors import PoolClosed as PoolClosed
     from processpool.errors import PoolExhausted as PoolExhausted
@@ -65,6 +67,8 @@ _HOME = {
     "InvalidLease": "errors",
     "JournalError": "errors",
     "JournalWarning": "errors",
+    "NodeLost": "errors",
+    "NotOnCluster": "errors",
     "PoolBroken": "errors",
     "PoolClosed": "errors",
     "PoolExhausted": "errors",

@@ -105,6 +105,14 @@ class WorkerDied(ProcessPoolError):
     """The end of what the worker wrote to its standard error."""
 
 
+class NodeLost(WorkerDied):
+    """The node that had the item was lost; the item may have run there, or not."""
+
+
+class NotOnCluster(ProcessPoolError):
+    """What was asked for works only where the workers are on this machine."""
+
+
 class RemoteError(ProcessPoolError):
     """An item raised an exception that is not raised again here; this has its text instead."""
 

@@ -84,7 +84,7 @@ class MapJob(Job):
         self._state = state
         self._progress = progress
         self._buffersize = buffersize
-        self._pace = None if task is None else Pace()
+        self._pace = _pace_of(engine, task)
         self.window = None if self._pace is None else self._pace.window
         began = monotonic()
         self.run_record = RunRecord(
@@ -226,6 +226,14 @@ def args_of(item: Any, *, spread: bool) -> tuple[Any, ...]:
     if type(item) is Pickled:
         item = item.item
     return item if spread and type(item) is tuple else (item,)
+
+
+def _pace_of(engine: Backend, task: Task | None) -> Pace | None:
+    """Return what learns how many items a worker may have; None where that is fixed."""
+    target = engine.policy.target
+    if target is not None:
+        return Pace(target)
+    return None if task is None else Pace()
 
 
 def load_run(

@@ -19,6 +19,7 @@ from processpool.api.mapping import MappedPool
 from processpool.api.seconds import bounded
 from processpool.api.terms import terms_of
 from processpool.errors import PoolExhausted
+from processpool.factory import build_engine
 from processpool.system.interrupts import uninterrupted
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class ProcessPool(MappedPool):
         pool: str | None = None,
         *,
         overrides: Mapping[str, object] | None = None,
+        client: Any = None,
     ) -> Self:
         """Make a pool that a YAML file declares.
 
@@ -57,31 +59,38 @@ class ProcessPool(MappedPool):
             path: the file.
             pool: the name of a pool under `pools:`; not needed if the file declares only one.
             overrides: values of single keys, by dotted path: `{"size.max": 8}`.
+            client: a `dask.distributed.Client`: the workers are on the nodes of its cluster.
 
         Raises:
             ConfigError: the file does not declare a valid pool; the message lists all problems.
         """
         from processpool.config import load_pool
 
-        return cls(load_pool(path, pool=pool, overrides=overrides))
+        return cls.from_config(load_pool(path, pool=pool, overrides=overrides), client=client)
 
     @classmethod
     def from_dict(
-        cls, data: Mapping[str, object], *, overrides: Mapping[str, object] | None = None
+        cls,
+        data: Mapping[str, object],
+        *,
+        overrides: Mapping[str, object] | None = None,
+        client: Any = None,
     ) -> Self:
-        """Make a pool from a dictionary with the keys of the YAML file.
+        """Make a pool from a dictionary with the keys of the YAML file; `client` as `from_yaml`.
 
         Raises:
             ConfigError: the dictionary does not declare a valid pool.
         """
         from processpool.config import pool_from_dict
 
-        return cls(pool_from_dict(data, overrides=overrides))
+        return cls.from_config(pool_from_dict(data, overrides=overrides), client=client)
 
     @classmethod
-    def from_config(cls, config: PoolConfig) -> Self:
-        """Make a pool from a validated declaration."""
-        return cls(config)
+    def from_config(cls, config: PoolConfig, *, client: Any = None) -> Self:
+        """Make a pool from a validated declaration; `client` as `from_yaml`."""
+        if client is None:
+            return cls(config)
+        return cls(config, build=partial(build_engine, client=client))
 
     def options(
         self,
@@ -129,12 +138,14 @@ class ProcessPool(MappedPool):
 
         Raises:
             TypeError: the pool's workers are not Python workers.
+            NotOnCluster: they are on other machines.
         """
         from processpool.api.shared import Shared
 
         if self.config.worker.kind != "python":
             raise TypeError("only workers of `kind: python` can read what is shared")
         self._engine.require_open()
+        self._engine.require_shared_memory()
         shared = Shared(value, self._engine.unshare)
         self._shares.add(shared)
         return shared
@@ -175,6 +186,7 @@ class ProcessPool(MappedPool):
         Raises:
             PoolExhausted: no worker became free in time.
             PoolClosed, PoolBroken: the pool takes no work.
+            NotOnCluster: the workers are on other machines.
         """
         self._engine.require_open()
         seconds = bounded(timeout, "timeout")

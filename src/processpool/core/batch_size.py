@@ -21,7 +21,9 @@ DECAY = 0.5
 class Pace:
     """An estimate of how long the items of a map take, and the number of items that follows."""
 
-    def __init__(self) -> None:
+    def __init__(self, target: float = TARGET_SECONDS) -> None:
+        """`target` is how many seconds of work should wait at a worker."""
+        self._target = target
         self.window = 1
         """The most items that a worker may have now."""
         self._seconds_each = 0.0
@@ -29,5 +31,5 @@ class Pace:
     def learn(self, items: int, seconds: float) -> None:
         """Update the estimate: `items` items took `seconds`, possibly with the round trip."""
         self._seconds_each = max(seconds / items, self._seconds_each * DECAY)
-        wanted = 2 + int(TARGET_SECONDS / max(self._seconds_each, 1e-9))
+        wanted = 2 + int(self._target / max(self._seconds_each, 1e-9))
         self.window = min(wanted, self.window * MAX_GROWTH, MAX_WINDOW)

@@ -205,6 +205,11 @@ class Attempt:
         self._record: Outcome | None = None
 
     @property
+    def facts(self) -> tuple[Any, Origin, int]:
+        """What it was made of: the answer, from where, and how many attempts that was."""
+        return self._answer, self._origin, self._batch.attempts
+
+    @property
     def record(self) -> Outcome:
         """The record of the item; loading its answer may run the user's code."""
         answer = self._answer  # looked at first: another thread may be about to drop it

@@ -43,6 +43,9 @@ class Policy:
     """Whether a worker has one item in its life, and answers by its end."""
     dumps_stacks: bool = False
     """Whether a worker can dump its stacks before it is killed for a timeout."""
+    target: float | None = None
+    """Seconds of work that should wait at a worker, whatever it is; None for the usual on one
+    machine, where only Python workers have more than they ask for."""
     start: float | None = 30.0
     idle: float | None = 300.0
     exit: float = 5.0

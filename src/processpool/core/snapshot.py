@@ -40,6 +40,8 @@ class WorkerSnapshot(NamedTuple):
     """The progress that the item reports: done, total, note."""
     slot: int | None = None
     """Its slot in the pool, from 0; its replacement has the same."""
+    node: str = ""
+    """The node that it is on, and whether that was not heard of lately; empty on this machine."""
 
 
 class WorkerCounts(NamedTuple):

@@ -2,6 +2,7 @@
 
     api/, executors/ ──▶ Backend ◀── local.Engine   worker processes on this machine
                                  ◀── fake.FakeBackend   a function in this process, for tests
+                                 ◀── backends.dask      worker processes on a cluster's nodes
 
 Work is submitted as a `Batch`. The results of its items are delivered to their `Job`, on any
 thread, and never while the caller's locks are held. Methods that block may be called on any thread
@@ -88,6 +89,7 @@ class Backend(Protocol):
 
         Raises:
             PoolClosed, PoolBroken: the pool takes no work.
+            NotOnCluster: the workers are on other machines.
         """
 
     def cancel(self, job: Job, *, kill: bool, soon: bool = False) -> None:
@@ -105,6 +107,13 @@ class Backend(Protocol):
 
     def recall(self, job: Job) -> bool:
         """Prevent a job's only item from starting; return False if it has begun."""
+
+    def require_shared_memory(self) -> None:
+        """Check that workers can read memory of this process.
+
+        Raises:
+            NotOnCluster: they are on other machines.
+        """
 
     def unshare(self, name: str) -> None:
         """Have every worker release the shared object `name`. Takes no lock."""

@@ -11,12 +11,10 @@ import threading
 from _thread import allocate_lock
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from processpool.system.epoll_loop import Loop
 
 log = logging.getLogger("processpool")
 
@@ -31,6 +29,13 @@ LAST_GRACE = 1.0
 """The seconds that closing a pool waits for callbacks that are still running."""
 
 
+class Later(Protocol):
+    """What the callbacks need of the loop of their engine."""
+
+    def later(self, seconds: float, action: Callable[[], object], /) -> object:
+        """Do something after so many seconds."""
+
+
 class CallbackThreads:
     """Runs actions one after another, as long as none takes long.
 
@@ -38,7 +43,7 @@ class CallbackThreads:
     """
 
     def __init__(self) -> None:
-        self.loop: Loop
+        self.loop: Later
         self._actions: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._taken = 0

@@ -171,6 +171,9 @@ class FakeBackend:
                 self._work.take_out(job)
             return job.recalled
 
+    def require_shared_memory(self) -> None:
+        """Do nothing: all memory is this process's."""
+
     def unshare(self, name: str) -> None:
         """Do nothing: shared objects are used directly in this process."""
 

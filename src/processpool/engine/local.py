@@ -127,6 +127,9 @@ class Engine:
         worker = self._checkout.lease(timeout)
         return None if worker is None else LocalLease(self._core, self._checkout, worker)
 
+    def require_shared_memory(self) -> None:
+        """Do nothing: the workers are on this machine."""
+
     def unshare(self, name: str) -> None:
         """Have every worker let go of something shared. Takes no lock."""
         self._core.post(partial(self._dispatcher.unshare, name))
