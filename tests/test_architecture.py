@@ -28,6 +28,7 @@ FLOORS = (
     ("cli", "widget", "tracing", "report", "executors"),
     ("api",),
     ("factory",),
+    ("backends",),
     ("config", "engine", "journal"),
     ("core",),
     ("worker",),
@@ -42,7 +43,7 @@ SEAM = "engine.backend"
 """All that the rooms above an engine know of it."""
 PURE_ROOMS = ("config", "core", "journal", "wire", "system")
 """Rooms whose tests stand in a folder of the same name."""
-PROCESS_TESTS = ("browser", "cases", "contract", "faults", "process", "stress")
+PROCESS_TESTS = ("browser", "cases", "cluster", "contract", "faults", "process", "stress")
 """Folders of tests that start real processes, of whatever room."""
 CONFIG_LIBRARIES = {"pydantic", "pydantic_core", "yaml"}
 EFFECTS = {
@@ -201,7 +202,7 @@ class TestRooms:
         found = {
             f"{one.by} imports {one.module}"
             for one in inner_imports()
-            if room_of(one.by) not in ("engine", "factory")
+            if room_of(one.by) not in ("engine", "backends", "factory")
             and room_of(one.module) == "engine"
             and one.module != SEAM
         }

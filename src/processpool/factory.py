@@ -5,10 +5,12 @@ Along with the engine come the parts of its pool's call form: how the pool takes
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import random
 import sys
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
@@ -19,6 +21,7 @@ from processpool.engine.inherited import Inherited, pack_setup
 from processpool.engine.launcher import CommandLauncher, Orders, PythonLauncher
 from processpool.engine.local import Engine
 from processpool.engine.workers.trial import TRIAL
+from processpool.system.cpus import usable_cpus
 from processpool.system.limits import Limits
 from processpool.system.process import Command
 from processpool.wire.codecs import make_codec
@@ -58,6 +61,10 @@ THREAD_VARIABLES = (
 )
 """The environment variables that set the number of threads of numerical libraries."""
 
+_NO_SCHEDULER = (
+    "is required, such as tcp://host:8786; or pass a client: ProcessPool.from_yaml(path, client=…)"
+)
+
 
 class Framer(Protocol):
     """The part of a framing that encodes requests."""
@@ -92,14 +99,17 @@ Build: TypeAlias = "Callable[[PoolConfig, Callable[[], object] | None], tuple[Ba
 
 
 def build_engine(
-    config: PoolConfig, setup: Callable[[], object] | None = None
+    config: PoolConfig, setup: Callable[[], object] | None = None, client: Any = None
 ) -> tuple[Backend, Parts]:
     """Build the engine of a pool, and the parts of its call form.
 
     `setup` is called once in each Python worker before its first item, instead of `worker.setup`.
+    With `client`, one of Dask, the workers are on the nodes of its cluster.
 
     Raises:
-        TypeError: `config` is not a `PoolConfig`.
+        TypeError: `config` is not a `PoolConfig`, or `client` is no client.
+        ConfigError: the cluster is not named.
+        ImportError: Dask is not installed.
     """
     from processpool.config import PoolConfig
 
@@ -109,10 +119,13 @@ def build_engine(
             "there is ProcessPool.from_dict(data), for a file ProcessPool.from_yaml(path), for a "
             "number of workers ProcessPool(max_workers=4)"
         )
+    is_inline = config.inline or os.environ.get(INLINE_VARIABLE, "0") not in ("", "0")
+    if is_inline and config.worker.kind == "python":
+        return build_inline(config, setup)
+    if client is not None or config.backend.kind == "dask":
+        return _build_cluster(config, setup, client)
     if config.worker.kind == "command":
         return _build_command_engine(config, config.worker)
-    if config.inline or os.environ.get(INLINE_VARIABLE, "0") not in ("", "0"):
-        return build_inline(config, setup)
     return _build_python_engine(config, config.worker, setup)
 
 
@@ -201,6 +214,87 @@ def build_inline(
     if worker.handler is not None:
         return engine, HandlerParts(lambda: None)
     return engine, CallParts(LiveFunctions(), lambda _: None)
+
+
+def _build_cluster(
+    config: PoolConfig, setup: Callable[[], object] | None, client: Any
+) -> tuple[Backend, Parts]:
+    """Build an engine whose workers are on the nodes of a Dask cluster."""
+    try:
+        from processpool.backends.dask import Address, BatchLimits, DaskBackend, Orders, Terms
+    except ImportError as error:
+        raise ImportError(
+            f"{error}: a pool on a cluster needs Dask; install it with "
+            "pip install 'processpool[dask]'"
+        ) from error
+    from processpool.config import DaskBackendConfig
+    from processpool.config.problems import Problem, config_error
+
+    place = config.backend
+    if not isinstance(place, DaskBackendConfig):
+        place = DaskBackendConfig(kind="dask")
+    if setup is not None:
+        raise TypeError(
+            "on a cluster, workers are set up by worker.setup, the name of a function that the "
+            "nodes can import"
+        )
+    if client is None and place.scheduler is None:
+        raise config_error([Problem(("backend", "scheduler"), _NO_SCHEDULER)])
+    files = place.tls
+    tls = None if files is None else (str(files.ca), str(files.cert), str(files.key))
+    batch, wait = place.batch, place.wait_for_nodes
+    terms = Terms(
+        BatchLimits(batch.target, batch.max_items, batch.max_bytes),
+        place.batches_per_node,
+        place.on_node_loss,
+        wait.min,
+        wait.timeout,
+    )
+    worker, policy = config.worker, build_policy(config, window=1)
+    policy = replace(policy, target=batch.target * place.batches_per_node)
+    engine: Backend = DaskBackend(
+        Address(place.scheduler, tls, client),
+        Orders(f"{__name__}:open_node", _declaration_of(config), place.workers_per_node),
+        terms,
+        policy,
+        config.queue.max_pending,
+        config.name,
+    )
+    if worker.kind == "command":
+        _, parts = _build_command_engine(config, worker)
+        return engine, parts
+    if worker.handler is not None:
+        return engine, HandlerParts(lambda: None)
+    return engine, CallParts(Functions(None, log.warning), lambda _: None)
+
+
+def _declaration_of(config: PoolConfig) -> str:
+    """Return the configuration of a node's pool, as JSON; it has the values of `env`."""
+    data = config.model_dump(
+        mode="json", exclude={"backend", "inline", "size", "widget"}, exclude_unset=True
+    )
+    env = config.worker.env
+    data["worker"]["env"] = {name: secret.get_secret_value() for name, secret in env.items()}
+    data["name"] = config.name
+    data["size"] = {"min": config.size.min, "spare": config.size.spare}
+    return json.dumps(data)
+
+
+def open_node(declaration: str, workers: int) -> tuple[Backend, int]:
+    """Open the engine of a node's pool; return it and the most workers that it has.
+
+    Raises:
+        WorkerStartFailed: no worker could be started there.
+    """
+    from processpool.config import PoolConfig
+
+    data = json.loads(declaration)
+    most = workers or usable_cpus()
+    size = {name: min(number, most) for name, number in data["size"].items()}
+    config = PoolConfig.model_validate({**data, "size": {**size, "max": most}})
+    engine, _ = build_engine(config)
+    engine.open(min(1, config.size.min), config.timeouts.exit)
+    return engine, most
 
 
 def build_fake(

@@ -1,0 +1,314 @@
+"""What comes from the nodes: results of batches, news of nodes, and losses.
+
+Dask's thread only posts what it hears; the pump's thread does what follows from it.
+"""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import CancelledError
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from processpool.backends.nodes import Node
+from processpool.backends.parcels import Answers, Result, part_of, received, shifted, unpack
+from processpool.core import events
+from processpool.core.jobs import Batch, Origin
+from processpool.core.replies import PickledReply, Reply, error_in_words, has_failed
+from processpool.core.states import PoolEvent, PoolState
+from processpool.errors import NodeLost, PoolBroken, PoolClosed, RequestTimeout, WorkerDied
+from processpool.wire.python.layout import ECHOED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from processpool.backends.ledger import Sent
+    from processpool.backends.pump import Pump
+    from processpool.backends.work import Work
+    from processpool.engine.event_hub import EventHub
+
+log = logging.getLogger("processpool")
+
+_NOT_VALUES = frozenset({Reply, PickledReply})
+_NO_ANSWER = (WorkerDied, RequestTimeout, PoolClosed, PoolBroken, CancelledError)
+
+
+class Arrivals:
+    """Hears from the cluster, and hands answers to their jobs."""
+
+    def __init__(self, work: Work, pump: Pump, hub: EventHub, go_on: Callable[[], None]) -> None:
+        """`go_on` is called when more can be sent."""
+        self._work = work
+        self._pump = pump
+        self._hub = hub
+        self._go_on = go_on
+        self.forget: Callable[[int], None] = lambda number: None
+        """Lets the cluster drop the result of a batch; set once there is a connection."""
+        self.lacking: set[int] = set()
+        """Functions that a node has asked for, so that they travel with every batch."""
+
+    # -- on Dask's thread --------------------------------------------------------------------------
+
+    def on_result(self, number: int, data: bytes) -> None:
+        """The result of a batch has come."""
+        self._pump.post(partial(self._take, number, data))
+
+    def on_killed(self, number: int, error: BaseException) -> None:
+        """Too many nodes were lost while they had this batch."""
+        self._pump.post(partial(self._suspect, number, error))
+
+    def on_trouble(self, number: int, error: BaseException) -> None:
+        """A node could not so much as begin this batch."""
+        self._pump.post(partial(self._again, number, str(error)))
+
+    def on_lost(self, number: int) -> None:
+        """Dask has forgotten this batch."""
+        self._pump.post(partial(self._again, number, ""))
+
+    def on_event(self, message: dict[str, Any]) -> None:
+        """A node has told something."""
+        self._pump.post(partial(self._hear, message))
+
+    def on_left(self, address: str) -> None:
+        """A node has left."""
+        self._pump.post(partial(self._lose, address))
+
+    # -- results -----------------------------------------------------------------------------------
+
+    def _take(self, number: int, data: bytes) -> None:
+        self.forget(number)
+        sent = self._settle(number)
+        if sent is None:
+            return
+        result: Result = unpack(data)
+        batch = sent.batch
+        if result.is_another:
+            self._fail(batch, self._lost(sent))
+        elif result.lacks_function:
+            self.lacking.add(batch.job.task.function.number)
+            self._work.put_back(batch)
+        else:
+            self._work.sizes.learn(batch.job, len(batch), result.seconds)
+            self._hand_out(batch, result)
+        self._go_on()
+
+    def _settle(self, number: int) -> Sent | None:
+        with self._work.lock:
+            return self._work.ledger.settle(number)
+
+    def _hand_out(self, batch: Batch, result: Result) -> None:
+        where = self._work.nodes.where(result.node)
+        job, now = batch.job, monotonic()
+        if job.task is not None and job.task.style & ECHOED:
+            for number, printed in result.printed:
+                job.echo(number, printed)
+        for run in result.runs:
+            part = part_of(batch, run, where, now)
+            answers = _answers(run, where)
+            origin = self._work.nodes.locate(shifted(run.origin, now), result.node)
+            self._deliver(part, answers, origin)
+        for offset, count in result.dropped:
+            _, rest = batch.split(offset)
+            part, _ = rest.split(count)
+            if job.cancelled:
+                job.drop(part, None)
+            else:
+                self._work.put_back(part)
+        batch.forget()
+
+    def _deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
+        failures = (
+            []
+            if origin.plain
+            else [
+                (index, each) for index, each in enumerate(answers, batch.start) if has_failed(each)
+            ]
+        )
+        self._work.count(len(batch), len(failures))
+        unanswered = [(at, answer) for at, answer in failures if _has_none(answer)]
+        if self._hub.has_listeners and len(unanswered) < len(batch):
+            self._hub.publish(_finished(batch, origin))
+        for _, answer in failures[-1:]:
+            text = error_in_words(answer)
+            self._hub.remember(text, origin.worker_id, None, origin.stderr)
+        for at, answer in unanswered if self._hub.has_listeners else ():
+            who = origin.until, origin.worker_id, origin.pid
+            self._hub.publish(events.ItemFailed(*who, at, error_in_words(answer)))
+        batch.job.deliver(batch, answers, origin)
+
+    # -- losses ------------------------------------------------------------------------------------
+
+    def _suspect(self, number: int, error: BaseException) -> None:
+        self.forget(number)
+        sent = self._settle(number)
+        if sent is None:
+            return
+        batch = sent.batch
+        if not sent.is_suspect:
+            batch.attempts -= 1
+            self._work.suspect(batch)
+        elif len(batch) > 1:
+            batch.attempts -= 1
+            for half in batch.split(len(batch) // 2):
+                self._work.suspect(half)
+        else:
+            self._fail(
+                batch,
+                NodeLost(
+                    "every node that had this item was lost, several in a row, and nothing else "
+                    f"was running there: the item ends its node ({first_line(error)})"
+                ),
+            )
+        self._go_on()
+
+    def _again(self, number: int, why: str) -> None:
+        self.forget(number)
+        sent = self._settle(number)
+        if sent is None:
+            return
+        if sent.node and not why:
+            self._fail(sent.batch, self._lost(sent))
+        else:
+            self._work.put_back(sent.batch)
+            if why:
+                log.warning("%s; its batch goes to another node", why)
+        self._pump.later(0.1, self._go_on)
+
+    def _lost(self, sent: Sent) -> NodeLost:
+        return NodeLost(
+            f"{self._work.nodes.where(sent.node)} was lost while it had this item, which may have "
+            "run or not; with backend.on_node_loss: retry it is done again on another node"
+        )
+
+    def _fail(self, batch: Batch, error: BaseException) -> None:
+        now = monotonic()
+        origin = Origin(0, 0, batch.sent_at, now, plain=False, failed=len(batch))
+        self._deliver(batch, [Reply(error=_copy_of(error)) for _ in range(len(batch))], origin)
+
+    def give_up(self, sent: list[Sent], error: Callable[[], BaseException]) -> None:
+        """End batches that are on their way, with an error."""
+        for one in sent:
+            if self._settle(one.number) is not None:
+                self._fail(one.batch, error())
+
+    # -- nodes -------------------------------------------------------------------------------------
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        nodes, now = self._work.nodes, monotonic()
+        if "failed" in message:
+            self._refuse(message["failed"], message["why"])
+        elif message.get("ready"):
+            node = Node(
+                message["node"],
+                message["life"],
+                message["name"],
+                message["host"],
+                message["workers"],
+                now,
+            )
+            with self._work.lock:
+                nodes.add(node)
+                self._work.lock.notify_all()
+            self._go_on()
+        elif "shot" in message:
+            self._see(message, now)
+
+    def _see(self, message: dict[str, Any], now: float) -> None:
+        known = self._work.nodes.ready.get(message["node"])
+        if known is None or known.life != message["life"]:
+            return
+        _, workers, happened = unpack(message["shot"])
+        with self._work.lock:
+            known.seen, known.shots = now, workers
+            self._work.lock.notify_all()
+        for before, event in happened:
+            if isinstance(event, events.WorkerEvent | events.WorkerFailedToStart):
+                self._hub.publish(_told(event, now - before, self._number(known, event.worker_id)))
+
+    def _number(self, node: Node, number: int) -> int:
+        return self._work.nodes.worker_id(node.life, number)
+
+    def _refuse(self, address: str, why: str) -> None:
+        log.warning("%s; it gets no work", why)
+        with self._work.lock:
+            self._work.nodes.fail(address, why)
+            self._work.lock.notify_all()
+        self._hub.remember(why, 0, None)
+        if self._work.state in (PoolState.OPEN, PoolState.PAUSED) and not self._work.nodes.ready:
+            self.break_pool("no node can run the pool any more: " + why)
+
+    def break_pool(self, reason: str) -> None:
+        """Let the pool take no work, and end what there is."""
+        self._work.reason = reason
+        self._work.change(PoolEvent.BROKE)
+        self._hub.publish(events.PoolBroke(monotonic(), reason))
+        for batch in self._work.clear():
+            batch.job.drop(batch, PoolBroken(reason))
+        self.give_up(self._work.ledger.all(), lambda: PoolBroken(reason))
+
+    def _lose(self, address: str) -> None:
+        work = self._work
+        with work.lock:
+            lost = work.ledger.meant_for(address)
+            node = work.nodes.ready.get(address)
+            where = work.nodes.where(address)
+        for one in lost:
+            self.forget(one.number)
+        self.give_up(
+            lost,
+            lambda: NodeLost(
+                f"{where} was lost while it had this item, which may have run or not; with "
+                "backend.on_node_loss: retry it is done again on another node"
+            ),
+        )
+        with work.lock:
+            work.nodes.remove(address)
+            work.lock.notify_all()
+        if node is not None:
+            log.info("%s has left", where)
+            for shot in node.shots:
+                number = self._number(node, shot[0])
+                self._hub.publish(
+                    events.WorkerExited(monotonic(), number, shot[1], 0, "its node has left", "")
+                )
+        self._go_on()
+
+
+def _answers(run: Answers, where: str) -> list[Any]:
+    if _NOT_VALUES.isdisjoint(map(type, run.answers)):
+        return run.answers
+    return [received(answer, where) for answer in run.answers]
+
+
+def _told(event: Any, at: float, number: int) -> events.Event:
+    from dataclasses import replace
+
+    told: events.Event = replace(event, at=at, worker_id=number)
+    return told
+
+
+def _has_none(answer: Any) -> bool:
+    """True if a failure is not what the item itself has come to."""
+    return type(answer) is Reply and isinstance(answer.error, _NO_ANSWER)
+
+
+def _finished(batch: Batch, origin: Origin) -> events.ItemsFinished:
+    return events.ItemsFinished(
+        origin.until,
+        origin.worker_id,
+        origin.pid,
+        index=batch.start,
+        count=len(batch),
+        since=origin.since,
+        job=batch.job.number,
+    )
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error says first."""
+    return str(error).partition("\n")[0]
+
+
+def _copy_of(error: BaseException) -> BaseException:
+    return type(error)(*error.args)

@@ -1,0 +1,254 @@
+"""The connection to a Dask cluster: everything that is said to Dask is said here.
+
+    send ──▶ client.map ──▶ scheduler ──▶ a node's `run_batch`
+    on_result ◀── gather ◀───────────────────────┘
+    on_event  ◀── log_event of the nodes, and what the scheduler tells of nodes that leave
+
+The pool has a client of its own, even if it is given one: what it cancels, subscribes to and closes
+is nobody else's. Results are looked at as such; what Dask says of a future goes back when a node
+leaves, although the result has come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING, Any, Protocol
+
+import distributed
+from distributed import KilledWorker
+from distributed.client import FutureCancelledError
+
+from processpool.backends.sent import NodePlugin, functions_for_nodes
+from processpool.errors import WorkerStartFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterable
+
+log = logging.getLogger("processpool")
+
+GROUP_BYTES = 8_000_000
+"""The most bytes that are handed to Dask at a time; it warns of more."""
+PATIENCE = 10.0
+"""Seconds to wait for the scheduler's answer."""
+_LOST = (CancelledError, asyncio.CancelledError, FutureCancelledError)
+
+
+class Heard(Protocol):
+    """Who is told what comes from the cluster, on Dask's thread; must return at once."""
+
+    def on_result(self, number: int, data: bytes) -> None:
+        """The result of a batch has come."""
+
+    def on_killed(self, number: int, error: BaseException) -> None:
+        """Dask has given a batch up: too many nodes were lost while they had it."""
+
+    def on_trouble(self, number: int, error: BaseException) -> None:
+        """A node could not so much as begin a batch."""
+
+    def on_lost(self, number: int) -> None:
+        """Dask has forgotten a batch."""
+
+    def on_event(self, message: dict[str, Any]) -> None:
+        """A node has told something."""
+
+    def on_left(self, address: str) -> None:
+        """A node has left."""
+
+
+class Parcel:
+    """A batch, packed to be sent."""
+
+    __slots__ = ("cost", "data", "node", "number")
+
+    def __init__(self, number: int, data: bytes, cost: float, node: str) -> None:
+        self.number = number
+        self.data = data
+        self.cost = cost
+        self.node = node
+
+
+class Address:
+    """Where a cluster is: a scheduler's address, or that of somebody's client."""
+
+    def __init__(
+        self, scheduler: str | None, tls: tuple[str, str, str] | None, client: Any
+    ) -> None:
+        self._scheduler = scheduler
+        self._tls = tls
+        self._client = client
+
+    def __str__(self) -> str:
+        if self._client is not None and self._client.scheduler is not None:
+            return str(self._client.scheduler.address)
+        return str(self._scheduler)
+
+    def connect(self) -> Any:
+        """Return a new client.
+
+        Raises:
+            WorkerStartFailed: no scheduler answers there.
+        """
+        dask: Any = distributed  # its constructors have no types
+        security = None if self._client is None else self._client.security
+        if self._tls is not None:
+            ca, cert, key = self._tls
+            security = dask.Security(
+                tls_ca_file=ca,
+                tls_client_cert=cert,
+                tls_client_key=key,
+                require_encryption=True,
+            )
+        try:
+            return dask.Client(
+                str(self),
+                timeout=PATIENCE,
+                set_as_default=False,
+                security=security,
+                name="processpool",
+            )
+        except (OSError, TimeoutError, ValueError, TypeError, ImportError) as error:
+            raise WorkerStartFailed(
+                f"no Dask scheduler answers at {self}: {_said(error)}; start one there with "
+                "`dask scheduler`, or correct backend.scheduler"
+            ) from error
+
+
+def _said(error: BaseException) -> str:
+    cause = error.__cause__ or error
+    return (str(cause) or type(cause).__name__).partition("\n")[0]
+
+
+class Connection:
+    """A client, and the pool's plugin on the nodes."""
+
+    def __init__(self, address: Address, heard: Heard, name: str) -> None:
+        """`name` is unique to the pool: that of its plugin, its resource and its topic."""
+        self.address = str(address)
+        self._name = name
+        self._heard = heard
+        self._run, self._tell = functions_for_nodes()
+        self._futures: dict[int, Any] = {}
+        self._client: Any = address.connect()
+        self._client.subscribe_topic(name, self._on_event)
+        self._client.subscribe_topic("all", self._on_any)
+
+    def register(self, build: str, declaration: str, wants: dict[str, Any]) -> None:
+        """Have every node open a pool, now or when it joins; return when those there have."""
+        plugin = NodePlugin(self._name, build, declaration, wants)
+        try:
+            self._client.register_plugin(plugin)
+        except (OSError, TimeoutError) as error:  # a node is being lost; others have it
+            log.warning("not every node of %s has answered: %s", self.address, _said(error))
+
+    def send(self, parcels: Iterable[Parcel]) -> None:
+        """Send batches, grouped as Dask likes it."""
+        groups: dict[tuple[float, str], list[Parcel]] = {}
+        for parcel in parcels:
+            groups.setdefault((parcel.cost, parcel.node), []).append(parcel)
+        for group in groups.values():
+            part: list[Parcel] = []
+            size = 0
+            for parcel in group:
+                if part and size + len(parcel.data) > GROUP_BYTES:
+                    self._send(part)
+                    part, size = [], 0
+                part.append(parcel)
+                size += len(parcel.data)
+            self._send(part)
+
+    def _send(self, group: list[Parcel]) -> None:
+        cost, node = group[0].cost, group[0].node
+        futures = self._client.map(
+            self._run,
+            [self._name] * len(group),
+            [parcel.number for parcel in group],
+            [parcel.data for parcel in group],
+            key=[f"{self._name}-{parcel.number}" for parcel in group],
+            pure=False,
+            resources={self._name: cost},
+            workers=[node] if node else None,
+        )
+        for parcel, future in zip(group, futures, strict=True):
+            self._futures[parcel.number] = future
+            self._spawn(self._await(parcel.number, future))
+
+    async def _await(self, number: int, future: Any) -> None:
+        heard = self._heard
+        try:
+            data = await self._client.gather(future, asynchronous=True)
+        except KilledWorker as error:
+            heard.on_killed(number, error)
+        except _LOST:
+            heard.on_lost(number)
+        except Exception as error:  # the plugin is missing there, or a class
+            heard.on_trouble(number, error)
+        else:
+            heard.on_result(number, data)
+
+    def forget(self, number: int) -> None:
+        """Let the cluster drop the result of a batch."""
+        self._futures.pop(number, None)
+
+    def cancel(self, numbers: Iterable[int]) -> None:
+        """Cancel batches; where one runs, the node ends it."""
+        found = [self._futures.pop(number, None) for number in numbers]
+        futures = [future for future in found if future is not None]
+        if futures:
+            self._spawn(self._quietly(self._client.cancel(futures, asynchronous=True)))
+
+    def tell(self, what: str, *arguments: Any, node: str = "") -> None:
+        """Tell one node something, or all."""
+        self._spawn(
+            self._quietly(
+                self._client.run(
+                    self._tell,
+                    self._name,
+                    what,
+                    arguments,
+                    workers=[node] if node else None,
+                    on_error="ignore",
+                    asynchronous=True,
+                )
+            )
+        )
+
+    async def _quietly(self, what: Any) -> None:
+        try:
+            await what
+        except Exception as error:
+            log.debug("the cluster was not reached: %s", error)
+
+    def _spawn(self, what: Coroutine[Any, Any, None]) -> None:
+        loop = self._client.loop.asyncio_loop
+        if loop.is_closed():
+            what.close()
+        else:
+            asyncio.run_coroutine_threadsafe(what, loop)
+
+    @property
+    def is_up(self) -> bool:
+        """True while the scheduler is there."""
+        return str(self._client.status) == "running"
+
+    def close(self) -> None:
+        """End the pools of the nodes, and the connection."""
+        self._futures.clear()
+        try:
+            self._client.unsubscribe_topic("all")  # which tells of clients that leave
+            if self.is_up:
+                self._client.unregister_worker_plugin(self._name)
+        except Exception as error:  # a node or the scheduler is gone
+            log.debug("the plugin was not taken from every node: %s", error)
+        self._client.close(timeout=PATIENCE)
+
+    # -- what is heard -----------------------------------------------------------------------------
+
+    def _on_event(self, event: tuple[float, Any]) -> None:
+        self._heard.on_event(event[1])
+
+    def _on_any(self, event: tuple[float, Any]) -> None:
+        message = event[1]
+        if isinstance(message, dict) and message.get("action") == "remove-worker":
+            self._heard.on_left(message["worker"])

@@ -1,0 +1,244 @@
+"""A node's side: the pool there, which does the batches that come, and tells how it is.
+
+Dask's thread: run ──▶ the node's own engine ──▶ workers
+▲              │ answers, still pickled
+└── packed ◀───┘
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Protocol
+from uuid import uuid4
+
+from processpool.backends.parcels import Inward, Order, Result, answers_of, pack, unpack
+from processpool.core import events
+from processpool.core.batch_size import Pace
+from processpool.core.jobs import Batch, Job, Origin
+from processpool.errors import ProcessPoolError
+from processpool.system.monitor import Monitor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from processpool.engine.backend import Backend
+
+TICK = 0.25
+"""Seconds between two snapshots."""
+WEIGH_EVERY = 4
+"""Every so many snapshots have the workers' CPU time and memory."""
+EXIT = 2.0
+"""Seconds that workers may take to exit when a node leaves."""
+
+
+class Host(Protocol):
+    """What a node's pool needs of the Dask worker that it lives in."""
+
+    address: str
+    name: object
+    loop: Any
+
+    async def set_resources(self, **resources: float) -> None:
+        """Offer so many places for work."""
+
+    def log_event(self, topic: str, msg: object) -> None:
+        """Send a message to whoever has subscribed to the topic; may be called on any thread."""
+
+
+class NodeJob(Job):
+    """One batch on a node: collects its answers."""
+
+    def __init__(self, engine: Backend, order: Order) -> None:
+        super().__init__(order.timeout, order.number)
+        self._start = order.start
+        self._left = len(order.items)
+        self._pace = Pace() if order.style is not None else None
+        self.window = None if self._pace is None else self._pace.window
+        self._lock = Monitor(engine.wait)
+        self.result = Result(order.number, "")
+
+    def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
+        """Keep the answers of some items."""
+        if self._pace is not None:
+            seconds = origin.each * len(batch) or origin.until - origin.since
+            self._pace.learn(len(batch), seconds)
+            self.window = self._pace.window
+        run = answers_of(batch, self._start, answers, origin)
+        with self._lock:
+            self.result.runs.append(run)
+            self._ended(len(batch))
+
+    def drop(self, batch: Batch, error: BaseException | None) -> None:
+        """Note that some items will not be begun."""
+        with self._lock:
+            self.result.dropped.append((batch.start - self._start, len(batch)))
+            if error is not None:
+                self.result.trouble = str(error)
+            self._ended(len(batch))
+
+    def echo(self, number: int, printed: bytes) -> None:
+        """Keep what an item has printed, to be shown with the answers."""
+        with self._lock:
+            self.result.printed.append((number, printed))
+
+    def _ended(self, count: int) -> None:
+        self._left -= count
+        if not self._left:
+            self._lock.notify_all()
+
+    def wait(self) -> None:
+        """Wait until all items have ended; meanwhile, this thread may run the engine."""
+        self._lock.wait_for(lambda: not self._left)
+
+
+class NodePool:
+    """The pool of one node."""
+
+    def __init__(self, engine: Backend, host: Host, topic: str, size: int, threads: int) -> None:
+        """Begin with an engine that is open.
+
+        Args:
+            engine: the node's own.
+            host: the Dask worker.
+            topic: under which to tell how the node is.
+            size: the most workers.
+            threads: how many batches Dask runs here at a time.
+        """
+        self._engine = engine
+        self._host = host
+        self._topic = topic
+        self._size = size
+        self._threads = threads
+        self._inward = Inward()
+        self._jobs: dict[int, NodeJob] = {}
+        self._aborted: set[int] = set()
+        self._happened: list[events.Event] = []
+        self._over = threading.Event()
+        self.life = uuid4().hex
+        """Identifies this pool among all that nodes at this address have had."""
+
+    def begin(self) -> None:
+        """Tell that the node is ready, and from now on, how it is."""
+        self._engine.listen(self._note, quick=True)
+        self._tell(
+            ready=True,
+            life=self.life,
+            name=str(self._host.name),
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            workers=self._size,
+        )
+        threading.Thread(target=self._tick, name="processpool-node", daemon=True).start()
+
+    def run(self, number: int, data: bytes) -> bytes:
+        """Do a batch, and return its result."""
+        began = monotonic()
+        order: Order = unpack(data)
+        if order.life and order.life != self.life:
+            return pack(Result(number, self._host.address, is_another=True))
+        try:
+            task = self._inward.task(order)
+        except KeyError:
+            return pack(Result(number, self._host.address, lacks_function=True))
+        job = NodeJob(self._engine, order)
+        job.task = task
+        self._make_way(len(order.items))
+        self._jobs[number] = job
+        batch = Batch(job, order.start, self._inward.items(order), monotonic())
+        try:
+            self._engine.submit(batch, limit=False)
+            if number in self._aborted:
+                self._engine.cancel(job, kill=True)
+            job.wait()
+        except ProcessPoolError as error:  # the pool here is broken, or closed
+            job.result.trouble = str(error)
+            job.result.dropped = [(0, len(batch))]
+        finally:
+            del self._jobs[number]
+            self._aborted.discard(number)
+        result = job.result
+        if result.trouble:
+            self._withdraw(result.trouble)
+        result.node, result.seconds = self._host.address, monotonic() - began
+        return pack(result)
+
+    def _make_way(self, items: int) -> None:
+        """Let Dask run more batches meanwhile, if its threads are too few to occupy the workers."""
+        if items * self._threads < self._size:
+            import distributed
+
+            leave: Any = distributed.secede
+            leave()
+
+    def _withdraw(self, why: str) -> None:
+        """Offer no more places: this node would only drain the queue."""
+        if not self._over.is_set():
+            self._host.loop.add_callback(self._host.set_resources, **{self._topic: 0})
+            self._tell(failed=self._host.address, why=f"node {self._host.address}: {why}")
+
+    def abort(self, number: int) -> None:
+        """End a batch that nobody waits for; takes no lock, as it runs on Dask's event loop."""
+        self._aborted.add(number)
+        job = self._jobs.get(number)
+        if job is None:
+            self._aborted.discard(number)
+        else:
+            self._engine.cancel(job, kill=True, soon=True)
+
+    def told(self, what: str, *arguments: Any) -> None:
+        """Do what the pool's process says, on a thread of its own, as it may block."""
+        act = getattr(self, f"_do_{what}")
+        threading.Thread(target=act, args=arguments, name="processpool-told", daemon=True).start()
+
+    def close(self) -> None:
+        """End the workers; a batch that is running is given back."""
+        self._over.set()
+        with suppress(ProcessPoolError):
+            self._engine.close(0 if self._jobs else EXIT)
+
+    # -- what it is told ---------------------------------------------------------------------------
+
+    def _do_stop(self, numbers: list[int]) -> None:
+        for number in numbers:
+            job = self._jobs.get(number)
+            if job is not None:
+                self._engine.cancel(job, kill=False)
+
+    def _do_resize(self, least: int | None, most: int | None, spare: int | None) -> None:
+        with suppress(ValueError):
+            self._engine.steering.resize(least, most, spare)
+            self._size = self._engine.policy.max
+
+    def _do_restart(self, life: str, number: int, wait: bool) -> None:
+        if life == self.life:
+            with suppress(ValueError):
+                self._engine.steering.restart(number, wait=wait)
+
+    def _do_reset(self) -> None:
+        self._engine.steering.reset()
+
+    # -- telling -----------------------------------------------------------------------------------
+
+    def _note(self, event: events.Event) -> None:
+        if not isinstance(event, events.ItemsFinished | events.ItemFailed):
+            self._happened.append(event)
+
+    def _tick(self) -> None:
+        count = 0
+        while not self._over.wait(TICK):
+            shot = self._engine.snapshot("", resources=count % WEIGH_EVERY == 0)
+            count += 1
+            now, happened = monotonic(), self._happened
+            self._happened = []
+            told = [(now - event.at, event) for event in happened]
+            workers = [tuple(worker) for worker in shot.workers]
+            with suppress(Exception):  # the connection is just lost: Dask makes another one
+                self._tell(shot=pack((str(shot.state), workers, told)), life=self.life)
+
+    def _tell(self, **what: Any) -> None:
+        message: Mapping[str, Any] = {"node": self._host.address, **what}
+        self._host.log_event(self._topic, dict(message))

@@ -1,0 +1,86 @@
+"""Clusters for the tests: those of Dask on this machine, whose nodes are processes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from subprocess import PIPE
+from typing import TYPE_CHECKING, Any
+
+from tests.process.support import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+CONFIG = {
+    "distributed.comm.timeouts.tcp": "12s",
+    "distributed.comm.timeouts.connect": "12s",
+    "distributed.scheduler.allowed-failures": 1,
+    "logging.distributed": "critical",
+}
+"""Short times, and nodes that are given up after two losses."""
+QUIET = ("distributed", "distributed.nanny", "distributed.scheduler", "distributed.worker")
+
+
+@contextmanager
+def local_cluster(nodes: int, **options: Any) -> Iterator[Any]:
+    """A scheduler in this process, and nodes that are processes with one thread each."""
+    import dask
+    import distributed
+
+    make: Any = distributed.LocalCluster  # which has no types
+
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    settings = {"threads_per_worker": 1, "dashboard_address": None, **options}
+    with (
+        dask.config.set(CONFIG),
+        make(n_workers=nodes, processes=True, **settings) as cluster,
+    ):
+        cluster.wait_for_workers(nodes, 60)
+        yield cluster
+
+
+def node_pids(cluster: Any) -> dict[str, int]:
+    """The processes of a cluster's nodes, by address."""
+    return {
+        nanny.worker_address: nanny.pid
+        for nanny in cluster.workers.values()
+        if nanny.worker_address is not None and nanny.pid is not None
+    }
+
+
+def power_off(cluster: Any, address: str) -> int:
+    """Kill the process of a node; return what its ID was."""
+    pid = node_pids(cluster)[address]
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+def all_nodes_back(cluster: Any, count: int) -> None:
+    """Wait until so many nodes are there again: a nanny starts a new one for each that has died."""
+    eventually(lambda: len(cluster.scheduler.workers) >= count, within=60)
+
+
+@contextmanager
+def started_cluster(nodes: int) -> Iterator[str]:
+    """A cluster in processes of its own; yields its address."""
+    program = [sys.executable, "-m", "tests.cluster.support", str(nodes)]
+    with subprocess.Popen(program, stdin=PIPE, stdout=PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.communicate()
+
+
+if __name__ == "__main__":
+    with local_cluster(int(sys.argv[1])) as there:
+        print(there.scheduler_address, flush=True)
+        sys.stdin.read()
