@@ -79,6 +79,7 @@ class TestMaps:
         failed = [outcome.index for outcome in outcomes if not outcome.ok]
         assert failed == list(range(7, 1000, 100))
         error = outcomes[107].error
+        assert error is not None
         assert str(error) == "not 107"
         assert "item 107" in error.__notes__[0]
         assert "It ran on node tcp://" in str(error.__cause__)
