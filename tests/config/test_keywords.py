@@ -9,7 +9,7 @@ import pytest
 from processpool import ConfigError
 from processpool.api import keywords as typed
 from processpool.config import PoolConfig, pool_from_dict, pool_from_keywords
-from processpool.config.known_keys import worker_models
+from processpool.config.known_keys import models_of
 
 GOOD: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "nothing": ({}, {"worker": {"kind": "python"}}),
@@ -90,6 +90,6 @@ def test_a_function_as_setup_is_for_functions() -> None:
 
 
 def test_type_checkers_know_all_keywords() -> None:
-    of_worker = {key for one in worker_models(PoolConfig).values() for key in one.model_fields}
+    of_worker = {key for one in models_of(PoolConfig, "worker").values() for key in one.model_fields}
     keys = PoolConfig.model_fields.keys() | of_worker | {"max_workers"}
     assert set(typed.PoolKeywords.__annotations__) | {"setup"} == keys

@@ -53,7 +53,7 @@ class NodeJob(Job):
     """One batch on a node: collects its answers."""
 
     def __init__(self, engine: Backend, order: Order) -> None:
-        super().__init__(order.timeout, order.number)
+        super().__init__(order.timeout, order.number, order.terms)
         self._start = order.start
         self._left = len(order.items)
         self._pace = Pace() if order.style is not None else None

@@ -8,7 +8,7 @@ as seconds before the moment of packing.
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from struct import Struct
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,8 @@ from processpool.wire.python.remote_errors import add_note, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from processpool.core.terms import Terms
 
 
 _COUNT = Struct("<I")
@@ -65,6 +67,7 @@ class Order:
     number: int
     start: int
     timeout: float | None
+    terms: Terms
     items: list[Any]
     tables: list[bytes]
     """The pickled classes that items refer to."""
@@ -82,7 +85,7 @@ def order_of(number: int, batch: Batch, *, with_function: bool = False) -> Order
     """Return a batch as it travels; `with_function` if a node has said that it lacks that."""
     task: Task | None = batch.job.task
     items, tables = _outward(batch.payloads)
-    order = Order(number, batch.start, batch.job.timeout, items, tables, None)
+    order = Order(number, batch.start, batch.job.timeout, batch.job.terms, items, tables, None)
     if task is not None:
         function = task.function
         order.style, order.function, order.name = task.style, function.number, function.name
@@ -201,14 +204,14 @@ def answers_of(batch: Batch, start: int, answers: list[Any], origin: Origin) -> 
     """Return answers as they travel; `start` is the index of the first item of the whole batch."""
     now = monotonic()
     history = [
-        (_sendable(answer), shifted(_copy(whence), -now), attempts)
+        (_sendable(answer), shifted(replace(whence), -now), attempts)
         for answer, whence, attempts in (attempt.facts for attempt in batch.history)
     ]
     return Answers(
         batch.start - start,
         len(batch),
         answers if origin.plain and not _has_pickles(answers) else [*map(_sendable, answers)],
-        shifted(_copy(origin), -now),
+        shifted(replace(origin), -now),
         batch.attempts,
         max(batch.sent_at - batch.queued_at, 0.0),
         history,
@@ -218,21 +221,6 @@ def answers_of(batch: Batch, start: int, answers: list[Any], origin: Origin) -> 
 def _has_pickles(answers: list[Any]) -> bool:
     kinds = set(map(type, answers))
     return PickledReply in kinds or Reply in kinds
-
-
-def _copy(origin: Origin) -> Origin:
-    return Origin(
-        origin.worker_id,
-        origin.pid,
-        origin.since,
-        origin.until,
-        origin.stderr,
-        origin.plain,
-        origin.failed,
-        origin.each,
-        origin.slot,
-        origin.skipped,
-    )
 
 
 def _sendable(answer: Any) -> Any:

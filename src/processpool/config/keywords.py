@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from processpool.config.known_keys import WORKER, worker_models
+from processpool.config.known_keys import models_of
 from processpool.config.loading import pool_from_dict
 from processpool.config.models import PoolConfig
 from processpool.config.problems import Problem, config_error, nearest
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from processpool.config.section import Section
 
 SIZE = "size"
+WORKER = "worker"
+"""The section whose keys may be given without it."""
 MAX_WORKERS = "max_workers"
 """The argument that means `size.max`, and the section that this is in."""
 _MAX = f"{MAX_WORKERS}=…"
@@ -52,7 +54,7 @@ def pool_from_keywords(keywords: Mapping[str, Any], *, has_setup: bool = False) 
         ConfigError: they do not declare a valid pool; the message lists all problems.
     """
     of_pool = PoolConfig.model_fields.keys() - {WORKER}
-    models = worker_models(PoolConfig)
+    models = models_of(PoolConfig, WORKER)
     of_worker = {key for model in models.values() for key in model.model_fields}
     known = [MAX_WORKERS, *sorted(of_pool | of_worker | {WORKER})]
     unknown = [key for key in keywords if key not in known]
