@@ -14,6 +14,11 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
+from processpool.config.environment import (
+    command_environment,
+    own_environment,
+    python_environment,
+)
 from processpool.core.policy import Policy
 from processpool.engine.identity import Identity
 from processpool.engine.inheritance import Environ, with_hash_seed
@@ -40,26 +45,12 @@ log = logging.getLogger("processpool")
 
 INTERPRETERS = ("python", "python3")
 """The names that, as the first word of a command, mean the interpreter that runs the pool."""
-CODEC_VARIABLE = "PROCESSPOOL_CODEC"
-"""The environment variable that tells a worker under `serve` the pool's codec."""
 INLINE_VARIABLE = "PROCESSPOOL_INLINE"
 """The environment variable that has all pools of Python functions run in this process."""
 BACKOFF_JITTER = 0.1
 """The fraction by which back-offs vary."""
 PYTHON_WINDOW = 8
 """The most single items of a Python worker; those it has not begun can be recalled."""
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "RAYON_NUM_THREADS",
-    "POLARS_MAX_THREADS",
-)
-"""The environment variables that set the number of threads of numerical libraries."""
 
 _NO_SCHEDULER = (
     "is required, such as tcp://host:8786; or pass a client: ProcessPool.from_yaml(path, client=…)"
@@ -136,7 +127,7 @@ def _build_command_engine(config: PoolConfig, worker: CommandWorkerConfig) -> tu
     if protocol.rpc is not None:
         codec = make_codec("jsonrpc")
     policy = build_policy(config, window=worker.protocol.window, ahead=worker.protocol.ahead)
-    env = Environ(partial(_command_environment, worker))
+    env = Environ(partial(command_environment, worker))
     launcher = CommandLauncher(
         command,
         env,
@@ -153,7 +144,7 @@ def _build_command_engine(config: PoolConfig, worker: CommandWorkerConfig) -> tu
 def _build_python_engine(
     config: PoolConfig, worker: PythonWorkerConfig, setup: Callable[[], object] | None
 ) -> tuple[Backend, Parts]:
-    env = Environ(partial(_python_environment, worker))
+    env = Environ(lambda: with_hash_seed(python_environment(worker)))
     packed, inherited = (worker.setup, Inherited()) if setup is None else pack_setup(setup)
     orders = Orders(
         handler=worker.handler,
@@ -207,7 +198,7 @@ def build_inline(
         "path": tuple(map(str, worker.path)),
         "preload": worker.preload,
     }
-    own = partial(_own_environment, worker)
+    own = partial(own_environment, worker)
     setting = InlineSetting(orders, str(worker.cwd), own, Identity(config.name, worker.each))
     policy = build_policy(config, window=1)
     engine = InlineBackend(policy, config.queue.max_pending, config.name, setting)
@@ -273,8 +264,7 @@ def _declaration_of(config: PoolConfig) -> str:
     data = config.model_dump(
         mode="json", exclude={"backend", "inline", "size", "widget"}, exclude_unset=True
     )
-    env = config.worker.env
-    data["worker"]["env"] = {name: secret.get_secret_value() for name, secret in env.items()}
+    data["worker"]["env"] = own_environment(config.worker)
     data["name"] = config.name
     data["size"] = {"min": config.size.min, "spare": config.size.spare}
     return json.dumps(data)
@@ -395,34 +385,3 @@ def build_command(worker: CommandWorkerConfig) -> Command:
     if program in INTERPRETERS:
         program = sys.executable or ""  # refused when a worker is started
     return Command((program, *arguments), str(worker.cwd), {}, secret=tuple(worker.env))
-
-
-def _command_environment(worker: CommandWorkerConfig) -> dict[str, str]:
-    return {**build_environment(worker), CODEC_VARIABLE: worker.codec}
-
-
-def _python_environment(worker: PythonWorkerConfig) -> dict[str, str]:
-    env = build_environment(worker)
-    if worker.threads is not None:
-        for name in THREAD_VARIABLES:
-            if name not in worker.env:
-                env[name] = str(worker.threads)
-    return with_hash_seed(env)
-
-
-def build_environment(worker: CommandWorkerConfig | PythonWorkerConfig) -> dict[str, str]:
-    """Return the environment of a worker: inherited variables, replaced by those of `env`."""
-    inherit = worker.inherit_env
-    if inherit is True:
-        env = dict(os.environ)
-    elif inherit is False:
-        env = {}
-    else:
-        env = {name: os.environ[name] for name in inherit if name in os.environ}
-    env.update(_own_environment(worker))
-    return env
-
-
-def _own_environment(worker: CommandWorkerConfig | PythonWorkerConfig) -> dict[str, str]:
-    """Return the variables of `worker.env`."""
-    return {name: secret.get_secret_value() for name, secret in worker.env.items()}

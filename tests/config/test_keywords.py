@@ -90,6 +90,8 @@ def test_a_function_as_setup_is_for_functions() -> None:
 
 
 def test_type_checkers_know_all_keywords() -> None:
-    of_worker = {key for one in models_of(PoolConfig, "worker").values() for key in one.model_fields}
+    of_worker = {
+        key for one in models_of(PoolConfig, "worker").values() for key in one.model_fields
+    }
     keys = PoolConfig.model_fields.keys() | of_worker | {"max_workers"}
     assert set(typed.PoolKeywords.__annotations__) | {"setup"} == keys

@@ -39,6 +39,8 @@ class PoolKeywords(TypedDict, total=False):
     """Limits on each worker: `memory`, `cpu_time`, `open_files`, `nice`."""
     restart: Section
     """What failed starts lead to: `max_failures`, `within`, `backoff`."""
+    backend: Section
+    """Where the workers are: `kind: local`, or `kind: dask` and more."""
     inline: bool
     """Run the functions in this process, for a debugger or a profiler."""
     widget: Literal["auto", "off"]

@@ -13,7 +13,6 @@ from struct import Struct
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from processpool.core.jobs import Batch, Origin
 from processpool.core.replies import PickledReply, Reply
 from processpool.errors import RemoteError
 from processpool.wire.python.arguments import Pickled
@@ -22,6 +21,7 @@ from processpool.wire.python.functions import HANDLER, Function, Task
 from processpool.wire.python.remote_errors import add_note, in_words
 
 if TYPE_CHECKING:
+    from processpool.core.jobs import Batch, Origin
     from collections.abc import Sequence
 
     from processpool.core.terms import Terms

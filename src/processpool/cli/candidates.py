@@ -11,8 +11,9 @@ from processpool.cli.dialogue import Dialogue
 from processpool.cli.idioms import BAD, EXITS
 from processpool.cli.session import Session
 from processpool.config import CommandWorkerConfig, pool_from_dict
+from processpool.config.environment import build_environment
 from processpool.errors import ConfigError, ProtocolError
-from processpool.factory import build_command, build_environment
+from processpool.factory import build_command
 from processpool.system.awaiting import Stance
 from processpool.wire.framing.template import MARK_SIZE
 

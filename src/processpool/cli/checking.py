@@ -14,10 +14,11 @@ from processpool.cli.stopping import stoppable
 from processpool.cli.summary import describe
 from processpool.cli.trying import try_messages
 from processpool.config import load_pool
+from processpool.config.environment import build_environment
 from processpool.config.pools import declared_pools
 from processpool.config.yaml_source import read_source
 from processpool.errors import ConfigError, WorkerStartFailed
-from processpool.factory import build_command, build_environment
+from processpool.factory import build_command
 from processpool.wire.framing.oneshot import MESSAGE
 
 if TYPE_CHECKING:

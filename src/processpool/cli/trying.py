@@ -10,8 +10,9 @@ from processpool.cli.dialogue import Dialogue
 from processpool.cli.lines import Line, Messages, Unreadable, numbered
 from processpool.cli.report import failure_text, say
 from processpool.cli.session import Session
+from processpool.config.environment import build_environment
 from processpool.errors import AnswerError, CodecError, ProcessPoolError, ProtocolError
-from processpool.factory import build_command, build_environment
+from processpool.factory import build_command
 from processpool.system.awaiting import Stance
 from processpool.wire.codecs import make_codec
 from processpool.wire.framing.declared import make_framing
