@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from processpool.backends.arrivals import Arrivals
 from processpool.backends.connection import Address, Parcel
 from processpool.backends.life import ClusterLife, Orders
+from processpool.backends.nearby import NearbyOnly
 from processpool.backends.parcels import order_of, pack
 from processpool.backends.pump import Pump
 from processpool.backends.sizing import BatchLimits
@@ -26,10 +27,9 @@ from processpool.backends.steering import ClusterSteering
 from processpool.backends.work import Terms, Work, cancelled
 from processpool.core.map_registry import Maps
 from processpool.core.snapshot import PoolSnapshot
-from processpool.engine.backend import NotBegun
 from processpool.engine.callback_threads import CallbackThreads
 from processpool.engine.event_hub import EventHub
-from processpool.errors import NotOnCluster, PoolClosed, QueueFull
+from processpool.errors import PoolClosed, QueueFull
 from processpool.system.monitor import sleep_until
 
 if TYPE_CHECKING:
@@ -40,13 +40,12 @@ if TYPE_CHECKING:
     from processpool.core.policy import Policy
     from processpool.core.snapshot import WorkerCounts
     from processpool.core.states import PoolState
-    from processpool.engine.backend import LeasedWorker, Steering
-    from processpool.wire.python.functions import Request
+    from processpool.engine.backend import Steering
 
 __all__ = ["Address", "BatchLimits", "DaskBackend", "Orders", "Terms"]
 
 
-class DaskBackend:
+class DaskBackend(NearbyOnly):
     """A `Backend` whose workers are on other machines."""
 
     def __init__(
@@ -131,36 +130,6 @@ class DaskBackend:
         order = order_of(sent.number, sent.batch, with_function=asked)
         order.life = sent.life
         return Parcel(sent.number, pack(order), sent.cost, sent.node)
-
-    def exchange(self, request: Request, timeout: float | None) -> Any:
-        """Raise NotBegun: a request on the caller's thread needs a worker on this machine.
-
-        Raises:
-            NotBegun: always.
-        """
-        raise NotBegun
-
-    def lease(self, timeout: float | None) -> LeasedWorker | None:
-        """Refuse: only a worker on this machine can be driven by hand.
-
-        Raises:
-            NotOnCluster: always.
-        """
-        raise NotOnCluster(
-            "a worker on another machine cannot be leased, as its pipes are there: use submit or "
-            "map, or a pool without `backend: {kind: dask}`"
-        )
-
-    def require_shared_memory(self) -> None:
-        """Refuse: memory is not shared between machines.
-
-        Raises:
-            NotOnCluster: always.
-        """
-        raise NotOnCluster(
-            "an object cannot be shared with other machines, which have memory of their own: load "
-            "it in worker.setup, once in each worker, or pass it to the items"
-        )
 
     def cancel(self, job: Job, *, kill: bool, soon: bool = False) -> None:
         """Drop the items of a job that have not begun; with `kill`, also end the running ones."""

@@ -213,6 +213,9 @@ class NodePool:
             self._engine.steering.resize(least, most, spare)
             self._size = self._engine.policy.max
 
+    def _do_restart_all(self, wait: bool) -> None:
+        self._engine.steering.restart_all(wait=wait)
+
     def _do_restart(self, life: str, number: int, wait: bool) -> None:
         if life == self.life:
             with suppress(ValueError):

@@ -21,9 +21,9 @@ from processpool.wire.python.functions import HANDLER, Function, Task
 from processpool.wire.python.remote_errors import add_note, in_words
 
 if TYPE_CHECKING:
-    from processpool.core.jobs import Batch, Origin
     from collections.abc import Sequence
 
+    from processpool.core.jobs import Batch, Origin
     from processpool.core.terms import Terms
 
 

@@ -80,6 +80,10 @@ class ClusterSteering:
         node, local = found
         self._backend.tell("restart", node.life, local, wait, node=node.address)
 
+    def restart_all(self, *, wait: bool) -> None:
+        """Have every node replace its workers; this does not wait until they have."""
+        self._backend.tell("restart_all", wait)
+
     def reset(self) -> None:
         """Have a broken pool take work again, and its nodes start workers."""
         if self._work.state is PoolState.BROKEN:

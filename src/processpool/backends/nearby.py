@@ -1,0 +1,58 @@
+"""What takes a worker on this machine, and is refused on a cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from processpool.engine.backend import NotBegun
+from processpool.errors import NotOnCluster
+
+if TYPE_CHECKING:
+    from processpool.core.jobs import Job
+    from processpool.engine.backend import LeasedWorker
+    from processpool.wire.python.functions import Request
+
+
+class NearbyOnly:
+    """The part of a `Backend` that an engine with workers elsewhere does not have."""
+
+    def exchange(self, request: Request, timeout: float | None) -> Any:
+        """Raise NotBegun: a request on the caller's thread needs a worker on this machine.
+
+        Raises:
+            NotBegun: always.
+        """
+        raise NotBegun
+
+    def lease(self, timeout: float | None) -> LeasedWorker | None:
+        """Refuse: only a worker on this machine can be driven by hand.
+
+        Raises:
+            NotOnCluster: always.
+        """
+        raise NotOnCluster(
+            "a worker on another machine cannot be leased, as its pipes are there: use submit or "
+            "map, or a pool without `backend: {kind: dask}`"
+        )
+
+    def broadcast(self, job: Job, payload: Any) -> int:
+        """Refuse: nodes may come at any time, and each has workers of its own.
+
+        Raises:
+            NotOnCluster: always.
+        """
+        raise NotOnCluster(
+            "what every worker of a cluster is to do first belongs into worker.setup: broadcast "
+            "works in a pool without `backend: {kind: dask}`"
+        )
+
+    def require_shared_memory(self) -> None:
+        """Refuse: memory is not shared between machines.
+
+        Raises:
+            NotOnCluster: always.
+        """
+        raise NotOnCluster(
+            "an object cannot be shared with other machines, which have memory of their own: load "
+            "it in worker.setup, once in each worker, or pass it to the items"
+        )
