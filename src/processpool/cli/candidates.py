@@ -76,6 +76,8 @@ def trouble(worker: Worker, samples: Sequence[bytes], tell: Tell) -> str | None:
             marks.update(_MARK.findall(asked.request.replace(sample, b"")))
             answers.append(asked.answers[0])
         ended = dialogue.end(EXIT)
+    if not any(answers) and declaration.answer.until and not declaration.answer.has_mark:
+        return "its answers are empty"
     late = "" if declaration.has_start else _late_banner(answers[0], answers[len(samples)])
     if late:
         if isinstance(worker["protocol"], str):
