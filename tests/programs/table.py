@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from processpool.wire.framing.presets import PRESETS
+
 PORT = """
 import struct, sys
 stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
@@ -307,6 +309,13 @@ PROGRAMS = {
         "pari-gp",
         [("6*7", "42"), ("x=1;", None)],
         ["1/0", "1+*"],
+    ),
+    "octave": Program(
+        [*PRESETS["octave"].command],
+        "octave",
+        "octave",
+        [("disp(6*7)", "42"), ("x = 1;", None)],
+        ["nope(1)", "1 +"],
     ),
     "dc": Program(["dc"], "dc", "dc", [("6 7*p", "42"), ("c", None)], ["1 0/"]),
     "ocaml": Program(

@@ -51,7 +51,15 @@ PROMPTS: dict[str, Preset] = {
             "answer": _MARKED,
             "error_stderr": "^error:",
         },
-        ("octave-cli", "--quiet", "--no-history", "--interactive", "--eval", "PS1('');PS2('')"),
+        (
+            "octave-cli",
+            "--quiet",
+            "--no-history",
+            "--interactive",
+            "--persist",
+            "--eval",
+            "PS1('');PS2('')",
+        ),
         "GNU Octave; variables stay from message to message",
         ("octave", "octave-cli"),
     ),
@@ -122,7 +130,7 @@ PROMPTS: dict[str, Preset] = {
         },
         ("tclsh",),
         "Tcl; an answer is what is put",
-        ("tclsh", "jimsh"),
+        ("tclsh",),
     ),
     "python": Preset(
         {
@@ -142,6 +150,7 @@ PROMPTS: dict[str, Preset] = {
         ("node", "-e", _NODE),
         "a Node prompt",
         ("node", "nodejs"),
+        note="an open bracket or quote swallows the mark: set timeouts.request",
     ),
     "ocaml": Preset(
         {
