@@ -107,6 +107,28 @@ def test_the_lease_of_a_program_that_adds_a_line(make_pool: Make) -> None:
             lease.read_stdout()
 
 
+LOOKING = """
+import os, sys, time
+os.set_blocking(0, False)
+while True:
+    try:
+        lines = os.read(0, 65536).splitlines()
+    except BlockingIOError:
+        time.sleep(0.002)
+        continue
+    for line in lines:
+        os.write(1, b"A%b\\n" % line)
+    if not lines:
+        break
+"""
+"""A program that looks for input again and again, and never sleeps for long."""
+
+
+def test_a_program_that_looks_again_and_again(make_pool: Make) -> None:
+    pool = make_pool([sys.executable, "-c", LOOKING], **LINES, timeouts={"start": 15})
+    assert pool.map([str(number) for number in range(20)]) == [f"A{i}" for i in range(20)]
+
+
 class TestABanner:
     EXPECT = re.escape('worker.protocol.start: [{expect: "ready> "}]')
 

@@ -2,12 +2,13 @@
 
 It does when it is blocked in a read from its input, and nothing is left in that. A program that
 polls, or cannot be looked at, does once it has slept for a while. One that sleeps in a call that no
-input ends is given longer, and then counts as one that does not care: it may look now and then. A
-program that works does neither.
+input ends, or never sleeps for long but does little else, is given longer, and then counts as one
+that does not care: it may look now and then. A program that works does neither.
 """
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from processpool.system.awaiting import Stance, inode_of, is_working, look_at
@@ -23,6 +24,12 @@ ASLEEP = 0.1
 """Seconds of sleep after which a program that polls counts as awaiting a request."""
 UNCONCERNED = 2.0
 """The same for one that sleeps in a call that no input ends."""
+IDLING = 0.2
+"""The share of a CPU up to which a program only looks for input again and again, with short sleeps
+between. It awaits requests, too, after `UNCONCERNED` seconds of that."""
+STARVED = 0.9
+"""The share of looks that may find such a program running; one that lacks a CPU always runs."""
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 SILENCE = (
     "it has read its request and awaits input: either it holds its output back (use its own option "
@@ -49,6 +56,8 @@ class Probe:
         self._interval = FIRST
         self._ticks = -1
         self._asleep_since = now
+        self._watched_since, self._ticks_then = now, -1
+        self._looks = self._found_running = 0
 
     def is_ready(self, now: float) -> bool:
         """True if the process awaits a request; otherwise `next_at` says when to look again."""
@@ -61,16 +70,31 @@ class Probe:
     def _awaits(self, now: float) -> bool:
         has_input = bool(unread(self._process.stdin))  # before the look: it may read meanwhile
         self.stance, ticks = look_at(self._process.pid, self._pipe)
+        self._looks += 1
+        self._found_running += self.stance is Stance.RUNS
         if self.stance is Stance.READS:
             return not has_input
         if self.stance is Stance.RUNS or ticks != self._ticks:
             self._ticks = ticks
             self._asleep_since = now
-            return False
+            return self._idles(now, ticks)
         if self.stance is Stance.GONE:  # its end will be seen
             return False
         patience = UNCONCERNED if self.stance is Stance.SLEEPS else ASLEEP
         return now - self._asleep_since >= patience
+
+    def _idles(self, now: float, ticks: int) -> bool:
+        """True if it used little of a CPU for long, though it never slept for long at a time."""
+        if self._ticks_then < 0:
+            self._ticks_then = ticks
+        seconds = now - self._watched_since
+        if seconds < UNCONCERNED:
+            return False
+        used = (ticks - self._ticks_then) / _TICKS_PER_SECOND
+        idles = used < IDLING * seconds and self._found_running < STARVED * self._looks
+        self._watched_since, self._ticks_then = now, ticks
+        self._looks = self._found_running = 0
+        return idles
 
 
 def reason_of_silence(process: Process) -> str | None:
