@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from processpool.cli.program import Program, Way
 
 
+_SHORT_PROMPT = 3
+"""Characters of a prompt up to which other prompts, and answers, are likely to end like it."""
+
+
 class _Said(NamedTuple):
     """What a program says when it is told to say a mark: the line, and all that follows."""
 
@@ -55,8 +59,8 @@ def marked(program: Program, way: Way, banner: bytes, weak: Guess | None) -> Wor
         return None
     if repeats(worker, program.samples[0]):
         program.tell("  its answers repeat what it is told: see whether an option stops that")
-        if weak is not None:
-            program.tell("  the other end is the better one, then")
+        if weak is not None and len(prompt_of(banner)) > _SHORT_PROMPT:
+            program.tell("  the prompt is the better end, then")
             return None
     return worker
 
