@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -98,6 +99,22 @@ def test_a_pipelining_map_is_right(make_pool: Make) -> None:
     pool = make_pool(shell('echo "A$x"'), worker={"protocol": protocol})
     messages = [str(number) for number in range(500)]
     assert pool.map(messages) == [f"A{message}" for message in messages]
+
+
+def test_maps_in_a_row_keep_their_order(make_pool: Make) -> None:
+    """Between two maps another thread leads, and then both send to the same worker."""
+    protocol = {"request": "{message};\n", "answer": {"until": ";\n"}, "pipeline": 64}
+    pool = make_pool(["cat"], worker={"protocol": protocol}, size={"min": 2, "max": 2})
+    pool.wait_ready()
+    messages = [str(number) for number in range(1500)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-4)
+    try:
+        for _ in range(300):
+            assert pool.map(messages) == messages
+            threading.Event().wait(0.006)  # until nobody leads any more
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def test_the_lease_of_a_program_that_adds_a_line(make_pool: Make) -> None:
