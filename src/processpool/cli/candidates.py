@@ -78,6 +78,8 @@ def trouble(worker: Worker, samples: Sequence[bytes], tell: Tell) -> str | None:
         ended = dialogue.end(EXIT)
     if not any(answers) and declaration.answer.until and not declaration.answer.has_mark:
         return "its answers are empty"
+    if not answers[0] and answers[len(samples)]:
+        return "its first answer is empty, and the second is not: they come late"
     late = "" if declaration.has_start else _late_banner(answers[0], answers[len(samples)])
     if late:
         if isinstance(worker["protocol"], str):
