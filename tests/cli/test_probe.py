@@ -288,6 +288,7 @@ class TestCheck:
             ("jq .a | sort", "'|' means something to a shell only"),
             (["cat", ">", "out"], "'>' means something to a shell only"),
             (["cat", "2>/dev/null"], "'2>/dev/null' means something to a shell only"),
+            (["echo", "{message}"], "{message} is replaced with protocol: oneshot only"),
             ("no-such-program", "cannot start 'no-such-program'"),
         ],
     )
