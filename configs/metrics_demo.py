@@ -12,6 +12,7 @@ import sys
 import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import gettempdir
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,10 @@ def main() -> None:
         print(f"\n{len(files) / seconds:,.0f} files/s: {len(files)} in {seconds:.2f} s, ", end="")
         print(f"{workers} workers")
         show_failures(outcomes)
+        report = Path(gettempdir()) / "processpool-demo.html"
+        pool.report(report, noun="file")
         show_speed_up(pool, sample_of(files))
+    print(f"\nHow it ran, as a page: {report}")
 
 
 def modules_of(library: Path) -> list[str]:

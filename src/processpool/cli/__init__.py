@@ -5,11 +5,14 @@ an exit status, never as a traceback. And modules are imported when they are nee
 command runs, tqdm when there is a progress bar.
 
     app.py       the commands, their arguments and options
-    request.py   the arguments and options of `run`
+    options.py   the arguments and options of `run`
+    request.py   what they ask for
     declaring.py the pool of a run, from a file or from the command line alone
     formats.py   the output formats of answers
     logs.py      the files of failed lines and of times
     halting.py   `--halt`
+    echoing.py   `--echo`
+    hints.py     what is said once: relative paths, `pipeline`
     starting.py  `init`: writes a YAML file to start from
     journals.py  `journal`: shows the contents of a journal
     running.py   `run`: reads lines, writes answers

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from processpool.cli import options  # noqa: TC001 - typer evaluates the annotations
 from processpool.cli.report import FAILED, complain, say
 from processpool.cli.stopping import Stopped
 from processpool.errors import ConfigError, ProcessPoolError
@@ -69,10 +70,6 @@ def _options(
     pass
 
 
-def _file(name: str, text: str) -> Any:
-    return typer.Option(name, metavar="FILE", help=text)
-
-
 _EXAMPLES = """\b
 Examples:
   processpool run pool.yaml messages.txt -o answers.txt
@@ -83,76 +80,29 @@ Examples:
 
 @app.command(epilog=_EXAMPLES)
 def run(
-    config: Annotated[
-        Path | None,
-        typer.Argument(
-            help="The YAML file; with --command or --function, the INPUT.", metavar="CONFIG"
-        ),
-    ] = None,
-    source: Annotated[
-        str | None, typer.Argument(metavar="INPUT", help="The messages, one a line; - is stdin.")
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="OUT", help="Where the answers go, if not stdout."),
-    ] = None,
+    config: options.ConfigOrInput = None,
+    source: options.Input = None,
+    output: options.Output = None,
     pool: Pool = None,
     settings: Set = None,
-    timeout: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="The longest that one item may take: 500ms, 30s, 2m."),
-    ] = None,
-    progress: Annotated[
-        bool,
-        typer.Option("--progress/--no-progress", help="A progress bar, if stderr is a terminal."),
-    ] = True,
-    journal: Annotated[
-        Path | None, _file("--journal", "Keep the answers; run the same line again to go on.")
-    ] = None,
-    failed: Annotated[
-        Path | None, _file("--failed", "Write down what failed, as JSON lines.")
-    ] = None,
-    replay: Annotated[
-        Path | None, _file("--replay", "Run what --failed has written down, as INPUT.")
-    ] = None,
-    joblog: Annotated[
-        Path | None, _file("--joblog", "Write down when each ran, as GNU parallel does.")
-    ] = None,
-    details: Annotated[
-        bool, typer.Option("--details", help="Answers as JSON lines with all that is known.")
-    ] = False,
-    tag: Annotated[
-        bool, typer.Option("--tag", help="Each answer behind its input and a tab.")
-    ] = False,
-    blank_failed: Annotated[
-        bool, typer.Option("--blank-failed", help="An empty line for each item that fails.")
-    ] = False,
-    unordered: Annotated[
-        bool, typer.Option("--unordered", help="Answers as they come, not in order.")
-    ] = False,
-    halt: Annotated[
-        str | None,
-        typer.Option(metavar="N", help="Stop when so many have failed: 3, or 5%."),
-    ] = None,
-    null: Annotated[
-        bool, typer.Option("-0", "--null", help="A NUL ends each line: for find -print0.")
-    ] = False,
-    jobs: Annotated[
-        int | None, typer.Option("--jobs", "-j", metavar="N", help="Workers at most: size.max.")
-    ] = None,
-    echo: Annotated[
-        bool, typer.Option("--echo", help="Show what workers write to stderr.")
-    ] = False,
-    command: Annotated[
-        str | None, typer.Option(metavar="'...'", help="The program to run, without a YAML file.")
-    ] = None,
-    protocol: Annotated[
-        str | None, typer.Option(metavar="NAME", help="How --command talks; default: lines.")
-    ] = None,
-    function: Annotated[
-        str | None,
-        typer.Option(metavar="MODULE:NAME", help="The function to call, without a YAML file."),
-    ] = None,
+    timeout: options.Timeout = None,
+    progress: options.Progress = True,
+    journal: options.Journal = None,
+    failed: options.Failed = None,
+    replay: options.Replay = None,
+    joblog: options.Joblog = None,
+    report: options.ReportFile = None,
+    details: options.Details = False,
+    tag: options.Tag = False,
+    blank_failed: options.BlankFailed = False,
+    unordered: options.Unordered = False,
+    halt: options.HaltAt = None,
+    null: options.Null = False,
+    jobs: options.Jobs = None,
+    echo: options.Echo = False,
+    command: options.Command = None,
+    protocol: options.Protocol = None,
+    function: options.Function = None,
 ) -> None:
     """Send each line of the input to a pool, and print the answers in the order of the lines.
 
@@ -167,21 +117,27 @@ def run(
 
     with _problems_told():
         config, source = _sorted_out(config, source, command, protocol, function)
-        overrides = _overrides(settings)
-        if timeout is not None:
-            overrides["timeouts.request"] = _value(timeout)
-        if jobs is not None:
-            overrides |= {"size.max": jobs, "size.min": min(jobs, 1)}
         if replay is not None and source is not None:
             raise ConfigError(f"--replay takes the place of INPUT: leave out {source}")
         target = None if output in (None, Path(STREAM)) else output
         request = Request(
-            config, source or STREAM, target, pool, overrides, progress, command, protocol,
-            function, journal, failed, joblog, replay, Halt.parse(halt),
-            Format(details, tag, blank_failed), unordered, null, echo,
+            config, source or STREAM, target, pool, _all_overrides(settings, timeout, jobs),
+            progress, command, protocol, function, journal, failed, joblog, replay, report,
+            Halt.parse(halt), Format(details, tag, blank_failed), unordered, null, echo,
         )  # fmt: skip
         status = run_pool(request)
     raise typer.Exit(status)
+
+
+def _all_overrides(
+    settings: list[str] | None, timeout: str | None, jobs: int | None
+) -> dict[str, Any]:
+    overrides = _overrides(settings)
+    if timeout is not None:
+        overrides["timeouts.request"] = _value(timeout)
+    if jobs is not None:
+        overrides |= {"size.max": jobs, "size.min": min(jobs, 1)}
+    return overrides
 
 
 def _sorted_out(

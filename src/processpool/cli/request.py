@@ -38,6 +38,8 @@ class Request:
     """The file for when and how long each ran."""
     replay: Path | None = None
     """A file with lines that failed, to be run again."""
+    report: Path | None = None
+    """The file for the report."""
     halt: Halt = field(default_factory=Halt)
     format: Format = field(default_factory=Format)
     unordered: bool = False

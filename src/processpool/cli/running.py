@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from processpool.api.leaves import register
 from processpool.api.pool import ProcessPool
 from processpool.cli.declaring import declared_pool
+from processpool.cli.echoing import Echoing
 from processpool.cli.files import (
     Answers,
     FileError,
@@ -24,6 +26,7 @@ from processpool.cli.files import (
     read_lines,
     refuse_same,
 )
+from processpool.cli.hints import Hints
 from processpool.cli.lines import Messages, numbered
 from processpool.cli.logs import Log, failed_line, joblog_head, joblog_line, opened_log, replayed
 from processpool.cli.report import ANSWERED, FAILED, HALTED, NOBODY_READS, Report, complain
@@ -88,19 +91,29 @@ class Run:
         total = count_lines(source, request.end) if counts else None
         lines = read_lines(source, request.end)
         named = numbered(lines) if request.replay is None else replayed(lines, request.replay)
-        messages = Messages(named, self._config)
-        options = {"journal": request.journal}
         if self._joblog:
             self._joblog.write(joblog_head())
         with (
             _opened_pool(self._config) as pool,
             Answers(request.output) as answers,
             Report(answers, total, bar=bar) as report,
+            self._reporting(pool),
+            Echoing(pool, report.tell) if request.echo else nullcontext() as echo,
         ):
+            hints = Hints(self._config, report.tell)
+            messages = Messages(hints.watch_paths(named), self._config)
             for outcome in outcomes(
-                pool, messages, blocking=not plain, ordered=not request.unordered, options=options
+                pool,
+                messages,
+                blocking=not plain,
+                ordered=not request.unordered,
+                options={"journal": request.journal},
             ):
+                if echo is not None:
+                    echo.look()
                 self._tell(report, messages.lines.pop(outcome.index), outcome)
+                if hints.has_room:
+                    hints.watch_pace(pool)
                 if request.halt.is_due(report.failed, report.done, total):
                     pool.kill()
                     break
@@ -111,12 +124,22 @@ class Run:
         complain(f"{report.summary()}: stopped")
         return HALTED
 
+    @contextmanager
+    def _reporting(self, pool: ProcessPool) -> Iterator[None]:
+        """Write the report however the run ends, if something has run."""
+        path = self._request.report
+        register({"report": "processpool.report"})  # the front door may not have been used
+        try:
+            yield
+        finally:
+            if path is not None and pool.records():
+                try:
+                    pool.report(path, noun="line", first=1)
+                except OSError as error:
+                    complain(f"cannot write {path}: {error.strerror}")
+
     def _tell(self, report: Report, line: Line, outcome: Outcome) -> None:
         error, written = outcome.error, b""
-        if self._request.echo and outcome.stderr:
-            who = f"worker {outcome.worker_id}: "
-            told = outcome.stderr.removesuffix("\n").split("\n")
-            report.tell("\n".join(who + each for each in told))
         if error is None:
             try:
                 written = self._format.answer(line, outcome)

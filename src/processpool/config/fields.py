@@ -30,6 +30,8 @@ from processpool.system.cpus import usable_cpus
 
 _MAX_COUNT = 2**31 - 1
 
+CALLER = "caller"
+"""Stands for the folder in which a pool is made, as the one where its workers run."""
 _TEXT = {"type": "string"}
 
 
@@ -99,6 +101,10 @@ def _absolute_file(value: object, info: ValidationInfo) -> Path:
     if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
         raise ValueError("must be the path of a file")
     return _absolute(value, info)
+
+
+def _working(value: object, info: ValidationInfo) -> Path:
+    return current_folder() if value == CALLER else _absolute(value, info)
 
 
 def _target(value: str) -> str:
@@ -221,6 +227,7 @@ Listed = BeforeValidator(_tuple)
 
 Folder = Annotated[Path, BeforeValidator(_absolute), WithJsonSchema(_TEXT)]
 File = Annotated[Path, BeforeValidator(_absolute_file), WithJsonSchema(_TEXT)]
+WorkingFolder = Annotated[Path, BeforeValidator(_working), WithJsonSchema(_TEXT)]
 Folders = Annotated[tuple[Folder, ...], Listed]
 Target = Annotated[str, AfterValidator(_target)]
 Modules = Annotated[tuple[Annotated[str, AfterValidator(_module)], ...], Listed]

@@ -17,13 +17,13 @@ from processpool.config.fields import (
     Each,
     Env,
     Environment,
-    Folder,
     Folders,
     Inherited,
     Modules,
     Positive,
     Target,
     Variants,
+    WorkingFolder,
 )
 from processpool.config.protocol import Protocol, ProtocolConfig, is_oneshot, is_rpc
 from processpool.config.section import Section
@@ -40,8 +40,9 @@ _DERIVED = object()
 class _WorkerConfig(Section):
     """The keys that both kinds of worker have."""
 
-    cwd: Folder = Field(default=_HERE, validate_default=True)
-    """The worker's current folder; relative to this file's folder, which is the default."""
+    cwd: WorkingFolder = Field(default=_HERE, validate_default=True)
+    """The worker's current folder; relative to this file's folder, which is the default. `caller`
+    stands for the folder in which the pool is made."""
     env: Env = Field(default_factory=lambda: Environment({}))
     """Environment variables of a worker. Their values are never shown."""
     inherit_env: Inherited = True

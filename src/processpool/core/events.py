@@ -83,6 +83,8 @@ class WorkerExited(WorkerEvent):
     exitcode: int
     reason: str | None
     stderr: str
+    stderr_bytes: int = 0
+    """The number of bytes that it has written to stderr in all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,11 +95,12 @@ class Reaper:
         lost = self._release_slot(worker, failed_start=failed_start, killed=killed, begun=begun)
         for command in lost:
             self._lose(worker, command, now)
-        stderr = worker.stderr.tail
+        stderr, received = worker.stderr.tail, worker.stderr.received
         with worker.io:
             worker.close()
+        reason = slot.exit_reason
         self._hub.publish(
-            events.WorkerExited(now, worker.id, worker.pid, exitcode, slot.exit_reason, stderr)
+            events.WorkerExited(now, worker.id, worker.pid, exitcode, reason, stderr, received)
         )
 
     def _release_slot(
