@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from processpool.api.futures import PoolFuture
 from processpool.api.item_notes import Naming
 from processpool.api.map_job import trimmed
 from processpool.api.names import name_of, secrets_of
+from processpool.api.notebook_errors import beautify
 from processpool.api.watched import WatchedPool
 from processpool.core.jobs import Batch, attach
 from processpool.core.outcome import Outcome
@@ -46,7 +48,7 @@ class AskedPool(WatchedPool):
                 __tracebackhide__ = True
                 raise self._named(error, asked, request[1])  # noqa: B904 - it is the same one
         self._engine.require_open()
-        future = self._submit(request)
+        future = self._submit(request, asked)
         try:
             return future.result()
         except Exception as error:
@@ -71,7 +73,7 @@ class AskedPool(WatchedPool):
             future = PoolFuture(self._engine, None)
             future._job.refuse(trouble.error if isinstance(trouble, Unsendable) else trouble)
             return future
-        return self._submit(request)
+        return self._submit(request, call)
 
     def broadcast(self, /, *args: Any, **kwargs: Any) -> list[Any]:
         """Run a call once on every worker, also on those that come later, before anything else.
@@ -115,6 +117,11 @@ class AskedPool(WatchedPool):
         attach(Outcome(index=0, error=error, attempts=0))
         raise error
 
+    @cached_property
+    def _naming_of_calls(self) -> Naming:
+        """What single requests are called, unless their function or their caller has a name."""
+        return Naming(name_of(self.config, None), is_map=False, secrets=secrets_of(self.config))
+
     def _named(self, error: Exception, asked: Call, task: Task | None) -> BaseException:
         """Say on an error of a call what was called, and in its record."""
         record = getattr(error, "record", None)
@@ -123,12 +130,16 @@ class AskedPool(WatchedPool):
             naming = Naming(name, is_map=False, secrets=secrets_of(self.config))
             args, keywords, _ = asked
             add_note(error, naming.note(0, args))
+            beautify(error)
             attach(replace(record, args=args, kwargs=dict(keywords), name=naming.name))
         return trimmed(error)
 
-    def _submit(self, request: Request) -> PoolFuture:
+    def _submit(self, request: Request, call: Call) -> PoolFuture:
         payload, task = request
         future = PoolFuture(self._engine, self._timeout, task, self._terms)
+        future._job.usual = self._naming_of_calls
+        if task is None:
+            future._job.asked = call[0]
         batch = Batch(future._job, 0, (payload,), monotonic())
         try:
             self._engine.submit(batch, wait=self.config.queue.when_full == "wait")
@@ -144,9 +155,11 @@ class AskedPool(WatchedPool):
 
         When the awaiting task is cancelled, the item is too; if it runs, its worker is replaced.
         """
-        from processpool.api.async_maps import acall
+        from processpool.api.async_calls import acall
 
-        request = self._packed(self._form.single("acall", args, kwargs))
+        call = self._form.single("acall", args, kwargs)
+        request = self._packed(call)
         self._engine.require_open()
         wait = self.config.queue.when_full == "wait"
-        return await acall(self._engine, request, self._timeout, self._terms, wait=wait)
+        named = self._naming_of_calls, () if request[1] is not None else call[0]
+        return await acall(self._engine, request, self._timeout, self._terms, named, wait=wait)

@@ -13,21 +13,19 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterable
 from concurrent.futures import CancelledError
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from processpool.api.async_calls import deliver_opened, submit, tell
 from processpool.api.call_forms import CallForm
-from processpool.api.futures import PoolFuture, SingleJob
 from processpool.api.inputs import OpenInputs
 from processpool.api.map_input import InputChunk, MapInput
-from processpool.api.map_job import MapJob, ending_error, load_run, raisable, trimmed, with_record
+from processpool.api.map_job import MapJob, ending_error, load_run, trimmed, with_record
 from processpool.api.map_state import SKIPPED, LazyState, Run, Step
 from processpool.api.outcomes import FAILURES, add_outcomes, left_over
 from processpool.core.jobs import Batch, Origin
-from processpool.core.replies import load_all
-from processpool.errors import QueueFull
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -42,100 +40,10 @@ if TYPE_CHECKING:
     from processpool.api.map_state import Chunk
     from processpool.api.maps import MapOptions
     from processpool.core.outcome import Outcome
-    from processpool.core.terms import Terms
     from processpool.engine.backend import Backend
-    from processpool.wire.python.functions import Request
 
 CHUNK = 256
 """Items read before the event loop gets its turn, at most."""
-
-
-async def acall(
-    engine: Backend, request: Request, timeout: float | None, terms: Terms, *, wait: bool
-) -> Any:
-    """Send one request, and await its answer."""
-    payload, task = request
-    future = _AwaitedFuture(engine, timeout, task, terms)
-    await _submit(engine, Batch(future._job, 0, [payload], monotonic()), wait=wait)
-    try:
-        return await asyncio.wrap_future(future)
-    except asyncio.CancelledError:
-        future.kill()
-        raise
-
-
-class _AwaitedFuture(PoolFuture):
-    """A future that asyncio can copy: up to Python 3.11, none may end with `StopIteration`."""
-
-    def __init__(self, engine: Backend, timeout: float | None, task: Any, terms: Terms) -> None:
-        super().__init__(engine, timeout)
-        self._job = _AwaitedJob(self, engine, timeout, terms)
-        self._job.task = task
-
-    def set_exception(self, exception: BaseException | None) -> None:
-        super().set_exception(exception and raisable(exception))
-
-
-class _AwaitedJob(SingleJob):
-    """A job whose answer is unpickled neither by the engine nor by the event loop."""
-
-    __slots__ = ("_engine",)
-
-    def __init__(
-        self, future: PoolFuture, engine: Backend, timeout: float | None, terms: Terms
-    ) -> None:
-        super().__init__(future, timeout, terms)
-        self._engine = engine
-
-    def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
-        _deliver_opened(self._engine, super().deliver, batch, answers, origin)
-
-
-def _deliver_opened(
-    engine: Backend,
-    deliver: Callable[[Batch, list[Any], Origin], None],
-    batch: Batch,
-    answers: list[Any],
-    origin: Origin,
-) -> None:
-    """Unpickle answers on a thread where that may take long, then deliver them."""
-    if origin.plain or not engine.is_current:
-        deliver(batch, answers, origin)
-    else:
-        engine.run_callback(lambda: deliver(batch, load_all(answers), origin))
-
-
-async def _submit(engine: Backend, batch: Batch, *, wait: bool) -> None:
-    """Submit a batch; if the queue is full, await room, or raise `QueueFull`."""
-    try:
-        engine.submit(batch, wait=False)
-    except QueueFull:
-        if not wait:
-            raise
-        await _submit_when_there_is_room(engine, batch)
-
-
-async def _submit_when_there_is_room(engine: Backend, batch: Batch) -> None:
-    loop, event = asyncio.get_running_loop(), asyncio.Event()
-
-    def tell() -> None:
-        _tell(loop, event)
-
-    try:
-        while True:
-            engine.call_when_room(tell)
-            await event.wait()
-            event.clear()
-            with suppress(QueueFull):  # another one was faster
-                engine.submit(batch, wait=False)
-                return
-    finally:
-        engine.forget_room(tell)
-
-
-def _tell(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
-    with suppress(RuntimeError):  # the loop is closed
-        loop.call_soon_threadsafe(event.set)
 
 
 class AsyncMap(MapJob):
@@ -168,7 +76,7 @@ class AsyncMap(MapJob):
     def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
         """Take the answers of a batch."""
         self._learn_pace(batch, origin)
-        _deliver_opened(self._engine, self._put, batch, answers, origin)
+        deliver_opened(self._engine, self._put, batch, answers, origin)
 
     def _put(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
         with self._lock:
@@ -191,7 +99,7 @@ class AsyncMap(MapJob):
         self._tell_consumer()
 
     def _tell_consumer(self) -> None:
-        _tell(self._loop, self._news)
+        tell(self._loop, self._news)
 
     def stop(self) -> None:
         """End the map from outside: its consumer gets `CancelledError`."""
@@ -247,7 +155,7 @@ class AsyncMap(MapJob):
 
     async def _submit_batch(self, batch: Batch) -> None:
         try:
-            await _submit(self._engine, batch, wait=True)
+            await submit(self._engine, batch, wait=True)
         except Exception as error:
             self.drop(batch, error)
             raise

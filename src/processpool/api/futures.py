@@ -271,11 +271,15 @@ class PoolFuture(Future[Any]):
 class SingleJob(Job):
     """One request, whose answer goes into a future."""
 
-    __slots__ = ("_future",)
+    __slots__ = ("_future", "asked", "usual")
 
     def __init__(self, future: PoolFuture, timeout: float | None, terms: Terms = USUAL) -> None:
         super().__init__(timeout, 0, terms)
         self._future = future
+        self.usual: Naming | None = None
+        """What the pool calls its requests, unless their function or their caller has a name."""
+        self.asked: tuple[Any, ...] = ()
+        """The message, for a program: what travels does not say it."""
 
     def begin(self) -> None:
         """Mark the future as running; it may run already, on a worker that has not begun it."""
@@ -301,15 +305,16 @@ class SingleJob(Job):
     @property
     def naming(self) -> Naming | None:  # type: ignore[override]
         """What the item is called: as its caller has said, or else as its function."""
-        task, name = self.task, self.terms.name
+        task, name, usual = self.task, self.terms.name, self.usual
         if not name and task is None:
-            return None
-        return Naming(name or task.function.name, is_map=False)
+            return usual
+        secrets = () if usual is None else usual.secrets
+        return Naming(name or task.function.name, is_map=False, secrets=secrets)
 
     def _args(self, batch: Batch) -> tuple[Any, ...]:
-        """The arguments of the item; a program's message is not known any more."""
+        """The arguments of the item."""
         if self.task is None:
-            return ()
+            return self.asked
         item = batch.payloads[0]
         call = item.item if type(item) is Pickled else item
         return Arguments.of(*call) if type(call) is tuple and len(call) == 2 else ()

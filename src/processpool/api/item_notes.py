@@ -5,6 +5,7 @@ from __future__ import annotations
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any
 
+from processpool.api.notebook_errors import beautify
 from processpool.system.clock import wall_clock
 from processpool.system.interrupts import SHIELD, USERS_CODE, uninterrupted
 from processpool.system.text import escape_control
@@ -47,6 +48,7 @@ class Naming:
             with USERS_CODE:
                 note = self.note(record.index, record.args, safely=safely)
             add_note(error, note)
+            beautify(error)
 
     def wall_clock(self, at: float) -> float:
         """Return what `time.time()` was when the monotonic clock said this."""

@@ -13,6 +13,7 @@ from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from processpool.api.item_notes import Naming
 from processpool.api.map_input import MAX_BYTES
 from processpool.api.map_job import MapJob
 from processpool.api.map_state import LazyState, Run
@@ -42,7 +43,10 @@ class ExecutorMap(MapJob):
     _state: LazyState
 
     def __init__(self, intake: Intake, work: Work, task: Task, items: Iterator[Any]) -> None:
-        super().__init__(intake.engine, LazyState(), task, intake.timeout, terms=intake.terms)
+        naming = Naming(task.function.name.rpartition("<locals>.")[2], is_map=True)
+        super().__init__(
+            intake.engine, LazyState(), task, intake.timeout, terms=intake.terms, naming=naming
+        )
         self._work = work
         self._items = items
         self._lock = Monitor()
