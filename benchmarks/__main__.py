@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from benchmarks import (
     command_pools,
     framings,
+    joblib_backends,
     long_runs,
     oneshot,
     python_pools,
@@ -36,6 +37,7 @@ if __name__ == "__main__":
             "framings": framings.cases,
             "oneshot": oneshot.cases,
             "functions": python_pools.cases,
+            "joblib": joblib_backends.cases,
             "supervision": supervision.cases,
             "runs": long_runs.cases,
             "widget": widget.cases,

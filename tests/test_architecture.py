@@ -23,7 +23,7 @@ PACKAGE = "processpool"
 FRONT_DOOR = "__init__"
 
 FLOORS = (
-    ("__main__", "testing"),
+    ("__main__", "joblib", "testing"),
     (FRONT_DOOR,),
     ("cli", "widget", "tracing", "report", "executors"),
     ("api",),

@@ -150,17 +150,20 @@ class ProcessPool(MappedPool):
         self._shares.add(shared)
         return shared
 
-    def executor(self) -> Executor:
+    def executor(self, *, echo: bool = False) -> Executor:
         """Return a `concurrent.futures.Executor` over this open pool of functions.
 
         It is for asyncio's `run_in_executor`, Dask's `scheduler=`, and other code that takes
         executors. Its `shutdown` ends its own work, and leaves the pool open.
 
+        Args:
+            echo: print here what an item has printed, when it ends.
+
         Raises:
             TypeError: the pool runs a command, or has a handler.
         """
         self._engine.require_open()
-        executor: Executor = leaf("executor").PoolExecutor(self)
+        executor: Executor = leaf("executor").PoolExecutor(self, echo=echo)
         return executor
 
     def intake(self) -> Intake:

@@ -1,0 +1,91 @@
+"""Our backend of joblib against its own, loky: many tasks of a millisecond, and large arrays.
+
+Both are asked for two workers, with joblib's defaults, and have been used before.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from statistics import median
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.harness import OURS, Case, Figures, Probe, Row, at_least
+from benchmarks.peers import WORKERS
+from benchmarks.units import ITEMS_PER_SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+LOKY = "loky"
+BACKENDS = {OURS: "processpool", LOKY: LOKY}
+ROUNDS = 7
+LARGE = 4_000_000
+"""Numbers in a large array: 32 MB of them."""
+WORK = {
+    "tiny": (5_000, "tiny tasks", 1.0),
+    "1ms": (200, "tasks of 1 ms", 5.0),
+    "single": (4, "4 tasks of 1 ms", 1.0),
+    "array": (20, "a 32 MB array for each task", 1.0),
+    "result": (20, "an 8 MB result of each task", 1.0),
+}
+"""Name → how many tasks, what they are, and what is wanted of our rate, by that of loky."""
+
+
+def cases(scale: float) -> Sequence[Case]:
+    """A case for each kind of work; `scale` shortens them."""
+    if not find_spec("joblib"):
+        return []
+    return [_case(name, max(round(count * scale), 2)) for name, (count, *_) in WORK.items()]
+
+
+def _case(name: str, items: int) -> Case:
+    probes = {
+        label: Probe(
+            "benchmarks.joblib_backends:measure",
+            {"backend": backend, "work": name, "items": items},
+        )
+        for label, backend in BACKENDS.items()
+    }
+    _, title, wanted = WORK[name]
+    row = Row("rate", ITEMS_PER_SECOND, (LOKY,), at_least(wanted), title)
+    return Case(f"joblib-{name}", f"joblib, {title}", probes, (row,))
+
+
+def measure(backend: str, work: str, items: int) -> Figures:
+    """Tasks in a second, by the median of some calls of `Parallel`."""
+    from joblib import Parallel, delayed, parallel_config
+
+    import processpool.joblib  # noqa: F401 - it registers the backend
+
+    function, argument = _work(work)
+    times = []
+    with parallel_config(backend=backend, n_jobs=WORKERS):
+        for _ in range(ROUNDS):
+            began = perf_counter()
+            Parallel()(delayed(function)(argument) for _ in range(items))
+            times.append(perf_counter() - began)
+    return {"rate": items / median(times[1:])}
+
+
+def _work(name: str) -> tuple[Callable[[Any], Any], Any]:
+    import numpy as np
+
+    kinds: dict[str, tuple[Callable[[Any], Any], Any]] = {
+        "tiny": (abs, -1),
+        "array": (look_at, np.ones(LARGE)),
+        "result": (np.ones, LARGE // 4),
+    }
+    return kinds.get(name, (spin, 0.001))
+
+
+def spin(seconds: float) -> None:
+    """Keep a CPU busy."""
+    end = perf_counter() + seconds
+    while perf_counter() < end:
+        pass
+
+
+def look_at(array: Any) -> float:
+    """Read a little of an array."""
+    return float(array[-1])
