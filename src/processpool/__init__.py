@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from processpool.errors import JournalWarning as JournalWarning
     from processpool.errors import NodeLost as NodeLost
     from processpool.errors import NotOnCluster as NotOnCluster
+    from processpool.errors import OutOfMemory as OutOfMemory
     from processpool.errors import PoolBroken as PoolBroken
     from processpool.errors import PoolClosed as PoolClosed
     from processpool.errors import PoolExhausted as PoolExhausted
@@ -79,6 +80,7 @@ _HOME = {
     "RequestTimeout": "errors",
     "Retire": "errors",
     "UnexpectedEOF": "errors",
+    "OutOfMemory": "errors",
     "WorkerDied": "errors",
     "WorkerStartFailed": "errors",
 }

@@ -113,6 +113,13 @@ class NotOnCluster(ProcessPoolError):
     """What was asked for works only where the workers are on this machine."""
 
 
+class OutOfMemory(WorkerDied, MemoryError):
+    """The item needs more memory than there is, or the kernel has ended its worker for that."""
+
+    peak: int | None = None
+    """The most bytes that its worker was seen to use."""
+
+
 class RemoteError(ProcessPoolError):
     """An item raised an exception that is not raised again here; this has its text instead."""
 

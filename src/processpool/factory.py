@@ -19,13 +19,14 @@ from processpool.config.environment import (
     own_environment,
     python_environment,
 )
-from processpool.core.policy import Policy
+from processpool.core.policy import MemoryPolicy, Policy
 from processpool.engine.identity import Identity
 from processpool.engine.inheritance import Environ, with_hash_seed
 from processpool.engine.inherited import Inherited, pack_setup
 from processpool.engine.launcher import CommandLauncher, Orders, PythonLauncher
 from processpool.engine.local import Engine
 from processpool.engine.workers.trial import TRIAL
+from processpool.system.cgroups import memory_limit
 from processpool.system.cpus import usable_cpus
 from processpool.system.limits import Limits
 from processpool.system.process import Command
@@ -344,6 +345,7 @@ def build_policy(
         exit=config.timeouts.exit,
         attempts=config.retry.attempts,
         retry_on=frozenset(config.retry.on),
+        memory=build_memory(config),
         recycle_requests=config.recycle.after_requests,
         recycle_age=config.recycle.after,
         recycle_memory=config.recycle.above_memory,
@@ -368,6 +370,17 @@ def _is_single_use(config: PoolConfig) -> bool:
 
 def _around_one(spread: float) -> float:
     return random.uniform(1 - spread, 1 + spread)
+
+
+def build_memory(config: PoolConfig) -> MemoryPolicy | None:
+    """Return the memory that the workers may use; None if that is not limited."""
+    memory = config.memory
+    if memory is None:
+        return None
+    share = isinstance(memory.budget, float)
+    budget = int(memory.budget * memory_limit()) if share else int(memory.budget)
+    per_item = None if memory.per_item == "auto" else memory.per_item
+    return MemoryPolicy(budget, per_item, retries=memory.on_exceeded == "retry")
 
 
 def build_limits(config: PoolConfig) -> Limits:

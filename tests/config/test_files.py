@@ -16,7 +16,8 @@ from processpool.config import load_pool
 from processpool.errors import ConfigError
 
 KNOWN = (
-    "name, worker, size, queue, timeouts, retry, recycle, limits, restart, backend, inline, widget"
+    "name, worker, size, queue, timeouts, retry, recycle, memory, limits, restart, backend, "
+    "inline, widget"
 )
 WORKER = "worker: {kind: command, command: [cat]}\n"
 DURATION = "must be a duration such as 250ms, 30s, 5m, 1h, or a number of seconds"

@@ -131,6 +131,7 @@ def test_the_command_pool_of_the_design(tmp_path: Path) -> None:
             "above_memory": 2 << 30,
             "jitter": 0.1,
         },
+        "memory": None,
         "limits": {"memory": 4 << 30, "cpu_time": 600.0, "open_files": 1024, "nice": 5},
         "restart": {"max_failures": 5, "within": 10.0, "backoff": (0.1, 30.0)},
         "backend": {"kind": "local"},

@@ -133,6 +133,8 @@ def _check_no_work_is_forgotten(scheduler: Scheduler, waiting: list[Batch]) -> N
         free = bool(scheduler.fleet.has_free_worker or scheduler.fleet.has_capacity)
         if any(slot.asked for slot in scheduler.slots.values()):
             free = False  # what is less urgent is recalled first
+        if scheduler.policy.memory is not None:
+            free = False  # there may be no room for it
         assert not (waiting and free), "an item waits, though a worker is free"
         lends = scheduler.assignment.waiters and scheduler.fleet.has_free_worker
         assert not lends, "a lease waits, though a worker is free"

@@ -35,6 +35,8 @@ class PoolKeywords(TypedDict, total=False):
     """Retries of failed items: `attempts`, `on`."""
     recycle: Section
     """The regular replacement of workers: `after_requests`, `after`, `above_memory`, `jitter`."""
+    memory: Section
+    """The memory of all workers together: `budget`, `per_item`, `on_exceeded`."""
     limits: Section
     """Limits on each worker: `memory`, `cpu_time`, `open_files`, `nice`."""
     restart: Section

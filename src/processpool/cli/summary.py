@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from processpool.config import CommandWorkerConfig, ProtocolConfig, PythonWorkerConfig
 
 _ALWAYS = ("size", "timeouts")
-_IF_SET = ("queue", "retry", "recycle", "limits", "restart")
+_IF_SET = ("queue", "retry", "recycle", "memory", "limits", "restart")
 _DURATIONS = {"start", "request", "idle", "exit", "after", "cpu_time", "within", "backoff"}
-_SIZES = {"max_message", "above_memory", "memory"}
+_SIZES = {"max_message", "above_memory", "memory", "budget", "per_item"}
 
 
 def describe(config: PoolConfig) -> Iterator[str]:
@@ -101,6 +101,8 @@ def _value(key: str, value: Any) -> str:
         return " ".join(_value(key, item) for item in value)
     if key in _DURATIONS:
         return format_units(round(value * 1000), MILLISECONDS)
-    if key in _SIZES:
+    if key == "budget" and isinstance(value, float):
+        return f"{100 * value:g}%"
+    if key in _SIZES and value != "auto":
         return format_units(value, SIZES)
     return str(value)

@@ -10,7 +10,7 @@ import os
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -25,7 +25,14 @@ from pydantic import (
 from processpool.config.folder import current_folder
 from processpool.config.interpolation import Interpolated
 from processpool.config.scalars import resolve
-from processpool.config.units import DURATION_PATTERN, SIZE_PATTERN, parse_duration, parse_size
+from processpool.config.units import (
+    DURATION_PATTERN,
+    PERCENTAGE_PATTERN,
+    SIZE_PATTERN,
+    parse_budget,
+    parse_duration,
+    parse_size,
+)
 from processpool.system.cpus import usable_cpus
 
 _MAX_COUNT = 2**31 - 1
@@ -53,6 +60,15 @@ def _whole_or_cpu(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError("must be a whole number or cpu")
     return value
+
+
+def _size_or_auto(value: object) -> object:
+    if value == "auto" and isinstance(value, str):
+        return value
+    try:
+        return _positive(parse_size(value))
+    except ValueError:
+        raise ValueError("must be auto or a size such as 512MiB") from None
 
 
 def _tuple(value: object) -> object:
@@ -220,6 +236,37 @@ PositiveSize = Annotated[
     Interpolatable,
     AfterValidator(_positive),
     _either_unit(SIZE_PATTERN, "integer"),
+]
+
+Budget = Annotated[
+    int | float,
+    BeforeValidator(parse_budget),
+    Interpolatable,
+    AfterValidator(_positive),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": SIZE_PATTERN},
+                {"type": "string", "pattern": PERCENTAGE_PATTERN},
+                {"type": "integer", "minimum": 1},
+            ]
+        }
+    ),
+]
+"""Bytes; or a share of the memory there is, as a float up to 1."""
+PerItem = Annotated[
+    int | Literal["auto"],
+    BeforeValidator(_size_or_auto),
+    Interpolatable,
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": SIZE_PATTERN},
+                {"type": "integer", "minimum": 1},
+                {"const": "auto"},
+            ]
+        }
+    ),
 ]
 
 Listed = BeforeValidator(_tuple)

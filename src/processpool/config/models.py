@@ -21,11 +21,13 @@ from pydantic_core import PydanticCustomError
 
 from processpool.config.backend import BackendSection, LocalBackendConfig
 from processpool.config.fields import (
+    Budget,
     Count,
     Duration,
     Interpolatable,
     Listed,
     Name,
+    PerItem,
     Positive,
     PositiveDuration,
     PositiveSize,
@@ -139,6 +141,17 @@ class RecycleConfig(Section):
     """Fraction, from 0 to 1, by which these vary, so that not all are replaced at once."""
 
 
+class MemoryConfig(Section):
+    """The memory that all workers may use together."""
+
+    budget: Budget = Field(default=0.8, json_schema_extra={"default": "80%"})
+    """A share of the memory that this process's control group or machine has, or a size."""
+    per_item: PerItem = "auto"
+    """What a worker needs for an item; auto learns it from what the function has needed."""
+    on_exceeded: Literal["retry", "error"] = "retry"
+    """What becomes of the youngest item if more is used: it runs when there is room, or fails."""
+
+
 class LimitsConfig(Section):
     """Limits on each worker that the operating system enforces."""
 
@@ -202,6 +215,8 @@ class PoolConfig(Section):
     """Retries of failed items."""
     recycle: RecycleConfig = RecycleConfig()
     """The regular replacement of healthy workers."""
+    memory: MemoryConfig | None = None
+    """The memory that all workers may use together; nothing is watched without this section."""
     limits: LimitsConfig = LimitsConfig()
     """Limits on each worker that the operating system enforces."""
     restart: RestartConfig = RestartConfig()

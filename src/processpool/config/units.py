@@ -11,6 +11,7 @@ import re
 
 DURATION_PATTERN = r"^[0-9]+(\.[0-9]+)? ?(ms|s|m|h|d)$"
 SIZE_PATTERN = r"^[0-9]+(\.[0-9]+)? ?(B|[kK]B|[MGT]B|[KMGT]iB)$"
+PERCENTAGE_PATTERN = r"^[0-9]+(\.[0-9]+)? ?%$"
 
 MAX_DURATION = 36_500 * 86_400.0
 """The longest duration, in seconds: a hundred years, which fits any timer of the system."""
@@ -56,6 +57,23 @@ def parse_size(value: object) -> int:
     if not 0 <= value <= MAX_SIZE:
         raise ValueError(f"must be a size from 0 to {MAX_SIZE} bytes")
     return value
+
+
+def parse_budget(value: object) -> int | float:
+    """Return a budget of memory: bytes, or a share such as `80%` as a float from 0 to 1.
+
+    Raises:
+        ValueError: It is neither a size nor a percentage up to 100%.
+    """
+    if isinstance(value, str) and re.fullmatch(PERCENTAGE_PATTERN, value[:_MAX_TEXT_LENGTH]):
+        share = float(value[:-1]) / 100
+        if not 0 < share <= 1:
+            raise ValueError("must be more than 0%, and at most 100%")
+        return share
+    try:
+        return parse_size(value)
+    except ValueError:
+        raise ValueError("must be a share such as 80%, or a size such as 512MiB, 2GB") from None
 
 
 def _split(text: str, pattern: str, expected: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from processpool.core.budget import Budget
 from processpool.core.commands import Drop, Grant, Send, TakeBack
 from processpool.core.errands import Errands
 from processpool.core.precedence import Precedence
@@ -40,6 +41,8 @@ class Assignment:
         self._deadlines = deadlines
         self._retirement = retirement
         self._precedence = Precedence(fleet, queue)
+        self.budget = Budget(fleet, queue)
+        """What memory there is, and for whom; of use where the policy sets a limit."""
 
     def assign(self, state: PoolState, now: float) -> list[Command]:
         """Assign as many leases and items as possible."""
@@ -51,6 +54,8 @@ class Assignment:
             out += self._run_errands(now)
         while self.waiters and fleet.has_free_worker:
             out.append(self._grant(now))
+        if fleet.policy.memory is not None:
+            return out + self._assign_sparingly(state, now)
         while queue:
             if queue.first.job.cancelled:
                 out.append(Drop(queue.take(len(queue.first)), state))
@@ -67,6 +72,26 @@ class Assignment:
             out += self._recall()
         return out
 
+    def _assign_sparingly(self, state: PoolState, now: float) -> list[Command]:
+        """Assign items as long as there is memory for them."""
+        out: list[Command] = []
+        queue, budget = self._queue, self.budget
+        while queue or queue.held:
+            if queue and queue.first.job.cancelled:
+                out.append(Drop(queue.take(len(queue.first)), state))
+                continue
+            slot = self._next_free()
+            if slot is None:
+                break
+            held = None if slot.load else budget.next_held(slot)
+            if held is not None:
+                out.append(self._give(slot, held, now))
+            elif queue and (slot.load or budget.admits(queue.first, slot, now)):
+                out.append(self._hand_over(slot, now))
+            else:
+                break
+        return out
+
     def refuse_waiters(self, state: PoolState) -> None:
         """Set `pool_state` of all waiting leases, as they will never get a worker."""
         for waiter in self.waiters:
@@ -81,6 +106,8 @@ class Assignment:
     def begin_item(self, slot: Slot, now: float) -> None:
         """Note that a worker begins its next item, and set the deadline of that."""
         slot.since = now
+        if self._fleet.policy.memory is not None:
+            self.budget.began(slot)
         timeout = slot.inflight[0].job.timeout
         if timeout is None:
             slot.deadline = None

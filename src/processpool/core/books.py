@@ -42,6 +42,7 @@ class Books:
         self.flight = Flight(fleet, queue, self.exits)
         self.retirement = Retirement(fleet, deadlines, self.exits)
         self.assignment = Assignment(fleet, queue, deadlines, self.retirement)
+        self.flight.budget = self.assignment.budget
         self.growth = Growth(fleet, queue, deadlines, self.assignment)
         self.close_deadline: float | None = None
         """The time until which a closing pool may finish its items; None for no limit."""

@@ -24,6 +24,12 @@ class ExitReason(StrEnum):
     TIMEOUT = "timeout"
     """An item exceeded its time limit."""
 
+    # There is too little memory.
+    MEMORY = "memory"
+    """Its item was taken back, to run when there is more memory."""
+    OUT_OF_MEMORY = "out of memory"
+    """Its item is too large, also if no other one runs."""
+
     # The user asked for it.
     CANCELLED = "cancelled"
     """Its current item was killed."""

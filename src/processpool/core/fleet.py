@@ -63,6 +63,8 @@ class Fleet:
     def window(self, slot: Slot, wanted: int | None) -> int:
         """Items that a worker may have at a time, given what their job wants."""
         policy = self.policy
+        if policy.memory is not None and self._seconds_each >= QUICK:
+            return 1  # what it has would begin without being asked for
         if policy.paced and not (slot.exact and self._seconds_each < QUICK):
             return 1
         return wanted or policy.window

@@ -12,6 +12,7 @@ from processpool.core.states import WorkerState
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from processpool.core.budget import Budget
     from processpool.core.commands import Command
     from processpool.core.exits import Exits
     from processpool.core.fleet import Fleet
@@ -31,6 +32,8 @@ class Flight:
         self._fleet = fleet
         self._queue = queue
         self._exits = exits
+        self.budget: Budget | None = None
+        """What memory there is; set once there is one."""
 
     def answered(self, slot: Slot, items: int) -> Iterator[Done]:
         """Note that a worker has answered its next `items` items; yield them as batches."""
@@ -108,11 +111,24 @@ class Flight:
         With `singly`, the worker died over its first batch before an item had begun. The items of
         that batch are then requeued one by one, which will show which of them is to blame.
         """
+        if slot.exit_reason is ExitReason.MEMORY and slot.inflight and begun:
+            return self._hold_first(slot, now)
         if singly and slot.inflight and len(slot.inflight[0]) > 1:
             slot.inflight.extendleft(reversed(singles(slot.inflight.popleft())))
         elif slot.inflight and (begun or singly or slot.costs_item):
             return [self._lose_first(slot, now)]
         self._queue.take_back(slot.inflight)
+        return []
+
+    def _hold_first(self, slot: Slot, now: float) -> list[Lost | Retry]:
+        """Hold the item that was taken from a worker, until there is memory for it."""
+        running, rest = slot.inflight.popleft().split(1)
+        if len(rest):
+            slot.inflight.appendleft(rest)
+        self._queue.take_back(slot.inflight)
+        if running.job.cancelled or running.job.is_errand or self.budget is None:
+            return [Lost(running, ExitReason.CANCELLED)]
+        self.budget.take_back(slot, running, now)
         return []
 
     def _lose_first(self, slot: Slot, now: float) -> Lost | Retry:

@@ -37,9 +37,11 @@ class Growth:
             return 0
         fleet, policy = self._fleet, self._fleet.policy
         alive = fleet.alive
-        waiting = self._queue.items + len(self._assignment.waiters)
+        waiting = self._queue.items + len(self._queue.held) + len(self._assignment.waiters)
         if policy.takes_back:  # a new worker could take over prefetched items
             waiting += max(fleet.running - fleet.counts[WorkerState.BUSY], 0)
+        if policy.memory is not None and fleet.idle:  # they wait for memory, not for a worker
+            waiting = 0
         wanted = waiting - fleet.counts[WorkerState.STARTING] - len(fleet.idle)
         if state is not PoolState.CLOSING:
             wanted = max(wanted, policy.min - alive)

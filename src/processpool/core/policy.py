@@ -18,6 +18,17 @@ def _one() -> float:
     return 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class MemoryPolicy:
+    """The memory that all workers of a pool may use together, in bytes."""
+
+    budget: int
+    per_item: int | None = None
+    """What a worker needs for an item; None to learn it."""
+    retries: bool = True
+    """Whether an item that had to give way is run again."""
+
+
 @dataclass(frozen=True)
 class Policy:
     """Sizes, times and limits. Times are in seconds, memory in bytes; None means no limit."""
@@ -53,6 +64,8 @@ class Policy:
     """How often an item is tried, the first attempt included."""
     retry_on: frozenset[str] = frozenset()
     """The failures that are retried: crash, timeout, error."""
+    memory: MemoryPolicy | None = None
+    """The memory that the workers may use; None for no limit on it."""
     recycle_requests: int | None = None
     recycle_age: float | None = None
     recycle_memory: int | None = None
@@ -68,7 +81,8 @@ class Policy:
     retries: Retries = field(init=False)
     """Attempts and failures of items whose job has no terms of its own."""
     renews: bool = field(init=False)
-    """Whether workers are recycled for any reason, memory included."""
+    """Whether workers are recycled for any reason, memory included, or have a budget of it: then
+    nothing is decided the short way."""
 
     def __post_init__(self) -> None:
         """Precompute what is read for every item."""
@@ -76,7 +90,8 @@ class Policy:
         recycles = by_number or self.recycle_age is not None
         object.__setattr__(self, "recycles", recycles)
         object.__setattr__(self, "retries", Retries(self.attempts, self.retry_on))
-        object.__setattr__(self, "renews", recycles or self.recycle_memory is not None)
+        weighs = self.recycle_memory is not None or self.memory is not None
+        object.__setattr__(self, "renews", recycles or weighs)
 
     def delay(self, earlier: int) -> float:
         """Return the back-off in seconds after a failure that follows `earlier` others."""

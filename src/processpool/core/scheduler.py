@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from processpool.core.commands import Command, LeaseWaiter, Lost
-from processpool.core.everyone import Everyone
+from processpool.core.commands import Command, Lost
 from processpool.core.exit_reason import ExitReason
+from processpool.core.lending import Lending
 from processpool.core.states import PoolEvent, PoolState, WorkerEvent, WorkerState
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from processpool.core.slot import Slot
 
 
-class Scheduler(Everyone):
+class Scheduler(Lending):
     """The decisions of one pool. Every event takes the time it needs, and returns commands."""
 
     # -- work ------------------------------------------------------------------------------------
@@ -37,9 +37,12 @@ class Scheduler(Everyone):
         slot = self.slots[worker]
         slot.failed += failed
         self.failures += failed
-        if self.policy.paced and items:
+        memory = self.policy.memory is not None
+        if (self.policy.paced or memory) and items:
             self.fleet.learn(items, now - slot.since)
         items = min(items, slot.load)
+        if memory:
+            self.assignment.budget.ended(slot, items)
         slot.handled += items
         self.finished += items
         self.fleet.relieve(slot, items)
@@ -96,42 +99,6 @@ class Scheduler(Everyone):
         """Return True if an item that failed by crash, timeout or error will be tried again."""
         return self.flight.retry(batch, reason, now)
 
-    # -- workers for those who drive them by hand --------------------------------------------------
-
-    def take(self, now: float) -> Slot | None:
-        """Take an idle worker for one `call`, if one is free and nobody waits for it."""
-        if self.state is not PoolState.OPEN or self.queue or self.assignment.others_first:
-            return None
-        if self.policy.single_use:  # a call has nothing to keep a worker for
-            return None
-        return self.fleet.take_idle(now) if self.fleet.has_free_worker else None
-
-    def lease(self, waiter: LeaseWaiter, now: float) -> list[Command]:
-        """Put somebody who wants to lease a worker in line."""
-        self.assignment.waiters.append(waiter)
-        self.assignment.note_others()
-        return self._assign(now)
-
-    def abandon(self, waiter: LeaseWaiter) -> bool:
-        """Take a waiter out of the line; False if it has a worker already, to be released."""
-        if waiter.granted is not None:
-            return False
-        if waiter in self.assignment.waiters:
-            self.assignment.waiters.remove(waiter)
-            self.assignment.note_others()
-        return True
-
-    def release(self, worker: int, handled: int, now: float, failed: int = 0) -> list[Command]:
-        """Take back a worker that was taken or leased."""
-        slot = self._count_by_hand(worker, handled, failed)
-        if slot is None or slot.state is not WorkerState.LEASED:  # the pool has ended it meanwhile
-            return []
-        self.fleet.move(slot, WorkerEvent.RELEASED)
-        wanted = self.assignment.others_first or self.queue
-        if len(self.fleet.idle) >= self.policy.spare and not wanted:
-            return self.exits.ask(slot, ExitReason.IDLE, now)
-        return self.retirement.park(slot, now) + self._assign(now)
-
     # -- workers ---------------------------------------------------------------------------------
 
     def spawn(self, now: float) -> list[Command]:
@@ -186,6 +153,7 @@ class Scheduler(Everyone):
         given_up = self.flight.give_up(slot, now, begun=begun, singly=singly)
         self.failures += sum(type(command) is Lost for command in given_up)
         out: list[Command] = [*given_up, *dropped]
+        self.assignment.budget.gone(slot)
         if self.overdue:
             out += self._drop_queue()
         if failed_start and self.growth.breaks(now, killed=killed):
@@ -242,16 +210,6 @@ class Scheduler(Everyone):
         if slot.inflight or slot.state is not WorkerState.BUSY:
             return self._assign(now)
         return self._finished(slot, now)
-
-    def _count_by_hand(self, worker: int, handled: int, failed: int) -> Slot | None:
-        """A worker that was driven by hand has done this much; the worker, if it is still there."""
-        self.finished += handled
-        self.failures += failed
-        slot = self.slots.get(worker)
-        if slot is not None:
-            slot.handled += handled
-            slot.failed += failed
-        return slot
 
     def _expired(self, slot: Slot, now: float) -> list[Command]:
         """The time of a worker is over; what for, its state says."""

@@ -44,6 +44,8 @@ class WorkQueue:
         self._behind: dict[Job, deque[Batch]] = {}
         """The further batches of jobs that have more than one."""
         self._delayed: list[tuple[float, int, Batch]] = []
+        self.held: list[Batch] = []
+        """Single items that wait for memory, in the order in which they were taken back."""
         self._order = count()
 
     def __bool__(self) -> bool:
@@ -67,12 +69,12 @@ class WorkQueue:
 
     @property
     def has_delayed(self) -> bool:
-        """True while a batch waits for a retry."""
-        return bool(self._delayed)
+        """True while a batch waits for a retry, or for memory."""
+        return bool(self._delayed or self.held)
 
     def delays(self, job: Job) -> bool:
-        """True if an item of this job waits for a retry."""
-        return any(batch.job is job for _, _, batch in self._delayed)
+        """True if an item of this job waits for a retry, or for memory."""
+        return any(batch.job is job for batch in self._waiting)
 
     def append(self, batch: Batch) -> None:
         """Add new work."""
@@ -104,6 +106,18 @@ class WorkQueue:
     def delay(self, batch: Batch, due: float) -> None:
         """Put a batch into the line at the time `due`."""
         heapq.heappush(self._delayed, (due, next(self._order), batch))
+
+    @property
+    def _waiting(self) -> list[Batch]:
+        return [*(batch for _, _, batch in self._delayed), *self.held]
+
+    def hold(self, batch: Batch) -> None:
+        """Keep an item until there is memory for it."""
+        self.held.append(batch)
+
+    def release(self, batch: Batch) -> None:
+        """Take out an item that was held."""
+        self.held.remove(batch)
 
     def wake(self, now: float) -> None:
         """Put delayed batches that are due into the line."""
@@ -164,20 +178,23 @@ class WorkQueue:
         """Cancel a job: its items no longer count, and are dropped when their turn comes.
 
         Returns:
-            those that wait for a retry, which is to drop now, since their turn may be far off.
+            those that wait for a retry or for memory, which are to be dropped now, since their turn
+            may be far off.
         """
         self.items -= job.queued
         job.queued = 0
         job.cancelled = True
-        waiting = [batch for _, _, batch in self._delayed if batch.job is job]
+        waiting = [batch for batch in self._waiting if batch.job is job]
         if waiting:
+            self.held = [batch for batch in self.held if batch.job is not job]
             self._delayed = [entry for entry in self._delayed if entry[2].job is not job]
             heapq.heapify(self._delayed)
         return waiting
 
     def clear(self) -> list[Batch]:
         """Empty the queue, and return all batches."""
-        batches = [*self, *(batch for _, _, batch in sorted(self._delayed))]
+        self._delayed.sort()
+        batches = [*self, *self._waiting]
         for batch in batches:
             batch.job.queued = 0
         self.line.clear()
@@ -185,6 +202,7 @@ class WorkQueue:
         self._first.clear()
         self._behind.clear()
         self._delayed.clear()
+        self.held.clear()
         self.items = 0
         return batches
 

@@ -55,6 +55,8 @@ class Dispatcher:
     """What is called when a worker has written something; the receiver's."""
     watch_over: Callable[[Worker], None]
     """What is called when a worker has got several items; the receiver's."""
+    weigh: Callable[[], None] | None = None
+    """What is called when a worker gets something to do, in a pool with a budget of memory."""
     share_out: Callable[[Worker], None]
     """What is called to get the rest of a batch that a worker was asked for, and to assign it."""
 
@@ -77,6 +79,8 @@ class Dispatcher:
                 worker = self._core.workers[command.worker]
                 worker.outbox.append(command.batch)
                 command.batch.job.begin()
+                if self.weigh is not None:
+                    self.weigh()
                 prefetching = worker.prefetching
                 is_ahead = prefetching is not None and len(command.batch) > 1
                 if prefetching is not None and is_ahead and not prefetching.is_watched:

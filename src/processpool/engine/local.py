@@ -27,6 +27,7 @@ from processpool.engine.leased import LocalLease
 from processpool.engine.life import Life
 from processpool.engine.observe import take_snapshot
 from processpool.engine.peeking import Peeking
+from processpool.engine.rationing import Rationing
 from processpool.engine.reaper import Reaper
 from processpool.engine.receiver import Receiver
 from processpool.engine.spawner import Spawner
@@ -72,6 +73,7 @@ class Engine:
         self._dispatcher = dispatcher = Dispatcher(core, hub)
         receiver = Receiver(core, dispatcher, hub)
         Peeking(core, dispatcher, receiver)
+        Rationing(core, dispatcher)
         spawner = Spawner(core, dispatcher, hub, launch)
         reaper = Reaper(core, dispatcher, receiver, spawner, hub)
         spawner.on_exit, spawner.on_stderr = reaper.on_exit, receiver.on_stderr

@@ -17,6 +17,7 @@ from processpool.core.states import WorkerState
 from processpool.engine.workers import failures
 from processpool.engine.workers.listening import Listening
 from processpool.engine.workers.owner import Owner
+from processpool.system.cgroups import KernelsKills
 from processpool.system.platform import signals
 from processpool.wire.python.remote_errors import in_words
 
@@ -54,6 +55,7 @@ class Reaper:
         self._receiver = receiver
         self._spawner = spawner
         self._hub = hub
+        self._kernels_kills = KernelsKills()
 
     def on_exit(self, worker: Worker) -> None:
         """A worker's process has ended."""
@@ -86,6 +88,9 @@ class Reaper:
             slot = core.scheduler.slots[worker.id]
             failed_start = _is_failed_start(slot, exitcode, begun or worker.protocol.died_loading())
             killed = slot.exit_reason is None and -exitcode in _FROM_OUTSIDE
+            worker.was_starved = killed and self._kernels_kills.has_killed(exitcode)
+            if worker.was_starved:
+                core.scheduler.starved(worker.id)
             chance = killed and core.scheduler.forgives_kills
         if failed_start and not chance:
             limit = core.scheduler.policy.start or 0.0
@@ -149,7 +154,10 @@ class Reaper:
         batch = lost.batch
         reply = worker.protocol.unfinished()
         seconds = now - batch.sent_at if batch.job.timeout is None else batch.job.timeout
-        error = failures.lost_item(worker, lost.exit_reason, core.command, seconds, reply)
+        if lost.exit_reason is ExitReason.OUT_OF_MEMORY:
+            error = failures.out_of_memory(worker, core.scheduler.policy.memory)
+        else:
+            error = failures.lost_item(worker, lost.exit_reason, core.command, seconds, reply)
         text = in_words(error)
         reply.error = error
         stderr = worker.item_stderr()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from concurrent.futures.process import BrokenProcessPool
 
-from processpool.errors import PoolBroken, WorkerDied
+from processpool.errors import OutOfMemory, PoolBroken, WorkerDied
 
 
 class ExecutorBroken(PoolBroken, BrokenProcessPool):
@@ -16,3 +16,7 @@ class ExecutorBroken(PoolBroken, BrokenProcessPool):
 
 class ExecutorWorkerDied(WorkerDied, BrokenProcessPool):
     """A worker ended while it had the item; the executor remains usable."""
+
+
+class ExecutorOutOfMemory(OutOfMemory, BrokenProcessPool):
+    """The item of an executor needs more memory than there is; the executor remains usable."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from processpool.api.futures import PoolFuture, SingleJob
 from processpool.core.replies import PickledReply, Reply
 from processpool.engine import at_exit
-from processpool.errors import PoolBroken, PoolClosed, WorkerDied
+from processpool.errors import OutOfMemory, PoolBroken, PoolClosed, WorkerDied
 from processpool.system.monitor import Monitor
 
 if TYPE_CHECKING:
@@ -169,10 +169,11 @@ def translated(error: BaseException) -> BaseException:
         broken = ExecutorBroken(f"no worker can be started, so the executor is broken: {cause}")
         broken.__cause__ = cause
         return broken
-    if type(error) is WorkerDied:
-        from processpool.executors.broken import ExecutorWorkerDied
+    if type(error) in (WorkerDied, OutOfMemory):
+        from processpool.executors.broken import ExecutorOutOfMemory, ExecutorWorkerDied
 
-        died = ExecutorWorkerDied(*error.args)
+        kind = ExecutorWorkerDied if type(error) is WorkerDied else ExecutorOutOfMemory
+        died = kind(*error.args)
         died.__dict__.update(error.__dict__)
         died.__cause__ = error.__cause__
         return died

@@ -6,6 +6,8 @@ root. And nothing here raises: a file that cannot be read counts as empty.
 
 from __future__ import annotations
 
+import os
+import signal
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 _PROC = Path("/proc/self/cgroup")
 _MOUNT = Path("/sys/fs/cgroup")
+_V1_LIMIT = "memory.limit_in_bytes"
 
 
 def cpu_quotas(proc: Path = _PROC, mount: Path = _MOUNT) -> Iterator[int]:
@@ -38,6 +41,32 @@ def oom_kills(proc: Path = _PROC, mount: Path = _MOUNT) -> int | None:
             if word == "oom_kill":
                 return _number(count)
     return None
+
+
+class KernelsKills:
+    """The processes of this control group that the kernel kills for lack of memory, from now on."""
+
+    def __init__(self) -> None:
+        self._seen = oom_kills() or 0
+
+    def has_killed(self, exitcode: int) -> bool:
+        """True if a process that has ended with this code is one of them; each is told once."""
+        if exitcode != -signal.SIGKILL:
+            return False
+        kills = oom_kills() or 0
+        if kills <= self._seen:
+            return False
+        self._seen += 1
+        return True
+
+
+def memory_limit(proc: Path = _PROC, mount: Path = _MOUNT) -> int:
+    """Return the bytes of memory that this process's groups, or else the machine, allow."""
+    limit = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for folder, version in _groups("memory", proc, mount):
+        found = _number(_read(folder / ("memory.max" if version == 2 else _V1_LIMIT)).strip())
+        limit = min(limit, found or limit)
+    return limit
 
 
 def _groups(controller: str, proc: Path, mount: Path) -> Iterator[tuple[Path, int]]:

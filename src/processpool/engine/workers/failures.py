@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from processpool.core.exit_reason import ExitReason
 from processpool.errors import (
+    OutOfMemory,
     PoolClosed,
     ProtocolError,
     RequestTimeout,
@@ -19,8 +20,10 @@ from processpool.errors import (
 from processpool.system.cgroups import oom_kills
 from processpool.system.process import UNKNOWN, describe_exit
 from processpool.system.text import escape_control
+from processpool.system.units import SIZES, format_units
 
 if TYPE_CHECKING:
+    from processpool.core.policy import MemoryPolicy
     from processpool.core.replies import Reply
     from processpool.engine.workers.worker import Worker
 
@@ -75,6 +78,25 @@ def lost_item(
             return died(worker, exit_reason, command, reply.stderr)
 
 
+def out_of_memory(worker: Worker, memory: MemoryPolicy | None) -> OutOfMemory:
+    """The error of an item that needs more memory than there is."""
+    who, peak = f"worker {worker.id} (pid {worker.pid})", worker.memory.peak
+    used = f"; it was seen to use {format_units(peak, SIZES)}" if peak else ""
+    budget = "" if memory is None else f" of {format_units(memory.budget, SIZES)}"
+    if worker.was_starved:
+        how = "was killed by the kernel for lack of memory"
+    elif memory is not None and not memory.retries:
+        how = f"was ended, since the workers used more than the budget{budget}"
+    else:
+        how = f"was ended, since the item alone needs more than the budget{budget}"
+    error = OutOfMemory(
+        f"{who} {how}{used}; raise memory.budget, run fewer workers, or make the item smaller"
+    )
+    error.pid, error.peak, error.exitcode = worker.pid, peak, worker.process.reap()
+    error.stderr = worker.stderr.request
+    return error
+
+
 def died(
     worker: Worker, exit_reason: ExitReason | None, command: str, stderr: str | None = None
 ) -> BaseException:
@@ -94,10 +116,15 @@ def died(
         kills = oom_kills()
         if kills is not None:
             before += f"; killed for lack of memory in this control group so far: {kills}"
-    error = WorkerDied(
+    kind = OutOfMemory if worker.was_starved else WorkerDied
+    if worker.was_starved:
+        before = before.replace(" (out of memory?)", ", by the kernel for lack of memory")
+    error = kind(
         f"worker {worker.id} (pid {worker.pid}) {how}{before}; "
         f"its command: {command}{quote_stderr(stderr)}"
     )
+    if isinstance(error, OutOfMemory):
+        error.peak = worker.memory.peak
     error.pid, error.stderr = worker.pid, stderr
     error.exitcode = None if exitcode == UNKNOWN else exitcode
     error.__cause__ = cut_off

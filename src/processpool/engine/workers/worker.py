@@ -79,6 +79,8 @@ class Worker:
         """What it had in memory."""
         self.tally = Tally(number, self.memory)
         """Its answers on the short way, of which nothing was noted yet."""
+        self.was_starved = False
+        """True if the kernel has killed it for lack of memory."""
         self.weighed_at = 0.0
         """When its memory was last looked at."""
 
