@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any
@@ -209,11 +210,14 @@ def group() -> Iterator[Path]:
             folder.rmdir()
             continue
         yield folder
-        processes = folder / "cgroup.procs"
-        eventually(lambda processes=processes: not processes.read_text().split())
+        eventually(partial(_is_empty, folder / "cgroup.procs"))
         folder.rmdir()
         return
     pytest.skip("no control group can be made here")
+
+
+def _is_empty(file: Path) -> bool:
+    return not file.read_text().strip()
 
 
 IN_A_GROUP = """

@@ -154,6 +154,7 @@ class Reaper:
         batch = lost.batch
         reply = worker.protocol.unfinished()
         seconds = now - batch.sent_at if batch.job.timeout is None else batch.job.timeout
+        error: BaseException
         if lost.exit_reason is ExitReason.OUT_OF_MEMORY:
             error = failures.out_of_memory(worker, core.scheduler.policy.memory)
         else:
