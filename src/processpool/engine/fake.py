@@ -92,10 +92,11 @@ class FakeBackend:
             self._work.end()
 
     def _begin_close(self) -> bool:
-        if self.state in (PoolState.NEW, PoolState.CLOSED):
-            return False
-        self._work.change(PoolEvent.CLOSING)
-        return True
+        with self._work.lock:  # several threads may close it at once
+            if self.state in (PoolState.NEW, PoolState.CLOSED):
+                return False
+            self._work.change(PoolEvent.CLOSING)
+            return True
 
     # -- work ------------------------------------------------------------------------------------
 
