@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import pytest
 
 from processpool import ProcessPool
 from processpool.engine import idle_memory
-from tests.process.support import shared_memory
+from tests.process.support import await_exit, shared_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -188,3 +189,20 @@ def test_a_worker_of_calls_is_retired_when_it_is_idle() -> None:
         while pool.num_running > 1:
             assert monotonic() < deadline
             sleep(0.05)
+
+
+@pytest.mark.usefixtures("_sooner")
+def test_the_memory_of_a_dead_worker_is_let_alone(pool: ProcessPool) -> None:
+    """Its descriptors are closed, and their numbers are those of its successor's memory."""
+    assert pool.call(take, make(LARGE)) == LARGE
+    (dead,) = pool.snapshot().workers
+    assert dead.pid is not None
+    os.kill(dead.pid, signal.SIGKILL)
+    await_exit(dead.pid)
+    smaller = LARGE // 4
+    kept = pool.call(make, smaller)
+    assert pool.call(take, make(smaller)) == smaller
+    await_little()
+    assert len(kept) == smaller
+    assert pool.call(take, b"again") == 5
+    assert pool.snapshot().state == "open"

@@ -79,6 +79,8 @@ class IdleMemory:
         if not worker.io.acquire(False):
             return False
         try:
+            if worker.is_closed:  # the numbers of its descriptors may be somebody else's by now
+                return True
             is_lent = worker.owner.state in _OF_CALLS
             memory.postpone(before if is_lent else None)
             if is_lent or worker.recalls or worker.outbox:
