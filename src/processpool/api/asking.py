@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from dataclasses import replace
 from functools import cached_property
 from time import monotonic
@@ -21,6 +22,8 @@ from processpool.wire.python.arguments import Unsendable
 from processpool.wire.python.remote_errors import add_note
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
     from processpool.api.call_forms import Call
     from processpool.wire.python.functions import Request, Task
 
@@ -73,7 +76,31 @@ class AskedPool(WatchedPool):
             future = PoolFuture(self._engine, None)
             future._job.refuse(trouble.error if isinstance(trouble, Unsendable) else trouble)
             return future
-        return self._submit(request, call)
+        if request[1] is not None:
+            request = request[0], request[1].function.streamed
+        return self._submit(request, call, streamed=True)
+
+    def stream(self, /, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        """Send one request, and yield what its generator yields, as soon as it does.
+
+            for part in pool.stream(fn, x): ...
+
+        The worker runs ahead by a few parts, and then waits. Leaving the loop stops this item only:
+        its generator is closed, and the worker lives. The time limit of an item holds for each
+        part, and not while the worker waits for the reader.
+
+        Raises:
+            Exception: what the generator has raised, after the parts that came before.
+            WorkerDied: its worker has ended; it is not begun anew once a part has come.
+        """
+        return self.submit(*args, **kwargs).parts()
+
+    async def astream(self, /, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        """Like `stream`, for asyncio: `async for part in pool.astream(fn, x)`."""
+        future = self.submit(*args, **kwargs)
+        async with aclosing(future._streamed().aread(future, future._job)) as parts:
+            async for part in parts:
+                yield part
 
     def broadcast(self, /, *args: Any, **kwargs: Any) -> list[Any]:
         """Run a call once on every worker, also on those that come later, before anything else.
@@ -134,9 +161,10 @@ class AskedPool(WatchedPool):
             attach(replace(record, args=args, kwargs=dict(keywords), name=naming.name))
         return trimmed(error)
 
-    def _submit(self, request: Request, call: Call) -> PoolFuture:
+    def _submit(self, request: Request, call: Call, *, streamed: bool = False) -> PoolFuture:
         payload, task = request
         future = PoolFuture(self._engine, self._timeout, task, self._terms)
+        future._job.wants_parts = streamed
         future._job.usual = self._naming_of_calls
         if task is None:
             future._job.asked = call[0]

@@ -6,16 +6,18 @@ import logging
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from concurrent.futures._base import CANCELLED_AND_NOTIFIED, FINISHED, PENDING, RUNNING
 from contextlib import suppress
+from dataclasses import replace
 from threading import current_thread, main_thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool.api.future_waits import FUTURES, Waiters
 from processpool.api.item_notes import Naming
+from processpool.api.streamed import StreamedFuture
 from processpool.core.jobs import Arguments, Attempt, Batch, Job, Origin, attach
 from processpool.core.outcome import Outcome
 from processpool.core.replies import PickledReply, Reply, has_failed
-from processpool.core.terms import USUAL, Terms
+from processpool.core.terms import NEVER, USUAL, Terms
 from processpool.system.interrupts import USERS_CODE, uninterrupted
 from processpool.system.monitor import Bell
 from processpool.wire.python.arguments import Pickled
@@ -32,7 +34,7 @@ _ENDED = (FINISHED, CANCELLED_AND_NOTIFIED)
 _QUICK = ("asyncio.futures", "processpool.executors.work")
 
 
-class PoolFuture(Future[Any]):
+class PoolFuture(StreamedFuture):
     """A `concurrent.futures.Future` which also knows what its item printed, and where it ran.
 
     The state is that of the standard library's, and so is what can be done with it. But there is
@@ -51,7 +53,7 @@ class PoolFuture(Future[Any]):
         self._done_callbacks: list[Callable[[Future[Any]], object]] = []
         self._bells: tuple[Bell, ...] = ()
         self._engine = engine
-        self._job = SingleJob(self, timeout, terms)
+        self._job: SingleJob = SingleJob(self, timeout, terms)
         self._job.task = task
         self._record: Outcome | None = None
         self._attempt: Attempt | None = None
@@ -127,6 +129,8 @@ class PoolFuture(Future[Any]):
         """
         if self._state not in _ENDED:
             self._engine.require_calm()
+            if self._job.wants_parts:
+                self._streamed().open_up()
             self._wait(timeout)
         if self._is_pickled:
             self._keep_record()
@@ -212,6 +216,8 @@ class PoolFuture(Future[Any]):
             bells, self._bells = self._bells, ()
         for bell in bells:
             bell.ring()
+        if self._stream is not None:
+            self._stream.end()
         if self._done_callbacks:
             self._invoke_callbacks()
 
@@ -271,7 +277,7 @@ class PoolFuture(Future[Any]):
 class SingleJob(Job):
     """One request, whose answer goes into a future."""
 
-    __slots__ = ("_future", "asked", "usual")
+    __slots__ = ("_future", "asked", "usual", "wants_parts")
 
     def __init__(self, future: PoolFuture, timeout: float | None, terms: Terms = USUAL) -> None:
         super().__init__(timeout, 0, terms)
@@ -280,6 +286,7 @@ class SingleJob(Job):
         """What the pool calls its requests, unless their function or their caller has a name."""
         self.asked: tuple[Any, ...] = ()
         """The message, for a program: what travels does not say it."""
+        self.wants_parts = False
 
     def begin(self) -> None:
         """Mark the future as running; it may run already, on a worker that has not begun it."""
@@ -318,6 +325,23 @@ class SingleJob(Job):
         item = batch.payloads[0]
         call = item.item if type(item) is Pickled else item
         return Arguments.of(*call) if type(call) is tuple and len(call) == 2 else ()
+
+    def part(self, part: Any, source: Any) -> None:
+        """Take a part of the item, which from now on is not begun anew."""
+        self.terms = replace(self.terms, retries=NEVER)
+        stream = self._future._streamed()
+        stream.put(part, source)
+        if self.timeout is not None:
+            self._future._engine.prolong(self, waits=stream.is_full)
+
+    def revoke(self) -> None:
+        """Cancel the future of an item that was taken back."""
+        with suppress(InvalidStateError, AttributeError):  # it has ended meanwhile
+            self._future._end(CANCELLED_AND_NOTIFIED, None, None)
+
+    def lend(self, parts: Any) -> None:
+        """Take a generator in this process, as all parts of the item."""
+        self._future._streamed().lend(parts)
 
     def drop(self, batch: Batch, error: BaseException | None) -> None:
         """End the future of an item that never started."""

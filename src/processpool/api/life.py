@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from processpool.api.call_forms import make_form
 from processpool.api.seconds import bounded
+from processpool.api.streams import cut_streams, open_streams
 from processpool.core.states import PoolState
 from processpool.core.terms import USUAL, Terms
 from processpool.factory import build_engine
@@ -115,6 +116,7 @@ class PoolLife:
 
     @uninterrupted
     def _close(self, grace: float | None) -> None:
+        cut_streams(self._engine)
         with self._showing_the_end():
             self._engine.close(grace)
         self._free_shares()
@@ -139,6 +141,7 @@ class PoolLife:
         trace: TracebackType | None,
     ) -> None:
         try:
+            cut_streams(self._engine)
             if kind is None:
                 self.drain()
         except BaseException:  # interrupted
@@ -186,7 +189,9 @@ class PoolLife:
 
     def drain(self, timeout: float | str | None = None) -> bool:
         """Wait until all submitted items have ended; return False after `timeout` seconds."""
-        return self._engine.drain(bounded(timeout, "timeout"))
+        seconds = bounded(timeout, "timeout")
+        with open_streams(self._engine):
+            return self._engine.drain(seconds)
 
     def attach(self, viewer: Viewer) -> None:
         """Add a display: it is notified when the pool is closed, and replaces progress bars."""

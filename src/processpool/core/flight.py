@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from processpool.core.commands import Done, Drop, Lost, Retry, TakeBack
 from processpool.core.exit_reason import ExitReason
 from processpool.core.states import WorkerState
+from processpool.core.terms import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,6 +129,8 @@ class Flight:
         self._queue.take_back(slot.inflight)
         if running.job.cancelled or running.job.is_errand or self.budget is None:
             return [Lost(running, ExitReason.CANCELLED)]
+        if running.job.terms.retries is NEVER:
+            return [Lost(running, ExitReason.OUT_OF_MEMORY)]
         self.budget.take_back(slot, running, now)
         return []
 

@@ -299,6 +299,8 @@ class Job(ABC):
     """What its items are called; None if nobody has said so."""
     is_errand = False
     """True if each of its items is for one worker, and for no other."""
+    wants_parts = False
+    """True if the parts of its item may be read before the end."""
     takes_values = False
     """True if `put` may be called for an item with a plain value, instead of `deliver`."""
 
@@ -320,6 +322,15 @@ class Job(ABC):
 
     def echo(self, number: int, printed: bytes) -> None:  # noqa: B027 - most have no use for it
         """Show what a running item has printed to 1 (stdout) or 2 (stderr)."""
+
+    def part(self, part: Any, source: Any) -> None:  # noqa: B027 - most have no use for it
+        """Take a part of a running item; `source.taken(n)` says that so many were taken."""
+
+    def revoke(self) -> None:  # noqa: B027 - most have no use for it
+        """Its only item was taken back, and will never start."""
+
+    def lend(self, parts: Any) -> None:  # noqa: B027 - most have no use for it
+        """Take a generator in this process, as all parts of an item."""
 
     @abstractmethod
     def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:

@@ -25,6 +25,10 @@ class Retries:
         return attempts < self.attempts and reason in self.on
 
 
+NEVER = Retries(1, frozenset())
+"""Those of an item of which parts were read: it must not begin again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What a caller may ask for his items, apart from others'."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from processpool.core import events
 from processpool.core.jobs import Batch, Origin, Retirement
 from processpool.core.replies import Reply, asks_to_retire, error_in_words, has_failed
+from processpool.core.terms import NEVER
 from processpool.errors import Retire
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def hand_out(core: Core, hub: EventHub, worker: Worker, ended: Answered, retires
         hub.publish(_finished(batch, origin))
     retries = batch.job.terms.retries or core.scheduler.policy.retries
     retried = not origin.plain and "error" in retries.on
-    retires = retires and not batch.job.is_errand
+    retires = retires and not batch.job.is_errand and batch.job.terms.retries is not NEVER
     if not (retires or retried):
         _end(worker, batch, answers, origin)
         return

@@ -105,6 +105,15 @@ class Backend(Protocol):
             how many workers there are now: their items have the first indexes.
         """
 
+    def stop_stream(self, job: Job) -> None:
+        """Have no more parts of a job's only item made. Takes no lock."""
+
+    def prolong(self, job: Job, *, waits: bool) -> None:
+        """A part has come of a job's only item, so its time begins anew. Takes no lock.
+
+        With `waits`, it waits for the reader, which is no time of its own.
+        """
+
     def recall(self, job: Job) -> bool:
         """Prevent a job's only item from starting; return False if it has begun."""
 

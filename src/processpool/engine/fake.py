@@ -164,6 +164,12 @@ class FakeBackend:
         """
         return self._work.run_everywhere(Errand(job, payload))
 
+    def stop_stream(self, job: Job) -> None:
+        """Do nothing: its parts are made as they are read."""
+
+    def prolong(self, job: Job, *, waits: bool) -> None:
+        """Do nothing: no item is interrupted."""
+
     def recall(self, job: Job) -> bool:
         """Take a job's only item out of the queue; return False if it has begun."""
         with self._work.lock:

@@ -6,6 +6,7 @@ from collections import deque
 from concurrent.futures import CancelledError
 from threading import get_ident
 from time import monotonic
+from types import GeneratorType
 from typing import TYPE_CHECKING, NamedTuple
 
 from processpool.core import events
@@ -20,7 +21,7 @@ from processpool.engine.event_hub import EventHub
 from processpool.engine.lock import EngineLock
 from processpool.errors import PoolClosed, RequestTimeout, Retire, WorkerDied
 from processpool.system.monitor import sleep_until
-from processpool.wire.python.layout import ECHOED
+from processpool.wire.python.layout import ECHOED, STREAMED
 from processpool.wire.python.remote_errors import in_words
 
 if TYPE_CHECKING:
@@ -192,6 +193,10 @@ class FakeWork:
             reply = worker.perform(self.handler, batch.payloads[0], job.task)
         except BaseException as error:  # Ctrl-C: fail the item, so that its caller stops waiting
             reply, interrupt = Reply(error=error), error
+        streamed = job.task is not None and job.task.style & STREAMED
+        if streamed and isinstance(reply.value, GeneratorType):
+            job.lend(reply.value)
+            reply.value = None
         reply.error = self._verdict(worker, batch, reply, monotonic() - since)
         origin = Origin(worker.id, worker.pid, since, monotonic(), failed=int(bool(reply.error)))
         origin.stderr, reply.stderr = reply.stderr or "", None

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from processpool.engine.core import Core
     from processpool.engine.dispatcher import Dispatcher
 
+NO_LIMIT = 1e9
+"""Seconds that are no limit."""
+
 
 class Intake:
     """Takes items in for one engine."""
@@ -96,6 +99,36 @@ class Intake:
         self._core.decide(partial(self._core.scheduler.broadcast, errand))
         self._checkout.yield_to_others()
         return errand.current
+
+    def stop_stream(self, job: Job) -> None:
+        """Have no more parts of a job's only item made. Takes no lock."""
+        self._core.post(partial(self._stop_stream, job))
+
+    def _stop_stream(self, job: Job) -> None:
+        if self.recall(job):
+            job.revoke()
+            return
+        for number, slot in list(self._core.scheduler.slots.items()):
+            worker = self._core.workers.get(number)
+            if worker is not None and any(batch.job is job for batch in slot.inflight):
+                with worker.io:
+                    if not worker.is_closed:
+                        worker.protocol.stop_stream(job)
+
+    def prolong(self, job: Job, *, waits: bool) -> None:
+        """A part has come of a job's only item, so its time begins anew. Takes no lock.
+
+        With `waits`, it waits for the reader, which is no time of its own.
+        """
+        self._core.post(partial(self._prolong, job, waits=waits))
+
+    def _prolong(self, job: Job, *, waits: bool) -> None:
+        core = self._core
+        with core.lock:
+            for slot in core.scheduler.slots.values():
+                if slot.inflight and slot.inflight[0].job is job and slot.deadline is not None:
+                    limit = NO_LIMIT if waits or job.timeout is None else job.timeout
+                    core.scheduler.deadlines.set(slot, monotonic() + limit)
 
     def cancel(self, job: Job, *, kill: bool, soon: bool = False) -> None:
         """Nothing more of the job starts; with `kill`, the workers that run it are replaced.

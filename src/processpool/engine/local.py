@@ -86,6 +86,8 @@ class Engine:
         self._caller = direct.Caller(core, self._checkout, hub)
         self.submit = intake.submit
         self.broadcast = intake.broadcast
+        self.stop_stream = intake.stop_stream
+        self.prolong = intake.prolong
         self.cancel = intake.cancel
         self.recall = intake.recall
         self.wait_ready = self._life.wait_ready

@@ -20,14 +20,22 @@ if TYPE_CHECKING:
 PAGE_SIZE = 8192
 """Bytes of the page."""
 BEGUN, FAILED, LAST, TAKEN, RECALLED, DECIDED, KEPT, AHEAD = range(8)
+PARTS_TAKEN, PARTS_TAKEN_OF, STOPPED = range(8, 11)
 """Words of the page. By the worker: the last request that it has come to; how many failures it has
 told on the channel; the request after which it begins nothing more, 0 as long as there is none. By
 the pool: 1 once it has taken the page, and so hears of failures; up to which request nothing is to
 begin any more; up to which that was decided; up to which requests are kept all the same; 1 if
-requests may be sent before the last one is answered."""
+requests may be sent before the last one is answered; how many parts were taken of the request with
+the number PARTS_TAKEN_OF, which is stored after it; the request of which no more are wanted."""
 ITEMS_AT = 16
 ITEMS = 512
 """From there on, a word for each of the last requests: which item it is."""
+STREAMED_AT, FINAL_AT, STREAMS = ITEMS_AT + ITEMS, ITEMS_AT + ITEMS + 128, 128
+"""From there on, a word for each of the last requests: by the pool its number, if what its handler
+yields is to be sent in parts, as messages before its answer; and by the worker which of all
+messages the answer is."""
+PARTS, PARTS_SIZE = 16, 4 * 1024 * 1024
+"""Parts of a request, and their bytes, that may have been sent and not taken; one may be larger."""
 ATTEMPT_BITS = 16
 ATTEMPTS = (1 << ATTEMPT_BITS) - 1
 """The lower bits of such a word are the attempt, the others the index and one."""

@@ -62,6 +62,25 @@ class Answers:
         stream = dumps(reply, PROTOCOL, buffer_callback=collector(large, LARGE))
         self._entry(layout.REPLY, [stream, *large])
 
+    def entry(self, value: Any) -> list[Any]:
+        """Return a value as an entry, in pieces; what is large is put into shared memory.
+
+        Raises:
+            Exception: it cannot be pickled.
+        """
+        try:
+            parts = pack_answer(value)
+        except BaseException as error:
+            note_unsendable(error, value, "part")
+            raise
+        if len(parts) == 1 and len(parts[0]) < LARGE:
+            return [ENTRY.pack(0, len(parts[0])) + parts[0]]
+        try:
+            place = self.outbox.place(parts)
+        except OSError:
+            return [ENTRY.pack(layout.LONG, 0), *join(parts)]
+        return [ENTRY.pack(layout.AWAY, PLACE.size) + PLACE.pack(*place)]
+
     def _entry(self, flags: int, parts: list[Any]) -> None:
         """Write an answer as an entry; its parts into shared memory, if they are large."""
         if len(parts) == 1 and len(parts[0]) < LARGE:
@@ -83,16 +102,21 @@ class Answers:
 
 
 def _unsendable(error: BaseException, value: Any) -> Any:
+    note_unsendable(error, value, "result")
+    return describe(error, globals())
+
+
+def note_unsendable(error: BaseException, value: Any, what: str) -> None:
+    """Say on an error which part of a value cannot be sent back."""
     try:
         from processpool.wire.python.unpicklable import find
 
         place = find(value)
         where = f": {place.strip()}" if place else ""
         kind = type(value).__qualname__
-        error.add_note(f"The result, of type {kind}, cannot be sent back{where}.")
+        error.add_note(f"The {what}, of type {kind}, cannot be sent back{where}.")
     except Exception:
         pass  # an exception of the user's may reject notes
-    return describe(error, globals())
 
 
 def _leave(value: Any, raised: Any) -> None:

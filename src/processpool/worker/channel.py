@@ -17,6 +17,9 @@ from processpool.worker.descriptors import high
 MOMENT = 0.0001
 """Seconds between two looks whether the pool has decided what it recalls."""
 
+MOST_MOMENTS = 0.01
+"""The same, between two looks whether the reader of a stream has taken more, at most."""
+
 
 class Channel:
     """The page and the socket, as the worker has them."""
@@ -72,6 +75,34 @@ class Channel:
                 os.write(self._stderr, b"%b%d\n" % (self._mark, number))
             except OSError:
                 pass  # nobody reads it
+
+    def is_streamed(self, number: int) -> bool:
+        """True if what the handler of this request yields is to be sent in parts."""
+        return bool(self.page[served.STREAMED_AT + number % served.STREAMS] == number)
+
+    def tell_final(self, number: int, message: int) -> None:
+        """Tell that the answer of a streamed request is this message, before it is written."""
+        self.page[served.FINAL_AT + number % served.STREAMS] = message
+
+    def await_room(self, number: int, sent: int, sizes: list[int], size: int) -> bool:
+        """Wait until another part of a request may be sent; False if no more are wanted.
+
+        Args:
+            number: the request's.
+            sent: how many parts of it were sent.
+            sizes: their bytes, as far as they were not known to be taken.
+            size: the bytes of the next part.
+        """
+        page, pause = self.page, MOMENT
+        while page[served.STOPPED] != number:
+            taken = page[served.PARTS_TAKEN] if page[served.PARTS_TAKEN_OF] == number else 0
+            while sizes and len(sizes) > sent - taken:
+                sizes.pop(0)
+            if len(sizes) < served.PARTS and (not sizes or sum(sizes) + size <= served.PARTS_SIZE):
+                return True
+            sleep(pause)
+            pause = min(2 * pause, MOST_MOMENTS)
+        return False
 
     def tell_failure(self, number: int, retires: bool, texts: tuple[str, str, str]) -> bool:
         """Tell why a request has failed; False if nobody can be told."""

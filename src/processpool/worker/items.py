@@ -61,8 +61,17 @@ class Habit:
 
     __slots__ = ("asked", "call", "each", "kind", "rest")
 
-    def __init__(self, function: Callable[..., Any], style: int) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        style: int,
+        drain: Callable[[Any], Any] | None = None,
+    ) -> None:
+        """`drain` is applied to what it returns."""
         self.call = _spread(function, style)
+        if drain is not None:
+            call, finish = self.call, drain
+            self.call = lambda item: finish(call(item))
         """The function of one argument that an item is."""
         self.asked = FIRST
         """How many more items are checked for what C code has printed."""

@@ -20,6 +20,7 @@ from processpool.wire.python.raised import describe
 from processpool.worker.answers import Answers
 from processpool.worker.items import ALWAYS, Habit, Items
 from processpool.worker.output import SLOW
+from processpool.worker.streaming import Streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from processpool.wire.python.journal import Journal
     from processpool.worker.output import Output
 
+_STYLE = 15 | layout.STREAMED
+"""The flags of a request that say how items are called."""
 QUIET = 1_000_000
 """Nanoseconds between two requests from which on to check for output in between."""
 
@@ -49,6 +52,7 @@ class PythonWorker:
         self._inbox = Reader(shared)
         self._answers = Answers(journal, outbox)
         self._items = Items(journal, self._answers)
+        self._streams = Streams(journal, self._answers)
         os.register_at_fork(after_in_child=self._disown)
 
     @property
@@ -150,7 +154,7 @@ class PythonWorker:
             return
         page[layout.LOADING] = 0
         self.before_items()
-        output, habit = self.output, self._habit(function, flags & 15)
+        output, habit = self.output, self._habit(function, flags & _STYLE)
         output.flags[1] = -1 if habit.asked > 0 else SLOW
         output.echo = self._echo if flags & layout.ECHOED else None
         self._items.answer(habit, items, batch, run=bool(flags & layout.RUN))
@@ -166,7 +170,9 @@ class PythonWorker:
     def _habit(self, function: int, style: int) -> Habit:
         habit = self._habits.get((function, style))
         if habit is None:
-            habit = self._habits[function, style] = Habit(self.functions[function], style)
+            call = self.functions[function]
+            drain = self._streams.drain if style & layout.STREAMED else None
+            habit = self._habits[function, style] = Habit(call, style, drain)
         return habit
 
     def _echo(self, printed: bytes) -> None:

@@ -14,7 +14,7 @@ import faulthandler
 import os
 import sys
 
-from processpool.wire.served import AHEAD, BEGUN, RECALLED
+from processpool.wire.served import AHEAD, BEGUN, RECALLED, STOPPED
 from processpool.worker.capture import Capture
 from processpool.worker.current import find_item, introduce
 from processpool.worker.descriptors import high
@@ -46,6 +46,8 @@ READY_VARIABLE = "PROCESSPOOL_READY_FD"
 it is no socket, what is told is a newline; and a dot with the number of the last answer, after
 which nothing is begun."""
 
+_GENERATOR = type(_ for _ in ())
+
 
 def serve(
     handler: Callable[[Any], Any] | Handler,
@@ -54,6 +56,9 @@ def serve(
     on_error: Literal["item", "exit"] = "item",
 ) -> None:
     """Answer requests until the pool says to exit or closes stdin.
+
+    A handler may yield: where the pool's user reads the parts (`pool.stream`), each is sent as soon
+    as it is there; elsewhere they are one answer.
 
     The answer is what the handler prints - itself, or through C code or a child process - and then
     what it returns: str and bytes as they are, None not at all, anything else as JSON. What it
@@ -160,6 +165,8 @@ class _Worker:
             self._write(printed + value.encode())
         elif value is None:
             self._write(printed)
+        elif type(value) is _GENERATOR:
+            self._write(printed + self._joined(value))
         else:
             self._write(printed + _encode(value))
 
@@ -178,15 +185,49 @@ class _Worker:
         except SystemExit as stop:
             self._answer_last(stop)
             raise
-        printed = self._take()
-        if type(value) is str:
-            printed += value.encode()
-        elif value is not None:
-            printed += _encode(value)
+        if type(value) is _GENERATOR:
+            printed = self._answer_in_parts(channel, value)
+        else:
+            printed = self._take()
+            if type(value) is str:
+                printed += value.encode()
+            elif value is not None:
+                printed += _encode(value)
         if page[AHEAD]:
             channel.mark_stderr(number)
         self._is_running = False
+        if channel.is_streamed(number):
+            channel.tell_final(number, self._wire.answers + 1)
         self._write(printed)
+
+    def _answer_in_parts(self, channel: Channel, parts: Any) -> bytes:
+        """Send what a handler yields, as far as it is wanted; return the rest of the answer."""
+        number = self._begun
+        if not channel.is_streamed(number):
+            return self._joined(parts)
+        sent, sizes = 0, []  # type: ignore[var-annotated]
+        try:
+            while channel.page[STOPPED] != number:
+                try:
+                    part = _encode(next(parts))
+                except StopIteration as end:
+                    return self._take() + (b"" if end.value is None else _encode(end.value))
+                part = self._take() + part
+                if not channel.await_room(number, sent, sizes, len(part)):
+                    break
+                sizes.append(len(part))
+                sent += 1
+                self._write(part)
+        finally:
+            parts.close()
+        return self._take()
+
+    def _joined(self, parts: Any) -> bytes:
+        """What a handler yields, and what it prints meanwhile, as one answer."""
+        answer = self._take()
+        for part in parts:
+            answer += self._take() + _encode(part)
+        return answer + self._take()
 
     def _answer_last(self, stop: SystemExit) -> None:
         """The handler ends this process: what it has printed is the last answer."""
@@ -198,6 +239,8 @@ class _Worker:
             self._pool.say_last(self._wire.answers + 1)
         else:
             self._channel.say_last(self._begun)
+            if self._channel.is_streamed(self._begun):
+                self._channel.tell_final(self._begun, self._wire.answers + 1)
         self._write(printed)
 
     def _fail(self, channel: Channel, error: Exception, *, fails_items: bool) -> bool:
@@ -218,6 +261,8 @@ class _Worker:
         if channel.page[AHEAD]:
             channel.mark_stderr(self._begun)
         self._is_running = False
+        if channel.is_streamed(self._begun):
+            channel.tell_final(self._begun, self._wire.answers + 1)
         self._write(printed)
         return not retires
 

@@ -15,7 +15,7 @@ from processpool.engine.workers.channel import ChannelEvent
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from processpool.core.jobs import Batch
+    from processpool.core.jobs import Batch, Job
     from processpool.core.replies import Reply
     from processpool.engine.workers.channel import Channel
     from processpool.errors import ProtocolError
@@ -154,6 +154,9 @@ class WorkerProtocol(ABC):
     def progress(self) -> tuple[float, float | None, str] | None:
         """What the running item says of itself: done, total, note."""
         return None
+
+    def stop_stream(self, job: Job) -> None:  # noqa: B027 - not every kind has any
+        """Have it make no more parts of the item of a job."""
 
     # -- the end ---------------------------------------------------------------------------------
 

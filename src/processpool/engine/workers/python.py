@@ -37,7 +37,7 @@ from processpool.wire.python.requests import EXIT, Requests
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from processpool.core.jobs import Batch
+    from processpool.core.jobs import Batch, Job
     from processpool.system.process import Process
     from processpool.wire.python.frames import Frame
     from processpool.wire.python.functions import Task
@@ -73,6 +73,20 @@ def python_worker(
     return Worker(
         number, protocol.channel, protocol, readiness, stderr, protocol.prefetching(process)
     )
+
+
+class PartsTaken:
+    """Tells a worker how many parts of an item were taken."""
+
+    def __init__(self, journal: JournalView, number: int) -> None:
+        self._journal = journal
+        self._number = number
+
+    def taken(self, parts: int) -> None:
+        """So many were taken, so more may come."""
+        with suppress(ValueError):  # the worker has ended
+            self._journal.page[layout.TAKEN] = parts
+            self._journal.page[layout.TAKEN_OF] = self._number
 
 
 class Introduction:
@@ -212,10 +226,22 @@ class PythonProtocol(WorkerProtocol):
         elif kind == layout.LOG:
             index, _ = self._ledger.locate(item)
             self.run_user_code(partial(handle_record, body, self._number, index))
+        elif kind == layout.PART:
+            _, batch = self._ledger.locate(item)
+            number = None if batch is None else self._ledger.first_of(lambda one: one is batch)
+            if batch is not None and number is not None:
+                (part,) = self._answers.values((layout.ENTRIES, 1, body))
+                batch.job.part(part, PartsTaken(self._journal, number))
         elif kind == layout.ECHO:
             _, batch = self._ledger.locate(item)
             if batch is not None:
                 batch.job.echo(int(body[:1]), body[1:])
+
+    def stop_stream(self, job: Job) -> None:
+        """Have it make no more parts of the item of a job."""
+        number = self._ledger.first_of(lambda batch: batch.job is job)
+        if number is not None:
+            self._journal.page[layout.STOPPED] = number
 
     @property
     def progress(self) -> tuple[float, float | None, str] | None:

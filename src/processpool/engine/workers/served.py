@@ -19,6 +19,7 @@ from processpool.engine.workers.channel import SMALL_READ
 from processpool.engine.workers.command import CommandProtocol
 from processpool.engine.workers.prefetching import Prefetching
 from processpool.engine.workers.protocol import UNUSUAL, WorkerProtocol
+from processpool.engine.workers.served_parts import ServedParts
 from processpool.engine.workers.shares import Shares
 from processpool.errors import CodecError, Retire
 from processpool.wire import served
@@ -39,7 +40,7 @@ from processpool.wire.served import (
 )
 
 if TYPE_CHECKING:
-    from processpool.core.jobs import Batch
+    from processpool.core.jobs import Batch, Job
     from processpool.engine.workers.worker import Worker
     from processpool.wire.python.functions import Task
 
@@ -97,6 +98,7 @@ class ServeProtocol(CommandProtocol):
         self._failures: dict[int, BaseException] = {}
         self._shares: Shares | None = None
         self._tells_items = True
+        self._parts = ServedParts(self._page)
 
     def sent_ahead(self, window: int) -> None:
         """So many requests may be sent to it before the first of them is answered."""
@@ -123,8 +125,16 @@ class ServeProtocol(CommandProtocol):
             for ahead in range(len(payloads)):
                 at = ITEMS_AT + (number + ahead) % ITEMS
                 page[at] = served.pack_item(index + ahead, batch.attempts)
+        if batch.job.wants_parts:
+            self._parts.want(number)
         self._begin(*payloads)
         self._stage(list(chain.from_iterable(payloads)))
+
+    def stop_stream(self, job: Job) -> None:
+        """Have it make no more parts of the item of a job."""
+        for number, batch in self._at:
+            if batch.job is job:
+                self._parts.stop(number)
 
     def send_next(self, batch: Batch) -> bool:
         """Write one item to a worker that has answered all others; False if the pipe is full."""
@@ -137,6 +147,8 @@ class ServeProtocol(CommandProtocol):
         if self._tells_items:  # `pack_item`, but for very many attempts
             word = batch.base + batch.lo + 1 << ATTEMPT_BITS | batch.attempts & ATTEMPTS
             self._page[ITEMS_AT + number % ITEMS] = word
+        if batch.job.wants_parts:
+            self._parts.want(number)
         return super().send_next(batch)
 
     def stage_one(self, payload: tuple[bytes, ...], task: Task | None) -> None:
@@ -188,6 +200,8 @@ class ServeProtocol(CommandProtocol):
             data = os.read(self._stdout, SMALL_READ)
         except BlockingIOError:
             return UNUSUAL
+        if self._parts.wanted:
+            return self._read_early(data)
         answer, shares = self._whole(data), self._shares
         quiet = shares is None or not shares.texts
         if quiet and answer is not None and self._page[FAILED] == self._heard:
@@ -201,7 +215,7 @@ class ServeProtocol(CommandProtocol):
     def feed(self, data: bytes) -> list[bytes]:
         """The answers that these bytes complete."""
         before = self._received
-        answers = super().feed(data)
+        answers = self._feed_parts(data) if self._parts.wanted else super().feed(data)
         if self._page[FAILED] != self._heard:
             self._listen()
         if self._failures:
@@ -210,6 +224,21 @@ class ServeProtocol(CommandProtocol):
                 if error is not None:
                     answers[offset] = failed = Failed(answer)
                     failed.error = error
+        return answers
+
+    def _feed_parts(self, data: bytes) -> list[bytes]:
+        """The answers that these bytes complete; the parts among them go to their job."""
+        answers: list[bytes] = []
+        for message in self._framing.feed(data):
+            number = self._numbers.of(self._received + 1)
+            if self._parts.is_part(number, self._received):
+                batch = next((b for at, b in self._at if at <= number < at + len(b)), None)
+                if batch is not None:
+                    batch.job.part(self.value_of(message), self._parts.source(number))
+                continue
+            answers.append(message)
+            self._answered += 1
+            self._received += 1
         return answers
 
     def only_answer(self, data: bytes) -> Any:

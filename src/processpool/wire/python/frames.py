@@ -74,7 +74,7 @@ class FrameReader:
             kind, number, size = FRAME.unpack_from(data, at)
             pace = kind >> layout.PACE
             kind &= KIND_MASK
-            if not layout.PLAIN <= kind <= layout.BACK:
+            if not layout.PLAIN <= kind <= layout.PART:
                 self.broken = data[at : at + MAX_SHOWN]
                 return frames
             body = at + FRAME.size

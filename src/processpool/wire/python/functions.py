@@ -20,7 +20,7 @@ from weakref import ref
 
 from processpool.system.interrupts import PICKLING, uninterrupted
 from processpool.wire.python import pickling, unfindable
-from processpool.wire.python.layout import FULL
+from processpool.wire.python.layout import FULL, STREAMED
 from processpool.wire.python.remote_errors import add_note
 from processpool.wire.python.sources import Sources, sources_of
 from processpool.wire.python.unpicklable import find
@@ -84,7 +84,7 @@ class _Known:
 class Function:
     """A pickled function, with the number by which workers know it."""
 
-    __slots__ = ("looked_at", "name", "number", "parts", "size", "sources", "task")
+    __slots__ = ("looked_at", "name", "number", "parts", "size", "sources", "streamed", "task")
 
     def __init__(
         self, number: int, parts: list[Any], name: str, sources: tuple[str, ...] = ()
@@ -100,6 +100,8 @@ class Function:
         """When these were last checked for changes."""
         self.task = Task(self, FULL)
         """The task of single calls."""
+        self.streamed = Task(self, FULL | STREAMED)
+        """The same, where parts may be read before the end."""
 
     def __repr__(self) -> str:
         return f"<Function {self.number} {self.name}>"

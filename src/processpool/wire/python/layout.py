@@ -40,6 +40,8 @@ PICKLED = 8
 """Flag of ITEMS: items are packed one by one, by `arguments`: pickled, or simple and in a tuple."""
 AWAY, LONG = 16, 32
 """Flags: the payload is in shared memory; or it follows in packets of its own."""
+STREAMED = 128
+"""Flag of ITEMS: if the item returns a generator, its parts are sent as they come."""
 RUN = 64
 """Flag of ITEMS: the worker may answer them in runs, with a single store for each answer."""
 
@@ -50,11 +52,12 @@ PACE = 8
 nanoseconds per item, at the end of a batch; 0 if it was not measured."""
 SLOWEST = (1 << 24) - 1
 """The largest pace that fits."""
-PLAIN, ENTRIES, INTS, FLOATS, SHORT, SPLIT, LOG, PLACES, ECHO, BACK = range(1, 11)
+PLAIN, ENTRIES, INTS, FLOATS, SHORT, SPLIT, LOG, PLACES, ECHO, BACK, PART = range(1, 12)
 """Kinds of frames. PLAIN: concatenated pickles of values. ENTRIES: entries. INTS, FLOATS: a column
 of 64-bit numbers. SHORT: concatenated marshalled values. SPLIT: send the batch again, item by item.
 LOG: a log record. PLACES: places in shared memory that are free again. ECHO: output while an item
-runs. BACK: the unbegun items of the batch with this number are returned."""
+runs. BACK: the unbegun items of the batch with this number are returned. PART: an entry, a part of
+a running item."""
 ANSWERS = SHORT
 """The last kind of frame that contains answers."""
 FORMATS: dict[int, Literal["q", "d"]] = {INTS: "q", FLOATS: "d"}
@@ -74,6 +77,11 @@ answered before the first one in the journal. LENGTH: the bytes in the journal. 
 frame. LOADING: 1 while a request is unpickled. LEVEL: the root logger's level in the pool's
 process. WANTED: the batch of which no more items shall begin. END: the last item of the current
 run, 0 without one. BLANK: the value of a column's cell that has no answer."""
+TAKEN, TAKEN_OF, STOPPED = range(16, 19)
+"""Further words, by the pool. TAKEN: how many parts were taken of the item with the number
+TAKEN_OF, which is stored after it. STOPPED: the item of which no more parts are wanted."""
+PARTS, PARTS_SIZE = 16, 4 * 1024 * 1024
+"""Parts of an item, and their bytes, that may have been sent and not taken; one may be larger."""
 WORD = (1 << 64) - 1
 """The largest value of a word of the page."""
 SEQUENCE = 256

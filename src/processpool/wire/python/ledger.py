@@ -12,7 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Set
+    from collections.abc import Callable, Set
     from typing import Self
 
 MASK = 0xFFFFFFFF
@@ -111,6 +111,15 @@ class Ledger(Generic[B]):
                 return batch.start + ahead, batch
             ahead -= len(batch)
         return None, None
+
+    def first_of(self, is_wanted: Callable[[B], bool]) -> int | None:
+        """Return the number of the first item of a batch, by the worker's count."""
+        number = self.received - self._answered + 1
+        for _, batch in self._batches:
+            if is_wanted(batch):
+                return number
+            number += len(batch)
+        return None
 
     @property
     def is_single(self) -> bool:
