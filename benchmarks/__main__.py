@@ -9,6 +9,7 @@ from benchmarks import (
     framings,
     joblib_backends,
     long_runs,
+    memory_budget,
     oneshot,
     python_pools,
     short_functions,
@@ -40,6 +41,7 @@ if __name__ == "__main__":
             "joblib": joblib_backends.cases,
             "supervision": supervision.cases,
             "runs": long_runs.cases,
+            "memory": memory_budget.cases,
             "widget": widget.cases,
         }
     )

@@ -193,10 +193,7 @@ class FakeWork:
             reply = worker.perform(self.handler, batch.payloads[0], job.task)
         except BaseException as error:  # Ctrl-C: fail the item, so that its caller stops waiting
             reply, interrupt = Reply(error=error), error
-        streamed = job.task is not None and job.task.style & STREAMED
-        if streamed and isinstance(reply.value, GeneratorType):
-            job.lend(reply.value)
-            reply.value = None
+        _lend_parts(job, reply)
         reply.error = self._verdict(worker, batch, reply, monotonic() - since)
         origin = Origin(worker.id, worker.pid, since, monotonic(), failed=int(bool(reply.error)))
         origin.stderr, reply.stderr = reply.stderr or "", None
@@ -299,3 +296,11 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, RequestTimeout):
         return "timeout"
     return "crash" if isinstance(error, WorkerDied) else "error"
+
+
+def _lend_parts(job: Job, reply: Reply) -> None:
+    """If an item has returned a generator, its reader gets that."""
+    streamed = job.task is not None and job.task.style & STREAMED
+    if streamed and isinstance(reply.value, GeneratorType):
+        job.lend(reply.value)
+        reply.value = None

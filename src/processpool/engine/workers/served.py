@@ -40,6 +40,8 @@ from processpool.wire.served import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from processpool.core.jobs import Batch, Job
     from processpool.engine.workers.worker import Worker
     from processpool.wire.python.functions import Task
@@ -293,17 +295,8 @@ class ServeProtocol(CommandProtocol):
     def _listen(self) -> None:
         """Hear which requests have failed."""
         told = self._page[FAILED]
-        while True:
-            try:
-                packet = os.read(self._readiness.fd, served.PACKET_LIMIT)
-            except OSError:
-                break
-            if not packet:
-                break
-            if packet.startswith(served.FAILURE):
-                with suppress(ValueError):
-                    number, retires, texts = served.unpack_failure(packet)
-                    self._failures[number] = _error(retires, *texts)
+        for number, error in _failures(self._readiness.fd):
+            self._failures[number] = error
         self._heard = told
 
     # -- the end ---------------------------------------------------------------------------------
@@ -354,3 +347,18 @@ def _error(retires: bool, name: str, message: str, trace: str) -> BaseException:
     if retires:
         return Retire(message)
     return rebuild((None, name, message, trace, None))
+
+
+def _failures(fd: int) -> Iterator[tuple[int, BaseException]]:
+    """The requests that have failed, by what was told of them, and why."""
+    while True:
+        try:
+            packet = os.read(fd, served.PACKET_LIMIT)
+        except OSError:
+            return
+        if not packet:
+            return
+        if packet.startswith(served.FAILURE):
+            with suppress(ValueError):
+                number, retires, texts = served.unpack_failure(packet)
+                yield number, _error(retires, *texts)
