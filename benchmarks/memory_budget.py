@@ -81,7 +81,8 @@ def ideal_seconds(durations: Sequence[float], needs: Sequence[int]) -> float:
 
 def _schedule(durations: Sequence[float], needs: Sequence[int], order: Sequence[int]) -> float:
     """The end of a schedule in which the first item that fits is begun as soon as one ends."""
-    waiting, running, now = list(order), [], 0.0
+    waiting, now = list(order), 0.0
+    running: list[tuple[float, int]] = []
     while waiting or running:
         used = sum(needs[n] for _, n in running)
         used += BASE * (WORKERS - len(running))

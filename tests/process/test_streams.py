@@ -96,7 +96,7 @@ class TestReading:
             return [part async for part in pool.astream(f"count {count}")]
 
         async def main() -> list[list[str]]:
-            return await asyncio.gather(read(30), read(200), read(0))
+            return list(await asyncio.gather(read(30), read(200), read(0)))
 
         assert asyncio.run(main()) == [numbers(30), numbers(200), []]
 

@@ -157,6 +157,12 @@ class DaskBackend(NearbyOnly):
         else:
             connection.tell("stop", numbers)
 
+    def stop_stream(self, job: Job) -> None:
+        """Do nothing: no parts come from there."""
+
+    def prolong(self, job: Job, *, waits: bool) -> None:
+        """Do nothing: no parts come from there."""
+
     def recall(self, job: Job) -> bool:
         """Take a job's only item out of the queue; return False if it is on its way."""
         with self._work.lock:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from processpool import serve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 
 def handle(message: str) -> Any:
@@ -19,7 +19,7 @@ def handle(message: str) -> Any:
     return STREAMS[word](rest) if word in STREAMS else message.upper()
 
 
-def count(rest: str) -> Iterator[str]:
+def count(rest: str) -> Generator[str, None, str]:
     for n in range(int(rest)):
         yield str(n)
     return "end"
