@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processpool.wire.python.frames import MAX_SHOWN, FrameReader
-from processpool.wire.python.layout import BACK, ENTRIES, FRAME, INTS, LOG, PACE, PLAIN
+from processpool.wire.python.layout import BACK, ENTRIES, FRAME, INTS, LOG, PACE, PART, PLAIN
 
 Frames = list[tuple[int, int, bytes]]
 
@@ -49,7 +49,7 @@ class TestGood:
 
 
 @given(
-    st.lists(st.tuples(st.integers(PLAIN, BACK), st.integers(0, 9), st.binary(max_size=40))),
+    st.lists(st.tuples(st.integers(PLAIN, PART), st.integers(0, 9), st.binary(max_size=40))),
     st.lists(st.integers(1, 30)),
 )
 def test_cut_anywhere(frames: Frames, sizes: list[int]) -> None:
@@ -61,7 +61,7 @@ def test_cut_anywhere(frames: Frames, sizes: list[int]) -> None:
     assert reader.is_clean
 
 
-@pytest.mark.parametrize("kind", [0, BACK + 1, 255])
+@pytest.mark.parametrize("kind", [0, PART + 1, 255])
 @pytest.mark.parametrize("before", [[], [(PLAIN, 1, b"N")]])
 def test_what_is_no_frame(before: Frames, kind: int) -> None:
     strange = FRAME.pack(kind, 1, 1) + b"x" * 100
