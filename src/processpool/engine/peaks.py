@@ -14,13 +14,17 @@ from processpool.system.memory import read_peak, reset_peak
 if TYPE_CHECKING:
     from processpool.engine.workers.worker import Worker
 
-SHORTEST = 0.001
+SHORTEST = 0.005
 """Seconds between two looks at a worker, at least."""
+RARELY = 0.05
+"""The same where items are so fast that many are answered at once;"""
+MANY = 8
+"""that is, more than so many."""
 COST = 25e-6
 """Seconds that a look takes."""
-SHARE = 0.004
+SHARE = 0.001
 """The part of the time that looks may take."""
-MOST_CREDIT = 0.01
+MOST_CREDIT = 0.005
 """Seconds of looks that may be saved up: a short map has the peak of each of its items."""
 
 
@@ -31,12 +35,18 @@ class Peaks:
         self._credit = MOST_CREDIT
         self._at = 0.0
 
-    def look(self, worker: Worker, now: float) -> None:
-        """Look at a worker's memory, if it was never looked at, or if the budget allows that."""
+    def look(self, worker: Worker, now: float, items: int = 1) -> None:
+        """Look at a worker's memory, if the budget allows that, or if it was never looked at.
+
+        Args:
+            worker: the worker.
+            now: the time.
+            items: how many it has just answered.
+        """
         watch = worker.memory
         self._credit = min(self._credit + (now - self._at) * SHARE, MOST_CREDIT)
         self._at = now
-        watch.due = now + SHORTEST
+        watch.due = now + (RARELY if items > MANY else SHORTEST)
         if self._credit < COST and watch.peak is not None:
             watch.due = now + max(SHORTEST, (COST - self._credit) / SHARE)
             return

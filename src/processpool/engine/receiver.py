@@ -225,7 +225,7 @@ class Receiver:
             failed = [answer for answer in failed if not asks_to_retire(answer)]
         now = monotonic()
         if now >= worker.memory.due:
-            self._peaks.look(worker, now)
+            self._peaks.look(worker, now, len(values))
         with core.lock:
             slot = core.scheduler.slots[worker.id]
             since = slot.since

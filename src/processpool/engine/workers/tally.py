@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from processpool.core.run_record import SHORTEST
-
 if TYPE_CHECKING:
     from processpool.core.jobs import Batch
     from processpool.engine.workers.memory_watch import MemoryWatch
+
+
+PERIOD = 0.005
+"""Seconds of answers that are noted together."""
 
 
 class Tally:
@@ -54,7 +56,7 @@ class Tally:
         begin = since if self.count == 1 else self.since
         self._note(batch, index - self.count + 1, begin, now)
         self.since = now
-        self.due = now + SHORTEST if goes_on else 0.0
+        self.due = now + PERIOD if goes_on else 0.0
 
     def _note(self, batch: Batch, index: int, since: float, until: float) -> None:
         count, self.count = self.count, 0
