@@ -95,7 +95,8 @@ def test_the_report_names_lines(tmp_path: Path) -> None:
     assert "Example: line 2: <code>&#x27;x&#x27;</code>" in html
     assert "return int(word)" in html
     done = run("run", "--function", "words:number", "in", "--report", "no/where.html")
-    assert "cannot write no/where.html" in done.stderr
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "cannot write no/where.html: there is no folder no" in done.stderr
 
 
 def test_the_help_has_three_examples() -> None:

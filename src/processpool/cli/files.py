@@ -109,6 +109,20 @@ def refuse_same(source: int, output: Path | None) -> None:
             raise FileError(f"{output} is the input; the answers would overwrite it")
 
 
+def refuse_unwritable(path: Path | None) -> None:
+    """Check that a file which is written at the end can be: a long run must not end with that.
+
+    Raises:
+        FileError: its folder is missing, or it cannot be written there.
+    """
+    if path is None:
+        return
+    if not path.parent.is_dir():
+        raise FileError(f"cannot write {path}: there is no folder {path.parent}")
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise FileError(f"cannot write {path}")
+
+
 class Answers:
     """The output: a file, or stdout."""
 

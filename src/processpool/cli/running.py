@@ -25,6 +25,7 @@ from processpool.cli.files import (
     opened_source,
     read_lines,
     refuse_same,
+    refuse_unwritable,
 )
 from processpool.cli.hints import Hints
 from processpool.cli.lines import Messages, numbered
@@ -64,6 +65,7 @@ def run_pool(request: Request) -> int:
             opened_log(request.joblog) as joblog,
         ):
             refuse_same(descriptor, request.output)
+            refuse_unwritable(request.report)
             return Run(config, request, failed, joblog).run(descriptor)
     except BrokenPipeError:
         return NOBODY_READS
