@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from processpool.cli.hints import Hints
+from processpool.config import pool_from_dict
+from processpool.core.run_record import RunRecord
 from tests.cli.test_cli import run
 
 if TYPE_CHECKING:
@@ -76,13 +80,42 @@ def test_absolute_paths_and_other_words_are_not_spoken_of(tmp_path: Path) -> Non
     assert run("run", str(pool), "in").stderr == ""
 
 
-def test_a_quick_program_is_told_of_pipeline_once(tmp_path: Path) -> None:
-    (tmp_path / "in").write_text("x\n" * 6000)
-    done = run("run", "--command", "cat", "in", "-o", "out")
-    assert done.stderr.count("pipeline=8") == 1
-    pool = write_pool(tmp_path, ["cat"])
-    done = run("run", str(pool), "in", "-o", "out", "--set", "worker.protocol.pipeline=8")
-    assert done.stderr == ""
+class Ran:
+    """A pool as the hints see it: one whose items took so many seconds each."""
+
+    def __init__(self, seconds: float, pending: int = 1) -> None:
+        self.record = RunRecord(1, "cat", 0.0)
+        self.record.note(0, 1, 0, 2000, 0.0, 2000 * seconds)
+        self.pending = pending
+
+    def records(self) -> tuple[RunRecord, ...]:
+        return (self.record,)
+
+    def snapshot(self, *, resources: bool) -> SimpleNamespace:
+        return SimpleNamespace(workers=[SimpleNamespace(pending=self.pending)])
+
+
+@pytest.mark.parametrize(
+    ("pool", "pipeline", "hints"),
+    [
+        (Ran(0.0001), 1, 1),
+        (Ran(0.1), 1, 0),
+        (Ran(0.0001, pending=8), 1, 0),  # it is under `serve`, which takes several anyway
+        (Ran(0.0001), 4, 0),
+    ],
+)
+def test_a_quick_program_is_told_of_pipeline_once(pool: Any, pipeline: int, hints: int) -> None:
+    worker = {
+        "kind": "command",
+        "command": ["cat"],
+        "protocol": {"kind": "lines", "pipeline": pipeline},
+    }
+    told: list[str] = []
+    watch = Hints(pool_from_dict({"worker": worker}), told.append)
+    for _ in range(5000):
+        watch.watch_pace(pool)
+    assert len(told) == hints
+    assert all("pipeline=8" in hint for hint in told)
 
 
 def test_the_report_names_lines(tmp_path: Path) -> None:
