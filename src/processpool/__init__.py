@@ -15,9 +15,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from processpool.api.futures import PoolFuture as PoolFuture
+    from processpool.api.lease import Lease as Lease
     from processpool.api.outcomes import Outcomes as Outcomes
     from processpool.api.pool import ProcessPool as ProcessPool
     from processpool.api.shared import Shared as Shared
+    from processpool.config import PoolConfig as PoolConfig
     from processpool.core.outcome import Outcome as Outcome
     from processpool.errors import AnswerError as AnswerError
     from processpool.errors import CodecError as CodecError
@@ -60,6 +63,9 @@ _HOME = {
     "Pool": "executors.mp_pool",
     "PoolExecutor": "executors.executor",
     "ProcessPoolExecutor": "executors.executor",
+    "Lease": "api.lease",
+    "PoolConfig": "config",
+    "PoolFuture": "api.futures",
     "ProcessPool": "api.pool",
     "Shared": "api.shared",
     "AnswerError": "errors",

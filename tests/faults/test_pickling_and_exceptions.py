@@ -218,7 +218,7 @@ class TestWhatEndsPrograms:
         assert type(error) is kind
         assert error.args == (5,)
         answers = pool.map(raise_, [kind(n) for n in range(50)], on_error="return")
-        assert [answer.args for answer in answers] == [(n,) for n in range(50)]
+        assert [answer.args for answer in answers] == [(n,) for n in range(50)]  # type: ignore[union-attr]
         assert pool.call(functions.pid) == pid
 
     def test_sys_exit(self, python_pool: Callable[..., ProcessPool]) -> None:
@@ -358,7 +358,7 @@ class TestArguments:
         for n, answer in enumerate(answers):
             if n % 40 == 7:
                 assert says in str(answer)
-                assert answer.record.index == n
+                assert answer.record.index == n  # type: ignore[union-attr]
             else:
                 assert answer == "builtins.int"
 

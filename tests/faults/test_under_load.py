@@ -401,11 +401,11 @@ class TestMaps:
     def test_bad_arguments(self, python_pool: Callable[..., ProcessPool]) -> None:
         pool = python_pool()
         with pytest.raises(ValueError, match="on_error must be 'raise', 'return' or 'skip'"):
-            pool.map(functions.inc, [], on_error="ignore")
+            pool.map(functions.inc, [], on_error="ignore")  # type: ignore[call-overload]
         with pytest.raises(ValueError, match="buffersize must be at least 1, got 0"):
             pool.imap(functions.inc, [], buffersize=0)
         with pytest.raises(TypeError, match="not iterable"):
-            pool.map(functions.inc, 3)
+            pool.map(functions.inc, 3)  # type: ignore[call-overload]
         assert pool.snapshot().maps == ()
         assert pool.map(functions.inc, [1]) == [2]
 

@@ -126,7 +126,7 @@ class TestCall:
         async def main() -> list[Any]:
             tasks = [asyncio.create_task(pool.acall(functions.wait_at, str(gate.path)))]
             await arrival(gate)
-            tasks += [asyncio.create_task(pool.acall(functions.inc, n)) for n in range(20)]
+            tasks += [asyncio.create_task(pool.acall(functions.inc, n)) for n in range(20)]  # type: ignore[call-overload]
             await asyncio.sleep(0)
             await asyncio.to_thread(pool.kill)
             return await asyncio.gather(*tasks, return_exceptions=True)

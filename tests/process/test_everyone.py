@@ -216,7 +216,7 @@ class TestRestart:
         pool.wait_ready()
         old = set(pids(pool))
         found: list[list[tuple[int, None]]] = []
-        thread = threading.Thread(target=lambda: found.append(pool.map(look, range(150))))
+        thread = threading.Thread(target=lambda: found.append(pool.map(look, range(150))))  # type: ignore[arg-type]
         thread.start()
         pool.restart_workers(wait=True)
         assert not old & set(pids(pool))

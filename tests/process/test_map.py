@@ -248,7 +248,7 @@ class TestErrors:
     def test_bad_arguments(self, make_pool: Callable[..., ProcessPool]) -> None:
         pool = make_pool()
         with pytest.raises(ValueError, match="on_error must be 'raise', 'return' or 'skip'"):
-            pool.map([], on_error="ignore")
+            pool.map([], on_error="ignore")  # type: ignore[call-overload]
         with pytest.raises(ValueError, match="buffersize must be at least 1, got 0"):
             pool.imap([], buffersize=0)
         assert pool.snapshot().maps == ()

@@ -180,7 +180,7 @@ class TestMessages:
         with pytest.raises(TypeError, match=right.format("map")):
             pool.map(len, ["abc"])
         with pytest.raises(TypeError, match="not iterable"):
-            pool.map(7)
+            pool.map(7)  # type: ignore[call-overload]
 
 
 class TestWorkersWorld:

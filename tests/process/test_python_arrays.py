@@ -214,7 +214,7 @@ class TestLifetime:
 
         answers = pool.map(die, [filled(n) for n in range(12)], on_error="return")
         assert isinstance(answers.pop(5), WorkerDied)
-        assert [array.mean() for array in answers] == [0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11]
+        assert [array.mean() for array in answers] == [0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11]  # type: ignore[union-attr]
 
 
 class TestWithoutSharedMemory:

@@ -66,9 +66,9 @@ class TestForms:
             (int, "12", 12),
             (dict, [("a", 1)], {"a": 1}),
         ]:
-            assert pool.call(function, argument) == result
-            assert pool.map(function, [argument]) == [result]
-            assert pool.submit(function, argument).result() == result
+            assert pool.call(function, argument) == result  # type: ignore[call-overload]
+            assert pool.map(function, [argument]) == [result]  # type: ignore[call-overload]
+            assert pool.submit(function, argument).result() == result  # type: ignore[call-overload]
 
     def test_values_keep_their_type(self, python_pool: Callable[..., ProcessPool]) -> None:
         pool = python_pool()
@@ -81,15 +81,15 @@ class TestForms:
     def test_the_wrong_form(self, python_pool: Callable[..., ProcessPool]) -> None:
         pool = python_pool()
         for method in (pool.call, pool.submit, pool.map, pool.imap, pool.imap_unordered):
-            name = method.__name__
+            name = method.__name__  # type: ignore[union-attr]
             with pytest.raises(TypeError, match=rf"this pool has no handler: write pool\.{name}\("):
                 method([1, 2, 3])
             with pytest.raises(TypeError, match=rf"pool\.{name}\(function"):
-                method()
+                method()  # type: ignore[call-overload]
         with pytest.raises(TypeError, match="one iterable at least"):
-            pool.map(functions.inc)
+            pool.map(functions.inc)  # type: ignore[call-overload]
         with pytest.raises(TypeError, match="not iterable"):
-            pool.map(functions.inc, 3)
+            pool.map(functions.inc, 3)  # type: ignore[call-overload]
         assert pool.call(functions.inc, 1) == 2
 
     def test_arguments_that_do_not_fit(self, python_pool: Callable[..., ProcessPool]) -> None:
@@ -97,7 +97,7 @@ class TestForms:
         with pytest.raises(TypeError, match="missing 1 required positional argument"):
             pool.call(functions.inc)
         with pytest.raises(TypeError, match="unexpected keyword argument"):
-            pool.submit(functions.inc, 1, colour=3).result()
+            pool.submit(functions.inc, 1, colour=3).result()  # type: ignore[call-arg]
 
     def test_keywords_of_any_name(self, python_pool: Callable[..., ProcessPool]) -> None:
         pool = python_pool()
@@ -403,7 +403,7 @@ class TestStopIteration:
             future.result()
         for details in True, False:
             (found,) = pool.map(stop, [kind], on_error="return", details=details)
-            assert isinstance(found.error if details else found, kind)
+            assert isinstance(found.error if details else found, kind)  # type: ignore[union-attr]
 
     @pytest.mark.parametrize("way", WAYS)
     def test_where_it_would_be_taken_for_an_end(

@@ -176,7 +176,7 @@ class TestHandler:
     def test_the_wrong_form(self, python_pool: Callable[..., ProcessPool], write: Any) -> None:
         pool = python_pool(worker=write("tasks", HANDLER) | {"handler": "tasks:plain"})
         for method in (pool.map, pool.imap, pool.imap_unordered):
-            with pytest.raises(TypeError, match=rf"has a handler: write pool\.{method.__name__}\("):
+            with pytest.raises(TypeError, match=rf"has a handler: write pool\.{method.__name__}\("):  # type: ignore[union-attr]
                 method(len, ["abc"])
         with pytest.raises(TypeError, match=r"plain\(\) takes"):
             pool.call(len, "abc")

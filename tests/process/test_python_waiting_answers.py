@@ -56,7 +56,7 @@ def test_each_comes_once_when_the_slow_one_dies(
 
     before = list(islice(outcomes, FAST))
     gate.await_arrival()
-    os.kill(before[-1].pid, signal.SIGKILL)
+    os.kill(before[-1].pid, signal.SIGKILL)  # type: ignore[arg-type]
     after = list(outcomes)
 
     values = {outcome.index: outcome.value for outcome in before + after if outcome.ok}

@@ -55,7 +55,7 @@ def counted(record: RunRecord) -> tuple[int, int, int | None]:
 @pytest.mark.parametrize("details", [False, True])
 @pytest.mark.parametrize("items", [3, 500])
 def test_a_map_over_a_program(programs: ProcessPool, items: int, details: bool) -> None:
-    programs.map(["x"] * items, details=details)
+    programs.map(["x"] * items, details=details)  # type: ignore[call-overload]
     record = last(programs)
     assert record.name == "cat"
     assert counted(record) == (items, 0, items)
@@ -63,7 +63,7 @@ def test_a_map_over_a_program(programs: ProcessPool, items: int, details: bool) 
 
 @pytest.mark.parametrize("details", [False, True])
 def test_a_map_of_a_function_with_failures(functions: ProcessPool, details: bool) -> None:
-    functions.map(odd, range(1000), on_error="return", details=details)
+    functions.map(odd, range(1000), on_error="return", details=details)  # type: ignore[call-overload]
     record = last(functions)
     assert counted(record) == (1000, 100, 1000)
     (group,) = record.errors.largest_first()

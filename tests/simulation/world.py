@@ -39,7 +39,7 @@ class AuditedSingle(SingleJob):
     __slots__ = ("_auditor", "_item")
 
     def __init__(
-        self, future: PoolFuture, timeout: float | None, item: Item, auditor: Auditor
+        self, future: PoolFuture[Any], timeout: float | None, item: Item, auditor: Auditor
     ) -> None:
         super().__init__(future, timeout)
         self._item = item
@@ -141,7 +141,7 @@ class World:
         self.random = random
         self.auditor = Auditor()
         self.programs: list[Program] = []
-        self.futures: list[PoolFuture] = []
+        self.futures: list[PoolFuture[Any]] = []
         self.maps: list[AuditedMap] = []
         self.start_fails = random.choice((0.0, 0.0, 0.0, 0.1))
         self._protocol = random.choice((LINES, LINES, FRAMED))
@@ -182,13 +182,13 @@ class World:
         if self._hand_in(future, wait=wait) and self.random.random() < 0.4:
             self._await(future, self.random.choice((None, 0.5)))
 
-    def _new_future(self, timeout: float | None) -> PoolFuture:
+    def _new_future(self, timeout: float | None) -> PoolFuture[Any]:
         item = self.auditor.new_item(self._kind(), self._may_begin)
-        future = PoolFuture(self.engine, timeout)
+        future: PoolFuture[Any] = PoolFuture(self.engine, timeout)
         future._job = AuditedSingle(future, timeout, item, self.auditor)
         return future
 
-    def _hand_in(self, future: PoolFuture, *, wait: bool) -> bool:
+    def _hand_in(self, future: PoolFuture[Any], *, wait: bool) -> bool:
         job: Any = future._job
         item = job._item
         batch = Batch(job, 0, (self._encode(item.key.encode()),), machine.now)
@@ -200,7 +200,7 @@ class World:
         self.futures.append(future)
         return True
 
-    def _await(self, future: PoolFuture, timeout: float | None) -> None:
+    def _await(self, future: PoolFuture[Any], timeout: float | None) -> None:
         try:
             future.result(timeout)
         except BaseException as error:

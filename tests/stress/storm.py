@@ -203,7 +203,7 @@ class Storm:
             _settle(item, future)
 
     def _submit_from_callbacks(self, rng: random.Random) -> None:
-        followers: list[tuple[Item, PoolFuture]] = []
+        followers: list[tuple[Item, PoolFuture[Any]]] = []
         pairs = [(item, self.pool.submit(item.message)) for item in self._some(rng, 10)]
         left = threading.Semaphore(0)
 
@@ -358,7 +358,7 @@ class Storm:
         assert innocent <= self.kills, f"{innocent} items were lost, by {self.kills} kills"
 
 
-def _settle(item: Item, future: PoolFuture) -> None:
+def _settle(item: Item, future: PoolFuture[Any]) -> None:
     """Wait for a future, and note how it ended."""
     try:
         item.note_value(future.result(timeout=60))

@@ -34,6 +34,9 @@ class AskedPool(WatchedPool):
     def call(self, /, *args: Any, **kwargs: Any) -> Any:
         """Send one request and wait for its answer, on this thread: the fastest path.
 
+            pool.call(function, *args, **kwargs)  # a pool of functions
+            pool.call(message)                    # a pool of a program, or with a handler
+
         Raises:
             WorkerDied: the worker ended while it had the request.
             RequestTimeout: it took longer than `timeouts.request`.
@@ -61,8 +64,11 @@ class AskedPool(WatchedPool):
             future.kill()
             raise
 
-    def submit(self, /, *args: Any, **kwargs: Any) -> PoolFuture:
+    def submit(self, /, *args: Any, **kwargs: Any) -> PoolFuture[Any]:
         """Send one request; return the future of its answer.
+
+            pool.submit(function, *args, **kwargs)  # a pool of functions
+            pool.submit(message)                    # a pool of a program, or with a handler
 
         Raises:
             QueueFull: the queue is full, and the pool declares `queue.when_full: raise`.
@@ -73,7 +79,7 @@ class AskedPool(WatchedPool):
         try:
             request = self._form.pack(call)
         except (ProcessPoolError, Unsendable) as trouble:
-            future = PoolFuture(self._engine, None)
+            future: PoolFuture[Any] = PoolFuture(self._engine, None)
             future._job.refuse(trouble.error if isinstance(trouble, Unsendable) else trouble)
             return future
         if request[1] is not None:
@@ -161,9 +167,9 @@ class AskedPool(WatchedPool):
             attach(replace(record, args=args, kwargs=dict(keywords), name=naming.name))
         return trimmed(error)
 
-    def _submit(self, request: Request, call: Call, *, streamed: bool = False) -> PoolFuture:
+    def _submit(self, request: Request, call: Call, *, streamed: bool = False) -> PoolFuture[Any]:
         payload, task = request
-        future = PoolFuture(self._engine, self._timeout, task, self._terms)
+        future: PoolFuture[Any] = PoolFuture(self._engine, self._timeout, task, self._terms)
         future._job.wants_parts = streamed
         future._job.usual = self._naming_of_calls
         if task is None:

@@ -43,7 +43,7 @@ async def acall(
         raise
 
 
-class _AwaitedFuture(PoolFuture):
+class _AwaitedFuture(PoolFuture[Any]):
     """A future that asyncio can copy: up to Python 3.11, none may end with `StopIteration`."""
 
     def __init__(self, engine: Backend, timeout: float | None, task: Any, terms: Terms) -> None:
@@ -61,7 +61,7 @@ class _AwaitedJob(SingleJob):
     __slots__ = ("_engine",)
 
     def __init__(
-        self, future: PoolFuture, engine: Backend, timeout: float | None, terms: Terms
+        self, future: PoolFuture[Any], engine: Backend, timeout: float | None, terms: Terms
     ) -> None:
         super().__init__(future, timeout, terms)
         self._engine = engine

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from threading import current_thread, main_thread
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from processpool.api.future_waits import FUTURES, Waiters
 from processpool.api.item_notes import Naming
@@ -29,12 +29,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("processpool")
 
+T = TypeVar("T")
+
 _NOT_LOADED = Exception("this stands for the error of a worker's that nobody has looked at")
 _ENDED = (FINISHED, CANCELLED_AND_NOTIFIED)
 _QUICK = ("asyncio.futures", "processpool.executors.work")
 
 
-class PoolFuture(StreamedFuture):
+class PoolFuture(StreamedFuture[T]):
     """A `concurrent.futures.Future` which also knows what its item printed, and where it ran.
 
     The state is that of the standard library's, and so is what can be done with it. But there is
@@ -100,14 +102,14 @@ class PoolFuture(StreamedFuture):
         """True if it has ended, or was cancelled."""
         return self._state in _ENDED
 
-    def result(self, timeout: float | None = None) -> Any:
+    def result(self, timeout: float | None = None) -> T:
         """Like the standard library's; a signal handler may close the pool meanwhile.
 
         What the item returned or raised is unpickled by the first call.
         """
         error = self._ended_with(timeout)
         if error is None:  # whatever the truth of an error is
-            return self._result
+            return self._result  # type: ignore[return-value]
         __tracebackhide__ = True
         try:
             raise error
@@ -279,7 +281,9 @@ class SingleJob(Job):
 
     __slots__ = ("_future", "asked", "usual", "wants_parts")
 
-    def __init__(self, future: PoolFuture, timeout: float | None, terms: Terms = USUAL) -> None:
+    def __init__(
+        self, future: PoolFuture[Any], timeout: float | None, terms: Terms = USUAL
+    ) -> None:
         super().__init__(timeout, 0, terms)
         self._future = future
         self.usual: Naming | None = None
@@ -371,7 +375,7 @@ class SingleJob(Job):
             log.exception("a callback of %r raised", future)
 
 
-def _call(callback: Callable[[Future[Any]], object], future: PoolFuture) -> None:
+def _call(callback: Callable[[Future[Any]], object], future: PoolFuture[Any]) -> None:
     """Call a callback; its exceptions go to the log, as the standard library has it."""
     try:
         callback(future)

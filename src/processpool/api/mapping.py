@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
+from typing import TYPE_CHECKING, Any, Unpack
 
 from processpool.api.asking import AskedPool
 from processpool.api.eager_map import EagerMap
@@ -20,7 +20,7 @@ from processpool.api.seconds import bounded
 from processpool.api.terms import terms_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterator
     from types import EllipsisType
 
     from processpool.api.async_maps import AsyncMap
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from processpool.api.journal_options import JournalKeywords, JournalOptions, Path
     from processpool.api.journaling import MapJournal
     from processpool.api.map_job import OnError
-    from processpool.api.outcomes import Outcomes
     from processpool.core.terms import Terms
 
 
@@ -38,13 +37,7 @@ log = logging.getLogger("processpool")
 class MappedPool(AskedPool):
     """A pool that takes many requests at once, and gives their answers."""
 
-    @overload
-    def map(self, *args: Any, details: Literal[True], **options: Any) -> Outcomes: ...
-    @overload
-    def map(self, *args: Any, details: Literal[False] = False, **options: Any) -> list[Any]: ...
-    @overload
-    def map(self, *args: Any, details: bool, **options: Any) -> Sequence[Any]: ...
-    def map(  # type: ignore[misc]  # of its keywords, each is checked by name
+    def map(
         self,
         *args: Any,
         timeout: float | str | EllipsisType | None = ...,
@@ -59,8 +52,12 @@ class MappedPool(AskedPool):
     ) -> Any:
         """Send many requests, and wait for all answers.
 
+            pool.map(function, *iterables)  # a pool of functions: called as by the built-in map
+            pool.map(messages)              # a pool of a program, or with a handler
+
         Args:
-            *args: the messages, as one iterable.
+            *args: a function and one iterable for each of its parameters; or the messages, as one
+                iterable. A handler of several parameters takes as many iterables.
             timeout: seconds that one item may take, instead of `timeouts.request`; or a duration
                 such as "30s".
             on_error: `raise` stops the map at the first error; `return` puts the error in the
@@ -116,8 +113,11 @@ class MappedPool(AskedPool):
     ) -> Iterator[Any]:
         """Like `map`, lazily: answers in order, as they come; the input may be endless.
 
+            pool.imap(function, *iterables)
+            pool.imap(messages)
+
         Args:
-            *args: the messages, as one iterable.
+            *args: as of `map`.
             timeout: as in `map`.
             on_error: as in `map`.
             progress: as in `map`.

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from processpool.api.shared import Shared
+    from processpool.api.signatures import AsyncCall, AsyncMap, Call, LazyMap, Map, Submit
     from processpool.api.terms import Retry
     from processpool.config import PoolConfig
     from processpool.core.outcome import Outcome
@@ -43,6 +44,15 @@ class ProcessPool(MappedPool):
         with ProcessPool.from_yaml("configs/metrics.yaml") as pool:
             answers = pool.map(messages)
     """
+
+    if TYPE_CHECKING:  # what these take, in the two forms that there are
+        call: Call
+        submit: Submit
+        acall: AsyncCall
+        map: Map  # type: ignore[assignment]
+        imap: LazyMap  # type: ignore[assignment]
+        imap_unordered: LazyMap  # type: ignore[assignment]
+        aimap: AsyncMap  # type: ignore[assignment]
 
     @classmethod
     def from_yaml(

@@ -26,12 +26,17 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+if TYPE_CHECKING:
+    _Anything = Any  # it arrives as the object itself, so it may be passed wherever that may
+else:
+    _Anything = object
+
 _PLAIN = (bytes, bytearray, memoryview, array.array, mmap.mmap)
 """The types that workers receive as a `memoryview`."""
 _FORMATS = frozenset("cbB?hHiIlLqQnNfd")
 
 
-class Shared:
+class Shared(_Anything):  # type: ignore[misc]
     """A handle to an object in shared memory, made by `pool.share`.
 
     Passed to an item, as an argument or in a closure, it arrives as the object itself, read-only: a

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from concurrent.futures._base import CANCELLED_AND_NOTIFIED, FINISHED
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from processpool.api.future_waits import FUTURES
 from processpool.api.streams import Stream
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from processpool.engine.backend import Backend
 
 
-class StreamedFuture(Future[Any]):
+T = TypeVar("T")
+
+
+class StreamedFuture(Future[T]):
     """The part of a pool's future that has the parts of its item."""
 
     _engine: Backend

@@ -107,7 +107,7 @@ class Work:
             return list(self._pending.values())
 
 
-class ExecutorFuture(PoolFuture):
+class ExecutorFuture(PoolFuture[Any]):
     """The future of one item of an executor."""
 
     def __init__(self, intake: Intake, work: Work) -> None:
