@@ -17,7 +17,7 @@ export PIP_ROOT_USER_ACTION := ignore
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test slow stress lint format bench schema screenshot test-matrix clean
+.PHONY: help venv demo test slow stress lint format wheel bench schema screenshot test-matrix clean
 
 help:  ## Say what there is
 	@echo "make TARGET, where TARGET is:"
@@ -56,6 +56,15 @@ lint: $(VENV)/.installed-dev  ## Check style, formatting and types
 format: $(VENV)/.installed-dev  ## Sort the imports and format the code
 	$(BIN)/python -m ruff check --select I --fix .
 	$(BIN)/python -m ruff format .
+
+wheel: $(VENV)/.installed-dev  ## Build wheel and sdist, and try the wheel in an environment of its own
+	$(BIN)/python -m pip install --quiet build
+	$(BIN)/python -m build --outdir $(VENV)/dist .
+	$(BIN)/python -m venv --clear $(VENV)/wheel
+	$(VENV)/wheel/bin/python -m pip install --quiet $(VENV)/dist/*.whl
+	cd $(VENV)/wheel && printf 'a cat\n' | bin/processpool run --command 'sed -u s/cat/dog/' | grep -qx 'a dog'
+	cd $(VENV)/wheel && bin/python -c "from processpool import ProcessPool; \
+		pool = ProcessPool(max_workers=2).open(); assert pool.map(abs, [-1]) == [1]; pool.close()"
 
 bench: $(VENV)/.installed-bench  ## Compare with raw pipes and with other pools: WHAT="short-way --rounds 3"
 	$(BIN)/python -m benchmarks $(WHAT)
