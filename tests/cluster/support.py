@@ -9,7 +9,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from subprocess import PIPE
+from subprocess import DEVNULL, PIPE
 from typing import TYPE_CHECKING, Any
 
 from tests.process.support import eventually
@@ -22,6 +22,7 @@ CONFIG = {
     "distributed.comm.timeouts.tcp": "12s",
     "distributed.comm.timeouts.connect": "12s",
     "distributed.scheduler.allowed-failures": 1,
+    "distributed.deploy.lost-worker-timeout": "300s",
     "logging.distributed": "critical",
 }
 """Short times, and nodes that are given up after two losses."""
@@ -38,12 +39,12 @@ def local_cluster(nodes: int, **options: Any) -> Iterator[Any]:
 
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    settings = {"threads_per_worker": 1, "dashboard_address": None, **options}
+    settings = {"threads_per_worker": 1, "dashboard_address": ":0", **options}
     with (
         dask.config.set(CONFIG),
         make(n_workers=nodes, processes=True, **settings) as cluster,
     ):
-        cluster.wait_for_workers(nodes, 60)
+        all_nodes_back(cluster, nodes)
         yield cluster
 
 
@@ -78,6 +79,19 @@ def started_cluster(nodes: int) -> Iterator[str]:
             yield process.stdout.readline().strip()
         finally:
             process.communicate()
+
+
+@contextmanager
+def started_node(scheduler: str, env: dict[str, str] | None = None) -> Iterator[int]:
+    """Another node of a cluster, without a nanny; yields its process's ID."""
+    options = ["--no-nanny", "--nthreads", "1", "--no-dashboard"]
+    program = [sys.executable, "-m", "distributed.cli.dask_worker", scheduler, *options]
+    variables = {**os.environ, **(env or {})}
+    with subprocess.Popen(program, env=variables, cwd=ROOT, stderr=DEVNULL) as process:
+        try:
+            yield process.pid
+        finally:
+            process.kill()
 
 
 if __name__ == "__main__":

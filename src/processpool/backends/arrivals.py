@@ -9,22 +9,22 @@ import logging
 from concurrent.futures import CancelledError
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from processpool.backends.nodes import Node
 from processpool.backends.parcels import Answers, Result, part_of, received, shifted, unpack
 from processpool.core import events
 from processpool.core.jobs import Batch, Origin
 from processpool.core.replies import PickledReply, Reply, error_in_words, has_failed
-from processpool.core.states import PoolEvent, PoolState
 from processpool.errors import NodeLost, PoolBroken, PoolClosed, RequestTimeout, WorkerDied
 from processpool.wire.python.layout import ECHOED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from processpool.backends.connection import Connection
     from processpool.backends.ledger import Sent
     from processpool.backends.pump import Pump
+    from processpool.backends.sending import Sender
     from processpool.backends.work import Work
     from processpool.engine.event_hub import EventHub
 
@@ -34,19 +34,36 @@ _NOT_VALUES = frozenset({Reply, PickledReply})
 _NO_ANSWER = (WorkerDied, RequestTimeout, PoolClosed, PoolBroken, CancelledError)
 
 
+class Hearing(Protocol):
+    """What is done about news of nodes, on the pump's thread."""
+
+    def hear(self, message: dict[str, Any]) -> None:
+        """A node has told something."""
+
+    def lose(self, address: str) -> None:
+        """A node has left."""
+
+
 class Arrivals:
     """Hears from the cluster, and hands answers to their jobs."""
 
-    def __init__(self, work: Work, pump: Pump, hub: EventHub, go_on: Callable[[], None]) -> None:
-        """`go_on` is called when more can be sent."""
+    def __init__(
+        self,
+        work: Work,
+        pump: Pump,
+        hub: EventHub,
+        sender: Sender,
+    ) -> None:
+        """Begin without a connection."""
         self._work = work
         self._pump = pump
         self._hub = hub
-        self._go_on = go_on
-        self.forget: Callable[[int], None] = lambda number: None
-        """Lets the cluster drop the result of a batch; set once there is a connection."""
-        self.lacking: set[int] = set()
-        """Functions that a node has asked for, so that they travel with every batch."""
+        self._sender = sender
+        self._go_on = sender.send_all
+        self.news: Hearing
+        """What is done about news of nodes."""
+        self.connection: Connection | None = None
+        """The connection to the cluster, once there is one."""
 
     # -- on Dask's thread --------------------------------------------------------------------------
 
@@ -56,7 +73,7 @@ class Arrivals:
 
     def on_killed(self, number: int, error: BaseException) -> None:
         """Too many nodes were lost while they had this batch."""
-        self._pump.post(partial(self._suspect, number, error))
+        self._pump.post(partial(self.suspect, number, error))
 
     def on_trouble(self, number: int, error: BaseException) -> None:
         """A node could not so much as begin this batch."""
@@ -68,16 +85,15 @@ class Arrivals:
 
     def on_event(self, message: dict[str, Any]) -> None:
         """A node has told something."""
-        self._pump.post(partial(self._hear, message))
+        self._pump.post(partial(self.news.hear, message))
 
     def on_left(self, address: str) -> None:
         """A node has left."""
-        self._pump.post(partial(self._lose, address))
+        self._pump.post(partial(self.news.lose, address))
 
     # -- results -----------------------------------------------------------------------------------
 
     def _take(self, number: int, data: bytes) -> None:
-        self.forget(number)
         sent = self._settle(number)
         if sent is None:
             return
@@ -86,7 +102,7 @@ class Arrivals:
         if result.is_another:
             self._fail(batch, self._lost(sent))
         elif result.lacks_function:
-            self.lacking.add(batch.job.task.function.number)
+            self._sender.lacking.add(batch.job.task.function.number)
             self._work.put_back(batch)
         else:
             self._work.sizes.learn(batch.job, len(batch), result.seconds)
@@ -95,7 +111,10 @@ class Arrivals:
 
     def _settle(self, number: int) -> Sent | None:
         with self._work.lock:
-            return self._work.ledger.settle(number)
+            sent = self._work.ledger.settle(number)
+        if sent is not None and self.connection is not None:
+            self.connection.forget(number)
+        return sent
 
     def _hand_out(self, batch: Batch, result: Result) -> None:
         where = self._work.nodes.where(result.node)
@@ -139,8 +158,8 @@ class Arrivals:
 
     # -- losses ------------------------------------------------------------------------------------
 
-    def _suspect(self, number: int, error: BaseException) -> None:
-        self.forget(number)
+    def suspect(self, number: int, error: BaseException) -> None:
+        """Have a batch tried alone, or in halves; a single item that was alone has failed."""
         sent = self._settle(number)
         if sent is None:
             return
@@ -163,7 +182,6 @@ class Arrivals:
         self._go_on()
 
     def _again(self, number: int, why: str) -> None:
-        self.forget(number)
         sent = self._settle(number)
         if sent is None:
             return
@@ -192,100 +210,11 @@ class Arrivals:
             if self._settle(one.number) is not None:
                 self._fail(one.batch, error())
 
-    # -- nodes -------------------------------------------------------------------------------------
-
-    def _hear(self, message: dict[str, Any]) -> None:
-        nodes, now = self._work.nodes, monotonic()
-        if "failed" in message:
-            self._refuse(message["failed"], message["why"])
-        elif message.get("ready"):
-            node = Node(
-                message["node"],
-                message["life"],
-                message["name"],
-                message["host"],
-                message["workers"],
-                now,
-            )
-            with self._work.lock:
-                nodes.add(node)
-                self._work.lock.notify_all()
-            self._go_on()
-        elif "shot" in message:
-            self._see(message, now)
-
-    def _see(self, message: dict[str, Any], now: float) -> None:
-        known = self._work.nodes.ready.get(message["node"])
-        if known is None or known.life != message["life"]:
-            return
-        _, workers, happened = unpack(message["shot"])
-        with self._work.lock:
-            known.seen, known.shots = now, workers
-            self._work.lock.notify_all()
-        for before, event in happened:
-            if isinstance(event, events.WorkerEvent | events.WorkerFailedToStart):
-                self._hub.publish(_told(event, now - before, self._number(known, event.worker_id)))
-
-    def _number(self, node: Node, number: int) -> int:
-        return self._work.nodes.worker_id(node.life, number)
-
-    def _refuse(self, address: str, why: str) -> None:
-        log.warning("%s; it gets no work", why)
-        with self._work.lock:
-            self._work.nodes.fail(address, why)
-            self._work.lock.notify_all()
-        self._hub.remember(why, 0, None)
-        if self._work.state in (PoolState.OPEN, PoolState.PAUSED) and not self._work.nodes.ready:
-            self.break_pool("no node can run the pool any more: " + why)
-
-    def break_pool(self, reason: str) -> None:
-        """Let the pool take no work, and end what there is."""
-        self._work.reason = reason
-        self._work.change(PoolEvent.BROKE)
-        self._hub.publish(events.PoolBroke(monotonic(), reason))
-        for batch in self._work.clear():
-            batch.job.drop(batch, PoolBroken(reason))
-        self.give_up(self._work.ledger.all(), lambda: PoolBroken(reason))
-
-    def _lose(self, address: str) -> None:
-        work = self._work
-        with work.lock:
-            lost = work.ledger.meant_for(address)
-            node = work.nodes.ready.get(address)
-            where = work.nodes.where(address)
-        for one in lost:
-            self.forget(one.number)
-        self.give_up(
-            lost,
-            lambda: NodeLost(
-                f"{where} was lost while it had this item, which may have run or not; with "
-                "backend.on_node_loss: retry it is done again on another node"
-            ),
-        )
-        with work.lock:
-            work.nodes.remove(address)
-            work.lock.notify_all()
-        if node is not None:
-            log.info("%s has left", where)
-            for shot in node.shots:
-                number = self._number(node, shot[0])
-                self._hub.publish(
-                    events.WorkerExited(monotonic(), number, shot[1], 0, "its node has left", "")
-                )
-        self._go_on()
-
 
 def _answers(run: Answers, where: str) -> list[Any]:
     if _NOT_VALUES.isdisjoint(map(type, run.answers)):
         return run.answers
     return [received(answer, where) for answer in run.answers]
-
-
-def _told(event: Any, at: float, number: int) -> events.Event:
-    from dataclasses import replace
-
-    told: events.Event = replace(event, at=at, worker_id=number)
-    return told
 
 
 def _has_none(answer: Any) -> bool:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from concurrent.futures import CancelledError
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import distributed
@@ -24,7 +25,7 @@ from processpool.backends.sent import NodePlugin, functions_for_nodes
 from processpool.errors import WorkerStartFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable
+    from collections.abc import Callable, Coroutine, Iterable
 
 log = logging.getLogger("processpool")
 
@@ -60,10 +61,12 @@ class Heard(Protocol):
 class Parcel:
     """A batch, packed to be sent."""
 
-    __slots__ = ("cost", "data", "node", "number")
+    __slots__ = ("cost", "data", "node", "number", "time")
 
-    def __init__(self, number: int, data: bytes, cost: float, node: str) -> None:
+    def __init__(self, number: int, data: bytes, cost: float, node: str, time: int) -> None:
+        """`time` says how often it was sent before, as Dask knows each only once."""
         self.number = number
+        self.time = time
         self.data = data
         self.cost = cost
         self.node = node
@@ -130,6 +133,8 @@ class Connection:
         self._heard = heard
         self._run, self._tell = functions_for_nodes()
         self._futures: dict[int, Any] = {}
+        self._call: Any = None
+        """Waits for a node, while there is none."""
         self._client: Any = address.connect()
         self._client.subscribe_topic(name, self._on_event)
         self._client.subscribe_topic("all", self._on_any)
@@ -165,36 +170,56 @@ class Connection:
             [self._name] * len(group),
             [parcel.number for parcel in group],
             [parcel.data for parcel in group],
-            key=[f"{self._name}-{parcel.number}" for parcel in group],
+            key=[f"{self._name}-{parcel.time}-{parcel.number}" for parcel in group],
             pure=False,
             resources={self._name: cost},
             workers=[node] if node else None,
         )
+        earlier = [self._futures.pop(parcel.number, None) for parcel in group]
+        self._cancel([future for future in earlier if future is not None])
         for parcel, future in zip(group, futures, strict=True):
             self._futures[parcel.number] = future
             self._spawn(self._await(parcel.number, future))
 
     async def _await(self, number: int, future: Any) -> None:
-        heard = self._heard
+        heard: Callable[[], None]
         try:
             data = await self._client.gather(future, asynchronous=True)
         except KilledWorker as error:
-            heard.on_killed(number, error)
+            heard = partial(self._heard.on_killed, number, error)
         except _LOST:
-            heard.on_lost(number)
+            heard = partial(self._heard.on_lost, number)
         except Exception as error:  # the plugin is missing there, or a class
-            heard.on_trouble(number, error)
+            heard = partial(self._heard.on_trouble, number, error)
         else:
-            heard.on_result(number, data)
+            heard = partial(self._heard.on_result, number, data)
+        if self._futures.get(number) is future:  # otherwise it was cancelled, or sent again
+            heard()
 
     def forget(self, number: int) -> None:
         """Let the cluster drop the result of a batch."""
         self._futures.pop(number, None)
 
+    @property
+    def overdue(self) -> list[int]:
+        """The batches that a node has done, but whose results are still to be fetched from it."""
+        return [number for number, one in self._futures.items() if one.status == "finished"]
+
     def cancel(self, numbers: Iterable[int]) -> None:
         """Cancel batches; where one runs, the node ends it."""
         found = [self._futures.pop(number, None) for number in numbers]
-        futures = [future for future in found if future is not None]
+        self._cancel([future for future in found if future is not None])
+
+    def call_for_nodes(self) -> None:
+        """Have something wait for a node, so that an adaptive cluster grows."""
+        if self._call is None:
+            self._call = self._client.submit(int, pure=False, resources={self._name: 1})
+
+    def stop_calling(self) -> None:
+        """Have it wait no longer."""
+        self._call = None
+
+    def _cancel(self, futures: list[Any]) -> None:
         if futures:
             self._spawn(self._quietly(self._client.cancel(futures, asynchronous=True)))
 
@@ -235,6 +260,7 @@ class Connection:
     def close(self) -> None:
         """End the pools of the nodes, and the connection."""
         self._futures.clear()
+        self._call = None
         try:
             self._client.unsubscribe_topic("all")  # which tells of clients that leave
             if self.is_up:

@@ -17,11 +17,12 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool.backends.arrivals import Arrivals
-from processpool.backends.connection import Address, Parcel
+from processpool.backends.connection import Address
 from processpool.backends.life import ClusterLife, Orders
 from processpool.backends.nearby import NearbyOnly
-from processpool.backends.parcels import order_of, pack
+from processpool.backends.news import News
 from processpool.backends.pump import Pump
+from processpool.backends.sending import Sender
 from processpool.backends.sizing import BatchLimits
 from processpool.backends.steering import ClusterSteering
 from processpool.backends.work import Terms, Work, cancelled
@@ -35,7 +36,6 @@ from processpool.system.monitor import sleep_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from processpool.backends.ledger import Sent
     from processpool.core.jobs import Batch, Job
     from processpool.core.policy import Policy
     from processpool.core.snapshot import WorkerCounts
@@ -74,8 +74,10 @@ class DaskBackend(NearbyOnly):
         self._callbacks = CallbackThreads()
         self._callbacks.loop = pump
         self._hub = hub = EventHub(self, self._callbacks)
-        self._arrivals = Arrivals(work, pump, hub, self._send_all)
-        self._life = life = ClusterLife(address, orders, work, pump, hub, self._arrivals)
+        self._sender = sender = Sender(work)
+        self._arrivals = arrivals = Arrivals(work, pump, hub, sender)
+        arrivals.news = News(work, pump, hub, arrivals, sender.send_all, sender.send_again)
+        self._life = life = ClusterLife(address, orders, work, pump, hub, arrivals, sender)
         life.callbacks = self._callbacks
         self._pid = os.getpid()
         self.maps = Maps()
@@ -116,21 +118,6 @@ class DaskBackend(NearbyOnly):
             work.lock.wait_for(lambda: work.room() > 0)
         self.go_on()
 
-    def _send_all(self) -> None:
-        """Send all that has a place; on the pump's thread."""
-        sent: list[Sent] = []
-        while (one := self._work.take_next()) is not None:
-            sent.append(one)
-        if sent and self._life.connection is not None:
-            self._life.connection.send([self._packed(one) for one in sent])
-
-    def _packed(self, sent: Sent) -> Parcel:
-        task = sent.batch.job.task
-        asked = task is not None and task.function.number in self._arrivals.lacking
-        order = order_of(sent.number, sent.batch, with_function=asked)
-        order.life = sent.life
-        return Parcel(sent.number, pack(order), sent.cost, sent.node)
-
     def cancel(self, job: Job, *, kill: bool, soon: bool = False) -> None:
         """Drop the items of a job that have not begun; with `kill`, also end the running ones."""
         job.killed = job.killed or kill
@@ -151,8 +138,8 @@ class DaskBackend(NearbyOnly):
         if connection is None or not numbers:
             return
         if kill:
-            self._arrivals.give_up(sent, cancelled)
             connection.cancel(numbers)
+            self._arrivals.give_up(sent, cancelled)
             self.go_on()
         else:
             connection.tell("stop", numbers)
@@ -233,7 +220,7 @@ class DaskBackend(NearbyOnly):
 
     def go_on(self) -> None:
         """Send what can be sent, on the pump's thread."""
-        self._pump.post(self._send_all)
+        self._pump.post(self._sender.send_all)
 
     # -- threads ---------------------------------------------------------------------------------
 

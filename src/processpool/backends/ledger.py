@@ -25,6 +25,10 @@ class Sent:
     """The address of the only node that may do it; empty if any may."""
     life: str = ""
     """The life of that node."""
+    times: int = 0
+    """How often it was sent."""
+    losses: int = 0
+    """How many nodes were lost since."""
     is_suspect: bool = False
     """It may be what has killed nodes, so nothing else is on its way."""
 
@@ -56,6 +60,10 @@ class Ledger:
         if sent is not None:
             self.items -= len(sent.batch)
         return sent
+
+    def find(self, number: int) -> Sent | None:
+        """Return a batch that is on its way; None if it is not."""
+        return self._sent.get(number)
 
     def used(self, node: str | None = None) -> float:
         """Return the places that are taken: all, or those of one node."""

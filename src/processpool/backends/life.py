@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from processpool.backends.arrivals import Arrivals
     from processpool.backends.connection import Address
     from processpool.backends.pump import Pump
+    from processpool.backends.sending import Sender
     from processpool.backends.work import Work
     from processpool.engine.callback_threads import CallbackThreads
     from processpool.engine.event_hub import EventHub
@@ -54,6 +55,7 @@ class ClusterLife:
         pump: Pump,
         hub: EventHub,
         arrivals: Arrivals,
+        sender: Sender,
     ) -> None:
         self._address = address
         self._orders = orders
@@ -61,6 +63,7 @@ class ClusterLife:
         self._pump = pump
         self._hub = hub
         self._arrivals = arrivals
+        self._sender = sender
         self._pid = os.getpid()
         self.callbacks: CallbackThreads
         """The threads that run the user's callbacks."""
@@ -87,7 +90,7 @@ class ClusterLife:
         name = f"pp-{uuid4().hex[:12]}"
         self._pump.start()
         self.connection = connection = Connection(self._address, self._arrivals, name)
-        self._arrivals.forget = connection.forget
+        self._arrivals.connection = self._sender.connection = connection
         terms, orders = self._work.terms, self._orders
         wants = {
             "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
@@ -175,6 +178,8 @@ class ClusterLife:
             work.change(PoolEvent.CLOSED)
             sent, waiting = work.ledger.all(), work.clear()
         try:
+            if connection is not None:
+                connection.cancel([one.number for one in sent])
             for batch in waiting:
                 batch.job.drop(batch, PoolClosed(CLOSED))
             self._arrivals.give_up(
@@ -182,7 +187,6 @@ class ClusterLife:
             )
         finally:
             if connection is not None:
-                connection.cancel([one.number for one in sent])
                 connection.close()
             self._hub.publish(events.PoolClosedDown(monotonic()))
             self.callbacks.finish()

@@ -39,11 +39,10 @@ class Host(Protocol):
     """What a node's pool needs of the Dask worker that it lives in."""
 
     address: str
+    contact_address: str
     name: object
     loop: Any
-
-    async def set_resources(self, **resources: float) -> None:
-        """Offer so many places for work."""
+    scheduler: Any
 
     def log_event(self, topic: str, msg: object) -> None:
         """Send a message to whoever has subscribed to the topic; may be called on any thread."""
@@ -175,9 +174,14 @@ class NodePool:
             leave()
 
     def _withdraw(self, why: str) -> None:
-        """Offer no more places: this node would only drain the queue."""
+        """Offer no more places: this node would only drain the queue.
+
+        Only the scheduler is told. What it has sent here runs, so as to be given back.
+        """
         if not self._over.is_set():
-            self._host.loop.add_callback(self._host.set_resources, **{self._topic: 0})
+            offer, none = self._host.scheduler.set_resources, {self._topic: 0}
+            where = self._host.contact_address
+            self._host.loop.add_callback(offer, resources=none, worker=where)
             self._tell(failed=self._host.address, why=f"node {self._host.address}: {why}")
 
     def abort(self, number: int) -> None:

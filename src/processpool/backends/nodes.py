@@ -15,6 +15,8 @@ from processpool.core.states import WorkerState
 if TYPE_CHECKING:
     from processpool.core.jobs import Origin
 
+SETTLED = 1.0
+"""Seconds after which a node is no longer new. Dask's nannies give up a node that dies before."""
 STALE = 1.0
 """Seconds without news after which a node's state is stale: three of its ticks were missed."""
 
@@ -33,6 +35,8 @@ class Node:
     """When it was last heard of."""
     shots: list[tuple[Any, ...]] = field(default_factory=list)
     """Its workers at that time, as the fields of snapshots."""
+    since: float = 0.0
+    """When it was ready."""
 
     @property
     def label(self) -> str:
@@ -70,6 +74,11 @@ class Nodes:
         if node is not None:
             self._slots = {key: slot for key, slot in self._slots.items() if key[0] != node.life}
         return node
+
+    def are_settled(self, now: float) -> bool:
+        """True if there are nodes, and none is new."""
+        nodes = self.ready.values()
+        return bool(nodes) and all(now - node.since >= SETTLED for node in nodes)
 
     @property
     def workers(self) -> int:

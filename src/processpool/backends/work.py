@@ -105,6 +105,11 @@ class Work:
         return not (self.queue.items or self.suspects or len(self.ledger))
 
     @property
+    def waits_for_nodes(self) -> bool:
+        """True if nothing is sent, although there is work, as there are no nodes."""
+        return bool(self.queue or self.suspects) and not (self.nodes.ready or len(self.ledger))
+
+    @property
     def unfinished(self) -> int:
         """The number of items that are queued or on their way."""
         return self.queue.items + self.ledger.items + sum(map(len, self.suspects))
@@ -132,7 +137,7 @@ class Work:
 
     def _next_suspect(self) -> Sent | None:
         """A batch that may kill nodes goes alone, so that no other is suspected for it."""
-        if len(self.ledger):
+        if len(self.ledger) or not self.nodes.are_settled(monotonic()):
             return None
         node = self._target(1.0)
         if node is None:
