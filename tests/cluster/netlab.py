@@ -125,7 +125,7 @@ class Lab:
             **(env or {}),
         }
         process = subprocess.Popen(
-            ["ip", "netns", "exec", self._host(number), *command],
+            [shutil.which("ip") or "ip", "netns", "exec", self._host(number), *command],
             env=variables,
             cwd=ROOT,
             stdout=DEVNULL,
