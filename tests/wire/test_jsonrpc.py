@@ -91,6 +91,42 @@ def test_what_nobody_asked_for_is_skipped(over: Any, size: int) -> None:
     assert framing.take_replies() == b""
 
 
+@SIZES
+@OVER
+def test_of_two_answers_to_a_request_the_second_is_skipped(over: Any, size: int) -> None:
+    framing = JsonRpcFraming(over, LIMIT)
+    one, two = asked(framing, *[{"method": "m"}] * 2)
+    data = delimited(over, result(two, "b"), result(one, "a"), result(one, "c"), result(two, "d"))
+    assert [CODEC.decode(answer) for answer in fed(framing, data, size)] == ["a", "b"]
+    skipped = [json.loads(message) for message in framing.take_skipped()]
+    assert skipped == [result(one, "c"), result(two, "d")]
+
+
+def test_an_error_without_an_id_is_that_of_the_only_request() -> None:
+    error = {"jsonrpc": "2.0", "id": None, "error": {"code": -32700, "message": "cannot parse"}}
+    framing = JsonRpcFraming("lines", LIMIT)
+    asked(framing, {"method": "m"})
+    (answer,) = framing.feed(delimited("lines", error))
+    with pytest.raises(AnswerError, match="cannot parse"):
+        CODEC.decode(answer)
+    asked(framing, {"method": "m"}, {"method": "m"})
+    assert framing.feed(delimited("lines", error)) == []
+    assert [json.loads(message) for message in framing.take_skipped()] == [error]
+
+
+@pytest.mark.parametrize(("number", "answers"), [("1.0", 1), ("true", 0), ('"1"', 0)])
+def test_what_an_id_may_look_like(number: str, answers: int) -> None:
+    framing = JsonRpcFraming("lines", LIMIT)
+    asked(framing, {"method": "m"})
+    data = f'{{"jsonrpc":"2.0","id":{number},"result":2}}\n'.encode()
+    assert len(framing.feed(data)) == answers
+
+
+@pytest.mark.parametrize("value", [7, None])
+def test_an_error_that_is_null_is_none(value: Any) -> None:
+    assert CODEC.decode(json.dumps({**result(1, value), "error": None}).encode()) == value
+
+
 @OVER
 def test_a_request_of_the_server_is_answered(over: Any) -> None:
     framing = JsonRpcFraming(over, LIMIT)

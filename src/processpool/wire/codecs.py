@@ -158,9 +158,9 @@ class JsonRpcCodec(JsonCodec):
     def decode(self, payload: bytes) -> Any:
         """Return the result; raise `AnswerError` with the code and data of an error."""
         answer = super().decode(payload)
-        if "error" not in answer:
+        error = answer.get("error")
+        if error is None and "result" in answer:  # as of JSON-RPC 1, `error` may be there and null
             return answer["result"]
-        error = answer["error"]
         details = error if isinstance(error, dict) else {"message": error}
         problem = AnswerError(f"the program answered with an error: {details.get('message', '')}")
         problem.value, problem.data = error, details.get("data")

@@ -96,14 +96,14 @@ class Declaration:
         request: the template of a request; see `RequestTemplate`.
         refuse: a regex; messages that match it are not sent. None for none.
         answer: where an answer ends.
-            error: a regex; an answer that matches it fails its item.
+        error: a regex; an answer that matches it fails its item.
         error_stderr: a regex; stderr output that matches it fails the item.
         after_error: whether the worker is kept or replaced after such an error.
         start: the steps of the start dialogue, in order.
         exit: text that is written to stdin before it is closed, to ask a worker to exit.
         max_message: the most bytes of a request or an answer.
         rpc: the options of JSON-RPC, if it is that; `request` and `answer` then have no effect.
-            oneshot: what the message is, if each has a process of its own; None if it has not.
+        oneshot: what the message is, if each has a process of its own; None if it has not.
     """
 
     request: str = LINE

@@ -3,7 +3,7 @@
 Three rules hold here. Answers may arrive in any order; they are returned in the order of the
 requests, as by every framing. Notifications of the server are skipped, and its requests are
 answered with "method not found", by `take_replies`. And answers to unknown ids, such as late ones,
-are skipped too.
+are skipped too, as is a second answer to the same request.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class JsonRpcFraming(Framing):
     """A framing for JSON-RPC, delimited by lines or by a Content-Length header.
 
     Args:
-            over: how messages are delimited.
+        over: how messages are delimited.
         max_message: the most bytes of a message.
-            cancel: the notification by which a request is cancelled; empty for none.
+        cancel: the notification by which a request is cancelled; empty for none.
     """
 
     expects = True
@@ -141,10 +141,21 @@ class JsonRpcFraming(Framing):
                 self._replies.append(self._message(reply))
         elif "result" not in found and "error" not in found:
             self._break("a message must have a method, a result or an error, got", message)
-        elif isinstance(found.get("id"), int) and found["id"] in self._due:
-            self._early[found["id"]] = message
         else:
-            self._skipped.append(message[:MAX_KEPT])
+            number = self._answered_by(found)
+            if number is None or number in self._early:
+                self._skipped.append(message[:MAX_KEPT])
+            else:
+                self._early[number] = message
+
+    def _answered_by(self, found: dict[str, Any]) -> int | None:
+        """Return the id of the request that a message answers; None if it answers none."""
+        number = found.get("id")
+        if number is None and found.get("error") is not None and len(self._due) == 1:
+            return self._due[0]  # the server could not read the request, nor its id
+        if type(number) in (int, float) and number in self._due:  # some write 1.0
+            return int(number)
+        return None
 
     def _message(self, value: dict[str, Any]) -> bytes:
         return b"".join(self._messages.encode(json.dumps(value, separators=(",", ":")).encode()))
