@@ -70,3 +70,14 @@ def test_what_comes_late_at_the_end_of_a_start_is_no_answer(
     banner = "printf ready; sleep 0.05; echo; exec cat"
     pool = make_pool(["sh", "-c", banner], worker={"protocol": {"start": [{"expect": "ready"}]}})
     assert pool.map(["a", "b"]) == ["a", "b"]
+
+
+@pytest.mark.parametrize("protocol", [{}, {"start": [{"expect": "ready"}]}])
+def test_what_a_start_writes_to_stderr_is_no_items(
+    make_pool: Callable[..., ProcessPool], protocol: dict[str, Any]
+) -> None:
+    begin = "echo note >&2; " + ("echo ready; " if protocol else "")
+    loop = 'while read -r x; do echo "about $x" >&2; echo "$x"; done'
+    pool = make_pool(["sh", "-c", begin + loop], worker={"protocol": protocol})
+    (first,) = pool.map(["a"], details=True)
+    assert (first.value, first.stderr) == ("a", "about a\n")

@@ -137,6 +137,8 @@ class Readying:
         worker.memory.peak = read_peak(worker.pid)  # of one that dies of its first item
         with worker.io:
             stray = worker.stray_output()
+            if not worker.protocol.answers_by_exit:
+                worker.stderr.take()  # what it wrote at its start is no item's
         if stray and worker.readiness.dialogue is None:  # its last words belong to the dialogue
             self._hub.report_stray(worker, stray)
             core.decide(partial(core.scheduler.kill, worker.id, ExitReason.WROTE_UNASKED))
