@@ -282,6 +282,21 @@ class TestCheck:
         done = run("check", path, "--try", "four")
         assert "value    4" in done.stdout
 
+    def test_a_python_worker_that_takes_functions(self, tmp_path: Path) -> None:
+        path = tmp_path / "pool.yaml"
+        path.write_text("worker: {kind: python}\n")
+        done = run("check", path, "--try", "four")
+        assert done.returncode == 1
+        assert "it has no worker.handler: it takes functions" in done.stdout
+        assert not done.stderr
+
+    def test_how_long_a_start_takes(self, config: Any) -> None:
+        command = ["sh", "-c", "sleep 0.3; echo ready; exec cat"]
+        path = config({"command": command, "protocol": {"start": [{"expect": "ready"}]}})
+        done = run("check", path, "--try", "1")
+        (start,) = (line for line in done.stdout.splitlines() if line.startswith("  start "))
+        assert float(start.split()[1]) >= 0.3
+
     @pytest.mark.parametrize(
         ("command", "problem"),
         [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from processpool.wire.framing.declared import make_framing
@@ -53,6 +54,11 @@ class Dialogue:
         Returns:
             What came that is no part of it, and what is missing; nothing, if all is well.
         """
+        began = monotonic()
+        heard, missing = self._begin(limit)
+        return replace(heard, seconds=monotonic() - began), missing
+
+    def _begin(self, limit: float) -> tuple[Heard, str]:
         session, start = self.session, StartDialogue(self._declaration)
         session.write(start.begin())
         while not start.is_over:

@@ -40,6 +40,9 @@ def try_messages(config: PoolConfig, texts: Sequence[str]) -> bool:
     worker = config.worker
     messages = Messages(numbered(text.encode() for text in texts), config)
     if worker.kind == "python":
+        if worker.handler is None:
+            say("  failed   it has no worker.handler: it takes functions, and no messages")
+            return False
         return _call(config, list(messages))
     good = True
     for fine, text in _Trial(config, worker).run(list(messages)):
