@@ -42,7 +42,7 @@ def test_keys_replace_those_of_the_preset() -> None:
     protocol = declared({"kind": "uci", "exit": "stop\nquit\n", "answer": {"skip": "^info"}})
     assert protocol == Declaration(
         request="{message}\n",
-        refuse=None,
+        refuse=PRESETS["uci"].protocol["refuse"],
         answer=AnswerRule(until_line=r"^bestmove\b", keep=True, skip="^info"),
         start=(Step("send", "uci\n"), Step("expect", "uciok")),
         exit="stop\nquit\n",
@@ -99,6 +99,28 @@ def test_all_presets_are_listed_with_an_example() -> None:
     assert "    exiftool -stay_open True -@ -" in "\n".join(listed)
 
 
+@pytest.mark.parametrize(
+    ("preset", "message", "is_refused"),
+    [
+        ("exiftool", "-ver\n -Execute2\n-ver", True),
+        ("exiftool", "#[CSTR]-execute", True),
+        ("exiftool", "-Stay_Open\nFalse", True),
+        ("exiftool", "-json\n-executed\n/tmp/-execute", True),
+        ("exiftool", "-json\n/tmp/-execute", False),
+        ("uci", "go depth 1\nposition startpos\ngo depth 1", True),
+        ("uci", "position startpos moves e2e4\ngo depth 1", False),
+        ("node", "1\nlet x = await f()", True),
+        ("node", "async function f() { await g() }", False),
+    ],
+)
+def test_presets_refuse_what_has_two_answers(
+    preset: str, message: str, *, is_refused: bool
+) -> None:
+    refused = declared(preset).refused
+    assert refused is not None
+    assert bool(refused.search(message.encode())) == is_refused
+
+
 def test_oneshot_takes_the_message_as_its_input_or_as_an_argument() -> None:
     def oneshot(command: list[str]) -> Any:
         worker = {"kind": "command", "command": command, "protocol": "oneshot"}
@@ -111,6 +133,10 @@ def test_oneshot_takes_the_message_as_its_input_or_as_an_argument() -> None:
     assert oneshot(["dig", "+short", "{message}"]) == "argument"
     with pytest.raises(ConfigError, match="in an argument of command, not in its program"):
         oneshot(["{message}"])
+    with pytest.raises(ConfigError, match=r"\{mesage\} in command \(did you mean \{message\}\?\)"):
+        oneshot(["dig", "{mesage}"])
+    assert oneshot(["jq", "{a: .b}"]) == "input"
+    assert oneshot(["printf", "{messages} %s", "{message}"]) == "argument"
 
 
 def test_a_preset_that_does_not_exist() -> None:

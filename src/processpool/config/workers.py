@@ -28,6 +28,7 @@ from processpool.config.fields import (
 from processpool.config.protocol import Protocol, ProtocolConfig, is_oneshot, is_rpc
 from processpool.config.section import Section
 from processpool.wire.framing.oneshot import MESSAGE
+from processpool.wire.framing.template import misspelt_message
 
 if TYPE_CHECKING:
     from processpool.wire.framing.declaration import Declaration
@@ -93,6 +94,10 @@ class CommandWorkerConfig(_WorkerConfig):
             raise ValueError(
                 "oneshot takes {message} in an argument of command, not in its program"
             )
+        if is_oneshot(value.kind) and command and not any(MESSAGE in word for word in command):
+            meant = next(filter(None, map(misspelt_message, command)), None)
+            if meant is not None:
+                raise ValueError(f"must not have {meant} in command (did you mean {MESSAGE}?)")
         return value
 
     @property

@@ -38,7 +38,7 @@ PRESETS: dict[str, Preset] = {
     "exiftool": Preset(
         {
             "request": "{message}\n-execute\n",
-            "refuse": "^-(?:execute|stay_open)",
+            "refuse": r"(?i)^\s*(?:#\[CSTR\]\s*)?-(?:execute|stay_open)",
             "answer": {"until": "{ready}\n"},
             "error_stderr": "^Error",
             "exit": "-stay_open\nFalse\n",
@@ -68,6 +68,7 @@ PRESETS: dict[str, Preset] = {
         {
             "start": [{"send": "uci\n"}, {"expect": "uciok"}],
             "request": "{message}\n",
+            "refuse": r"^\s*go\b[^\n]*\n(?:[^\n]*\n)*\s*go\b",
             "answer": {"until_line": r"^bestmove\b", "keep": True},
             "exit": "quit\n",
         },

@@ -25,7 +25,7 @@ PROMPTS: dict[str, Preset] = {
     ),
     "sql-shell": Preset(
         {
-            "request": "{message};\n.print {mark}\n",
+            "request": "{message}\n;\n.print {mark}\n",
             "answer": _MARKED,
             "error_stderr": _ERROR_LINE,
         },
@@ -144,13 +144,15 @@ PROMPTS: dict[str, Preset] = {
     "node": Preset(
         {
             "request": '{message}\nconsole.log("{mark}")\n',
+            "refuse": r"^[^\n{]*\bawait\b",
             "answer": _MARKED,
             "error": "^Uncaught",
         },
         ("node", "-e", _NODE),
         "a Node prompt",
         ("node", "nodejs"),
-        note="an open bracket or quote swallows the mark: set timeouts.request",
+        note="an open bracket or quote swallows the mark: set timeouts.request; await outside of "
+        "a function is refused, since Node says the mark before what is awaited",
     ),
     "ocaml": Preset(
         {

@@ -115,11 +115,20 @@ def split(text: str, names: tuple[str, ...] = FIELDS) -> list[tuple[str, bytes]]
     return [part for part in parts if part != ("", b"")]
 
 
+def misspelt_message(text: str) -> str | None:
+    """Return the first name in braces that is nearly `{message}`; None if there is none."""
+    words = (found[1] for found in _BRACES.finditer(text))
+    return next((f"{{{word}}}" for word in words if _is_meant(word, "message")), None)
+
+
 def _refuse_near_miss(word: str, names: tuple[str, ...]) -> None:
-    bare = word.strip().lower()
     for name in names:
-        if SequenceMatcher(None, bare, name).ratio() >= _MIN_SIMILARITY:
+        if _is_meant(word, name):
             raise ValueError(f"must not hold {{{word}}} (did you mean {{{name}}}?)")
+
+
+def _is_meant(word: str, name: str) -> bool:
+    return SequenceMatcher(None, word.strip().lower(), name).ratio() >= _MIN_SIMILARITY
 
 
 def around_mark(text: str) -> tuple[bytes, bytes] | bytes:
