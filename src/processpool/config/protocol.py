@@ -148,7 +148,8 @@ class AnswerConfig(Section):
     keep: bool = False
     """Whether the ending text, the ending line or the header is part of the answer."""
     skip: Regex | None = None
-    """Complete messages that match this regular expression are not answers, and are dropped."""
+    """Complete messages that match this regular expression are not answers; they are kept in the
+    item's record."""
 
     @field_validator("until", "until_line", "length")
     @classmethod
@@ -252,7 +253,8 @@ class ProtocolConfig(Section):
     its worker is replaced; empty for none."""
     pipeline: Pipeline = "auto"
     """How many requests may be sent to a worker before it has answered the first; auto: 1, or up
-    to 8 under serve while items take less than a millisecond."""
+    to 8 under serve while items take less than a millisecond. Above 1, an answer too many or too
+    few after the first ones of a process shifts all that follow, and nobody sees it."""
     max_message: PositiveSize = _GIB
     """The longest answer that is accepted, in bytes."""
 

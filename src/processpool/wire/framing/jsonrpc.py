@@ -150,12 +150,12 @@ class JsonRpcFraming(Framing):
 
     def _answered_by(self, found: dict[str, Any]) -> int | None:
         """Return the id of the request that a message answers; None if it answers none."""
-        number = found.get("id")
+        number: Any = found.get("id")
         if number is None and found.get("error") is not None and len(self._due) == 1:
             return self._due[0]  # the server could not read the request, nor its id
-        if type(number) in (int, float) and number in self._due:  # some write 1.0
-            return int(number)
-        return None
+        if isinstance(number, bool) or number not in self._due:
+            return None
+        return int(number)  # some write 1.0
 
     def _message(self, value: dict[str, Any]) -> bytes:
         return b"".join(self._messages.encode(json.dumps(value, separators=(",", ":")).encode()))
