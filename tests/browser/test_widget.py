@@ -42,7 +42,7 @@ WATCH_LONG_TASKS = """() => {
     }).observe({type: "longtask"});
 }"""
 """Tasks of more than 50 ms are noted; until there are none, JupyterLab is still coming up."""
-DONE = f"""({FIGURE})("done") === argument"""
+DONE = f"""({FIGURE})("ok") === argument"""
 ROW = """pool.querySelector(`tbody tr:nth-child(${argument})`)"""
 
 
@@ -188,7 +188,7 @@ def test_closing_leaves_a_table_that_survives_saving_and_reopening(
     notebook.save()
     notebook.page.reload()
     table.wait_for()
-    assert notebook.page.get_by_text("closed · 4 done · 0 failed").count() == 1
+    assert notebook.page.get_by_text("closed · 4 ok · 0 failed").count() == 1
     assert table.locator("tbody tr").count() == 2
 
 

@@ -474,7 +474,7 @@ class TestFollowing:
             case "the next is cancelled":
                 job.cancelled = True
             case "its item was killed":
-                job.killed = True
+                job.killed = job.cancelled = True
             case "it may have more":
                 job.window = 2
 
@@ -618,7 +618,7 @@ class TestBeginningAndFinishing:
         )
         match what:
             case "killed":
-                job.killed = True
+                job.killed = job.cancelled = True
             case "queue":
                 bench.scheduler.queue.append(Batch(bench.job(), 0, ["b0"], 0.0))
             case "lease":

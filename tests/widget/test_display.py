@@ -125,7 +125,7 @@ def test_what_happens_is_sent_while_the_thread_that_started_it_blocks(
     wire.say({"kind": "hello"})
     wire.await_message(lambda message: message.get("history"))
     pool.map(["a"] * 10)
-    wire.await_message(lambda message: message.get("delta", {}).get("finished") == 10)
+    wire.await_message(lambda message: message.get("delta", {}).get("ok") == 10)
 
 
 def test_a_click_is_carried_out_elsewhere_and_confirmed(
@@ -161,11 +161,11 @@ def test_closing_replaces_every_output_and_takes_the_widget_away(
     assert len(outputs) == 2
     for output in outputs:
         assert set(output.bundle) == {"text/plain", "text/html"}
-        assert "closed · 10 done" in output.bundle["text/plain"]
+        assert "closed · 10 ok" in output.bundle["text/plain"]
         assert "■ ended" in output.bundle["text/plain"]
     assert not display.live
     assert wire.kinds.count("comm_close") == wire.kinds.count("comm_open") == 2
-    assert "closed · 10 done" in pool._repr_html_()
+    assert "closed · 10 ok" in pool._repr_html_()
 
 
 def test_the_thread_ends_with_the_pool(display: Display, pool: ProcessPool) -> None:

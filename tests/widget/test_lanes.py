@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from processpool.core.snapshot import Loss
 from processpool.core.states import WorkerState
 from processpool.widget.lanes import COLUMNS, Lanes
 from tests.widget.snapshots import busy, pool, worker
@@ -50,7 +51,22 @@ def test_columns_that_were_missed_are_filled_in() -> None:
 def test_a_worker_that_died_with_an_item_leaves_a_mark() -> None:
     lanes = Lanes()
     lanes.note(pool(busy(1, item=0), worker(2), at=100.0))
-    assert lanes.note(pool(worker(2), at=100.25)) == [(1, "xi", {})]
+    lost = (Loss(1, "failed"),)
+    assert lanes.note(pool(worker(2), at=100.25, losses=lost)) == [(1, "xi", {})]
+
+
+def test_a_worker_whose_item_was_cancelled_or_is_tried_again_leaves_another_mark() -> None:
+    lanes = Lanes()
+    lanes.note(pool(busy(1, item=0), busy(2, item=1), worker(3), at=100.0))
+    lost = Loss(1, "cancelled"), Loss(2, "retried")
+    assert lanes.note(pool(worker(3), at=100.25, losses=lost)) == [(1, "kri", {})]
+
+
+def test_a_mark_is_not_drawn_over_the_time_before() -> None:
+    lanes = Lanes()
+    lanes.note(pool(busy(1, item=0), at=100.0))
+    runs = lanes.note(pool(worker(2), at=102.0, losses=(Loss(1, "failed"),)))
+    assert runs == [(7, ".", {}), (1, "x", {})]
 
 
 def test_a_worker_that_left_without_an_item_leaves_none() -> None:
@@ -106,7 +122,10 @@ def test_what_is_in_a_lane_stays_with_the_worker_that_had_it() -> None:
     lanes = Lanes()
     lanes.note(pool(busy(1, item=0), at=100.0))
     lanes.note(pool(busy(1, item=0), at=100.25))
-    assert lanes.note(pool(worker(2), at=100.5)) == [(1, "x", {})], "the mark is of the dead one"
+    lost = (Loss(1, "failed"),)
+    assert lanes.note(pool(worker(2), at=100.5, losses=lost)) == [(1, "x", {})], (
+        "the mark is of the dead one"
+    )
     assert lanes.note(pool(worker(2), at=100.75)) == [(1, "i", {0: 2})]
     assert letters(lanes) == "bcxi"
     assert owners(lanes) == [1, 1, 1, 2]

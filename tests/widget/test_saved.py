@@ -50,13 +50,13 @@ def outputs(notebook: Any, cell: int) -> list[Any]:
 def test_the_output_is_the_final_table(saved: Any) -> None:
     (output,) = outputs(saved, 0)
     assert set(output.data) == {"text/html", "text/plain"}
-    assert "closed · 3 done · 0 failed" in output.data["text/plain"]
+    assert "closed · 3 ok · 0 failed" in output.data["text/plain"]
     assert output.data["text/html"].count("<tr>") == 3
 
 
 def test_a_closed_pool_still_shows_its_table(saved: Any) -> None:
     (output,) = outputs(saved, 4)
-    assert "closed · 3 done · 0 failed" in output.data["text/html"]
+    assert "closed · 3 ok · 0 failed" in output.data["text/html"]
     assert output.data["text/plain"] == "<ProcessPool 'saved', closed; 3 done>"
 
 
@@ -74,5 +74,5 @@ def test_a_printed_pool_is_one_line(saved: Any) -> None:
 @pytest.mark.parametrize("kind", ["HTMLExporter", "MarkdownExporter"])
 def test_the_table_is_in_what_nbconvert_makes(saved: Any, kind: str) -> None:
     body, _ = getattr(nbconvert, kind)().from_notebook_node(saved)
-    assert "closed · 3 done · 0 failed" in body
+    assert "closed · 3 ok · 0 failed" in body
     assert '<th scope="row">' in body

@@ -17,8 +17,8 @@ def state(*args: object, **changes: object) -> State:
 def test_the_text_is_a_table_with_totals() -> None:
     text = static.to_text(state(worker(1, handled=1200), busy(2, item=7), queued=3, finished=1500))
     assert text.splitlines() == [
-        "● demo: open · 2 workers (1 idle, 1 busy) · 3 queued · 1,500 done · 0 failed",
-        "worker  pid  state   item  done   failed  CPU   memory",
+        "● demo: open · 2 workers (1 idle, 1 busy) · 3 queued · 1,500 ok · 0 failed",
+        "worker  pid  state   item  ok     failed  CPU   memory",
         "1       101  ○ idle        1,200  0       12 %  3.0 MiB",
         "2       102  ● busy  7     0      0",
     ]
@@ -42,7 +42,7 @@ def test_a_worker_has_its_slot_beside_its_number() -> None:
 
 def test_columns_in_which_there_is_nothing_are_left_out() -> None:
     text = static.to_text(render(pool(worker(1)), Figures()))
-    assert text.splitlines()[1] == "worker  pid  state   done  failed"
+    assert text.splitlines()[1] == "worker  pid  state   ok  failed"
 
 
 def test_there_is_no_style_and_no_script_and_nothing_of_a_worker_is_html() -> None:
@@ -60,21 +60,21 @@ def test_there_is_no_style_and_no_script_and_nothing_of_a_worker_is_html() -> No
 def test_maps_and_the_last_error_are_named() -> None:
     failure = Failure(1.0, "WorkerDied: gone", 3, 103, "oh no\n")
     text = static.to_text(state(worker(1), maps=(run(),), last_failure=failure))
-    assert "map 1: 3 of 10 done, about 14 s to go" in text
+    assert "map 1: 3 of 10 ok, 0 failed, about 14 s to go" in text
     assert text.endswith("Last error, worker 3: WorkerDied: gone\n  oh no")
 
 
 def test_maps_that_have_ended_are_named_the_newest_first() -> None:
     maps = (
         MapSnapshot(1, "one", 10, 0, 10, 61.0),
-        MapSnapshot(2, "two", 3, 1, 10, 2.0),
+        MapSnapshot(2, "two", 3, 1, 10, 2.0, 7),
         MapSnapshot(3, "three", 5, 0, None, 2.0),
     )
     text = static.to_text(render(pool(ended_maps=maps), Figures()))
     assert text.splitlines()[1:] == [
-        "three: 5 done in 2.0 s",
-        "two: 3 of 10 done, 1 failed in 2.0 s, ended early",
-        "one: 10 of 10 done in 1:01",
+        "three: 5 ok, 0 failed in 2.0 s",
+        "two: 2 of 10 ok, 1 failed, 7 cancelled in 2.0 s, ended early",
+        "one: 10 of 10 ok, 0 failed in 1:01",
     ]
 
 
@@ -88,11 +88,11 @@ def test_a_closed_pool_keeps_its_workers_and_has_the_last_totals() -> None:
     after = state(state=PoolState.CLOSED, finished=5)
     final = static.final(before, after)
     assert static.to_text(final).splitlines() == [
-        "■ demo: closed · 5 done · 0 failed",
-        "worker  pid  state    done  failed  CPU   memory",
-        "1       101  ■ ended  4     0       12 %  3.0 MiB",
+        "■ demo: closed · 5 ok · 0 failed",
+        "worker  pid  state    ok  failed  CPU   memory",
+        "1       101  ■ ended  4   0       12 %  3.0 MiB",
     ]
 
 
 def test_a_pool_that_never_had_workers_is_one_line() -> None:
-    assert static.to_text(state(state=PoolState.NEW)) == "○ demo: new · 0 done · 0 failed"
+    assert static.to_text(state(state=PoolState.NEW)) == "○ demo: new · 0 ok · 0 failed"

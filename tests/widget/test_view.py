@@ -13,7 +13,7 @@ def test_the_headline_has_the_totals() -> None:
     assert state["workers"] == {"starting": 0, "idle": 1, "busy": 1, "leased": 0, "stopping": 0}
     assert (state["name"], state["state"], state["size"]) == ("demo", "open", [1, 4])
     assert (state["queued"], state["running"]) == (3, 1)
-    assert (state["finished"], state["failed"], state["rate"]) == (12, 1, 4.3)
+    assert (state["ok"], state["failed"], state["rate"]) == (11, 1, 4.3)
 
 
 def test_a_row_says_since_when_and_not_how_long() -> None:
@@ -27,17 +27,17 @@ def test_a_row_says_since_when_and_not_how_long() -> None:
 def test_a_map_has_its_time_to_go() -> None:
     state = render(pool(maps=(run(1, done=3, total=10), run(2, total=None))), Figures())
     assert state["maps"] == [
-        [1, "map 1", 3, 0, 10, 94.0, 14],
-        [2, "map 2", 3, 0, None, 94.0, None],
+        [1, "map 1", 3, 0, 0, 10, 94.0, 14],
+        [2, "map 2", 3, 0, 0, None, 94.0, None],
     ]
 
 
 def test_a_map_that_has_ended_has_its_time() -> None:
-    ended = MapSnapshot(1, "one", 10, 2, 10, 61.04), MapSnapshot(2, "\x1b", 3, 0, 10, 2.0)
+    ended = MapSnapshot(1, "one", 10, 2, 10, 61.04), MapSnapshot(2, "\x1b", 3, 0, 10, 2.0, 7)
     state = render(pool(ended_maps=ended), Figures())
     assert state["ended"] == [
-        [1, "one", 10, 2, 10, 61.0, True],
-        [2, "\\x1b", 3, 0, 10, 2.0, False],
+        [1, "one", 8, 2, 0, 10, 61.0, True],
+        [2, "\\x1b", 3, 0, 7, 10, 2.0, False],
     ]
 
 

@@ -64,6 +64,7 @@ class AsyncMap(MapJob):
         self.run_record.is_lazy = True
         self._pack = items.pack
         self._options = options
+        self.retry = options.retry
         self._inputs = OpenInputs() if options.details or items.task is None else None
         self._lock = Lock()
         """Guards the state, which answers reach on other threads."""

@@ -134,6 +134,6 @@ class EagerMap(MapRun):
             answered.items = self._inputs.items
             answered.rest = islice(self._input.rest, unread) if unread > 0 else None
         answered.args_of = partial(args_of, spread=self._is_spread)
-        answered.retry = self._retry
+        answered.retry = self.retry
         answered.secrets = () if self.naming is None else self.naming.secrets
         return Outcomes(answered)

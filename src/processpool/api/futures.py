@@ -16,7 +16,7 @@ from processpool.api.item_notes import Naming
 from processpool.api.streamed import StreamedFuture
 from processpool.core.jobs import Arguments, Attempt, Batch, Job, Origin, attach
 from processpool.core.outcome import Outcome
-from processpool.core.replies import PickledReply, Reply, has_failed
+from processpool.core.replies import PickledReply, Reply, error_in_words, has_failed
 from processpool.core.terms import NEVER, USUAL, Terms
 from processpool.system.interrupts import USERS_CODE, uninterrupted
 from processpool.system.monitor import Bell
@@ -259,6 +259,7 @@ class PoolFuture(StreamedFuture[T]):
         if self._state not in _ENDED and self._engine.recall(self._job):
             with suppress(InvalidStateError):  # another thread was faster
                 self._end(CANCELLED_AND_NOTIFIED, None, None)
+                self._engine.maps.failures.count_single(begun=False, cancelled=True)
         return self._state == CANCELLED_AND_NOTIFIED
 
     @uninterrupted
@@ -299,6 +300,8 @@ class SingleJob(Job):
     def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
         """Set the future's result, or its exception."""
         answer = answers[0]
+        if has_failed(answer):
+            self._note_failure(batch, answer, origin)
         if type(answer) is Reply:
             args = self._args(batch) if answer.error is not None else ()
             self._settle(batch.outcome(0, answer, origin, args, safely=True))
@@ -312,6 +315,15 @@ class SingleJob(Job):
             self._end(None, _NOT_LOADED if has_failed(answer) else None)
         else:
             self._end(answer, None)
+
+    def _note_failure(self, batch: Batch, answer: Any, origin: Origin) -> None:
+        """Keep it for the displays; unless it has failed because it was to be ended."""
+        failures = self._future._engine.maps.failures
+        failures.count_single(cancelled=self.cancelled)
+        if not self.cancelled:
+            item = batch.attempt(0, answer, origin, self._args(batch))
+            name = "" if self.naming is None else self.naming.name
+            failures.add(error_in_words(answer), item, name)
 
     @property
     def naming(self) -> Naming | None:  # type: ignore[override]
@@ -350,6 +362,7 @@ class SingleJob(Job):
     def drop(self, batch: Batch, error: BaseException | None) -> None:
         """End the future of an item that never started."""
         if not self.recalled:
+            self._future._engine.maps.failures.count_single(begun=False, cancelled=True)
             error = error or CancelledError("it was ended before it started")
             self._settle(attach(Outcome(index=0, error=error, attempts=0)))
 

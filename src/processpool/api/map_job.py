@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from processpool.api.item_notes import Naming
     from processpool.api.map_input import InputChunk
     from processpool.api.map_state import MapState
+    from processpool.api.outcomes import Retry
     from processpool.engine.backend import Backend
     from processpool.wire.python.functions import Task
 
@@ -92,6 +93,8 @@ class MapJob(Job):
         )
         """How it runs; written under the lock of the map."""
         self._is_over = False
+        self.retry: Retry | None = None
+        """Runs items of it once more; None if that cannot be done."""
 
     @abstractmethod
     def stop(self) -> None:
@@ -113,7 +116,9 @@ class MapJob(Job):
         for record in records:
             known = has_failed(run.answers[record.index - run.start])
             if record.error is not None and not known:
-                self.run_record.errors.add(record.index, in_words(record.error), record)
+                text = in_words(record.error)
+                self.run_record.errors.add(record.index, text, record)
+                self._engine.maps.failures.add(text, record, self.label, self.retry)
 
     def _note_error(self, error: BaseException) -> None:
         """It ends early, for this."""
@@ -193,7 +198,11 @@ class MapJob(Job):
             if has_failed(answer):
                 args = run.args(offset)
                 attempt = run.batch.attempt(offset, answer, run.origin, small(args) or ())
-                self.run_record.errors.add(run.start + offset, error_in_words(answer), attempt)
+                text = error_in_words(answer)
+                self.run_record.errors.add(run.start + offset, text, attempt)
+                whole = run.attempt(offset, answer)
+                light = attempt if small(args) is None else None
+                self._engine.maps.failures.add(text, whole, self.label, self.retry, light)
 
     def _refuse(self, index: int, error: BaseException, item: Any = None) -> None:
         """Answer an item that cannot be sent with the error that says so."""
@@ -212,13 +221,13 @@ class MapJob(Job):
     def _vanish(self) -> None:
         """List it among the maps that have ended; may be called more than once."""
         maps = self._engine.maps
-        if maps.running.pop(self.number, None) is not None:
+        if self.number in maps.running and not self._is_over:
             self._is_over = True
             self.run_record.ended = monotonic()
             maps.recorded.append(self.look())
             last = self.snapshot()
-            if self._progress or not last.complete or last.seconds >= WORTH_KEEPING:
-                maps.ended.append(last)
+            shown = bool(self._progress) or not last.complete or last.seconds >= WORTH_KEEPING
+            maps.end(last, remember=shown)
 
 
 def args_of(item: Any, *, spread: bool) -> tuple[Any, ...]:

@@ -165,9 +165,7 @@ class MappedPool(AskedPool):
     def _eager_map(
         self, items: Items, options: MapOptions, keep: JournalOptions | None, args: tuple[Any, ...]
     ) -> EagerMap:
-        function = args[:1] if items.task_is_given else ()
-        retry = retrying(self._viewed or self, function, options.timeout, options.terms)
-        options = replace(options, naming=self._naming(items, options), retry=retry)
+        options = self._complete(options, items, args)
         if keep is None:
             return EagerMap(self._engine, items, options)
         from processpool.api.journaled import JournaledEagerMap
@@ -183,7 +181,7 @@ class MappedPool(AskedPool):
     ) -> Iterator[Any]:
         items = self._form.many(method, args)
         self._engine.require_open()
-        options = replace(options, naming=self._naming(items, options))
+        options = self._complete(options, items, args)
         if keep is None:
             run = LazyMap(self._engine, items, options)
         else:
@@ -191,6 +189,12 @@ class MappedPool(AskedPool):
 
             run = JournaledLazyMap(self._engine, items, options, self._journal(keep, items, args))
         return run.results(bar=not self._is_on_show)
+
+    def _complete(self, options: MapOptions, items: Items, args: tuple[Any, ...]) -> MapOptions:
+        """Add what the items are called, and what runs them once more."""
+        function = args[:1] if items.task_is_given else ()
+        retry = retrying(self._viewed or self, function, options.timeout, options.terms)
+        return replace(options, naming=self._naming(items, options), retry=retry)
 
     def _naming(self, items: Items, options: MapOptions) -> Naming:
         label = options.progress if isinstance(options.progress, str) else ""
@@ -240,7 +244,7 @@ class MappedPool(AskedPool):
         self._engine.require_open()
 
         def make_map(items: Items) -> AsyncMap:
-            named = replace(options, naming=self._naming(items, options))
+            named = self._complete(options, items, args)
             if keep is None:
                 return AsyncMap(self._engine, items, named)
             from processpool.api.journaled import JournaledAsyncMap

@@ -89,7 +89,7 @@ class MapRun(MapJob):
         self._total = items.total
         self._on_error = options.on_error
         self._details = options.details
-        self._retry = options.retry
+        self.retry = options.retry
         self._echo = Echo() if options.echo else None
         if options.echo and self.task is not None:
             self.task = self.task._replace(style=self.task.style | ECHOED)

@@ -17,8 +17,9 @@ from processpool.core.states import PoolEvent, PoolState, WorkerState, pool_afte
 from processpool.core.work_queue import WorkQueue
 
 if TYPE_CHECKING:
-    from processpool.core.jobs import Job
+    from processpool.core.jobs import Batch, Job
     from processpool.core.policy import Policy
+    from processpool.core.slot import Slot
 
 
 class Books:
@@ -31,6 +32,8 @@ class Books:
         """The number of items that workers have answered."""
         self.failures = 0
         """The number of items that have failed."""
+        self.singles = 0
+        """The number of single requests that were answered or lost; maps count their own items."""
         self.breaks = 0
         """The number of times that the pool broke because workers failed to start."""
         self.fleet = fleet = Fleet(policy)
@@ -119,6 +122,16 @@ class Books:
     def holder(self, job: Job) -> int | None:
         """Return the worker that has prefetched this job's only item, if any."""
         return self.flight.holder(job)
+
+    def count(self, slot: Slot, ended: list[Batch], failed: int) -> None:
+        """Items of a worker have ended, and so many of them with an error."""
+        late = sum(len(batch) for batch in ended if batch.job.cancelled)
+        if late:  # nobody waits for them any more, however they have ended
+            slot.cancelled += late
+            failed = min(failed, sum(map(len, ended)) - late)
+        slot.failed += failed
+        self.failures += failed
+        self.singles += sum(len(batch) for batch in ended if not batch.job.number)
 
     # -- common to all events ----------------------------------------------------------------------
 

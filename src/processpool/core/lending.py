@@ -55,6 +55,7 @@ class Lending(Sparing):
     def _count_by_hand(self, worker: int, handled: int, failed: int) -> Slot | None:
         """A worker that was driven by hand has done this much; the worker, if it is still there."""
         self.finished += handled
+        self.singles += handled
         self.failures += failed
         slot = self.slots.get(worker)
         if slot is not None:

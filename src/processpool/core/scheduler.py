@@ -35,8 +35,6 @@ class Scheduler(Lending):
     def answered(self, worker: int, items: int, now: float, failed: int = 0) -> list[Command]:
         """Note that a worker has answered its next `items` items; `Done` for each batch of them."""
         slot = self.slots[worker]
-        slot.failed += failed
-        self.failures += failed
         memory = self.policy.memory is not None
         if (self.policy.paced or memory) and items:
             self.fleet.learn(items, now - slot.since)
@@ -46,7 +44,9 @@ class Scheduler(Lending):
         slot.handled += items
         self.finished += items
         self.fleet.relieve(slot, items)
-        out: list[Command] = [*self.flight.answered(slot, items)]
+        done = list(self.flight.answered(slot, items))
+        self.count(slot, [each.batch for each in done], failed)
+        out: list[Command] = [*done]
         if slot.state is not WorkerState.BUSY:
             return out
         if not slot.inflight:
@@ -92,12 +92,15 @@ class Scheduler(Lending):
     def passed_on(self, batch: Batch, now: float) -> list[Command]:
         """Put an item that has asked for another worker in front; it counts as no attempt."""
         self.finished -= 1
+        self.singles -= not batch.job.number
         self.queue.take_back([batch])
         return self._assign(now)
 
     def retry(self, batch: Batch, reason: str, now: float) -> bool:
         """Return True if an item that failed by crash, timeout or error will be tried again."""
-        return self.flight.retry(batch, reason, now)
+        again = self.flight.retry(batch, reason, now)
+        self.singles -= again and not batch.job.number
+        return again
 
     # -- workers ---------------------------------------------------------------------------------
 
@@ -151,7 +154,8 @@ class Scheduler(Lending):
         slot = self.fleet.remove(worker)
         dropped = self._drop_errands(slot, begun=begun)
         given_up = self.flight.give_up(slot, now, begun=begun, singly=singly)
-        self.failures += sum(type(command) is Lost for command in given_up)
+        lost = [command.batch for command in given_up if type(command) is Lost]
+        self.count(slot, lost, len(lost))
         out: list[Command] = [*given_up, *dropped]
         self.assignment.budget.gone(slot)
         if self.overdue:

@@ -53,12 +53,14 @@ class ShortWay(Lifecycle):
             the commands, usually none; None if this is not the usual case.
         """
         fleet = self.fleet
-        if slot.load != 1 or slot.state is not WorkerState.BUSY or slot.inflight[0].job.killed:
+        if slot.load != 1 or slot.state is not WorkerState.BUSY or slot.inflight[0].job.cancelled:
             return None
         if self.queue.line or self.assignment.others_first or self.state is not PoolState.OPEN:
             return None
         if fleet.policy.renews or fleet.prefetching or fleet.expiring:
             return None
+        if not slot.inflight[0].job.number:
+            self.singles += 1
         slot.inflight.clear()
         slot.load = 0
         fleet.running -= 1
@@ -93,9 +95,11 @@ class ShortWay(Lifecycle):
         if self.state is not PoolState.OPEN or policy.renews or slot.state is not WorkerState.BUSY:
             return None
         job = queue.first.job
-        if job.cancelled or slot.inflight[0].job.killed or (job.window or policy.window) != 1:
+        if job.cancelled or slot.inflight[0].job.cancelled or (job.window or policy.window) != 1:
             return None
         batch = slot.inflight[0]
+        if not batch.job.number:
+            self.singles += 1
         if job.takes_values and len(queue.line) == 1 and batch.step(queue.line[0]):
             queue.items -= 1
             job.queued -= 1
@@ -140,6 +144,7 @@ class ShortWay(Lifecycle):
         slot.load = left
         slot.handled += items
         self.finished += items
+        self.singles += sum(len(batch) for batch in ended if not batch.job.number)
         fleet.running -= items
         if following is not None:
             following.job.begun = True
@@ -165,5 +170,5 @@ class ShortWay(Lifecycle):
             return False
         if policy.paced and now - slot.since >= items * QUICK:
             return False
-        killed = any(batch.job.killed for batch in slot.inflight)
-        return not (killed or self.queue.first.job.cancelled)
+        cancelled = any(batch.job.cancelled for batch in slot.inflight)
+        return not (cancelled or self.queue.first.job.cancelled)

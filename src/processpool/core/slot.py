@@ -20,9 +20,9 @@ class Slot:
     """The scheduler's record of a worker. The meaning of its timer depends on its state."""
 
     __slots__ = (
-        "asked", "deadline", "exact", "exit_reason", "exit_step", "expires_for", "expiring",
-        "failed", "handled", "id", "inflight", "load", "max_age", "max_requests", "place",
-        "retiring", "since", "started_at", "state", "timer", "trial",
+        "asked", "cancelled", "deadline", "exact", "exit_reason", "exit_step", "expires_for",
+        "expiring", "failed", "handled", "id", "inflight", "load", "max_age", "max_requests",
+        "place", "retiring", "since", "started_at", "state", "timer", "trial",
     )  # fmt: skip
 
     def __init__(self, number: int, now: float, policy: Policy, place: int = 0) -> None:
@@ -45,6 +45,8 @@ class Slot:
         """The earliest entry of this slot in the heap of timers."""
         self.handled = 0
         self.failed = 0
+        self.cancelled = 0
+        """Items that were cancelled, and that it answered all the same; part of `handled`."""
         self.trial = policy.trial
         """Items that it has one by one."""
         self.exit_reason: ExitReason | None = None

@@ -6,9 +6,10 @@ Times are in seconds, memory is in bytes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
+    from processpool.core.jobs import Job
     from processpool.core.states import PoolState, WorkerState
 
 
@@ -42,6 +43,15 @@ class WorkerSnapshot(NamedTuple):
     """Its slot in the pool, from 0; its replacement has the same."""
     node: str = ""
     """The node that it is on, and whether that was not heard of lately; empty on this machine."""
+    cancelled: int = 0
+    """Items that were cancelled, and that it answered all the same; they are `handled`."""
+    work: tuple[Job, Any] | None = None
+    """The job of its current item, and the item as it travels."""
+
+    @property
+    def ok(self) -> int:
+        """The number of its items that have a value."""
+        return self.handled - self.failed - self.cancelled
 
 
 class WorkerCounts(NamedTuple):
@@ -107,6 +117,14 @@ class Failure:
     """The part that the item, or the start, has written; None if that is all of `stderr`."""
 
 
+class Loss(NamedTuple):
+    """A worker that ended while it had an item."""
+
+    worker_id: int
+    how: Literal["failed", "cancelled", "retried"]
+    """What became of the item: it was cancelled if nobody wanted it any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class PoolSnapshot:
     """The state of a pool at one moment."""
@@ -119,9 +137,9 @@ class PoolSnapshot:
     running: int
     """The number of items that workers have."""
     finished: int
-    """The number of answered items."""
+    """The number of items that were answered, those that have failed included."""
     failed: int
-    """The number of failed items."""
+    """The number of items that have failed."""
     min: int
     max: int
     spare: int
@@ -132,6 +150,19 @@ class PoolSnapshot:
     """The last error of an item or of a worker's start; None if there was none."""
     ended_maps: tuple[MapSnapshot, ...] = ()
     """The last few maps that have ended, except very short ones; the newest last."""
+    cancelled: int = 0
+    """The number of items that never ran, or not to their end, since nobody wanted them any more.
+    They are not `finished`."""
+    losses: tuple[Loss, ...] = ()
+    """The last workers that ended while they had an item; the newest last."""
+    failures: tuple[tuple[str, str, float, int], ...] = ()
+    """Errors of items that are alike: key, the last one's text and time, and their number; that of
+    the last failure first."""
+
+    @property
+    def ok(self) -> int:
+        """The number of items that have a value."""
+        return self.finished - self.failed
 
     @property
     def last_error(self) -> str | None:

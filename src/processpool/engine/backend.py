@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     from processpool.core.events import Event
     from processpool.core.jobs import Batch, Job
-    from processpool.core.map_registry import Maps
     from processpool.core.policy import Policy
     from processpool.core.snapshot import PoolSnapshot, WorkerCounts
     from processpool.core.states import PoolState
+    from processpool.engine.map_registry import Maps
     from processpool.system.monitor import Bell
     from processpool.wire.python.functions import Request, Task
 

@@ -218,6 +218,7 @@ def _failure(caller: Caller, worker: Worker, began: float, timeout: float | None
     reply = worker.protocol.unfinished()
     seconds = monotonic() - began if timeout is None else timeout
     reply.error = failures.lost_item(worker, exit_reason, caller.core.command, seconds, reply)
+    worker.calls += 1
     worker.failed_calls += 1
     error = _recorded(caller, worker, reply, began)
     now, text = monotonic(), in_words(error)

@@ -8,13 +8,14 @@ the answer, and yet a listener that waits does not stop the pool.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from processpool.core import events
-from processpool.core.snapshot import Failure
+from processpool.core.snapshot import Failure, Loss
 from processpool.wire.python.remote_errors import ends_the_program
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from processpool.engine.workers.worker import Worker
 
 log = logging.getLogger("processpool")
+
+MAX_LOSSES = 256
+"""The most that are kept between two looks of a display."""
 
 
 @dataclass(eq=False, slots=True)
@@ -54,6 +58,8 @@ class EventHub:
 
     def __init__(self, core: Led, callbacks: CallbackThreads) -> None:
         self.last_failure: Failure | None = None
+        self.losses: deque[Loss] = deque(maxlen=MAX_LOSSES)
+        """The last workers that ended while they had an item."""
         self._listeners: tuple[_Listener, ...] = ()
         self._core = core
         self._callbacks = callbacks

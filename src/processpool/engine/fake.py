@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from processpool.core import events
 from processpool.core.errands import Errand
-from processpool.core.map_registry import Maps
 from processpool.core.policy import resized
 from processpool.core.snapshot import PoolSnapshot
 from processpool.core.states import PoolEvent, PoolState, WorkerEvent
 from processpool.engine.backend import NotBegun
 from processpool.engine.fake_workers import FakeLease, FakeWorker
+from processpool.engine.map_registry import Maps
 from processpool.errors import QueueFull
 from processpool.system.monitor import sleep_until
 
@@ -205,22 +205,26 @@ class FakeBackend:
     def snapshot(self, name: str, *, resources: bool | Collection[int]) -> PoolSnapshot:
         """Return a snapshot of the pool; fake workers have no CPU time or memory of their own."""
         work, now = self._work, monotonic()
+        running = [run.snapshot() for run in list(self.maps.running.values())]
         with work.lock:
+            totals = self.maps.totals(running, work.singles)
             return PoolSnapshot(
                 name=name,
                 state=work.state,
                 workers=tuple(worker.freeze(now) for worker in work.roster.workers.values()),
                 queued=work.queued,
                 running=work.running,
-                finished=work.finished,
-                failed=work.failed,
+                finished=totals.ok + totals.failed,
+                failed=totals.failed,
                 min=self.policy.min,
                 max=self.policy.max,
                 spare=self.policy.spare,
-                maps=tuple(run.snapshot() for run in list(self.maps.running.values())),
+                maps=tuple(running),
                 ended_maps=tuple(self.maps.ended),
                 at=now,
                 last_failure=work.hub.last_failure,
+                cancelled=totals.cancelled,
+                failures=tuple(self.maps.failures.groups()),
             )
 
     # -- threads ---------------------------------------------------------------------------------

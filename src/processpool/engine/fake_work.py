@@ -55,7 +55,7 @@ class FakeWork:
         """Guards all of this; not held while the user's code runs."""
         self.hub = EventHub(self, CallbackThreads())
         self.queue: deque[Batch] = deque()
-        self.running = self.finished = self.failed = 0
+        self.running = self.singles = 0
         self.errands: list[Errand] = []
         """What every worker does first."""
         self.running_thread: int | None = None
@@ -234,9 +234,8 @@ class FakeWork:
             if again:
                 self.queue.appendleft(batch)
             else:
-                self.finished += 1
+                self.singles += not batch.job.number
                 worker.failed += origin.failed
-                self.failed += origin.failed
             if isinstance(reply.error, _COSTS_THE_WORKER):
                 successor = self.roster.replace(worker)
             else:

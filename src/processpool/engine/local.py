@@ -15,7 +15,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from processpool.core.map_registry import Maps
 from processpool.engine import direct
 from processpool.engine.callback_threads import CallbackThreads
 from processpool.engine.checkout import Checkout
@@ -25,6 +24,7 @@ from processpool.engine.event_hub import EventHub
 from processpool.engine.intake import Intake
 from processpool.engine.leased import LocalLease
 from processpool.engine.life import Life
+from processpool.engine.map_registry import Maps
 from processpool.engine.observe import take_snapshot
 from processpool.engine.peeking import Peeking
 from processpool.engine.rationing import Rationing

@@ -17,10 +17,10 @@ from processpool.system.interrupts import uninterrupted
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from processpool.core.map_registry import Maps
     from processpool.core.slot import Slot
     from processpool.engine.core import Core
     from processpool.engine.event_hub import EventHub
+    from processpool.engine.map_registry import Maps
     from processpool.engine.workers.worker import Worker
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -48,7 +48,9 @@ def take_snapshot(
         rows = [_freeze(slot, core.workers.get(slot.id), now) for slot in scheduler.slots.values()]
         policy = scheduler.policy
         queued, running = scheduler.queued, scheduler.running
-        finished, failed, state = scheduler.finished, scheduler.failures, scheduler.state
+        singles, state = scheduler.singles, scheduler.state
+    running_maps = [run.snapshot() for run in list(maps.running.values())]
+    totals = maps.totals(running_maps, singles)
     if resources:
         rows = _add_resources(rows, None if resources is True else resources)
     return PoolSnapshot(
@@ -57,15 +59,18 @@ def take_snapshot(
         workers=tuple(rows),
         queued=queued,
         running=running,
-        finished=finished,
-        failed=failed,
+        finished=totals.ok + totals.failed,
+        failed=totals.failed,
         min=policy.min,
         max=policy.max,
         spare=policy.spare,
-        maps=tuple(run.snapshot() for run in list(maps.running.values())),
+        maps=tuple(running_maps),
         ended_maps=tuple(maps.ended),
         at=now,
         last_failure=hub.last_failure,
+        cancelled=totals.cancelled,
+        losses=tuple(hub.losses),
+        failures=tuple(maps.failures.groups()),
     )
 
 
@@ -74,11 +79,12 @@ def _freeze(slot: Slot, worker: Worker | None, now: float) -> WorkerSnapshot:
     busy = state is _BUSY and bool(slot.inflight)
     working = busy or state is _LEASED
     log = _NO_LOG if worker is None else worker.stderr
+    first = slot.inflight[0] if busy else None
     return WorkerSnapshot(
         slot.id,
         None if worker is None else worker.pid,
         state,
-        slot.inflight[0].start if busy else None,
+        None if first is None else first.base + first.lo,
         now - slot.since if working else None,
         slot.load,
         now - slot.started_at,
@@ -90,6 +96,8 @@ def _freeze(slot: Slot, worker: Worker | None, now: float) -> WorkerSnapshot:
         log.received,
         None if worker is None else worker.protocol.progress,
         slot.place,
+        slot.cancelled,
+        None if first is None else (first.job, first.items[first.lo]),
     )
 
 

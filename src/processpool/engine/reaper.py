@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from processpool.core import events
 from processpool.core.commands import Lost, Retry
 from processpool.core.exit_reason import ExitReason
 from processpool.core.jobs import Origin
+from processpool.core.snapshot import Loss
 from processpool.core.states import WorkerState
 from processpool.engine.workers import failures
 from processpool.engine.workers.listening import Listening
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from processpool.engine.workers.worker import Worker
 
 _FROM_OUTSIDE = signals("KILL", "TERM", "INT", "HUP")
+_ASKED_FOR = (ExitReason.CANCELLED, ExitReason.RESTARTED, ExitReason.CLOSED)
+"""Ends of workers that are no error of the pool, although they may cost an item."""
 
 
 class Reaper:
@@ -162,7 +165,8 @@ class Reaper:
         text = in_words(error)
         reply.error = error
         stderr = worker.item_stderr()
-        if lost.exit_reason is not ExitReason.CANCELLED:
+        self._hub.losses.append(Loss(worker.id, _how(lost)))
+        if lost.exit_reason not in _ASKED_FOR:
             own = stderr if reply.stderr is None else reply.stderr
             self._hub.remember(text, worker.id, worker, own)
         origin = Origin(worker.id, worker.pid, batch.sent_at, now, stderr, plain=False, failed=1)
@@ -174,6 +178,13 @@ class Reaper:
             batch.job.deliver(batch, [reply], origin)
             batch.forget()
         self._hub.publish(events.ItemFailed(now, worker.id, worker.pid, batch.start, text))
+
+
+def _how(lost: Lost | Retry) -> Literal["failed", "cancelled", "retried"]:
+    """What becomes of the item of a worker that has ended."""
+    if type(lost) is Retry:
+        return "retried"
+    return "cancelled" if lost.batch.job.cancelled else "failed"
 
 
 def _is_failed_start(slot: Slot, exitcode: int, begun: bool) -> bool:

@@ -15,15 +15,19 @@ from typing import TYPE_CHECKING
 from processpool.core.states import WorkerState
 
 if TYPE_CHECKING:
-    from processpool.core.snapshot import PoolSnapshot, WorkerSnapshot
+    from collections.abc import Iterable
+
+    from processpool.core.snapshot import Loss, PoolSnapshot, WorkerSnapshot
 
 SECONDS = 60
 PER_SECOND = 4
 COLUMNS = SECONDS * PER_SECOND
 """The timeline's length and resolution."""
 
-NOBODY, LOST, BEGAN, GOES_ON = ".", "x", "b", "c"
-"""No worker; an item failed or was lost; busy with a new item; busy with the same item still."""
+NOBODY, FAILED, BEGAN, GOES_ON = ".", "x", "b", "c"
+"""No worker; an item failed; busy with a new item; busy with the same item still."""
+LOSSES = {"failed": FAILED, "cancelled": "k", "retried": "r"}
+"""The letters for what became of the item of a worker that has ended."""
 LETTERS = {
     WorkerState.STARTING: "s",
     WorkerState.IDLE: "i",
@@ -34,6 +38,8 @@ LETTERS = {
 """The letters of a worker's states in a column."""
 
 _BUSY = WorkerState.BUSY
+_WITHOUT_MARKS = str.maketrans({BEGAN: GOES_ON, **dict.fromkeys(LOSSES.values(), NOBODY)})
+"""From the letters of a column to those of columns before it, in which nothing has ended."""
 
 Owners = dict[int, int]
 """The workers of lanes from a column on, by lane."""
@@ -62,11 +68,13 @@ class Lanes:
         if missed < 0:
             return []
         self._slot = slot
-        column, owners = self._column({worker.id: worker for worker in snapshot.workers})
+        column, owners = self._column(snapshot)
         runs = [(1, column, owners)]
         if missed:  # slots without a snapshot are assumed to have been as it is now
-            before = column.replace(BEGAN, GOES_ON)
-            runs = [(min(missed, COLUMNS), before, owners), (1, column, {})]
+            runs = [
+                (min(missed, COLUMNS), column.translate(_WITHOUT_MARKS), owners),
+                (1, column, {}),
+            ]
         for count, letters, changes in runs:
             self._columns.extend([(letters, changes), *[(letters, {})] * (count - 1)])
         while len(self._columns) > COLUMNS:
@@ -83,14 +91,15 @@ class Lanes:
                 runs.append((1, letters, changes if runs else self._owners | changes))
         return runs
 
-    def _column(self, present: dict[int, WorkerSnapshot]) -> tuple[str, Owners]:
-        known, lost = self._before, list[int]()
+    def _column(self, snapshot: PoolSnapshot) -> tuple[str, Owners]:
+        present = {worker.id: worker for worker in snapshot.workers}
+        known, lost = self._before, dict[int, str]()
         if present.keys() != known.keys():
-            lost = self._clear_lanes(present)
+            lost = self._clear_lanes(present, snapshot.losses)
             self._place([number for number in present if number not in known])
         letters = [_letter(present.get(number), known.get(number)) for number in self.workers]
-        for lane in lost:
-            letters[lane] = LOST
+        for lane, letter in lost.items():
+            letters[lane] = letter
         self._before = present
         owners = {
             lane: number
@@ -102,14 +111,17 @@ class Lanes:
             self.workers.pop()
         return "".join(letters), owners
 
-    def _clear_lanes(self, present: dict[int, WorkerSnapshot]) -> list[int]:
-        """Free the lanes of workers that have ended; return those in which an item was lost."""
-        lost = []
+    def _clear_lanes(
+        self, present: dict[int, WorkerSnapshot], losses: Iterable[Loss]
+    ) -> dict[int, str]:
+        """Free the lanes of workers that have ended; return the marks that they leave, by lane."""
+        marks = {worker: LOSSES[how] for worker, how in losses}
+        lost = {}
         for lane, number in enumerate(self.workers):
             if number and number not in present:
                 self.workers[lane] = 0
-                if self._before[number].pending:
-                    lost.append(lane)
+                if number in marks:
+                    lost[lane] = marks[number]
         return lost
 
     def _place(self, newcomers: list[int]) -> None:
@@ -128,7 +140,7 @@ def _letter(worker: WorkerSnapshot | None, before: WorkerSnapshot | None) -> str
     if before is None:
         return LETTERS[worker.state]
     if worker.failed > before.failed:
-        return LOST
+        return FAILED
     # Every busy worker comes here four times a second, so no functions are called.
     if worker.state is _BUSY and before.state is _BUSY:
         same = worker.handled == before.handled and worker.item == before.item

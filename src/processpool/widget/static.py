@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from processpool.widget.view import State
 
-COLUMNS = ("worker", "slot", "pid", "state", "item", "done", "failed", "CPU", "memory")
+COLUMNS = ("worker", "slot", "pid", "state", "item", "ok", "failed", "CPU", "memory")
 ENDED = "ended"
 """The state that is shown for the workers of a closed pool."""
 _CLOSED_GLYPH = words.POOL_GLYPHS[PoolState.CLOSED]
@@ -45,9 +45,9 @@ def headline(state: State) -> str:
         parts.append(f"{alive} worker{'s' * (alive != 1)} ({', '.join(counts)})")
     if state["queued"]:
         parts.append(f"{words.format_count(state['queued'])} queued")
-    parts.append(f"{words.format_count(state['finished'])} done")
-    parts.append(f"{words.format_count(state['failed'])} failed")
-    return " · ".join(parts)
+    return " · ".join(
+        [*parts, words.format_counts(state["ok"], state["failed"], state["cancelled"])]
+    )
 
 
 def to_text(state: State) -> str:
@@ -89,14 +89,14 @@ def _cells(state: State) -> list[list[str]]:
 
 
 def _row(key: str, row: list[Any]) -> list[str]:
-    pid, word, item, _, handled, failed, cpu, memory, _, _, slot = row
+    pid, word, item, _, ok, failed, cpu, memory, _, _, slot = row
     return [
         key,
         _text(slot),
         _text(pid),
         f"{_glyph(word)} {word}",
         _text(item),
-        words.format_count(handled),
+        words.format_count(ok),
         words.format_count(failed),
         "" if cpu is None else f"{cpu} %",
         "" if memory is None else words.format_size(memory),
@@ -117,20 +117,19 @@ def _text(value: object) -> str:
 
 def _map_lines(state: State) -> list[str]:
     lines = []
-    for _, label, done, failed, total, _, eta in state["maps"]:
-        line = _progress_line(label, done, failed, total)
+    for _, label, ok, failed, cancelled, total, _, eta in state["maps"]:
+        line = _progress_line(label, ok, failed, cancelled, total)
         lines.append(line + (f", about {words.format_duration(eta)} to go" if eta else ""))
-    for _, label, done, failed, total, seconds, complete in reversed(state["ended"]):
+    for _, label, ok, failed, cancelled, total, seconds, complete in reversed(state["ended"]):
         early = "" if complete or total is None else ", ended early"
-        line = _progress_line(label, done, failed, total)
+        line = _progress_line(label, ok, failed, cancelled, total)
         lines.append(f"{line} in {words.format_duration(seconds)}{early}")
     return lines
 
 
-def _progress_line(label: str, done: int, failed: int, total: int | None) -> str:
-    of = f" of {words.format_count(total)}" if total is not None else ""
-    line = f"{label}: {words.format_count(done)}{of} done"
-    return line + (f", {words.format_count(failed)} failed" if failed else "")
+def _progress_line(label: str, ok: int, failed: int, cancelled: int, total: int | None) -> str:
+    counts = words.format_counts(ok, failed, cancelled, of=total).replace(" · ", ", ")
+    return f"{label}: {counts}"
 
 
 def _notes(state: State) -> list[str]:

@@ -67,8 +67,10 @@ def render(snapshot: PoolSnapshot, figures: Figures, shown: Collection[int] = ()
         "size": [snapshot.min, snapshot.max],
         "queued": snapshot.queued,
         "running": snapshot.running,
-        "finished": snapshot.finished,
+        "ok": snapshot.ok,
         "failed": snapshot.failed,
+        "cancelled": snapshot.cancelled,
+        "gone": _gone(snapshot),
         "rate": round(figures.rate, 1),
         "maps": [_map(run, snapshot.at) for run in snapshot.maps],
         "ended": [_ended(run) for run in snapshot.ended_maps],
@@ -81,7 +83,7 @@ def render(snapshot: PoolSnapshot, figures: Figures, shown: Collection[int] = ()
 
 
 def _row(worker: WorkerSnapshot, figures: Figures, now: float) -> list[Any]:
-    """Return a row: pid, state, item, since, handled, failed, CPU, memory, late, progress, slot."""
+    """Return a row: pid, state, item, since, ok, failed, CPU, memory, late, progress, slot."""
     since = None if worker.item_age is None else round(now - worker.item_age, _TENTHS)
     progress = worker.progress
     cpu = figures.cpu.get(worker.id)
@@ -90,7 +92,7 @@ def _row(worker: WorkerSnapshot, figures: Figures, now: float) -> list[Any]:
         worker.state._value_,  # the property `value` takes ten times as long
         worker.item,
         since,
-        worker.handled,
+        worker.ok,
         worker.failed,
         None if cpu is None else round(cpu),
         figures.memory.get(worker.id),
@@ -100,20 +102,28 @@ def _row(worker: WorkerSnapshot, figures: Figures, now: float) -> list[Any]:
     ]
 
 
+def _gone(snapshot: PoolSnapshot) -> list[int]:
+    """Return how many items were ok, and have failed, with workers that are not there any more."""
+    failed = sum(worker.failed for worker in snapshot.workers)
+    ok = sum(worker.ok for worker in snapshot.workers)
+    return [max(snapshot.ok - ok, 0), max(snapshot.failed - failed, 0)]
+
+
 def _progress(progress: tuple[float, float | None, str]) -> list[Any]:
     done, total, note = progress
     return [done, total, escape_control(note)[:80]]
 
 
 def _map(run: MapSnapshot, now: float) -> list[Any]:
-    """Return a running map: number, label, done, failed, total, since, seconds remaining."""
+    """Return a running map: number, label, ok, failed, cancelled, total, since, remaining."""
     eta = run.eta
     since = round(now - run.seconds, _TENTHS)
     return [
         run.id,
         _label(run.label),
-        run.done,
+        run.ok,
         run.failed,
+        run.cancelled,
         run.total,
         since,
         None if eta is None else round(eta),
@@ -121,10 +131,10 @@ def _map(run: MapSnapshot, now: float) -> list[Any]:
 
 
 def _ended(run: MapSnapshot) -> list[Any]:
-    """Return an ended map: number, label, done, failed, total, seconds, whether complete."""
-    seconds = round(run.seconds, _TENTHS)
-    label = _label(run.label)
-    return [run.id, label, run.done, run.failed, run.total, seconds, run.complete]
+    """Return an ended map: number, label, ok, failed, cancelled, total, seconds, if complete."""
+    label, seconds = _label(run.label), round(run.seconds, _TENTHS)
+    counts = run.ok, run.failed, run.cancelled
+    return [run.id, label, *counts, run.total, seconds, run.complete]
 
 
 def _label(text: str) -> str:

@@ -35,6 +35,13 @@ def format_count(number: float) -> str:
     return f"{number:,.0f}"
 
 
+def format_counts(ok: int, failed: int, cancelled: int, of: int | None = None) -> str:
+    """Return how items have ended: `12 of 20 ok · 3 failed · 5 cancelled`."""
+    total = "" if of is None else f" of {format_count(of)}"
+    parts = [f"{format_count(ok)}{total} ok", f"{format_count(failed)} failed"]
+    return " · ".join([*parts, f"{format_count(cancelled)} cancelled"] if cancelled else parts)
+
+
 def format_duration(seconds: float) -> str:
     """Return a duration: `0.3 s`, `12 s`, `3:05`, `1:02:03`."""
     if seconds < 9.95:

@@ -1,6 +1,6 @@
 // The headline: the pool's state, controls and totals, and messages about clicks.
 
-const FIGURES = ["workers", "queued", "done", "failed", "items/s"];
+const FIGURES = ["workers", "queued", "ok", "failed", "cancelled", "items/s"];
 
 class Head {
   constructor(store, say, status) {
@@ -50,8 +50,9 @@ class Head {
     const workers = counts.reduce((sum, [, count]) => sum + count, 0);
     this.show("workers", amount(workers), counts.map(([word, count]) => `${count} ${word}`).join(" · "));
     this.show("queued", amount(state.queued), state.running ? `${amount(state.running)} with workers` : "");
-    this.show("done", amount(state.finished), "");
+    this.show("ok", amount(state.ok), "");
     this.show("failed", amount(state.failed), "", state.failed ? "bad" : null);
+    this.show("cancelled", amount(state.cancelled), "", state.cancelled ? "left" : null);
     this.show("items/s", rate(state.rate), "");
   }
 

@@ -26,10 +26,11 @@ class Maps {
 class MapBar {
   constructor(store, say, number, label) {
     this.store = store;
-    this.fill = element("div", { class: "pp-fill" });
+    this.fills = ["ok", "failed", "cancelled"].map((how) =>
+      element("div", { class: "pp-fill", "data-how": how }));
     this.track = element("div", {
       class: "pp-track", role: "progressbar", "aria-label": label, "aria-valuemin": 0,
-    }, this.fill);
+    }, ...this.fills);
     this.text = element("span", { class: "pp-map-text" });
     this.stop = new ActionButton(store, say, {
       label: "Stop", title: `Stop ${label}`,
@@ -44,18 +45,18 @@ class MapBar {
       element("span", { class: "pp-map-act" }, this.stop.node, this.how));
   }
 
-  update([, , done, failed, total, since, eta]) {
+  update([, , ok, failed, cancelled, total, since, eta]) {
     const rest = [duration(this.store.now - since)];
     if (eta) rest.push(`about ${duration(eta)} to go`);
-    this.show(done, failed, total, rest);
+    this.show({ ok, failed, cancelled, total }, rest);
     setAttribute(this.track, "data-open", total == null ? "" : null);
   }
 
-  end([, , done, failed, total, seconds, complete]) {
+  end([, , ok, failed, cancelled, total, seconds, complete]) {
     if (this.ended) return;
     this.ended = true;
     const left = !complete && total != null;
-    this.show(done, failed, total, [duration(seconds)]);
+    this.show({ ok, failed, cancelled, total }, [duration(seconds)]);
     if (document.activeElement === this.stop.node) {
       setAttribute(this.node, "tabindex", -1);
       this.node.focus({ preventScroll: true });
@@ -65,18 +66,21 @@ class MapBar {
     setText(this.how, left ? "■ ended early" : "✓ done");
     setAttribute(this.node, "data-ended", left ? "early" : "");
     setAttribute(this.track, "data-open", null);
-    if (total == null) this.fill.style.width = "100%";
   }
 
-  show(done, failed, total, rest) {
-    const share = total ? done / total : 0;
-    this.fill.style.width = `${100 * share}%`;
-    const parts = [total == null ? `${amount(done)} done` : `${amount(done)} of ${amount(total)}`];
-    if (total && done < total) parts.push(`${Math.floor(100 * share)} %`);
+  show({ ok, failed, cancelled, total }, rest) {
+    const ended = ok + failed + cancelled;
+    const whole = total ?? ended;
+    [ok, failed, cancelled].forEach((count, at) => {
+      this.fills[at].style.width = `${whole ? (100 * count) / whole : 0}%`;
+    });
+    const parts = [total == null ? `${amount(ok)} ok` : `${amount(ok)} of ${amount(total)} ok`];
     if (failed) parts.push(`${amount(failed)} failed`);
+    if (cancelled) parts.push(`${amount(cancelled)} cancelled`);
+    if (total && ended < total) parts.push(`${Math.floor((100 * ended) / total)} %`);
     setText(this.text, [...parts, ...rest].join(" · "));
     setAttribute(this.track, "aria-valuemax", total);
-    setAttribute(this.track, "aria-valuenow", total == null ? null : done);
+    setAttribute(this.track, "aria-valuenow", total == null ? null : ended);
     setAttribute(this.track, "aria-valuetext", parts.join(", "));
   }
 }

@@ -6,7 +6,7 @@ const MAX_LINES = 200;
 const STALE_AFTER = 3000;
 const ASK_AGAIN_AFTER = 1000;
 const ROW = {
-  pid: 0, state: 1, item: 2, since: 3, handled: 4, failed: 5, cpu: 6, memory: 7, late: 8, progress: 9, slot: 10,
+  pid: 0, state: 1, item: 2, since: 3, ok: 4, failed: 5, cpu: 6, memory: 7, late: 8, progress: 9, slot: 10,
 };
 
 class Store {

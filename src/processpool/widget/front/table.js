@@ -3,7 +3,7 @@
 
 const HEADINGS = [
   ["worker", "number"], ["pid", "number"], ["state", ""], ["item", ""], ["age", "number"],
-  ["done", "number"], ["failed", "number"], ["CPU", "number"], ["memory", "number"], ["", "act"],
+  ["ok", "number"], ["failed", "number"], ["CPU", "number"], ["memory", "number"], ["", "act"],
 ];
 
 const NO_WORKERS = {
@@ -39,12 +39,13 @@ class Table {
     }
     arrange(this.body, order.map((number) => this.rows.get(number).node));
     setHidden(this.box, !order.length);
-    setHidden(this.more, order.length && !hidden);
-    if (hidden) {
-      setText(this.more, `${plural(hidden, "more worker")}; the timeline shows all. Failed and long-running ones come first.`);
-    } else if (!order.length) {
-      setText(this.more, NO_WORKERS[this.store.state.state] ?? "There are no workers.");
-    }
+    const notes = [];
+    if (hidden) notes.push(`${plural(hidden, "more worker")}; the timeline shows all. Failed and long-running ones come first.`);
+    else if (!order.length) notes.push(NO_WORKERS[this.store.state.state] ?? "There are no workers.");
+    const [ok, failed] = this.store.state.gone;
+    if (ok || failed) notes.push(`Elsewhere, such as by workers that have ended: ${amount(ok)} ok, ${amount(failed)} failed.`);
+    setHidden(this.more, !notes.length);
+    setText(this.more, notes.join(" "));
   }
 
   updateAges() {
@@ -56,7 +57,7 @@ class Row {
   constructor(store, say, number) {
     this.store = store;
     this.cells = HEADINGS.slice(1, -1).map(([, kind]) => element("td", { class: kind && `pp-${kind}` }));
-    [this.pid, this.state, this.item, this.age, this.handled, this.failed, this.cpu, this.memory] =
+    [this.pid, this.state, this.item, this.age, this.ok, this.failed, this.cpu, this.memory] =
       this.cells;
     this.glyph = element("span", { class: "pp-glyph", "aria-hidden": "true" });
     this.word = element("span");
@@ -93,7 +94,7 @@ class Row {
     setAttribute(this.node, "data-state", row[ROW.state]);
     setText(this.index, row[ROW.item] == null ? "" : amount(row[ROW.item]));
     this.updateProgress(row[ROW.progress]);
-    setText(this.handled, amount(row[ROW.handled]));
+    setText(this.ok, amount(row[ROW.ok]));
     setText(this.failed, row[ROW.failed] ? `✖ ${amount(row[ROW.failed])}` : "0");
     setAttribute(this.failed, "data-mood", row[ROW.failed] ? "bad" : null);
     setText(this.cpu, row[ROW.cpu] == null ? "" : `${row[ROW.cpu]} %`);

@@ -3,13 +3,13 @@
 
 const COLUMN = 3;
 const NAMES = {
-  b: "busy", c: "busy", i: "idle", s: "starting", l: "leased", e: "stopping", x: "item failed",
+  b: "busy", c: "busy", i: "idle", s: "starting", l: "leased", e: "stopping", x: "item failed", k: "item cancelled", r: "item is tried again",
 };
 const COLOURS = {
   b: "--pp-busy", c: "--pp-busy", i: "--pp-idle", s: "--pp-starting", l: "--pp-leased",
-  e: "--pp-stopping", x: "--pp-bad",
+  e: "--pp-stopping", x: "--pp-bad", k: "--pp-left", r: "--pp-warn",
 };
-const LEGEND = ["busy", "idle", "starting", "leased", "stopping", "item failed"];
+const LEGEND = ["busy", "idle", "starting", "leased", "stopping", "item failed", "item cancelled"];
 const GRAIN = 25;
 const TALLEST = 250;
 
