@@ -82,11 +82,12 @@ def open_notebook(
     name = request.node.name.split("[")[0]
     with ExitStack() as stack:
 
-        def open_it(*cells: str, setup: str = SETUP) -> Notebook:
+        def open_it(*cells: str, setup: str = SETUP, panel: bool = True) -> Notebook:
             lab.write(name, [setup, *cells])
             notebook = stack.enter_context(opened(browser, lab, name))
             notebook.run_all(0)
-            notebook.widget.first.wait_for()
+            if panel:
+                notebook.widget.first.wait_for()
             return notebook
 
         yield open_it

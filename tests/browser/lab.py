@@ -59,6 +59,7 @@ HAS_STARTED = f"""index => {{
     return model.executionState === "running" || model.executionCount !== null;
 }}"""
 OUTPUT_TEXT = f"""index => {CELL}.model.outputs.toJSON()
+    .filter(output => output.output_type !== "display_data")
     .map(output => output.text ?? output.data?.["text/plain"] ?? output.ename ?? "")
     .flat().join("")"""
 

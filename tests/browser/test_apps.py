@@ -50,11 +50,11 @@ def test_in_notebook_7_it_lives_and_obeys_while_a_cell_blocks(
         notebook.run_all(0)
         notebook.run(1)
         notebook.await_widget('/^[1-9] of 60/.test(pool.querySelector(".pp-map-text").textContent)')
-        notebook.widget.get_by_role("button", name="Stop").click()
-        notebook.widget.get_by_role("button", name="Lose what runs?").click()
+        notebook.widget.first.get_by_role("button", name="Stop").click()
+        notebook.widget.first.get_by_role("button", name="Lose what runs?").click()
         assert notebook.finish(1) == "CancelledError"
         notebook.run_all(2)
-        notebook.page.locator(".jp-RenderedHTML table").wait_for()
+        notebook.page.locator(".jp-RenderedHTML table").first.wait_for()
         assert notebook.widget.count() == 0
 
 
@@ -62,8 +62,8 @@ def test_in_notebook_7_it_lives_and_obeys_while_a_cell_blocks(
 def test_in_voila_it_lives_and_obeys(browser: Browser, tmp_path: Path) -> None:
     with shown(browser, tmp_path, VOILA, WORK) as page:
         page.await_widget('/^[1-9]/.test(pool.querySelector(".pp-map-text").textContent)')
-        page.widget.get_by_role("button", name="Pause").click()
+        page.widget.first.get_by_role("button", name="Pause").click()
         page.await_widget('pool.querySelector(".pp-badge").textContent === "‖ paused"')
         page.await_widget('pool.querySelectorAll("tr[data-state=idle]").length === 2')
-        page.widget.get_by_role("button", name="Resume").click()
+        page.widget.first.get_by_role("button", name="Resume").click()
         page.await_widget('pool.querySelectorAll("tr[data-state=busy]").length === 2')

@@ -12,21 +12,21 @@ if TYPE_CHECKING:
 
 
 def test_pausing_and_going_on(pool: ProcessPool) -> None:
-    assert perform(pool, {"action": "pause"}) == ""
+    assert perform(pool, {"action": "pause"})["error"] == ""
     assert str(pool.state) == "paused"
-    assert perform(pool, {"action": "resume"}) == ""
+    assert perform(pool, {"action": "resume"})["error"] == ""
     assert str(pool.state) == "open"
 
 
 def test_a_smaller_size_takes_the_least_along(pool: ProcessPool) -> None:
-    assert perform(pool, {"action": "resize", "max": 1}) == ""
+    assert perform(pool, {"action": "resize", "max": 1})["error"] == ""
     now = pool.snapshot(resources=False)
     assert (now.min, now.max) == (1, 1)
 
 
 def test_replacing_a_worker(pool: ProcessPool) -> None:
     before = pool.snapshot(resources=False).workers[0].id
-    assert perform(pool, {"action": "restart", "worker": before, "wait": True}) == ""
+    assert perform(pool, {"action": "restart", "worker": before, "wait": True})["error"] == ""
     assert pool.map(["a", "b"]) == ["a", "b"]
     eventually(lambda: before not in [worker.id for worker in pool.snapshot().workers])
 
@@ -46,4 +46,4 @@ def test_replacing_a_worker(pool: ProcessPool) -> None:
 def test_what_cannot_be_done_is_said(
     pool: ProcessPool, message: dict[str, Any], error: str
 ) -> None:
-    assert perform(pool, message).startswith(error)
+    assert perform(pool, message)["error"].startswith(error)

@@ -11,11 +11,12 @@ from comm.base_comm import BaseComm
 
 from processpool import ProcessPool
 from processpool.widget import display_of
-from processpool.widget.display import WIDGET_VIEW, Display
 from processpool.widget.widget import PoolWidget, answer_anywhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from processpool.widget.display import Display
 
 PATIENCE = 20.0
 
@@ -106,11 +107,12 @@ def display(pool: ProcessPool, wire: Wire, outputs: list[Output]) -> Display:
     return display
 
 
-def test_the_output_has_a_view_and_a_table_for_those_who_cannot_show_it(
+def test_the_output_is_a_table_in_which_a_front_end_finds_its_place(
     display: Display, outputs: list[Output]
 ) -> None:
     assert display.live
-    assert set(outputs[0].bundle) == {WIDGET_VIEW, "text/plain", "text/html"}
+    assert set(outputs[0].bundle) == {"text/plain", "text/html"}
+    assert f'data-processpool="{display.key}"' in outputs[0].bundle["text/html"]
 
 
 def test_a_front_end_that_asks_gets_everything(display: Display, wire: Wire) -> None:

@@ -24,6 +24,24 @@ pool
     "print(pool)",
     "pool.close()",
     "pool",
+    """
+other = ProcessPool.from_dict({
+    "worker": {"kind": "command", "command": ["sh", "-c", "read a; sleep 0.6; exit 3"],
+               "protocol": "lines"},
+    "size": {"min": 1, "max": 1}}).open()
+try:
+    other.map(["a", "b"], progress=False)
+except Exception:
+    pass
+""",
+    "import processpool.widget.display as display; display.has_anywidget = lambda: False",
+    """
+try:
+    other.map(["a", "b"], progress="map")
+except Exception:
+    pass
+other.close()
+""",
 )
 
 
@@ -60,9 +78,24 @@ def test_a_closed_pool_still_shows_its_table(saved: Any) -> None:
     assert output.data["text/plain"] == "<ProcessPool 'saved', closed; 3 done>"
 
 
-def test_the_widget_has_the_progress_bar(saved: Any) -> None:
-    (output,) = outputs(saved, 1)
-    assert output.output_type == "execute_result"
+def test_a_map_leaves_its_record_in_its_cell(saved: Any) -> None:
+    record, answer = outputs(saved, 1)
+    assert answer.output_type == "execute_result"
+    assert "✓ letters · 3 of 3 ok · 0 failed" in record.data["text/plain"]
+    assert "data-processpool" not in record.data["text/html"]
+    assert "<svg" in record.data["text/html"]
+    assert "<script" not in record.data["text/html"]
+
+
+def test_a_map_whose_cell_is_to_be_silent_leaves_nothing(saved: Any) -> None:
+    assert outputs(saved, 5) == []
+
+
+def test_without_the_widget_a_map_leaves_its_record_all_the_same(saved: Any) -> None:
+    (record,) = outputs(saved, 7)
+    assert "■ map · 0 of 2 ok · 1 failed · 1 cancelled" in record.data["text/plain"]
+    assert "ended early: WorkerDied" in record.data["text/plain"]
+    assert record.data["text/html"].count("<tr>") == 2
 
 
 def test_a_printed_pool_is_one_line(saved: Any) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from processpool.core.snapshot import Failure, MapSnapshot
 from processpool.core.states import PoolState
 from processpool.widget import static
+from processpool.widget.eta import Range
 from processpool.widget.view import Figures, State, render
 from tests.widget.snapshots import busy, pool, run, worker
 
@@ -59,7 +60,8 @@ def test_there_is_no_style_and_no_script_and_nothing_of_a_worker_is_html() -> No
 
 def test_maps_and_the_last_error_are_named() -> None:
     failure = Failure(1.0, "WorkerDied: gone", 3, 103, "oh no\n")
-    text = static.to_text(state(worker(1), maps=(run(),), last_failure=failure))
+    shown = pool(worker(1), maps=(run(),), last_failure=failure)
+    text = static.to_text(render(shown, Figures(etas={1: Range(12.0, 16.0)})))
     assert "map 1: 3 of 10 ok, 0 failed, about 14 s to go" in text
     assert text.endswith("Last error, worker 3: WorkerDied: gone\n  oh no")
 

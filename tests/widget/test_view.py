@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 from processpool.core.snapshot import Failure, MapSnapshot
+from processpool.widget.eta import Range
 from processpool.widget.view import Figures, render
 from tests.widget.snapshots import busy, pool, run, worker
 
@@ -19,16 +20,17 @@ def test_the_headline_has_the_totals() -> None:
 def test_a_row_says_since_when_and_not_how_long() -> None:
     worker = busy(2, item=7, age=2.5, handled=3, progress=(1, 4, "reading"), slot=1)
     snapshot = pool(worker, at=100.0)
-    figures = Figures(cpu={2: 49.7}, memory={2: 1 << 20}, late={2})
-    row = [102, "busy", 7, 97.5, 3, 0, 50, 1 << 20, True, [1, 4, "reading"], 1]
+    figures = Figures(cpu={2: 49.7}, memory={2: 1 << 20}, late={2}, describe=lambda _: "x")
+    row = [102, "busy", 7, 97.5, 3, 0, 50, 1 << 20, True, [1, 4, "reading"], 1, "x"]
     assert render(snapshot, figures)["rows"] == {"2": row}
 
 
 def test_a_map_has_its_time_to_go() -> None:
-    state = render(pool(maps=(run(1, done=3, total=10), run(2, total=None))), Figures())
+    figures = Figures(etas={1: Range(12.0, 15.0)}, rates={1: 0.5})
+    state = render(pool(maps=(run(1, done=3, total=10), run(2, total=None))), figures)
     assert state["maps"] == [
-        [1, "map 1", 3, 0, 0, 10, 94.0, 14],
-        [2, "map 2", 3, 0, 0, None, 94.0, None],
+        [1, "map 1", 3, 0, 0, 10, 94.0, [12.0, 15.0], 0.5],
+        [2, "map 2", 3, 0, 0, None, 94.0, None, 0.0],
     ]
 
 

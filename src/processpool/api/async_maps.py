@@ -19,6 +19,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool.api.async_calls import deliver_opened, submit, tell
+from processpool.api.bar import Bar
 from processpool.api.call_forms import CallForm
 from processpool.api.inputs import OpenInputs
 from processpool.api.map_input import InputChunk, MapInput
@@ -28,13 +29,7 @@ from processpool.api.outcomes import FAILURES, add_outcomes, left_over
 from processpool.core.jobs import Batch, Origin
 
 if TYPE_CHECKING:
-    from collections.abc import (
-        AsyncGenerator,
-        AsyncIterator,
-        Awaitable,
-        Callable,
-        Iterator,
-    )
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 
     from processpool.api.call_forms import Form, Items
     from processpool.api.map_state import Chunk
@@ -59,7 +54,9 @@ class AsyncMap(MapJob):
             options.timeout,
             naming=options.naming,
             buffersize=options.buffersize,
+            progress=options.progress,
             terms=options.terms,
+            follower=options.follower,
         )
         self.run_record.is_lazy = True
         self._pack = items.pack
@@ -186,7 +183,9 @@ class AsyncMap(MapJob):
         reader = asyncio.ensure_future(self._read(source))
         failed: deque[Outcome] = deque(maxlen=FAILURES)
         arrived: list[Chunk] | None = []
-        kill = False
+        kill = left_early = False
+        shown = self.is_wanted and not self.is_followed
+        bar = Bar(self._state.counts(over=False).total, self.label, shown=shown)
         self._appear()
         try:
             while (arrived := await self._next()) is not None:
@@ -202,9 +201,11 @@ class AsyncMap(MapJob):
                         self._room.set()
                         if value is not SKIPPED:
                             yield value
+                    bar.reach(self._state.taken)
                     if error is not None:
                         raise error
         except GeneratorExit:
+            left_early = True
             raise
         except BaseException as error:
             self._note_error(error)
@@ -216,7 +217,10 @@ class AsyncMap(MapJob):
             raise trimmed(error)  # noqa: B904 - it is the same one
         finally:
             self._vanish()
+            bar.__exit__()
             reader.cancel()
+            if not left_early:
+                self._say_goodbye()
             if kill:
                 self._engine.cancel(self, kill=True)
             else:  # perhaps this is the garbage collector: take no lock

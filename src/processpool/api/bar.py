@@ -5,6 +5,7 @@ If drawing it fails, the bar is dropped and the map continues.
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
 class Bar:
     """A progress bar of items, used in a `with` statement."""
 
-    def __init__(self, total: int | None, label: str | None) -> None:
+    def __init__(self, total: int | None, label: str | None, *, shown: bool = True) -> None:
         self.done = 0
         self._bar: Any = None
+        if not shown or sys.stderr is None:
+            return
         with suppress(Exception):
             from tqdm.auto import tqdm
 

@@ -366,6 +366,15 @@ class SingleJob(Job):
             error = error or CancelledError("it was ended before it started")
             self._settle(attach(Outcome(index=0, error=error, attempts=0)))
 
+    def describe(self, index: int, item: Any) -> str:
+        """Return a short text for the request."""
+        if self.task is None:
+            return ""
+        call = item.item if type(item) is Pickled else item
+        args = call[0] if type(call) is tuple and len(call) == 2 else ()
+        naming = Naming(self.task.function.name, is_map=False)
+        return naming.arguments(tuple(args), most=80) if type(args) is tuple else ""
+
     def refuse(self, error: BaseException) -> None:
         """End the future of an item that cannot be sent."""
         self._settle(attach(Outcome(index=0, error=error, attempts=0)))

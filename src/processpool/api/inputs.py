@@ -17,6 +17,10 @@ class OpenInputs:
         """Items were read, the first of which has the index `start`."""
         self._items.update(enumerate(items, start))
 
+    def peek(self, index: int) -> Any:
+        """Return an item that has not ended."""
+        return self._items.get(index)
+
     def take(self, start: int, count: int) -> list[Any]:
         """Return consecutive items, which have ended."""
         pop = self._items.pop
@@ -32,6 +36,10 @@ class AllInputs:
     def add(self, start: int, items: list[Any]) -> None:
         """Items were read, the first of which has the index `start`."""
         self.items += items
+
+    def peek(self, index: int) -> Any:
+        """Return an item."""
+        return self.items[index] if index < len(self.items) else None
 
     def take(self, start: int, count: int) -> list[Any]:
         """Return consecutive items."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any
 
@@ -71,9 +72,19 @@ class Naming:
         text = escape_control(f"{head}: {shown}").replace("\n", "\\n").replace("\t", "\\t")
         return text if len(text) <= MOST else text[: MOST - 1] + "…"
 
+    def arguments(self, args: tuple[Any, ...], *, most: int = MOST) -> str:
+        """Return a short text for arguments, without running the user's code."""
+        shown = ", ".join(show(arg, safely=True) for arg in args)
+        for secret in self.secrets:
+            shown = shown.replace(secret, MASK)
+        text = escape_control(shown).replace("\n", "\\n").replace("\t", "\\t")
+        return text if len(text) <= most else text[: most - 1] + "…"
+
 
 def show(value: Any, *, safely: bool = False) -> str:
     """Return a short text for a value; `safely` runs none of the user's code for that."""
+    if isinstance(value, PurePath):
+        return str(value)
     if safely and not _is_plain(value):
         return f"<{type(value).__module__}.{type(value).__qualname__}>"
     try:

@@ -28,10 +28,12 @@ from processpool.wire.python.remote_errors import in_words
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from processpool.api.answered import Retry
+    from processpool.api.inputs import AllInputs, OpenInputs
     from processpool.api.item_notes import Naming
     from processpool.api.map_input import InputChunk
     from processpool.api.map_state import MapState
-    from processpool.api.outcomes import Retry
+    from processpool.api.view import Follower
     from processpool.engine.backend import Backend
     from processpool.wire.python.functions import Task
 
@@ -41,6 +43,8 @@ WORTH_KEEPING = 0.25
 """Seconds that a map must have taken to be remembered, unless it ended early or was shown."""
 
 _OURS = "processpool."
+SHOWN = 80
+"""Characters of the text for a running item."""
 _numbers = count(1)
 
 
@@ -59,9 +63,10 @@ class MapJob(Job):
         timeout: float | None,
         *,
         naming: Naming | None = None,
-        progress: bool | str = False,
+        progress: bool | str | None = None,
         buffersize: int | None = None,
         terms: Terms = USUAL,
+        follower: Follower | None = None,
     ) -> None:
         """Begin with nothing read.
 
@@ -74,6 +79,7 @@ class MapJob(Job):
             progress: whether the user wants to see it, and under which label.
             buffersize: how many items may be read beyond what was taken, if the user has said.
             terms: how urgent its items are, and how often they are tried.
+            follower: shows it, if there is one.
         """
         super().__init__(timeout, next(_numbers), terms)
         self.task = task
@@ -92,9 +98,13 @@ class MapJob(Job):
             self.number, self.label, began, began_at=wall_clock(began), slots=engine.policy.max
         )
         """How it runs; written under the lock of the map."""
+        self._follower = follower
         self._is_over = False
         self.retry: Retry | None = None
         """Runs items of it once more; None if that cannot be done."""
+
+    _inputs: OpenInputs | AllInputs | None = None
+    """What its items were before they were packed, if that is known."""
 
     @abstractmethod
     def stop(self) -> None:
@@ -160,6 +170,13 @@ class MapJob(Job):
         """Return the arguments that an item stands for."""
         return args_of(item, spread=self._is_spread)
 
+    def describe(self, index: int, item: Any) -> str:
+        """Return a short text for an item that travels."""
+        if self.naming is None:
+            return ""
+        known = item if self._inputs is None else self._inputs.peek(index)
+        return self.naming.arguments(self.args_of(known), most=SHOWN)
+
     def _record(
         self, batch: Batch, answers: list[Any], origin: Origin, items: Sequence[Any] | None = None
     ) -> bool:
@@ -202,7 +219,8 @@ class MapJob(Job):
                 self.run_record.errors.add(run.start + offset, text, attempt)
                 whole = run.attempt(offset, answer)
                 light = attempt if small(args) is None else None
-                self._engine.maps.failures.add(text, whole, self.label, self.retry, light)
+                name = "" if self.task is None else self.task.function.name
+                self._engine.maps.failures.add(text, whole, self.label, self.retry, light, name)
 
     def _refuse(self, index: int, error: BaseException, item: Any = None) -> None:
         """Answer an item that cannot be sent with the error that says so."""
@@ -214,9 +232,31 @@ class MapJob(Job):
         """Have nothing more of it started. Takes no lock, so it may be called under any."""
         self._engine.cancel(self, kill=False, soon=True)
 
+    @property
+    def is_over(self) -> bool:
+        """True once it has ended."""
+        return self._is_over
+
+    @property
+    def is_wanted(self) -> bool:
+        """True if its user has asked to see it."""
+        return bool(self._progress)
+
     def _appear(self) -> None:
         """List it among the maps in progress."""
         self._engine.maps.running[self.number] = self
+        if self._follower is not None:
+            self._follower.began(self)
+
+    @property
+    def is_followed(self) -> bool:
+        """True if something shows it where it runs."""
+        return self._follower is not None
+
+    def _say_goodbye(self) -> None:
+        """Have its record left, on the thread of its consumer."""
+        if self._follower is not None:
+            self._follower.ended(self)
 
     def _vanish(self) -> None:
         """List it among the maps that have ended; may be called more than once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Unpack
@@ -12,8 +13,9 @@ from processpool.api.eager_map import EagerMap
 from processpool.api.item_notes import Naming
 from processpool.api.journal_options import journal_options
 from processpool.api.lazy_map import LazyMap
+from processpool.api.leaves import leaf
 from processpool.api.map_job import trimmed
-from processpool.api.maps import MapOptions
+from processpool.api.maps import MapOptions, MapRun
 from processpool.api.names import name_of, secrets_of
 from processpool.api.outcomes import retrying
 from processpool.api.seconds import bounded
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from processpool.api.journal_options import JournalKeywords, JournalOptions, Path
     from processpool.api.journaling import MapJournal
     from processpool.api.map_job import OnError
+    from processpool.api.view import Follower
     from processpool.core.terms import Terms
 
 
@@ -42,7 +45,7 @@ class MappedPool(AskedPool):
         *args: Any,
         timeout: float | str | EllipsisType | None = ...,
         on_error: OnError = "raise",
-        progress: bool | str = False,
+        progress: bool | str | None = None,
         details: bool = False,
         echo: bool = False,
         chunksize: int | None = None,
@@ -62,8 +65,9 @@ class MappedPool(AskedPool):
                 such as "30s".
             on_error: `raise` stops the map at the first error; `return` puts the error in the
                 item's place; `skip` leaves the item out.
-            progress: show a progress bar, unless the pool's widget is on show, which has one
-                for every map; a string is its label.
+            progress: in a notebook, the cell shows how far the map is, and keeps its record: of
+                maps that take a moment (None), of all (True, or a string as its label) or of none
+                (False). Elsewhere, True and a string show a progress bar on stderr.
             details: `Outcomes` instead of values: a sequence of records.
             echo: show here, line by line, what the items print while they run; of a command what
                 it wrote to stderr, when it has answered.
@@ -89,7 +93,7 @@ class MappedPool(AskedPool):
         self._engine.require_open()
         run = self._eager_map(items, options, keep, args)
         try:
-            return run.collect(bar=not self._is_on_show)
+            return run.collect(bar=self._has_bar(run))
         except Exception as error:
             __tracebackhide__ = True
             raise trimmed(error)  # noqa: B904 - it is the same one
@@ -102,7 +106,7 @@ class MappedPool(AskedPool):
         *args: Any,
         timeout: float | str | EllipsisType | None = ...,
         on_error: OnError = "raise",
-        progress: bool | str = False,
+        progress: bool | str | None = None,
         details: bool = False,
         buffersize: int | None = None,
         echo: bool = False,
@@ -143,7 +147,7 @@ class MappedPool(AskedPool):
         *args: Any,
         timeout: float | str | EllipsisType | None = ...,
         on_error: OnError = "raise",
-        progress: bool | str = False,
+        progress: bool | str | None = None,
         details: bool = False,
         buffersize: int | None = None,
         echo: bool = False,
@@ -188,13 +192,25 @@ class MappedPool(AskedPool):
             from processpool.api.journaled import JournaledLazyMap
 
             run = JournaledLazyMap(self._engine, items, options, self._journal(keep, items, args))
-        return run.results(bar=not self._is_on_show)
+        return run.results(bar=self._has_bar(run))
 
     def _complete(self, options: MapOptions, items: Items, args: tuple[Any, ...]) -> MapOptions:
         """Add what the items are called, and what runs them once more."""
         function = args[:1] if items.task_is_given else ()
         retry = retrying(self._viewed or self, function, options.timeout, options.terms)
-        return replace(options, naming=self._naming(items, options), retry=retry)
+        naming, follower = self._naming(items, options), self._follower(options)
+        return replace(options, naming=naming, retry=retry, follower=follower)
+
+    def _follower(self, options: MapOptions) -> Follower | None:
+        """Return what shows a map in the running cell, if this is a notebook."""
+        if options.progress is False or "ipykernel" not in sys.modules:
+            return None
+        found: Follower | None = leaf("display").follower(self._viewed or self)
+        return found
+
+    def _has_bar(self, run: MapRun) -> bool:
+        """Return whether a map may have a progress bar: if nothing else shows it."""
+        return not (run.is_followed or self._is_on_show)
 
     def _naming(self, items: Items, options: MapOptions) -> Naming:
         label = options.progress if isinstance(options.progress, str) else ""
@@ -211,6 +227,7 @@ class MappedPool(AskedPool):
         *args: Any,
         timeout: float | str | EllipsisType | None = ...,
         on_error: OnError = "raise",
+        progress: bool | str | None = None,
         details: bool = False,
         buffersize: int | None = None,
         chunksize: int | None = None,
@@ -227,6 +244,7 @@ class MappedPool(AskedPool):
             *args: as of `imap`.
             timeout: as in `map`.
             on_error: as in `map`.
+            progress: as in `map`.
             details: as in `map`.
             buffersize: as in `imap`.
             chunksize: as in `map`.
@@ -239,7 +257,7 @@ class MappedPool(AskedPool):
         _note_chunks(chunksize)
         seconds = self._seconds(timeout)
         terms = self._terms_with(priority)
-        options = MapOptions(seconds, on_error, details=details, buffersize=buffersize, terms=terms)
+        options = MapOptions(seconds, on_error, progress, details, buffersize, terms=terms)
         keep = journal_options("aimap", journal, keeping)
         self._engine.require_open()
 

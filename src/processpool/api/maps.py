@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from processpool.api.item_notes import Naming
     from processpool.api.map_input import InputChunk
     from processpool.api.map_state import Chunk, LazyState
+    from processpool.api.view import Follower
     from processpool.core.jobs import Origin
     from processpool.engine.backend import Backend
 
@@ -49,7 +50,7 @@ class MapOptions:
 
     timeout: float | None = None
     on_error: OnError = "raise"
-    progress: bool | str = False
+    progress: bool | str | None = None
     details: bool = False
     buffersize: int | None = None
     ordered: bool = True
@@ -57,6 +58,7 @@ class MapOptions:
     naming: Naming | None = None
     retry: Retry | None = None
     terms: Terms = USUAL
+    follower: Follower | None = None
 
     def __post_init__(self) -> None:
         if self.on_error not in get_args(OnError):
@@ -82,6 +84,7 @@ class MapRun(MapJob):
             progress=options.progress,
             buffersize=options.buffersize,
             terms=options.terms,
+            follower=options.follower,
         )
         self._input = MapInput(items.iterator, items.pack)
         self._fed: FedInput | None = None
@@ -181,6 +184,8 @@ class MapRun(MapJob):
             self.abort()
             raise
         self._show()
+        if kind is not GeneratorExit:
+            self._say_goodbye()
 
     @uninterrupted
     def _end(self, kind: type[BaseException] | None) -> None:

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
     from processpool.config import PoolConfig
     from processpool.core.events import Event
+    from processpool.core.failed_item import FailedItem
+    from processpool.core.outcome import Outcome
     from processpool.core.run_record import RunRecord
-    from processpool.core.snapshot import PoolSnapshot
+    from processpool.core.snapshot import MapSnapshot, PoolSnapshot
     from processpool.core.states import PoolState
 
 
@@ -31,6 +33,36 @@ class Viewer(Protocol):
 
     def closing(self) -> AbstractContextManager[None]:
         """Return a context that is entered before the pool is closed, and left after it."""
+
+
+class Followed(Protocol):
+    """A map, as those who follow it know it."""
+
+    number: int
+
+    @property
+    def is_over(self) -> bool:
+        """True once it has ended."""
+
+    @property
+    def is_wanted(self) -> bool:
+        """True if its user has asked to see it."""
+
+    def snapshot(self) -> MapSnapshot:
+        """Return how far it is."""
+
+    def look(self) -> RunRecord:
+        """Return how it has run so far."""
+
+
+class Follower(Protocol):
+    """Shows maps from their beginning to their end, in place of progress bars."""
+
+    def began(self, run: Followed) -> None:
+        """A map has begun, on this thread."""
+
+    def ended(self, run: Followed) -> None:
+        """A map has ended, on this thread; of one that was left early nobody may say so."""
 
 
 class PoolView(Protocol):
@@ -79,6 +111,12 @@ class PoolView(Protocol):
 
     def reset(self) -> None:
         """Have a broken pool start workers again."""
+
+    def failures(self) -> list[Outcome]:
+        """Return the records of the last items that have failed."""
+
+    def failed_items(self, key: str | None = None) -> list[FailedItem]:
+        """Return the last items that have failed: of the errors like this one, or all."""
 
 
 class Picture(Protocol):

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from processpool.api.view import Picture, Recording, Report
     from processpool.core import events
+    from processpool.core.failed_item import FailedItem
+    from processpool.core.outcome import Outcome
     from processpool.core.run_record import RunRecord
     from processpool.core.snapshot import PoolSnapshot
 
@@ -56,6 +58,18 @@ class WatchedPool(PoolLife):
         failed, and where the time went.
         """
         return self._engine.maps.records()
+
+    def failures(self) -> list[Outcome]:
+        """Return the records of the last items that have failed, up to 1,000; the newest last.
+
+        Each has the item's arguments, its error, and what it printed. Large arguments are kept of
+        the last few only.
+        """
+        return [item.record for item in self._engine.maps.failures.items()]
+
+    def failed_items(self, key: str | None = None) -> list[FailedItem]:
+        """Return the last items that have failed: of the errors like this one, or all."""
+        return self._engine.maps.failures.items(key)
 
     def events(
         self, callback: Callable[[events.Event], None], *, quick: bool = False

@@ -26,10 +26,10 @@ from processpool.backends.sending import Sender
 from processpool.backends.sizing import BatchLimits
 from processpool.backends.steering import ClusterSteering
 from processpool.backends.work import Terms, Work, cancelled
-from processpool.core.map_registry import Maps
 from processpool.core.snapshot import PoolSnapshot
 from processpool.engine.callback_threads import CallbackThreads
 from processpool.engine.event_hub import EventHub
+from processpool.engine.map_registry import Maps
 from processpool.errors import PoolClosed, QueueFull
 from processpool.system.monitor import sleep_until
 
@@ -211,6 +211,7 @@ class DaskBackend(NearbyOnly):
                 ended_maps=tuple(self.maps.ended),
                 at=now,
                 last_failure=self._hub.last_failure,
+                failures=tuple(self.maps.failures.groups()),
             )
 
     def tell(self, what: str, *arguments: Any, node: str = "") -> None:

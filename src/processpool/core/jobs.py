@@ -261,6 +261,9 @@ class Naming(Protocol):
     def mark(self, record: Outcome, *, safely: bool = False) -> None:
         """Say on the error of a record which item it is of; `safely`: without the user's code."""
 
+    def arguments(self, args: tuple[Any, ...], *, most: int) -> str:
+        """Return a short text for arguments, without running the user's code."""
+
     def wall_clock(self, at: float) -> float:
         """Return what `time.time()` was when the monotonic clock said this."""
 
@@ -316,6 +319,10 @@ class Job(ABC):
     def args_of(self, item: Any) -> tuple[Any, ...]:
         """Return the arguments that an item stands for."""
         return (item,)
+
+    def describe(self, index: int, item: Any) -> str:
+        """Return a short text for an item that travels, or "" if there is none."""
+        return ""
 
     def begin(self) -> None:  # noqa: B027 - most have no use for it
         """Note that an item has been handed over, perhaps not for the first time."""

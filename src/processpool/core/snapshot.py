@@ -153,6 +153,8 @@ class PoolSnapshot:
     cancelled: int = 0
     """The number of items that never ran, or not to their end, since nobody wanted them any more.
     They are not `finished`."""
+    prints: tuple[tuple[int, int, str], ...] = ()
+    """What items of functions printed, lately: a running number, the worker, and the text."""
     losses: tuple[Loss, ...] = ()
     """The last workers that ended while they had an item; the newest last."""
     failures: tuple[tuple[str, str, float, int], ...] = ()

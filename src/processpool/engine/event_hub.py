@@ -12,14 +12,15 @@ from collections import deque
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from processpool.core import events
+from processpool.core.replies import PickledReply, Reply
 from processpool.core.snapshot import Failure, Loss
 from processpool.wire.python.remote_errors import ends_the_program
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from processpool.engine.callback_threads import CallbackThreads
     from processpool.engine.workers.worker import Worker
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("processpool")
 
 MAX_LOSSES = 256
+MAX_PRINTS = 100
 """The most that are kept between two looks of a display."""
+MAX_PRINTED = 2000
+"""The most characters of what one item printed; of more, the end."""
 
 
 @dataclass(eq=False, slots=True)
@@ -60,6 +64,9 @@ class EventHub:
         self.last_failure: Failure | None = None
         self.losses: deque[Loss] = deque(maxlen=MAX_LOSSES)
         """The last workers that ended while they had an item."""
+        self.prints: deque[tuple[int, int, str]] = deque(maxlen=MAX_PRINTS)
+        """What items printed, lately: a running number, the worker, and the text."""
+        self._printed = 0
         self._listeners: tuple[_Listener, ...] = ()
         self._core = core
         self._callbacks = callbacks
@@ -99,6 +106,14 @@ class EventHub:
             "" if worker is None else worker.stderr.tail,
             own_stderr,
         )
+
+    def note_prints(self, worker_id: int, answers: Iterable[Any]) -> None:
+        """Keep what items printed for the displays."""
+        for answer in answers:
+            text = answer.stdout if isinstance(answer, Reply | PickledReply) else None
+            if text:
+                self._printed += 1
+                self.prints.append((self._printed, worker_id, text[-MAX_PRINTED:]))
 
     def publish(self, event: events.Event) -> None:
         """Tell the listeners; a listener that raises harms nobody."""

@@ -14,9 +14,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool.core.error_groups import fold
-from processpool.core.jobs import Attempt
+from processpool.core.failed_item import FailedItem
 
 if TYPE_CHECKING:
+    from processpool.core.jobs import Attempt
     from processpool.core.outcome import Outcome
 
 MAX_GROUPS = 50
@@ -27,26 +28,6 @@ OTHERS = "other errors"
 """The group of errors for which there is no room."""
 MAX_LARGE = 20
 """The most items that are kept although their arguments are large; of others these are let go."""
-
-
-@dataclass(slots=True)
-class FailedItem:
-    """An item that has failed."""
-
-    number: int
-    """Counts the failures of the pool, from 1."""
-    text: str
-    """The error's class and message."""
-    known: Attempt | Outcome
-    map: str = ""
-    """The name of its map."""
-    retry: Any = None
-    """What runs it again; None if that cannot be done."""
-
-    @property
-    def record(self) -> Outcome:
-        """Its record; making it may run the user's code."""
-        return self.known.record if isinstance(self.known, Attempt) else self.known
 
 
 @dataclass(slots=True)
@@ -86,6 +67,7 @@ class FailureLog:
         label: str = "",
         retry: Any = None,
         light: Attempt | None = None,
+        function: str = "",
     ) -> None:
         """An item has failed.
 
@@ -95,6 +77,7 @@ class FailureLog:
             label: the name of its map.
             retry: what runs it again, given its arguments.
             light: the same as `known` without arguments, if these are large.
+            function: the name of the function that it called, if it called one.
         """
         key = fold(text)
         with self._lock:
@@ -103,7 +86,7 @@ class FailureLog:
             group = self._groups.setdefault(key, FailureGroup(key, text))
             group.text, group.at = text, monotonic()
             group.count += 1
-            item = FailedItem(next(self._numbers), text, known, label, retry)
+            item = FailedItem(next(self._numbers), text, known, label, function, retry)
             group.items.append(item)
             if light is not None:
                 self._let_go(item, light)

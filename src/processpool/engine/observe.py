@@ -69,6 +69,7 @@ def take_snapshot(
         at=now,
         last_failure=hub.last_failure,
         cancelled=totals.cancelled,
+        prints=tuple(hub.prints),
         losses=tuple(hub.losses),
         failures=tuple(maps.failures.groups()),
     )
@@ -96,6 +97,7 @@ def _freeze(slot: Slot, worker: Worker | None, now: float) -> WorkerSnapshot:
         log.received,
         None if worker is None else worker.protocol.progress,
         slot.place,
+        "",
         slot.cancelled,
         None if first is None else (first.job, first.items[first.lo]),
     )

@@ -251,6 +251,8 @@ class Receiver:
         origin.peak_memory, origin.memory = worker.memory.peak, worker.memory.take()
         origin.skipped = worker.protocol.take_skipped()
         self._dispatcher.execute(commands)
+        if not plain:
+            self._hub.note_prints(worker.id, values)
         if failed:
             own = origin.stderr if failed[-1].stderr is None else failed[-1].stderr
             self._hub.remember(error_in_words(failed[-1]), worker.id, worker, own)

@@ -9,35 +9,27 @@ displayed, and `widget.widget`, which needs anywidget, only in a kernel.
 
 from __future__ import annotations
 
-import os
-import sys
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from processpool.core.states import PoolState
+from processpool.widget.notebook import can_be_live, in_notebook
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from processpool.api.view import PoolView
-    from processpool.widget.display import Bundle, Display
+    from processpool.api.view import Follower, PoolView
+    from processpool.widget.display import Display
+    from processpool.widget.record import Bundle
     from processpool.widget.view import State
-
-SWITCH = "PROCESSPOOL_WIDGET"
-"""The environment variable that disables the widget when it is `off`."""
 
 _displays: WeakKeyDictionary[PoolView, Display] = WeakKeyDictionary()
 """The display of each pool that was shown, while the pool exists."""
 
 
-def can_be_live(setting: str) -> bool:
-    """Return whether there is a kernel and anywidget, and the widget is not disabled."""
-    if setting == "off" or os.environ.get(SWITCH, "").lower() in ("off", "0", "no", "false"):
-        return False
-    ipython = sys.modules.get("IPython")
-    shell = None if ipython is None else ipython.get_ipython()
-    return getattr(shell, "kernel", None) is not None and find_spec("anywidget") is not None
+def follower(pool: PoolView) -> Follower | None:
+    """Return what shows the maps of a pool in the cells that run them; None outside notebooks."""
+    return display_of(pool, _publish) if in_notebook(pool.config.widget) else None
 
 
 def state_of(pool: PoolView) -> State:

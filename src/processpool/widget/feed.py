@@ -13,13 +13,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from processpool.widget.delta import difference
+from processpool.widget.eta import Etas
 from processpool.widget.lanes import Lanes, Run
 from processpool.widget.log import Line, Log
 from processpool.widget.paces import Paces
-from processpool.widget.view import Figures, State, render
+from processpool.widget.rows import MAX_ROWS, Wishes
+from processpool.widget.view import Figures, State, render, render_maps
 
 if TYPE_CHECKING:
-    from processpool.core.snapshot import PoolSnapshot
+    from processpool.core.snapshot import PoolSnapshot, WorkerSnapshot
+    from processpool.widget.eta import Range
 
 Frame = dict[str, Any]
 
@@ -42,7 +45,14 @@ class Feed:
         self._paces = Paces()
         self._log = Log()
         self._seq = 0
-        self._acknowledged = False
+        self.etas: dict[int, Range] = {}
+        """The estimates of the running maps."""
+        self.acknowledged = False
+        """True once a front end has asked for a full frame."""
+        self.wishes = Wishes()
+        """Which rows the user wants to see."""
+        self._etas = Etas()
+        self._descriptions: dict[int, tuple[object, str]] = {}
         self._sent_at = float("-inf")
         self._unsent: list[Run] = []
         self._looks = 0
@@ -68,6 +78,18 @@ class Feed:
         self._turn += RESOURCES_PER_LOOK - len(unknown)
         return frozenset(turn[:RESOURCES_PER_LOOK])
 
+    @property
+    def rates(self) -> dict[int, float]:
+        """Items in a second of the running maps, lately."""
+        return self._etas.rates
+
+    def glance(self, snapshot: PoolSnapshot) -> Frame:
+        """Return a small frame, for strips alone: with the maps, and nothing of the workers."""
+        self.last = snapshot
+        self.etas = self._etas.note(snapshot)
+        figures = Figures(etas=self.etas, rates=self.rates)
+        return {"at": round(snapshot.at, 2), **render_maps(snapshot, figures)}
+
     def read_next(self) -> None:
         """Have the next snapshot read CPU time and memory, whether it is its turn or not."""
         self._looks = 0
@@ -81,18 +103,19 @@ class Feed:
         if quiet and snapshot.at < self._sent_at + HEARTBEAT - 0.05:
             return None
         content: Frame = (
-            {"delta": changes} if self._acknowledged and before else {"full": self.state}
+            {"delta": changes} if self.acknowledged and before else {"full": self.state}
         )
         return self._frame({**content, "columns": self._unsent, "log": lines})
 
     def everything(self, *, acknowledged: bool = True) -> Frame:
         """Return a full frame, with the history, for a front end that is new or missed a frame."""
-        self._acknowledged = self._acknowledged or acknowledged
+        self.acknowledged = self.acknowledged or acknowledged
         columns, log = self._lanes.all(), list(self._log.lines)
         return self._frame({"full": self.state, "columns": columns, "log": log, "history": True})
 
     def _note(self, snapshot: PoolSnapshot) -> list[Line]:
         self._paces.note(snapshot)
+        self.etas = self._etas.note(snapshot)
         self._unsent += self._lanes.note(snapshot)
         self.last = snapshot
         self.state = render(snapshot, self._figures(snapshot), self.state.get("order", ()))
@@ -107,7 +130,29 @@ class Feed:
             late=paces.late(snapshot.workers),
             long=paces.long(snapshot.queued),
             lanes=self._lanes.workers,
+            etas=self.etas,
+            rates=self.rates,
+            describe=self._describe,
+            wishes=self.wishes,
         )
+
+    def _describe(self, worker: WorkerSnapshot) -> str:
+        """Return a short text for a worker's item; it is made once."""
+        if worker.work is None or worker.item is None:
+            return ""
+        known = self._descriptions.get(worker.id)
+        mark = worker.item, worker.handled
+        if known is not None and known[0] == mark:
+            return known[1]
+        job, item = worker.work
+        try:
+            text = job.describe(worker.item, item)
+        except Exception:  # an argument of a class with a mind of its own
+            text = ""
+        self._descriptions[worker.id] = mark, text
+        if len(self._descriptions) > 4 * MAX_ROWS:
+            self._descriptions.clear()
+        return text
 
     def _frame(self, content: Frame) -> Frame:
         self._seq += 1

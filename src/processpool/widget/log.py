@@ -1,4 +1,4 @@
-"""The last lines that the workers wrote to stderr, each with its worker.
+"""The last lines that the workers wrote, each with its worker: to stderr, or what items printed.
 
 Since the text comes from programs, control characters are escaped here, and the length and number
 of lines are bounded.
@@ -33,6 +33,8 @@ class Log:
         self._seen: dict[int, int] = {}
         """How many bytes of stderr were read so far, by worker."""
         self._failed_at = float("-inf")
+        self._printed = 0
+        """How many items' output was taken so far."""
 
     def note(self, snapshot: PoolSnapshot) -> list[Line]:
         """Take a snapshot and return the new lines."""
@@ -40,6 +42,11 @@ class Log:
         for worker in snapshot.workers:
             if worker.stderr_bytes != self._seen.get(worker.id, 0):
                 fresh += [(worker.id, line) for line in self._new_lines(worker)]
+        for number, worker_id, text in snapshot.prints:
+            if number > self._printed:
+                fresh += [(worker_id, line) for line in lines_of(text)]
+        if snapshot.prints:
+            self._printed = snapshot.prints[-1][0]
         if snapshot.last_failure is not None:
             fresh += self._last_words(snapshot.last_failure)
         if len(self._seen) > len(snapshot.workers):

@@ -22,6 +22,10 @@ LATE_FACTOR = 3.0
 """An item is late once it has taken more than this multiple of the median,"""
 LATE_AT_LEAST = 1.0
 """and more than this many seconds."""
+RARE = 0.95
+"""and longer than this share of the items of its function did."""
+MAX_FUNCTIONS = 20
+"""The most functions whose durations are known."""
 LONG_FACTOR = 2.0
 LONG_AT_LEAST = 1.0
 """The same for an item that runs long."""
@@ -39,6 +43,7 @@ class Paces:
         """Resident memory in bytes, by worker."""
         self._finished: deque[tuple[float, int]] = deque()
         self._durations: deque[float] = deque(maxlen=MAX_DURATIONS)
+        self._by_function: dict[str, deque[float]] = {}
         self._before: dict[int, WorkerSnapshot] = {}
         self._at = 0.0
         self._cpu_read: dict[int, tuple[float, float]] = {}
@@ -77,15 +82,22 @@ class Paces:
             for worker in workers
             if worker.item_age is not None and worker.item_age > LATE_AT_LEAST
         ]
-        typical = self.typical if old else None
-        if typical is None:
-            return set()
-        limit = LATE_FACTOR * typical
-        return {
-            worker.id
-            for worker in old
-            if worker.item is not None and (worker.item_age or 0.0) > limit
-        }
+        limits: dict[str, float] = {}
+        late = set()
+        for worker in old:
+            name = _function(worker)
+            if name not in limits:
+                limits[name] = self._limit(name)
+            if worker.item is not None and (worker.item_age or 0.0) > limits[name]:
+                late.add(worker.id)
+        return late
+
+    def _limit(self, name: str) -> float:
+        """Return the age from which an item of a function is late: what is rare is."""
+        known = sorted(self._by_function.get(name, ()))
+        if not known:
+            return float("inf")
+        return max(LATE_FACTOR * median(known), known[int(RARE * len(known))])
 
     def _note_rate(self, snapshot: PoolSnapshot) -> None:
         seen = self._finished
@@ -101,7 +113,13 @@ class Paces:
             began = self._at - before.item_age
             taken = now - (worker.item_age or 0.0) - began
             items = worker.handled - before.handled
-            self._durations.append(taken / items if taken > 0 else 0.0)
+            each = taken / items if taken > 0 else 0.0
+            self._durations.append(each)
+            self._by_function.setdefault(_function(before), deque(maxlen=MAX_DURATIONS)).append(
+                each
+            )
+            if len(self._by_function) > MAX_FUNCTIONS:
+                del self._by_function[next(iter(self._by_function))]
 
     def _note_resources(self, worker: WorkerSnapshot, cpu: float, now: float) -> None:
         self.memory[worker.id] = worker.memory or 0
@@ -115,3 +133,8 @@ class Paces:
             if len(figures) > len(present):
                 for number in [number for number in figures if number not in present]:
                     del figures[number]
+
+
+def _function(worker: WorkerSnapshot) -> str:
+    """Return the name of what a worker's item calls."""
+    return "" if worker.work is None else str(getattr(worker.work[0], "label", ""))

@@ -7,12 +7,13 @@ only by that of a worker whose item failed or runs long.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from heapq import nsmallest
 from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from processpool.core.snapshot import WorkerSnapshot
 
@@ -20,6 +21,66 @@ MAX_ROWS = 40
 """The most rows."""
 
 Rank = tuple[bool, bool, float, bool, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """Which rows the user wants to see."""
+
+    filter: str = "all workers"
+    sort: str = "usual order"
+    search: str = ""
+
+    def __bool__(self) -> bool:
+        return self != USUAL
+
+
+USUAL = Wishes()
+"""No wishes: the rows that are of most interest."""
+
+
+def chosen(
+    workers: Collection[WorkerSnapshot],
+    late: Collection[int],
+    wishes: Wishes,
+    describe: Callable[[WorkerSnapshot], str],
+    figures: Mapping[str, Mapping[int, float]],
+) -> list[WorkerSnapshot]:
+    """Return the workers that somebody wants to see, in the order that they want.
+
+    Args:
+        workers: all workers.
+        late: the numbers of workers whose item takes unusually long.
+        wishes: what they want.
+        describe: returns a text for a worker's item.
+        figures: by the name of an order, a figure of each worker.
+    """
+    found = [worker for worker in workers if _is_wanted(worker, late, wishes.filter)]
+    text = wishes.search.lower()
+    if text:
+        found = [worker for worker in found if text in _text(worker, describe)]
+    by = wishes.sort.removeprefix("by ")
+    keys: dict[str, Callable[[WorkerSnapshot], float]] = {
+        "age": lambda worker: worker.item_age or 0.0,
+        "ok": lambda worker: worker.ok,
+        "failed": lambda worker: worker.failed,
+        "worker": lambda worker: -worker.id,
+    }
+    amounts = figures.get(by, {})
+    key = keys.get(by, lambda worker: amounts.get(worker.id, 0.0))
+    return sorted(found, key=key, reverse=True)[:MAX_ROWS]
+
+
+def _is_wanted(worker: WorkerSnapshot, late: Collection[int], which: str) -> bool:
+    if which == "late":
+        return worker.id in late
+    if which == "failed":
+        return worker.failed > 0
+    return which not in ("busy", "idle") or worker.state._value_ == which
+
+
+def _text(worker: WorkerSnapshot, describe: Callable[[WorkerSnapshot], str]) -> str:
+    return f"{worker.id} {worker.pid} {worker.item} {describe(worker)}".lower()
 
 
 def choose(

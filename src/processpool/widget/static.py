@@ -29,7 +29,7 @@ def final(before: State, after: State) -> State:
     if after["order"] or not before:
         return after
     rows = {
-        key: [row[0], ENDED, None, None, *row[4:8], False, None, row[10]]
+        key: [row[0], ENDED, None, None, *row[4:8], False, None, row[10], ""]
         for key, row in _rows(before)
     }
     return {**after, "order": before["order"], "rows": rows, "hidden": before["hidden"]}
@@ -89,7 +89,7 @@ def _cells(state: State) -> list[list[str]]:
 
 
 def _row(key: str, row: list[Any]) -> list[str]:
-    pid, word, item, _, ok, failed, cpu, memory, _, _, slot = row
+    pid, word, item, _, ok, failed, cpu, memory, _, _, slot, _ = row
     return [
         key,
         _text(slot),
@@ -117,9 +117,9 @@ def _text(value: object) -> str:
 
 def _map_lines(state: State) -> list[str]:
     lines = []
-    for _, label, ok, failed, cancelled, total, _, eta in state["maps"]:
+    for _, label, ok, failed, cancelled, total, _, eta, _ in state["maps"]:
         line = _progress_line(label, ok, failed, cancelled, total)
-        lines.append(line + (f", about {words.format_duration(eta)} to go" if eta else ""))
+        lines.append(line + (f", {words.format_range(*eta)} to go" if eta else ""))
     for _, label, ok, failed, cancelled, total, seconds, complete in reversed(state["ended"]):
         early = "" if complete or total is None else ", ended early"
         line = _progress_line(label, ok, failed, cancelled, total)

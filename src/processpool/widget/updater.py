@@ -32,13 +32,16 @@ class Updater:
         self._messages: deque[Any] = deque(maxlen=MAX_MESSAGES)
         self._wake = Event()
         self._stopped = False
+        self._first = Lock()
+        """Taken by whoever starts the thread, for good."""
         self._turn = Lock()
         """Held while `look` or `answer` runs."""
         self._thread = Thread(target=self._run, name="processpool-widget", daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        """Start the thread, unless it was started before."""
+        if not self._stopped and self._first.acquire(blocking=False):
+            self._thread.start()
 
     def post(self, message: Any) -> None:
         """Queue a message for the thread; never blocks, and may be called on any thread."""

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from processpool.core.states import WorkerState
 from processpool.system.text import escape_control
 from processpool.widget.log import lines_of
-from processpool.widget.rows import choose
+from processpool.widget.rows import USUAL, Wishes, choose, chosen
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from processpool.core.snapshot import Failure, MapSnapshot, PoolSnapshot, WorkerSnapshot
+    from processpool.widget.eta import Range
 
 State = dict[str, Any]
 
@@ -28,6 +29,8 @@ MAX_ERROR_LINES = 20
 """The most lines of stderr that are shown with an error."""
 MAX_ERROR_LENGTH = 2000
 """The most characters of an error that are shown."""
+MAX_GROUPS = 12
+"""The most kinds of errors that are listed."""
 _TENTHS = 1
 _WORDS = {str(state): state for state in WorkerState}
 
@@ -46,6 +49,14 @@ class Figures:
     """The numbers of workers whose item takes unusually long."""
     long: float = 1.0
     """The age in seconds from which an item counts as running long."""
+    etas: Mapping[int, Range] = field(default_factory=dict)
+    """The estimated seconds until its end, by running map."""
+    rates: Mapping[int, float] = field(default_factory=dict)
+    """Finished items per second, by running map."""
+    describe: Callable[[WorkerSnapshot], str] = lambda _: ""
+    """Returns a short text for a worker's item."""
+    wishes: Wishes = USUAL
+    """Which rows the user wants to see."""
     lanes: Sequence[int] = ()
     """The worker of each lane of the timeline."""
 
@@ -58,11 +69,10 @@ def render(snapshot: PoolSnapshot, figures: Figures, shown: Collection[int] = ()
         figures: figures that are not in the snapshot.
         shown: the numbers of the workers that have a row now.
     """
-    rows = choose(snapshot.workers, figures.late, shown, figures.long)
+    rows = _rows(snapshot, figures, shown)
     states = [worker.state for worker in snapshot.workers]
     return {
         "name": snapshot.name,
-        "state": str(snapshot.state),
         "workers": {word: states.count(state) for word, state in _WORDS.items()},
         "size": [snapshot.min, snapshot.max],
         "queued": snapshot.queued,
@@ -72,18 +82,35 @@ def render(snapshot: PoolSnapshot, figures: Figures, shown: Collection[int] = ()
         "cancelled": snapshot.cancelled,
         "gone": _gone(snapshot),
         "rate": round(figures.rate, 1),
-        "maps": [_map(run, snapshot.at) for run in snapshot.maps],
-        "ended": [_ended(run) for run in snapshot.ended_maps],
+        **render_maps(snapshot, figures),
         "order": [row.id for row in rows],
         "rows": {str(row.id): _row(row, figures, snapshot.at) for row in rows},
         "hidden": len(snapshot.workers) - len(rows),
         "lanes": list(figures.lanes) if len(figures.lanes) <= LABELLED_LANES else [],
         "error": None if snapshot.last_failure is None else _error(snapshot.last_failure),
+        "failures": [_group(*group) for group in snapshot.failures[:MAX_GROUPS]],
+    }
+
+
+def _rows(snapshot: PoolSnapshot, figures: Figures, shown: Collection[int]) -> list[WorkerSnapshot]:
+    """Return the workers that have a row: those that somebody wants to see, or the notable ones."""
+    if not figures.wishes:
+        return choose(snapshot.workers, figures.late, shown, figures.long)
+    amounts: dict[str, Mapping[int, float]] = {"memory": figures.memory, "CPU": figures.cpu}
+    return chosen(snapshot.workers, figures.late, figures.wishes, figures.describe, amounts)
+
+
+def render_maps(snapshot: PoolSnapshot, figures: Figures) -> State:
+    """Return the part of the state that tells of maps."""
+    return {
+        "state": str(snapshot.state),
+        "maps": [_map(run, snapshot.at, figures) for run in snapshot.maps],
+        "ended": [_ended(run) for run in snapshot.ended_maps],
     }
 
 
 def _row(worker: WorkerSnapshot, figures: Figures, now: float) -> list[Any]:
-    """Return a row: pid, state, item, since, ok, failed, CPU, memory, late, progress, slot."""
+    """Return a row; the names of its fields are in `front/store.js`."""
     since = None if worker.item_age is None else round(now - worker.item_age, _TENTHS)
     progress = worker.progress
     cpu = figures.cpu.get(worker.id)
@@ -99,6 +126,7 @@ def _row(worker: WorkerSnapshot, figures: Figures, now: float) -> list[Any]:
         worker.id in figures.late,
         None if progress is None or worker.item is None else _progress(progress),
         worker.slot,
+        figures.describe(worker),
     ]
 
 
@@ -114,9 +142,12 @@ def _progress(progress: tuple[float, float | None, str]) -> list[Any]:
     return [done, total, escape_control(note)[:80]]
 
 
-def _map(run: MapSnapshot, now: float) -> list[Any]:
-    """Return a running map: number, label, ok, failed, cancelled, total, since, remaining."""
-    eta = run.eta
+def _map(run: MapSnapshot, now: float, figures: Figures) -> list[Any]:
+    """Return a running map: number, label, ok, failed, cancelled, total, since, remaining, rate.
+
+    What remains are the least and the most seconds; None if that is not known.
+    """
+    eta = figures.etas.get(run.id)
     since = round(now - run.seconds, _TENTHS)
     return [
         run.id,
@@ -126,7 +157,8 @@ def _map(run: MapSnapshot, now: float) -> list[Any]:
         run.cancelled,
         run.total,
         since,
-        None if eta is None else round(eta),
+        None if eta is None else [round(eta.low, 1), round(eta.high, 1)],
+        float(f"{figures.rates.get(run.id, 0.0):.3g}"),
     ]
 
 
@@ -139,6 +171,12 @@ def _ended(run: MapSnapshot) -> list[Any]:
 
 def _label(text: str) -> str:
     return escape_control(text)[:80]
+
+
+@lru_cache(maxsize=64)
+def _group(key: str, text: str, at: float, count: int) -> list[Any]:
+    """Return errors that are alike: key, text of the last one, its time, how many."""
+    return [key, escape_control(text)[:MAX_ERROR_LENGTH], round(at, _TENTHS), count]
 
 
 @lru_cache(maxsize=4)

@@ -15,8 +15,9 @@ import traitlets
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SCRIPTS = ("words.js", "store.js", "dom.js", "actions.js", "head.js", "maps.js", "table.js",
-           "timeline.js", "log.js", "widget.js")  # fmt: skip
+SCRIPTS = ("words.js", "store.js", "dom.js", "actions.js", "head.js", "maps.js", "failures.js",
+           "table.js", "timeline.js", "crowd.js", "log.js", "strip.js", "mount.js",
+           "widget.js")  # fmt: skip
 """The files of the front end's one JavaScript module, in the order of concatenation."""
 
 _front = files("processpool.widget") / "front"
@@ -31,9 +32,14 @@ class PoolWidget(anywidget.AnyWidget):
     first = traitlets.Dict().tag(sync=True)
     """The first frame; later ones are sent as messages."""
 
-    def __init__(self, first: dict[str, Any], on_message: Callable[[Any], None]) -> None:
+    key = traitlets.Unicode().tag(sync=True)
+    """Marks the outputs in which the front end shows its views."""
+
+    def __init__(
+        self, first: dict[str, Any], on_message: Callable[[Any], None], key: str = ""
+    ) -> None:
         """`on_message` is called with every message, on a thread of the kernel: be quick."""
-        super().__init__(first=first)
+        super().__init__(first=first, key=key)
         self.on_msg(lambda _, content, __: on_message(content))
         answer_anywhere(self.comm)
 

@@ -53,6 +53,15 @@ def format_duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def format_range(low: float, high: float) -> str:
+    """Return an estimate: `about 12 s`, `10 s to 25 s`, or `up to 25 s`."""
+    if high <= 1.6 * low or high < 2:
+        return f"about {format_duration((low + high) / 2)}"
+    if low < 0.15 * high:
+        return f"up to {format_duration(high)}"
+    return f"{format_duration(low)} to {format_duration(high)}"
+
+
 def format_size(number: int) -> str:
     """Return a number of bytes in a fitting unit: `512 B`, `3.4 MiB`."""
     for unit, name in _SIZES:

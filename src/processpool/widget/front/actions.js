@@ -8,15 +8,18 @@ const ARMED_FOR = 5000;
 
 class ActionButton {
   // `plan()` returns what a click does now: {action, confirm}; `confirm` is a question, or missing.
-  constructor(store, say, { label, title, plan }) {
-    Object.assign(this, { store, say, label, plan });
+  // `use` takes the result, and returns what to say of it.
+  constructor(store, say, { label, title, plan, use = (result) => result }) {
+    Object.assign(this, { store, say, label, plan, use });
     this.mode = "ready";
     this.hourglass = element("span", { class: "pp-hourglass" });
     this.text = element("span");
     this.node = element("button", {
       type: "button", class: "pp-button", title,
       onclick: (event) => event.detail < 2 && this.click(), // a double click confirms nothing
-      onblur: () => this.mode === "armed" && this.become("ready"),
+      // Later, as it is focused again at once if its output was only rendered anew.
+      onblur: () => setTimeout(() => this.mode === "armed" && document.activeElement !== this.node
+        && this.become("ready")),
       onkeydown: (event) => this.press(event),
     }, this.hourglass, this.text);
     setText(this.text, label);
@@ -37,7 +40,8 @@ class ActionButton {
     if (inert || this.store.stale || this.mode === "waiting" || this.mode === "busy") return;
     const { action, confirm } = this.plan();
     const { label } = this;
-    if (confirm && this.mode !== "armed") {
+    if (confirm && (this.mode !== "armed" || this.question !== confirm)) { // it is another item now
+      this.question = confirm;
       this.become("armed", confirm, ARMED_FOR);
       this.say(`${confirm} Press again to confirm.`, ARMED_FOR);
       return;
@@ -47,11 +51,11 @@ class ActionButton {
       this.become("busy", "kernel is busy");
       this.say("The kernel is busy; it will do this as soon as it can.");
     }, BUSY_AFTER);
-    this.store.act(action, (error) => {
+    this.store.act(action, (error, result) => {
       clearTimeout(busy);
       this.become("done", error ? "✖" : "✓", DONE_FOR);
       if (error) this.say(`✖ That did not work: ${error}`);
-      else this.say(`${label}: done.`, SAID_FOR);
+      else this.say(`${label}: ${this.use(result) ?? "done"}.`, SAID_FOR);
     });
   }
 

@@ -6,7 +6,7 @@ class ErrorPanel {
     this.title = element("div", { class: "pp-error-title" });
     this.text = element("div", { class: "pp-error-text" });
     this.log = element("pre", { class: "pp-lines" });
-    this.details = element("details", {}, element("summary", {}, "its log"), this.log);
+    this.details = element("details", {}, element("summary", {}, "its stderr"), this.log);
     this.node = element("section", { class: "pp-error", hidden: true, "aria-label": "last error" },
       this.title, this.text, this.details);
   }
@@ -15,6 +15,7 @@ class ErrorPanel {
     const { error } = this.store.state;
     setHidden(this.node, !error);
     if (!error) return;
+    setHidden(this.node, this.store.state.failures.some(([, text]) => text === error.text));
     const who = error.worker ? `worker ${error.worker}, ` : "";
     const ago = Math.floor((this.store.now - error.at) / 10) * 10;
     const when = ago < 10 ? "just now" : `${duration(ago)} ago`;
@@ -31,17 +32,16 @@ class LogPanel {
     this.atEnd = true;
     this.lines = element("div", {
       class: "pp-lines pp-scroll", role: "log", "aria-live": "off", tabindex: 0,
-      "aria-label": "standard error of the workers",
+      "aria-label": "output of the workers",
       onscroll: ({ target: box }) => {
         if (box.clientHeight) this.atEnd = box.scrollTop + box.clientHeight >= box.scrollHeight - 8;
       },
     });
-    this.node = element("details", { class: "pp-log", hidden: true, open: true, ontoggle: () => this.follow() },
-      element("summary", {}, "stderr of the workers"), this.lines);
+    this.node = element("section", { class: "pp-log", "aria-label": "what the workers wrote" },
+      element("div", { class: "pp-detail" }, "What the workers wrote"), this.lines);
   }
 
   update({ lines, history }) {
-    setHidden(this.node, !this.store.lines.length);
     const box = this.lines;
     if (history) box.replaceChildren();
     for (const [worker, text] of history ? this.store.lines : lines) {

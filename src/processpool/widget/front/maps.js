@@ -45,9 +45,11 @@ class MapBar {
       element("span", { class: "pp-map-act" }, this.stop.node, this.how));
   }
 
-  update([, , ok, failed, cancelled, total, since, eta]) {
+  update([, , ok, failed, cancelled, total, since, eta, pace]) {
     const rest = [duration(this.store.now - since)];
-    if (eta) rest.push(`about ${duration(eta)} to go`);
+    if (pace) rest.push(`${rate(pace)}/s`);
+    if (this.store.progress.state === "paused") rest.push("paused");
+    else if (eta) rest.push(`${range(eta)} to go`);
     this.show({ ok, failed, cancelled, total }, rest);
     setAttribute(this.track, "data-open", total == null ? "" : null);
   }

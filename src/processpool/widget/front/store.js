@@ -6,7 +6,7 @@ const MAX_LINES = 200;
 const STALE_AFTER = 3000;
 const ASK_AGAIN_AFTER = 1000;
 const ROW = {
-  pid: 0, state: 1, item: 2, since: 3, ok: 4, failed: 5, cpu: 6, memory: 7, late: 8, progress: 9, slot: 10,
+  pid: 0, state: 1, item: 2, since: 3, ok: 4, failed: 5, cpu: 6, memory: 7, late: 8, progress: 9, slot: 10, what: 11,
 };
 
 class Store {
@@ -27,6 +27,7 @@ class Store {
 
   open() {
     this.model.on("msg:custom", this.onMessage);
+    this.mounts = new Mounts(this);
     this.timer = setInterval(() => this.tell("tick"), 500);
     this.take(this.model.get("first"));
     this.ask();
@@ -35,6 +36,7 @@ class Store {
   close() {
     this.model.off("msg:custom", this.onMessage);
     clearInterval(this.timer);
+    this.mounts.close();
   }
 
   // Now, in seconds on the pool's clock, which stops while the kernel sends nothing.
@@ -43,6 +45,7 @@ class Store {
   }
 
   get stale() {
+    if (this.over) return false;
     return performance.now() - this.heardAt > STALE_AFTER;
   }
 
@@ -51,7 +54,11 @@ class Store {
     if ("done" in content) {
       const settle = this.waiting.get(content.done);
       this.waiting.delete(content.done);
-      if (settle) settle(content.error);
+      if (settle) settle(content.error, content.result);
+    } else if (content.over) {
+      this.over = true;
+    } else if (content.maps) {
+      this.glance(content);
     } else {
       this.take(content);
     }
@@ -70,8 +77,20 @@ class Store {
     }
     this.seq = frame.seq;
     this.at = frame.at;
+    this.runs = null;
     const news = this.collect(frame);
     this.tell("frame", news);
+  }
+
+  // What strips show: the maps alone, while no panel is on show.
+  glance({ at, maps, ended, state }) {
+    this.at = at;
+    this.runs = { maps, ended, state };
+    this.tell("runs");
+  }
+
+  get progress() {
+    return this.runs ?? this.state;
   }
 
   collect(frame) {

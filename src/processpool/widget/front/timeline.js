@@ -10,6 +10,9 @@ const COLOURS = {
   e: "--pp-stopping", x: "--pp-bad", k: "--pp-left", r: "--pp-warn",
 };
 const LEGEND = ["busy", "idle", "starting", "leased", "stopping", "item failed", "item cancelled"];
+const CALM = window.matchMedia("(prefers-reduced-motion: reduce)");
+const CALM_EVERY = 3000;
+const MOST_RESERVED = 12;
 const GRAIN = 25;
 const TALLEST = 250;
 
@@ -27,11 +30,13 @@ class Timeline {
     this.context = this.canvas.getContext("2d", { alpha: true });
     this.labels = element("div", { class: "pp-lanes", "aria-hidden": "true" });
     this.pointed = element("span", { class: "pp-pointed" });
+    this.crowd = new Crowd(store, (text) => setText(this.pointed, text));
     const times = ["60 s ago", "45", "30", "15", "now"].map((text) => element("span", {}, text));
     this.node = element("div", { class: "pp-timeline" },
       this.labels,
-      element("div", { class: "pp-tape" }, this.canvas,
+      element("div", { class: "pp-tape" }, this.canvas, this.crowd.area,
         element("div", { class: "pp-times", "aria-hidden": "true" }, ...times)),
+      this.crowd.node,
       element("div", { class: "pp-legend" },
         ...LEGEND.map((name) =>
           element("span", {}, element("i", { class: "pp-swatch", "data-name": name }), name)),
@@ -40,9 +45,24 @@ class Timeline {
   }
 
   update({ columns, history }) {
+    if (CALM.matches && !history) { // redraw at times, instead of moving it all the time
+      this.waiting = this.waiting || columns.length > 0;
+      if (performance.now() < this.drawnAt + CALM_EVERY) return;
+      [history, this.waiting] = [this.waiting, false];
+    }
+    this.drawnAt = performance.now();
     const palette = this.palette();
     const lanes = this.room(columns);
-    if (history || lanes !== this.lanes || palette.key !== this.colours.key) {
+    const crowded = lanes >= CROWD;
+    setHidden(this.canvas, crowded);
+    setHidden(this.crowd.area, !crowded);
+    setHidden(this.crowd.node, !crowded);
+    if (crowded) {
+      if (columns.length || history || palette.key !== this.colours?.key) this.crowd.update(palette);
+      [this.lanes, this.colours] = [lanes, palette];
+      return;
+    }
+    if (history || lanes !== this.lanes || palette.key !== this.colours?.key) {
       this.colours = palette;
       this.lanes = lanes;
       this.redraw();
@@ -57,7 +77,7 @@ class Timeline {
     let most = mostLanes(columns);
     if (most <= this.lanes && this.age++ < MAX_COLUMNS) return this.lanes;
     this.age = 0;
-    most = mostLanes(this.store.columns);
+    most = Math.max(mostLanes(this.store.columns), Math.min(this.store.state.size[1], MOST_RESERVED));
     return most <= 64 ? most : Math.ceil(most / GRAIN) * GRAIN;
   }
 

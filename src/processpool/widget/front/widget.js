@@ -12,12 +12,17 @@ class View {
     this.maps = new Maps(store, say);
     this.timeline = new Timeline(store);
     this.table = new Table(store, say);
+    this.failures = new Failures(store, say);
     this.error = new ErrorPanel(store);
     this.log = new LogPanel(store);
     // Without this attribute, JupyterLab handles Enter and letters as its own shortcuts.
     this.node = element("div", { class: "pp-pool", "data-lm-suppress-shortcuts": "true" },
-      this.head.node, this.error.node, this.maps.node, this.timeline.node,
-      this.table.node, this.log.node, this.whispered);
+      this.head.node, this.maps.node, this.timeline.node,
+      this.table.node,
+      element("div", { class: "pp-notes" },
+        element("div", { class: "pp-note" }, this.error.node, this.failures.node), this.log.node),
+      this.whispered);
+    noteFocus(this.node);
     this.listener = (what, news) => this.update(what, news);
   }
 
@@ -26,8 +31,10 @@ class View {
     if (this.store.state) this.update("frame", { columns: [], lines: [], history: true });
   }
 
+  // Its last state stays to be seen, greyed; the kernel replaces it by a table where it can.
   close() {
     this.store.views.delete(this.listener);
+    for (const button of this.node.querySelectorAll("button, input")) button.disabled = true;
   }
 
   update(what, news) {
@@ -35,6 +42,7 @@ class View {
     if (what === "frame") {
       this.head.update();
       this.error.update();
+      this.failures.update();
       this.timeline.update(news);
       setHidden(this.timeline.node, this.store.state.state === "new");
       this.table.update();

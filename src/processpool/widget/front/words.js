@@ -23,6 +23,13 @@ function duration(seconds) {
   return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
 }
 
+// An estimate, as in words.py.
+function range([low, high]) {
+  if (high <= 1.6 * low || high < 2) return `about ${duration((low + high) / 2)}`;
+  if (low < 0.15 * high) return `up to ${duration(high)}`;
+  return `${duration(low)} to ${duration(high)}`;
+}
+
 function size(bytes) {
   for (const [unit, name] of SIZES) {
     if (bytes >= unit) return `${(bytes / unit).toFixed(bytes >= 9.95 * unit ? 0 : 1)} ${name}`;
