@@ -51,9 +51,7 @@ function positions(node) {
   const focused = lastFocus.get(node);
   return () => {
     for (const [box, top, left] of boxes) [box.scrollTop, box.scrollLeft] = [top, left];
-    if (focused?.isConnected && document.activeElement === document.body) {
-      focused.focus({ preventScroll: true });
-    }
+    if (focused?.isConnected) focused.focus({ preventScroll: true });
   };
 }
 
