@@ -131,8 +131,9 @@ class PoolFuture(StreamedFuture[T]):
         """
         if self._state not in _ENDED:
             self._engine.require_calm()
-            if self._job.wants_parts:
-                self._streamed().open_up()
+            self._is_awaited = True
+            if self._stream is not None:
+                self._stream.open_up()
             self._wait(timeout)
         if self._is_pickled:
             self._keep_record()
@@ -346,6 +347,8 @@ class SingleJob(Job):
         """Take a part of the item, which from now on is not begun anew."""
         self.terms = replace(self.terms, retries=NEVER)
         stream = self._future._streamed()
+        if self._future._is_awaited:
+            stream.open_up()
         stream.put(part, source)
         if self.timeout is not None:
             self._future._engine.prolong(self, waits=stream.is_full)

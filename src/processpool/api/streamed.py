@@ -26,6 +26,8 @@ class StreamedFuture(Future[T]):
     _job: Job
     _stream: Stream | None = None
     """Its parts, if there are any; or once somebody asks for them."""
+    _is_awaited = False
+    """True once somebody waits for the end, whether or not anybody reads the parts."""
 
     def parts(self) -> Iterator[Any]:
         """Yield what the item's generator yields, as soon as it does; then raise what it raised.
