@@ -240,7 +240,7 @@ class Receiver:
             if retires:
                 commands += core.scheduler.retire(worker.id, ExitReason.RETIRED, now)
             commands += core.scheduler.answered(worker.id, len(values), now, len(failed))
-            if not slot.load:
+            if not slot.load and worker.listening.state is EXPECTING:  # not taken back meanwhile
                 worker.listening.on(ListeningEvent.SETTLED)
             self._dispatcher.stage(commands)
             core.lock.notify_all()
