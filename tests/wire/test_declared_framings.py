@@ -164,6 +164,16 @@ STREAMS = st.lists(st.one_of(st.sampled_from(PIECES), st.binary(max_size=9)), ma
 
 @every_case
 @settings(deadline=None, max_examples=60)
+@given(data=STREAMS.map(b"".join))
+def test_behind_an_error_nothing_is_an_answer(case: Case, data: bytes) -> None:
+    framing, _ = fed(case.rule, data, len(data) + 1)
+    if framing.error is not None:
+        for end in range(1, len(case.data) + 1):
+            assert framing.whole(case.data[:end]) is None
+
+
+@every_case
+@settings(deadline=None, max_examples=60)
 @given(data=STREAMS.map(b"".join), sizes=st.lists(st.integers(1, 12), min_size=1))
 def test_any_bytes_in_any_pieces(case: Case, data: bytes, sizes: list[int]) -> None:
     whole, answers = fed(case.rule, data, len(data) + 1)

@@ -193,3 +193,11 @@ def test_what_is_framed_comes_back(answers: list[bytes], size: int) -> None:
     framing, got = feed(b"".join(b"%d;%b" % (len(a), a) for a in answers), size)
     assert got == answers
     assert framing.is_clean
+
+
+@pytest.mark.parametrize(("data", "problem"), BAD)
+def test_behind_an_error_nothing_is_an_answer(data: bytes, problem: str) -> None:
+    framing, _ = feed(data, len(data))
+    assert framing.error is not None
+    assert framing.whole(b"1;a") is None
+    assert framing.feed(b"1;a") == []

@@ -59,7 +59,7 @@ class FramedFraming(Framing):
 
     def whole(self, data: bytes) -> bytes | None:
         """Return the answer if `data` is exactly one; see `Framing.whole`."""
-        if self._missing or self._header:
+        if self._missing or self._header or self.error is not None:
             return None
         semicolon = data.find(b";", 0, _DIGITS + 1)
         digits = data[:semicolon]

@@ -60,6 +60,8 @@ class LengthFraming(DeclaredFraming):
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take received bytes; return the answers that they complete, in order."""
+        if self.error is not None:
+            return []
         if self._is_quick and len(data) >= 4 and self._fixed(data)[0] == len(data) - 4 <= self._max:
             return [data[4:]]
         answers = super().feed(data)
@@ -68,6 +70,8 @@ class LengthFraming(DeclaredFraming):
 
     def whole(self, data: bytes) -> bytes | None:
         """Return the answer if `data` is exactly one; see `Framing.whole`."""
+        if self.error is not None:
+            return None
         if self._is_quick and len(data) >= 4 and self._fixed(data)[0] == len(data) - 4 <= self._max:
             return data[4:]
         if not self.is_clean:

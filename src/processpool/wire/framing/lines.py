@@ -50,6 +50,8 @@ class LinesFraming(Framing):
         end = len(data) - 1
         if self._arrived or data.find(b"\n") != end or not 0 <= end <= self._max:
             return None
+        if self.error is not None:
+            return None
         return data[:end]
 
     def eof(self) -> ProtocolError | None:
