@@ -46,8 +46,11 @@ class Naming:
         """Say on the error of a record which item it is of, unless that was said before."""
         error = record.error
         if error is not None and getattr(error, "record", None) is None:
-            with USERS_CODE:
-                note = self.note(record.index, record.args, safely=safely)
+            if safely:  # perhaps in a turn of the engine, where no interrupt may be raised
+                note = self.note(record.index, record.args, safely=True)
+            else:
+                with USERS_CODE:
+                    note = self.note(record.index, record.args)
             add_note(error, note)
             beautify(error)
 
