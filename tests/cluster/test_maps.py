@@ -83,7 +83,8 @@ class TestMaps:
         assert str(error) == "not 107"
         assert "item 107" in error.__notes__[0]
         assert "It ran on node tcp://" in str(error.__cause__)
-        assert outcomes[107].worker_id in {worker.id for worker in pool.snapshot().workers}
+        worker = outcomes[107].worker_id
+        eventually(lambda: worker in {known.id for known in pool.snapshot().workers})
 
     def test_a_crash_costs_one_item(self, make_pool: Callable[..., ProcessPool]) -> None:
         got = make_pool().map(crash, range(400), on_error="return")

@@ -127,4 +127,5 @@ def test_a_restart_that_somebody_asked_for_is_no_error_of_the_pool(pool: Process
 def test_failures_are_grouped_and_know_their_items(pool: ProcessPool) -> None:
     pool.map(fail, range(10), on_error="skip")
     ((key, text, _, count),) = pool.snapshot().failures
-    assert (key, text, count) == ("ValueError: cannot do N", "ValueError: cannot do 9", 4)
+    assert (key, count) == ("ValueError: cannot do N", 4)
+    assert text in {f"ValueError: cannot do {number}" for number in range(10)}

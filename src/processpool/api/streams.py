@@ -9,7 +9,6 @@ A stream belongs to the future of its item. Parts are unpickled by the reader.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from contextlib import contextmanager, suppress
 from enum import Enum
@@ -146,6 +145,8 @@ class Stream:
     async def aread(self, future: Future[Any], job: Job) -> AsyncGenerator[Any, None]:
         """Yield the parts under asyncio."""
         self.is_read, self._job = True, job
+        import asyncio  # takes as long as the rest of the package
+
         loop, news = asyncio.get_running_loop(), asyncio.Event()
 
         def tell() -> None:
