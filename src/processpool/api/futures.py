@@ -11,6 +11,7 @@ from threading import current_thread, main_thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from processpool.api.callbacks import call_back, may_wait
 from processpool.api.future_waits import FUTURES, Waiters
 from processpool.api.item_notes import Naming
 from processpool.api.streamed import StreamedFuture
@@ -33,7 +34,6 @@ T = TypeVar("T")
 
 _NOT_LOADED = Exception("this stands for the error of a worker's that nobody has looked at")
 _ENDED = (FINISHED, CANCELLED_AND_NOTIFIED)
-_QUICK = ("asyncio.futures", "processpool.executors.work")
 
 
 class PoolFuture(StreamedFuture[T]):
@@ -233,14 +233,14 @@ class PoolFuture(StreamedFuture[T]):
         if is_open:
             self._engine.attend()
         else:
-            _call(fn, self)
+            call_back(fn, self)
 
     def _invoke_callbacks(self) -> None:
         """Like the standard library's, but never on a thread that leads, which must not wait.
 
         Those of asyncio only notify their event loop, and are called at once.
         """
-        if self._engine.is_current and any(map(_may_wait, self._done_callbacks)):
+        if self._engine.is_current and any(map(may_wait, self._done_callbacks)):
             self._engine.run_callback(self._call_back)
         else:
             with USERS_CODE:
@@ -248,7 +248,7 @@ class PoolFuture(StreamedFuture[T]):
 
     def _call_back(self) -> None:
         for callback in self._done_callbacks:
-            _call(callback, self)
+            call_back(callback, self)
 
     @uninterrupted
     def cancel(self) -> bool:
@@ -398,16 +398,3 @@ class SingleJob(Job):
             if current_thread() is main_thread():
                 raise
             log.exception("a callback of %r raised", future)
-
-
-def _call(callback: Callable[[Future[Any]], object], future: PoolFuture[Any]) -> None:
-    """Call a callback; its exceptions go to the log, as the standard library has it."""
-    try:
-        callback(future)
-    except Exception:
-        log.exception("a callback of %r raised", future)
-
-
-def _may_wait(callback: Any) -> bool:
-    """False for callbacks that surely return at once: asyncio's, and the pool's own."""
-    return getattr(callback, "__module__", None) not in _QUICK
