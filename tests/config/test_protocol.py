@@ -297,3 +297,12 @@ def test_each_gives_values_in_turn(tmp_path: Path) -> None:
         pool_from_dict({"worker": {**worker, "env": {"A": "1"}, "each": {"A": [1]}}})
     with pytest.raises(ConfigError, match=r"worker\.each\.A: must be a list of values, such as"):
         pool_from_dict({"worker": {**worker, "each": {"A": []}}})
+
+
+@pytest.mark.parametrize(
+    "given", [{"env": {"PROCESSPOOL_SLOT": "1"}}, {"each": {"PROCESSPOOL_SLOT": [1]}}]
+)
+def test_a_variable_that_the_pool_sets_is_refused(given: dict[str, Any]) -> None:
+    worker = {"kind": "command", "command": ["cat"], **given}
+    with pytest.raises(ConfigError, match="must not give PROCESSPOOL_SLOT, which the pool sets"):
+        pool_from_dict({"worker": worker})

@@ -29,11 +29,15 @@ from processpool.config.protocol import Protocol, ProtocolConfig, is_oneshot, is
 from processpool.config.section import Section
 from processpool.wire.framing.oneshot import MESSAGE
 from processpool.wire.framing.template import misspelt_message
+from processpool.worker.serve import POOL_VARIABLE, SLOT_VARIABLE, WORKER_VARIABLE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from processpool.wire.framing.declaration import Declaration
 
 _HERE = Path(".")
+_OF_THE_POOL = (SLOT_VARIABLE, WORKER_VARIABLE, POOL_VARIABLE)
 _DERIVED = object()
 """A placeholder for a default that depends on other keys."""
 
@@ -50,6 +54,16 @@ class _WorkerConfig(Section):
     """Whether a worker inherits the pool's environment: true, false, or a list of names."""
     each: Each = Field(default_factory=Variants)
     """Environment variables with a list of values, one for each slot in turn."""
+
+    @field_validator("env", "each")
+    @classmethod
+    def _is_not_the_pools(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        for name in _OF_THE_POOL:
+            if name in value:
+                raise ValueError(
+                    f"must not give {name}, which the pool sets for each worker: rename it"
+                )
+        return value
 
     @field_validator("each")
     @classmethod
