@@ -71,6 +71,16 @@ def test_it_works_in_the_end(
     assert all(type(earlier.error) is kind for earlier in record.history)
 
 
+def test_the_records_of_a_map_have_the_earlier_attempts(
+    python_pool: Callable[..., ProcessPool], tmp_path: Path
+) -> None:
+    pool = python_pool(1, retry={"attempts": 2, "on": ["error"]})
+    paths = [str(tmp_path / name) for name in "ab"]
+    for record in pool.map(attempt, paths, [2, 2], ["error", "error"], details=True):
+        assert (record.value, record.attempts) == (2, 2)
+        assert [type(earlier.error) for earlier in record.history] == [ValueError]
+
+
 @pytest.mark.parametrize("how", ["crash", "timeout", "error"])
 def test_what_is_not_asked_for_is_not_tried_again(
     how: str, python_pool: Callable[..., ProcessPool], tmp_path: Path

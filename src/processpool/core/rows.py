@@ -6,7 +6,7 @@ from array import array
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from processpool.core.jobs import Batch, Origin
+    from processpool.core.jobs import Attempt, Batch, Origin
 
 
 class Row(NamedTuple):
@@ -33,6 +33,7 @@ class Rows:
         self._places = array("q")
         self._stderr: dict[int, str] = {}
         self._skipped: dict[int, tuple[Any, ...]] = {}
+        self._history: dict[int, tuple[Attempt, ...]] = {}
 
     def extend(self, count: int) -> None:
         """So many more items were read."""
@@ -54,6 +55,8 @@ class Rows:
             self._stderr[number] = origin.stderr
         if origin.skipped:
             self._skipped[number] = origin.skipped
+        if batch.history:
+            self._history[number] = batch.history
 
     def row(self, index: int) -> Row | None:
         """Return the row of an item; None if it has none."""
@@ -86,4 +89,7 @@ class Rows:
             "peak_memory": row.peak_memory,
             "stderr": self.stderr(index),
             "skipped": self._skipped.get(self._of_item[index], ()),
+            "history": tuple(
+                attempt.record for attempt in self._history.get(self._of_item[index], ())
+            ),
         }
