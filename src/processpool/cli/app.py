@@ -252,12 +252,13 @@ def probe(
     messages and others: choose messages that do no harm.
     """
     from processpool.cli.probing import Probing, Unknown, write_yaml
+    from processpool.cli.stopping import stoppable
 
     at = words.index(_TRY) if _TRY in words else len(words)
     command, messages = words[:at], [word for word in words[at + 1 :] if word != _TRY]
     if not command or not messages:
         raise typer.BadParameter("must be -- CMD [ARG]... --try MESSAGE...")
-    with _problems_told():
+    with _problems_told(), stoppable():  # what was started is ended
         try:
             worker = Probing(command, messages, complain).find()
         except Unknown as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from itertools import product
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from processpool.cli.candidates import SHORT, START, has_error, repeats, trouble
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 _SHORT_PROMPT = 3
 """Characters of a prompt up to which other prompts, and answers, are likely to end like it."""
+
+
+PATIENCE = 30.0
+"""Seconds that are given to all the languages together."""
 
 
 class _Said(NamedTuple):
@@ -41,7 +46,11 @@ def marked(program: Program, way: Way, banner: bytes, weak: Guess | None) -> Wor
     """
     program.tell("trying to make it say a mark")
     unclean = []
-    for idiom in IDIOMS:
+    end = monotonic() + PATIENCE
+    for number, idiom in enumerate(IDIOMS):
+        if monotonic() > end:
+            program.tell(f"  it takes long: {number} of {len(IDIOMS)} languages were tried")
+            return None
         said = _said(program, way, idiom)
         if said is None:
             continue
