@@ -264,7 +264,7 @@ def test_a_hostility_costs_one_item(python_pool: Callable[..., ProcessPool], nam
         pool.call(function, argument)
     assert type(caught.value) is error
     assert (pool.call(functions.pid) == pid) is stays
-    if stays:  # the others go this way in the map of all of them
+    if stays and function is not generate:  # others go this way in the map of all; this one streams
         assert type(pool.submit(function, argument).exception()) is error
     assert pool.map(functions.inc, range(100)) == list(range(1, 101))
 
