@@ -219,10 +219,10 @@ def _read_content_length(data: bytes, begin: int, searched: int) -> tuple[int, i
     end = data.find(b"\r\n\r\n", max(begin, searched - 3), begin + MAX_HEADER)
     header = data[begin : end + 2 if end >= 0 else begin + MAX_HEADER]
     found = _CONTENT_LENGTH.search(header) if end >= 0 else None
-    if found is not None:
+    is_header = _may_be_a_field(header.partition(b"\n")[0])
+    if found is not None and is_header:
         return end + 4, int(found[1])
-    name = header.partition(b"\n")[0]
-    if end >= 0 or len(header) == MAX_HEADER or not _may_be_a_field(name):
+    if end >= 0 or len(header) == MAX_HEADER or not is_header:
         raise NotAHeader("an answer must begin with a header that has a Content-Length")
     return _UNFINISHED
 
@@ -230,7 +230,7 @@ def _read_content_length(data: bytes, begin: int, searched: int) -> tuple[int, i
 def _may_be_a_field(line: bytes) -> bool:
     """True if this can be the beginning of a header line: a name, then a colon."""
     name, _, _ = line.partition(b":")
-    return all(0x21 <= byte <= 0x7E for byte in name) and (b":" in line or len(name) < 64)
+    return len(name) < 64 and all(0x21 <= byte <= 0x7E for byte in name)
 
 
 def _by_regex(text: str) -> Header:
