@@ -147,7 +147,7 @@ class Arrivals:
         self._work.count(len(batch), len(failures))
         unanswered = [(at, answer) for at, answer in failures if _has_none(answer)]
         if self._hub.has_listeners and len(unanswered) < len(batch):
-            self._hub.publish(_finished(batch, origin))
+            self._hub.publish(events.ItemsFinished.of(batch, origin))
         for _, answer in failures[-1:]:
             text = error_in_words(answer)
             self._hub.remember(text, origin.worker_id, None, origin.stderr)
@@ -220,18 +220,6 @@ def _answers(run: Answers, where: str) -> list[Any]:
 def _has_none(answer: Any) -> bool:
     """True if a failure is not what the item itself has come to."""
     return type(answer) is Reply and isinstance(answer.error, _NO_ANSWER)
-
-
-def _finished(batch: Batch, origin: Origin) -> events.ItemsFinished:
-    return events.ItemsFinished(
-        origin.until,
-        origin.worker_id,
-        origin.pid,
-        index=batch.start,
-        count=len(batch),
-        since=origin.since,
-        job=batch.job.number,
-    )
 
 
 def first_line(error: BaseException) -> str:

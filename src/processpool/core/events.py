@@ -7,6 +7,10 @@ monotonic time in seconds.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from processpool.core.jobs import Batch, Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,3 +125,9 @@ class ItemsFinished(WorkerEvent):
     count: int
     since: float
     job: int
+
+    @classmethod
+    def of(cls, batch: Batch, origin: Origin) -> ItemsFinished:
+        """Return the event of a batch that the worker of `origin` has answered."""
+        worker = origin.until, origin.worker_id, origin.pid
+        return cls(*worker, batch.start, len(batch), origin.since, batch.job.number)

@@ -35,7 +35,7 @@ def hand_out(core: Core, hub: EventHub, worker: Worker, ended: Answered, retires
     """
     batch, answers, origin = ended
     if hub.has_listeners:
-        hub.publish(_finished(batch, origin))
+        hub.publish(events.ItemsFinished.of(batch, origin))
     retries = batch.job.terms.retries or core.scheduler.policy.retries
     retried = not origin.plain and "error" in retries.on
     retires = retires and not batch.job.is_errand and batch.job.terms.retries is not NEVER
@@ -103,15 +103,3 @@ def _pass_on(core: Core, hub: EventHub, worker: Worker, ended: Answered) -> None
     reply = Reply(error=error, stdout=answer.stdout, stderr=answer.stderr)
     origin.plain = False
     _end(worker, one, [reply], origin)
-
-
-def _finished(batch: Batch, origin: Origin) -> events.ItemsFinished:
-    return events.ItemsFinished(
-        origin.until,
-        origin.worker_id,
-        origin.pid,
-        index=batch.start,
-        count=len(batch),
-        since=origin.since,
-        job=batch.job.number,
-    )

@@ -280,7 +280,7 @@ class FakeWork:
         """Publish the event of a finished or failed item, then deliver the answer to its job."""
         who, job = (origin.until, origin.worker_id, origin.pid), batch.job
         if reply.error is None:
-            self.hub.publish(events.ItemsFinished(*who, batch.start, 1, origin.since, job.number))
+            self.hub.publish(events.ItemsFinished.of(batch, origin))
         else:
             text = in_words(reply.error)
             self.hub.remember(text, origin.worker_id, None)
