@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from processpool.wire.variables import CODEC_VARIABLE
+
 if TYPE_CHECKING:
     from processpool.config.workers import CommandWorkerConfig, PythonWorkerConfig
 
-CODEC_VARIABLE = "PROCESSPOOL_CODEC"
-"""The environment variable that tells a worker under `serve` the pool's codec."""
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",

@@ -29,7 +29,7 @@ from processpool.config.protocol import Protocol, ProtocolConfig, is_oneshot, is
 from processpool.config.section import Section
 from processpool.wire.framing.oneshot import MESSAGE
 from processpool.wire.framing.template import misspelt_message
-from processpool.worker.serve import POOL_VARIABLE, SLOT_VARIABLE, WORKER_VARIABLE
+from processpool.wire.variables import POOL_VARIABLE, SLOT_VARIABLE, WORKER_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """A worker's identity as environment variables: its slot, number and pool, and its slot's values.
 
-Every worker has these variables, whatever program it runs; its child processes inherit them.
+What these are called is in `wire/variables.py`; those of a slot are `worker.each` in the YAML.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from processpool.wire.variables import POOL_VARIABLE, SLOT_VARIABLE, WORKER_VARIABLE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-SLOT, WORKER, POOL = "PROCESSPOOL_SLOT", "PROCESSPOOL_WORKER", "PROCESSPOOL_POOL"
 
 
 @dataclass(frozen=True)
@@ -26,4 +26,5 @@ class Identity:
     def variables(self, number: int, place: int) -> dict[str, str]:
         """Return the environment variables of the worker with this number, in this slot."""
         own = {name: values[place % len(values)] for name, values in self.each.items()}
-        return {**own, SLOT: str(place), WORKER: str(number), POOL: self.pool}
+        told = {SLOT_VARIABLE: str(place), WORKER_VARIABLE: str(number), POOL_VARIABLE: self.pool}
+        return {**own, **told}

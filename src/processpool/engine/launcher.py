@@ -28,6 +28,7 @@ from processpool.wire.framing.oneshot import waiting_shell
 from processpool.wire.python import layout
 from processpool.wire.python.arena import Arena
 from processpool.wire.python.sources import Sources
+from processpool.wire.variables import READY_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from processpool.wire.codecs import Codec
     from processpool.wire.framing.declaration import Declaration
 
-READY_VARIABLE = "PROCESSPOOL_READY_FD"
-"""Tells a worker under `serve` where it can say that it is ready."""
 MARK_VARIABLE = "PROCESSPOOL_START"
 """Has what the guard knows a command worker by while it starts."""
 

@@ -15,6 +15,13 @@ import os
 import sys
 
 from processpool.wire.served import AHEAD, BEGUN, RECALLED, STOPPED
+from processpool.wire.variables import (
+    CODEC_VARIABLE,
+    POOL_VARIABLE,
+    READY_VARIABLE,
+    SLOT_VARIABLE,
+    WORKER_VARIABLE,
+)
 from processpool.worker.capture import Capture
 from processpool.worker.current import find_item, introduce
 from processpool.worker.descriptors import high
@@ -33,18 +40,6 @@ if TYPE_CHECKING:
         def handle_request(self, data: Any, /) -> Any:
             """Print or return the answer to one request."""
 
-
-CODEC_VARIABLE = "PROCESSPOOL_CODEC"
-"""Names the codec of the pool that started this worker."""
-
-SLOT_VARIABLE, WORKER_VARIABLE = "PROCESSPOOL_SLOT", "PROCESSPOOL_WORKER"
-POOL_VARIABLE = "PROCESSPOOL_POOL"
-"""Tell who this worker is."""
-
-READY_VARIABLE = "PROCESSPOOL_READY_FD"
-"""The descriptor on which the pool is told that this worker is ready, and more: the channel. Where
-it is no socket, what is told is a newline; and a dot with the number of the last answer, after
-which nothing is begun."""
 
 _GENERATOR = type(_ for _ in ())
 
