@@ -35,6 +35,13 @@ class TestStretches:
         assert len(found) < 250
         assert all(one.each == pytest.approx(0.0001, rel=0.01) for one in found)
 
+    def test_a_slow_one_behind_them_does_not(self) -> None:
+        record = RunRecord(1, "f", 0.0)
+        record.note(0, 1, 0, 5, 0.0, 0.0005)
+        record.note(0, 1, 5, 1, 0.0005, 10.0)
+        assert [(one.first, one.items) for one in record.stretches()] == [(0, 5), (5, 1)]
+        assert record.slowest()[0].seconds == pytest.approx(10.0, rel=0.01)
+
     def test_a_pause_separates_them(self) -> None:
         record = RunRecord(1, "f", 0.0)
         record.note(0, 1, 0, 5, 0.0, 0.0001)

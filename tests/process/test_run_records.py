@@ -52,6 +52,15 @@ def counted(record: RunRecord) -> tuple[int, int, int | None]:
     return record.done, record.failed, record.total
 
 
+def test_what_a_worker_had_answered_before_it_died_is_recorded() -> None:
+    answers = "while read x; do if [ $x = die ]; then exit 3; fi; echo $x; done"
+    worker = {"kind": "command", "command": ["sh", "-c", answers], "protocol": "lines"}
+    items = ["die" if number % 50 == 49 else str(number) for number in range(1000)]
+    with ProcessPool.from_dict({"worker": worker, "size": {"min": 20, "max": 20}}) as pool:
+        pool.map(items, on_error="return")
+        assert counted(last(pool)) == (1000, 20, 1000)
+
+
 @pytest.mark.parametrize("details", [False, True])
 @pytest.mark.parametrize("items", [3, 500])
 def test_a_map_over_a_program(programs: ProcessPool, items: int, details: bool) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 KEPT = 100_000
 """Entries that are kept as they are: at least so many items."""
 SHORTEST = 0.001
-"""Seconds that a stretch has at least, if the next one follows it at once;"""
+"""Seconds that a stretch has at least, if one as short follows it at once;"""
 SHORTEST_OF_SLOT = 0.0005
 """or so many for each of the slots: this bounds the entries of a second, whatever the pool."""
 GAP = 0.0005
@@ -39,6 +39,11 @@ SMALL = 2000
 """Bytes of an item that is kept beside its time: others are for those who asked for details."""
 
 _ENTRY = Struct("iIQIIddd")
+
+
+def shortest_stretch(slots: int) -> float:
+    """Return below how many seconds stretches are joined, in a pool with so many slots."""
+    return max(SHORTEST, SHORTEST_OF_SLOT * slots)
 
 
 class SlowItem(NamedTuple):
@@ -115,7 +120,7 @@ class RunRecord:
         self._next = 0
         self._open: dict[int, list[Any]] = {}
         """By slot, the stretch that the next one may be joined to."""
-        self._shortest = max(SHORTEST, SHORTEST_OF_SLOT * slots)
+        self._shortest = shortest_stretch(slots)
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -147,7 +152,8 @@ class RunRecord:
         last = self._open.get(slot)
         if last is not None:
             _, known, _, _, bad, begin, end, _ = last
-            follows = since - end <= GAP and end - begin < self._shortest and not (failed or bad)
+            short = end - begin < self._shortest and until - since < self._shortest
+            follows = short and since - end <= GAP and not (failed or bad)
             if known == worker_id and (follows or until == end):  # as of one notice
                 last[6] = until
                 last[3] += count

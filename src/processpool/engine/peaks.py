@@ -19,7 +19,9 @@ SHORTEST = 0.005
 RARELY = 0.05
 """The same where items are so fast that many are answered at once;"""
 MANY = 8
-"""that is, more than so many."""
+"""that is, more than so many in a row."""
+PAUSE = 0.1
+"""Seconds to the next attempt where there was no time for a look."""
 COST = 25e-6
 """Seconds that a look takes."""
 SHARE = 0.001
@@ -41,14 +43,14 @@ class Peaks:
         Args:
             worker: the worker.
             now: the time.
-            items: how many it has just answered.
+            items: how many it has answered lately, without a pause.
         """
         watch = worker.memory
         self._credit = min(self._credit + (now - self._at) * SHARE, MOST_CREDIT)
         self._at = now
         watch.due = now + (RARELY if items > MANY else SHORTEST)
         if self._credit < COST and watch.peak is not None:
-            watch.due = now + max(SHORTEST, (COST - self._credit) / SHARE)
+            watch.due = now + PAUSE
             return
         self._credit -= COST
         peak = read_peak(worker.pid)

@@ -95,6 +95,9 @@ class Reaper:
             if worker.was_starved:
                 core.scheduler.starved(worker.id)
             chance = killed and core.scheduler.forgives_kills
+            running, since = slot.inflight[0] if slot.inflight else None, slot.since
+        if running is not None:
+            worker.tally.settle(running, since)
         if failed_start and not chance:
             limit = core.scheduler.policy.start or 0.0
             error = failures.start_failed(worker, slot.exit_reason, core.command, limit)

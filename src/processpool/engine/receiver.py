@@ -73,7 +73,7 @@ class Receiver:
                 value = protocol.value_of(answer)
                 now = monotonic()
                 if now >= worker.memory.due:
-                    self._peaks.look(worker, now)
+                    self._peaks.look(worker, now, worker.tally.count)
                 with core.lock:
                     slot = core.scheduler.slots[worker.id]
                     since = slot.since

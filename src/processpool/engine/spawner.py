@@ -86,7 +86,8 @@ class Spawner:
             core.decide(lambda now: core.scheduler.exited(number, now, failed_start=True))
             core.loop.post(self.tell_if_broken)
             return
-        worker.place = worker.tally.place = place
+        worker.place = place
+        worker.tally.sit(place, core.scheduler.policy.max)
         self.guard.add(worker.pid)  # at once: another start would take the place of its mark
         self.launched.append(worker)
         core.loop.post(self._adopt)
