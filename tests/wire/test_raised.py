@@ -10,7 +10,7 @@ import pytest
 
 from processpool import RemoteError
 from processpool.wire.python.raised import describe
-from processpool.wire.python.remote_errors import add_note, in_words, rebuild
+from processpool.wire.python.remote_errors import add_note, format_error, rebuild
 
 
 def travelled(error: BaseException, hidden: dict[str, object] | None = None) -> BaseException:
@@ -139,7 +139,7 @@ def test_a_group_with_a_new_of_its_own() -> None:
 def test_hostile_ones(kind: type[Exception]) -> None:
     again = travelled(kind("x"))
     assert type(again) in (kind, RemoteError)
-    assert kind.__name__ in in_words(again) or isinstance(again, RemoteError)
+    assert kind.__name__ in format_error(again) or isinstance(again, RemoteError)
 
 
 @pytest.mark.parametrize("error", [Odd(1, 2), Exploding("1 and 2"), Pretender("1 and 2")])
@@ -162,7 +162,7 @@ def test_a_substitute(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_one_that_lets_nothing_be_set() -> None:
     again = travelled(Frozen("x"))
-    assert "Frozen" in in_words(again)
+    assert "Frozen" in format_error(again)
 
 
 def test_a_note_that_cannot_be_added() -> None:
@@ -188,6 +188,6 @@ def test_frames_of_the_worker_are_left_out() -> None:
     assert __file__ not in shown
 
 
-def test_in_words() -> None:
-    assert in_words(ValueError("x")) == "ValueError: x"
-    assert in_words(Leaving()) == "Leaving (its message cannot be shown)"
+def test_format_error() -> None:
+    assert format_error(ValueError("x")) == "ValueError: x"
+    assert format_error(Leaving()) == "Leaving (its message cannot be shown)"

@@ -19,7 +19,7 @@ from processpool.core.outcome import Outcome
 from processpool.engine.backend import NotBegun
 from processpool.errors import ProcessPoolError
 from processpool.wire.python.arguments import Unsendable
-from processpool.wire.python.remote_errors import add_note, in_words
+from processpool.wire.python.remote_errors import add_note, format_error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -167,7 +167,7 @@ class AskedPool(WatchedPool):
             record = replace(record, args=args, kwargs=dict(keywords), name=naming.name)
             attach(record)
             self._engine.maps.failures.count_single()
-            self._engine.maps.failures.add(in_words(error), record, naming.name)
+            self._engine.maps.failures.add(format_error(error), record, naming.name)
         return trimmed(error)
 
     def _submit(self, request: Request, call: Call, *, streamed: bool = False) -> PoolFuture[Any]:

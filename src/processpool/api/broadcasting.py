@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from processpool.api.item_notes import Naming
 from processpool.core.jobs import Attempt, Batch, Job, Origin
-from processpool.core.replies import error_in_words, has_failed
+from processpool.core.replies import format_reply_error, has_failed
 from processpool.errors import WorkerDied
 from processpool.system.monitor import Monitor
 
@@ -50,7 +50,7 @@ class BroadcastJob(Job):
                 "the broadcast of %s failed in worker %d, which was started later: %s",
                 self.naming.name if self.naming is not None else "",
                 origin.worker_id,
-                error_in_words(answer),
+                format_reply_error(answer),
             )
 
     def drop(self, batch: Batch, error: BaseException | None) -> None:

@@ -17,7 +17,7 @@ from processpool.api.item_notes import Naming
 from processpool.api.streamed import StreamedFuture
 from processpool.core.jobs import Arguments, Attempt, Batch, Job, Origin, attach
 from processpool.core.outcome import Outcome
-from processpool.core.replies import PickledReply, Reply, error_in_words, has_failed
+from processpool.core.replies import PickledReply, Reply, format_reply_error, has_failed
 from processpool.core.terms import NEVER, USUAL, Terms
 from processpool.system.interrupts import USERS_CODE, uninterrupted
 from processpool.system.monitor import Bell
@@ -324,7 +324,7 @@ class SingleJob(Job):
         if not self.cancelled:
             item = batch.attempt(0, answer, origin, self._args(batch))
             name = "" if self.naming is None else self.naming.name
-            failures.add(error_in_words(answer), item, name)
+            failures.add(format_reply_error(answer), item, name)
 
     @property
     def naming(self) -> Naming | None:  # type: ignore[override]

@@ -16,14 +16,14 @@ from processpool.api.map_state import SKIPPED, Run
 from processpool.core.batch_size import Pace
 from processpool.core.jobs import Attempt, Batch, Job, Origin, attach
 from processpool.core.outcome import Outcome
-from processpool.core.replies import Reply, error_in_words, has_failed, load_all
+from processpool.core.replies import Reply, format_reply_error, has_failed, load_all
 from processpool.core.run_record import RunRecord, small
 from processpool.core.snapshot import MapSnapshot
 from processpool.core.terms import USUAL, Terms
 from processpool.system.clock import wall_clock
 from processpool.wire.python.arguments import Pickled
 from processpool.wire.python.layout import STAR
-from processpool.wire.python.remote_errors import in_words
+from processpool.wire.python.remote_errors import format_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,7 +126,7 @@ class MapJob(Job):
         for record in records:
             known = has_failed(run.answers[record.index - run.start])
             if record.error is not None and not known:
-                text = in_words(record.error)
+                text = format_error(record.error)
                 self.run_record.errors.add(record.index, text, record)
                 self._engine.maps.failures.add(text, record, self.label, self.retry)
 
@@ -135,7 +135,7 @@ class MapJob(Job):
         if isinstance(error, GeneratorExit):
             self.run_record.why = "its consumer took no more answers"
         else:
-            self.run_record.why = in_words(error)
+            self.run_record.why = format_error(error)
 
     def _note_input(self, chunk: InputChunk) -> None:
         """A chunk of the input was read."""
@@ -215,7 +215,7 @@ class MapJob(Job):
             if has_failed(answer):
                 args = run.args(offset)
                 attempt = run.batch.attempt(offset, answer, run.origin, small(args) or ())
-                text = error_in_words(answer)
+                text = format_reply_error(answer)
                 self.run_record.errors.add(run.start + offset, text, attempt)
                 whole = run.attempt(offset, answer)
                 light = attempt if small(args) is None else None

@@ -18,7 +18,7 @@ from processpool.core.error_groups import ErrorGroup, ErrorGroups
 from processpool.core.jobs import Attempt
 from processpool.core.outcome import Outcome
 from processpool.errors import PoolClosed
-from processpool.wire.python.remote_errors import in_words
+from processpool.wire.python.remote_errors import format_error
 
 if TYPE_CHECKING:
     import os
@@ -115,7 +115,7 @@ class Outcomes(Sequence[Outcome]):
         groups = ErrorGroups()
         for record in self.failed:
             assert record.error is not None
-            groups.add(record.index, in_words(record.error), record)
+            groups.add(record.index, format_error(record.error), record)
         return groups.largest_first()
 
     def to_pandas(self) -> Any:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from processpool.backends.parcels import Answers, Result, part_of, received, shifted, unpack
 from processpool.core import events
 from processpool.core.jobs import Batch, Origin
-from processpool.core.replies import PickledReply, Reply, error_in_words, has_failed
+from processpool.core.replies import PickledReply, Reply, format_reply_error, has_failed
 from processpool.errors import NodeLost, PoolBroken, PoolClosed, RequestTimeout, WorkerDied
 from processpool.wire.python.layout import ECHOED
 
@@ -149,11 +149,11 @@ class Arrivals:
         if self._hub.has_listeners and len(unanswered) < len(batch):
             self._hub.publish(events.ItemsFinished.of(batch, origin))
         for _, answer in failures[-1:]:
-            text = error_in_words(answer)
+            text = format_reply_error(answer)
             self._hub.remember(text, origin.worker_id, None, origin.stderr)
         for at, answer in unanswered if self._hub.has_listeners else ():
             who = origin.until, origin.worker_id, origin.pid
-            self._hub.publish(events.ItemFailed(*who, at, error_in_words(answer)))
+            self._hub.publish(events.ItemFailed(*who, at, format_reply_error(answer)))
         batch.job.deliver(batch, answers, origin)
 
     # -- losses ------------------------------------------------------------------------------------

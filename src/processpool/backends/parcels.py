@@ -18,7 +18,7 @@ from processpool.errors import RemoteError
 from processpool.wire.python.arguments import Pickled
 from processpool.wire.python.class_table import ClassTable
 from processpool.wire.python.functions import HANDLER, Function, Task
-from processpool.wire.python.remote_errors import add_note, in_words
+from processpool.wire.python.remote_errors import add_note, format_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -234,7 +234,7 @@ def _sendable(answer: Any) -> Any:
         try:
             pickle.loads(pickle.dumps(answer.error))
         except Exception:  # its class has a mind of its own
-            answer.error = RemoteError(in_words(answer.error))
+            answer.error = RemoteError(format_error(answer.error))
     return answer
 
 

@@ -143,7 +143,7 @@ def _trouble_once(worker: Worker, samples: Sequence[bytes], tell: Tell) -> str |
             heard = session.listen(ANSWER, to_the_end=True)
             if session.exit_status and heard.stdout:
                 tell(
-                    f"  to {sample.decode()!r} it {session.exit_in_words}: such an item fails with "
+                    f"  to {sample.decode()!r} it {session.exit_sentence}: such an item fails with "
                     "AnswerError, whose value is the answer"
                 )
             if not heard.ended or not heard.stdout:

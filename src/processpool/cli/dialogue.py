@@ -104,4 +104,4 @@ class Dialogue:
         self.session.write(self.framing.exit_message)
         self.session.end_input(limit)
         self.session.listen(limit, to_the_end=True)
-        return self.session.exit_in_words
+        return self.session.exit_sentence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from processpool.cli.lines import answer_line, compact
 from processpool.errors import CodecError
-from processpool.wire.python.remote_errors import in_words
+from processpool.wire.python.remote_errors import format_error
 
 if TYPE_CHECKING:
     from processpool.cli.lines import Line
@@ -41,7 +41,9 @@ class Format:
     def failure(self, line: Line, outcome: Outcome, error: BaseException) -> bytes:
         """Return what is written for an item that has failed; mostly nothing."""
         if self.details:
-            return compact(_record(line, outcome, ok=False) | {"error": in_words(error)}) + b"\n"
+            return (
+                compact(_record(line, outcome, ok=False) | {"error": format_error(error)}) + b"\n"
+            )
         if not self.blank_failed:
             return b""
         return line.content + b"\t\n" if self.tag else b"\n"

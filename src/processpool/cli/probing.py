@@ -132,7 +132,7 @@ class Probing:
             start = session.listen(START)
             show(self._tell, "  at its start", start)
             for sample in self._samples:
-                if session.exit_in_words is not None:
+                if session.exit_sentence is not None:
                     break
                 session.write(sample + b"\n")
                 heard = session.listen(ANSWER)
@@ -141,7 +141,7 @@ class Probing:
                 if heard.stance is Stance.SLEEPS and not heard.stdout:
                     raise Unknown(f"it does not read its input; {_ADVICE}")
             late = b""
-            ended = session.exit_in_words or ""
+            ended = session.exit_sentence or ""
             if not any(outputs) and not ended:
                 session.end_input(SHORT)
                 late = session.listen(ANSWER, to_the_end=True).stdout

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from processpool.system.text import escape_control
-from processpool.wire.python.remote_errors import in_words
+from processpool.wire.python.remote_errors import format_error
 
 if TYPE_CHECKING:
     from typing import Self
@@ -56,7 +56,7 @@ def failure_text(line: Line, error: BaseException) -> str:
     """What is said of a line that failed; every line but the first is indented."""
     begin = line.text[:_QUOTED]
     shown = repr(begin if len(line.text) <= _QUOTED else begin + "…")
-    text = f"line {line.number}: {in_words(error)}\nthe line: {shown}"
+    text = f"line {line.number}: {format_error(error)}\nthe line: {shown}"
     return escape_control(text).replace("\n", "\n    ")
 
 

@@ -135,7 +135,7 @@ class Session:
         return Heard(bytes(out), bytes(err), seconds, awaits, probe.stance, ended)
 
     @property
-    def exit_in_words(self) -> str | None:
+    def exit_sentence(self) -> str | None:
         """How it has ended; None while it runs."""
         if not self._process.wait(0):
             return None

@@ -91,7 +91,7 @@ class _Trial:
             yield from self._begin(dialogue)
             for message in messages:
                 yield from self._ask(dialogue, message)
-                ended = session.exit_in_words
+                ended = session.exit_sentence
                 if ended is not None:
                     yield False, f"  then it {ended}"
                     return
@@ -179,7 +179,7 @@ class _Trial:
             status = session.exit_status
             yield status is not None, f"  answer   {_bytes(heard.stdout)}"
             yield True, f"  stderr   {_bytes(heard.stderr)}"
-            ended = session.exit_in_words or "did not end"
+            ended = session.exit_sentence or "did not end"
             if status:
                 yield True, "  error    its exit status is not 0: the item fails with AnswerError"
             yield status is not None, f"  time     {heard.seconds:.4f} s; it {ended}"

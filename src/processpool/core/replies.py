@@ -12,7 +12,12 @@ from pickle import loads
 from typing import TYPE_CHECKING, Any
 
 from processpool.system.interrupts import SHIELD, USERS_CODE, uninterrupted
-from processpool.wire.python.remote_errors import add_note, in_words, rebuild, wants_another_worker
+from processpool.wire.python.remote_errors import (
+    add_note,
+    format_error,
+    rebuild,
+    wants_another_worker,
+)
 
 if TYPE_CHECKING:
     from processpool.wire.python.raised import Raised
@@ -43,11 +48,11 @@ class PickledReply:
     stderr: str | None = None
 
     @property
-    def error_in_words(self) -> str:
+    def format_reply_error(self) -> str:
         """The class and message of the exception, without running the user's code."""
         assert self.raised is not None
         if isinstance(self.raised, BaseException):
-            return in_words(self.raised)
+            return format_error(self.raised)
         _, name, message, _, _ = self.raised
         return f"{name.rpartition('.')[2]}: {message}"
 
@@ -96,6 +101,6 @@ def asks_to_retire(answer: Any) -> bool:
     return type(answer) is Reply and wants_another_worker(answer.error)
 
 
-def error_in_words(answer: Any) -> str:
+def format_reply_error(answer: Any) -> str:
     """Return the class and message of a failed answer's error."""
-    return answer.error_in_words if type(answer) is PickledReply else in_words(answer.error)
+    return answer.format_reply_error if type(answer) is PickledReply else format_error(answer.error)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from processpool.core import events
 from processpool.core.jobs import Batch, Origin, Retirement
-from processpool.core.replies import Reply, asks_to_retire, error_in_words, has_failed
+from processpool.core.replies import Reply, asks_to_retire, format_reply_error, has_failed
 from processpool.core.terms import NEVER
 from processpool.errors import Retire
 
@@ -95,7 +95,7 @@ def _pass_on(core: Core, hub: EventHub, worker: Worker, ended: Answered) -> None
         one.history = (*one.history, Retirement.of(one.attempt(0, answer, origin)))
         core.decide(partial(core.scheduler.passed_on, one))
         return
-    said = error_in_words(answer).partition(": ")[2]
+    said = format_reply_error(answer).partition(": ")[2]
     error = asked_too_often(said)
     with core.lock:
         core.scheduler.failures += 1

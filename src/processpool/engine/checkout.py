@@ -276,18 +276,18 @@ class Checkout:
     def _is_fit(self, worker: Worker) -> bool:
         """False if a free worker wrote unasked, reads no more or has ended; it is replaced then."""
         with worker.io:
-            stray = worker.stray_output()
+            unsolicited = worker.unsolicited_output()
             leaving = worker.channel.nobody_reads or worker.protocol.is_leaving()
-        if not (stray or leaving or worker.has_ended) and worker.process.exitcode is None:
+        if not (unsolicited or leaving or worker.has_ended) and worker.process.exitcode is None:
             return True
-        if stray:
-            self._hub.report_stray(worker, stray)
-        self.discard(worker, _why_unfit(worker, stray))
+        if unsolicited:
+            self._hub.report_unsolicited(worker, unsolicited)
+        self.discard(worker, _why_unfit(worker, unsolicited))
         return False
 
 
-def _why_unfit(worker: Worker, stray: bytes) -> ExitReason:
-    if stray:
+def _why_unfit(worker: Worker, unsolicited: bytes) -> ExitReason:
+    if unsolicited:
         return ExitReason.WROTE_UNASKED
     lives_on = worker.process.exitcode is None and not worker.has_ended
     return ExitReason.CLOSED_STDIN if lives_on and worker.channel.nobody_reads else ExitReason.ENDED

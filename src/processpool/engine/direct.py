@@ -25,7 +25,7 @@ from processpool.system.clock import wall_clock
 from processpool.system.interrupts import is_raised_by_a_handler, uninterrupted
 from processpool.system.memory import read_peak
 from processpool.system.monitor import WAIT
-from processpool.wire.python.remote_errors import in_words
+from processpool.wire.python.remote_errors import format_error
 
 if TYPE_CHECKING:
     from processpool.engine.checkout import Checkout
@@ -76,12 +76,12 @@ def _exchange(caller: Caller, loan: list[Worker], request: Request, timeout: flo
     if value is SENT:
         value, began = UNUSUAL, monotonic()
     if value is UNUSUAL:
-        value, *unasked = _ask_patiently(caller, worker, began, timeout)
+        value, *more = _ask_patiently(caller, worker, began, timeout)
         if type(value) is not Reply:
             worker.stderr.take()  # it is this request's, and nobody asks for it
-        if unasked or not worker.protocol.is_clean:
+        if more or not worker.protocol.is_clean:
             worker.failed_calls += type(value) is Reply and value.error is not None
-            _report(caller, worker, unasked)
+            _report(caller, worker, more)
             caller.checkout.end(loan, ExitReason.WROTE_UNASKED, handled=1)
             return _unwrap(caller, worker, value, began)
     if type(value) is Reply and asks_to_retire(value):
@@ -98,10 +98,10 @@ def _exchange(caller: Caller, loan: list[Worker], request: Request, timeout: flo
     return value
 
 
-def _report(caller: Caller, worker: Worker, unasked: list[Any]) -> None:
+def _report(caller: Caller, worker: Worker, more: list[Any]) -> None:
     """The worker has answered, and then wrote more."""
-    stray = repr(unasked[0]).encode() if unasked else worker.protocol.unfinished().raw or b""
-    caller.hub.report_stray(worker, stray)
+    unsolicited = repr(more[0]).encode() if more else worker.protocol.unfinished().raw or b""
+    caller.hub.report_unsolicited(worker, unsolicited)
 
 
 def _tell(caller: Caller, worker: Worker, began: float) -> None:
@@ -221,7 +221,7 @@ def _failure(caller: Caller, worker: Worker, began: float, timeout: float | None
     worker.calls += 1
     worker.failed_calls += 1
     error = _recorded(caller, worker, reply, began)
-    now, text = monotonic(), in_words(error)
+    now, text = monotonic(), format_error(error)
     caller.hub.publish(ItemFailed(now, worker.id, worker.pid, index=0, error=text))
     return error
 
@@ -230,7 +230,7 @@ def _recorded(caller: Caller, worker: Worker, reply: Reply, began: float) -> Bas
     """The error of a reply, with the record of its item; the displays show it as the last one."""
     assert reply.error is not None
     stderr = worker.item_stderr() if reply.stderr is None else reply.stderr
-    caller.hub.remember(in_words(reply.error), worker.id, worker, stderr)
+    caller.hub.remember(format_error(reply.error), worker.id, worker, stderr)
     record = Outcome(
         index=0,
         error=reply.error,

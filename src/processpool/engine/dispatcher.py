@@ -125,15 +125,15 @@ class Dispatcher:
         with worker.io:
             if worker.owner.state is not Owner.POOL or worker.recalls:
                 return
-            stray = b""
+            unsolicited = b""
             if worker.outbox:
                 if worker.listening.state is SILENT:
-                    stray = worker.stray_output()
-                if not stray:
+                    unsolicited = worker.unsolicited_output()
+                if not unsolicited:
                     worker.listening.on(ListeningEvent.ASKED)
-            done = not stray and (worker.is_closed or worker.flush())
-        if stray:
-            self._hub.report_stray(worker, stray)
+            done = not unsolicited and (worker.is_closed or worker.flush())
+        if unsolicited:
+            self._hub.report_unsolicited(worker, unsolicited)
             core.decide(partial(core.scheduler.kill, worker.id, ExitReason.WROTE_UNASKED))
         elif not done:
             with core.lock:

@@ -134,11 +134,11 @@ class EventHub:
         """Log a warning."""
         self.run(partial(log.warning, text, *args))
 
-    def report_stray(self, worker: Worker, output: bytes) -> None:
+    def report_unsolicited(self, worker: Worker, output: bytes) -> None:
         """A worker wrote to its stdout though it had no request: tell whoever wants to know."""
         if not output:  # it is replaced for another reason
             return
-        worker.trial.stray = worker.trial.stray or output
+        worker.trial.unsolicited = worker.trial.unsolicited or output
         self.warn(
             "worker %d (pid %d) wrote %r to its standard output without a request, and is "
             "replaced; standard output is for answers: write everything else to standard error",

@@ -22,7 +22,7 @@ from processpool.engine.lock import EngineLock
 from processpool.errors import PoolClosed, RequestTimeout, Retire, WorkerDied
 from processpool.system.monitor import sleep_until
 from processpool.wire.python.layout import ECHOED, STREAMED
-from processpool.wire.python.remote_errors import in_words
+from processpool.wire.python.remote_errors import format_error
 
 if TYPE_CHECKING:
     from processpool.core.errands import Errand
@@ -282,7 +282,7 @@ class FakeWork:
         if reply.error is None:
             self.hub.publish(events.ItemsFinished.of(batch, origin))
         else:
-            text = in_words(reply.error)
+            text = format_error(reply.error)
             self.hub.remember(text, origin.worker_id, None)
             self.hub.publish(events.ItemFailed(*who, batch.start, text))
         if job.task is not None and job.task.style & ECHOED and reply.stdout:

@@ -168,10 +168,10 @@ class LocalLease:
             self._checkout.discard(worker, ExitReason.LEASE_INTERRUPTED)
             raise
         with worker.io:
-            stray = worker.stray_output()
+            unsolicited = worker.unsolicited_output()
             worker.stderr.take()
         ended = self.failed or worker.has_ended
-        if ended or stray or self.owed or not worker.protocol.is_clean:
+        if ended or unsolicited or self.owed or not worker.protocol.is_clean:
             self._checkout.discard(worker, ExitReason.LEASE_FAILED)
         else:
             self._checkout.give_back(worker, self._handled)

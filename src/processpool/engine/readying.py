@@ -136,11 +136,13 @@ class Readying:
         core = self._core
         worker.memory.peak = read_peak(worker.pid)  # of one that dies of its first item
         with worker.io:
-            stray = worker.stray_output()
+            unsolicited = worker.unsolicited_output()
             if not worker.protocol.answers_by_exit:
                 worker.stderr.take()  # what it wrote at its start is no item's
-        if stray and worker.readiness.dialogue is None:  # its last words belong to the dialogue
-            self._hub.report_stray(worker, stray)
+        if (
+            unsolicited and worker.readiness.dialogue is None
+        ):  # its last words belong to the dialogue
+            self._hub.report_unsolicited(worker, unsolicited)
             core.decide(partial(core.scheduler.kill, worker.id, ExitReason.WROTE_UNASKED))
             return
         with core.lock:

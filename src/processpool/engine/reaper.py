@@ -20,7 +20,7 @@ from processpool.engine.workers.listening import Listening
 from processpool.engine.workers.owner import Owner
 from processpool.system.cgroups import KernelsKills
 from processpool.system.platform import signals
-from processpool.wire.python.remote_errors import in_words
+from processpool.wire.python.remote_errors import format_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -165,7 +165,7 @@ class Reaper:
             error = failures.out_of_memory(worker, core.scheduler.policy.memory)
         else:
             error = failures.lost_item(worker, lost.exit_reason, core.command, seconds, reply)
-        text = in_words(error)
+        text = format_error(error)
         reply.error = error
         stderr = worker.item_stderr()
         self._hub.losses.append(Loss(worker.id, _how(lost)))

@@ -13,14 +13,14 @@ from processpool.core import events
 from processpool.core.commands import Done
 from processpool.core.exit_reason import ExitReason
 from processpool.core.jobs import Origin
-from processpool.core.replies import Reply, asks_to_retire, error_in_words, has_failed
+from processpool.core.replies import Reply, asks_to_retire, format_reply_error, has_failed
 from processpool.core.states import WorkerState
 from processpool.engine import surplus
 from processpool.engine.answered import Answered, hand_out
 from processpool.engine.closed_pipes import see_to_stdout
 from processpool.engine.peaks import Peaks
 from processpool.engine.runs import take_run
-from processpool.engine.stray import on_unasked
+from processpool.engine.unsolicited import on_unsolicited
 from processpool.engine.weighing import weigh
 from processpool.engine.workers.attribution import LATE_PAUSE, LINGER, Lateness
 from processpool.engine.workers.listening import Listening, ListeningEvent
@@ -60,7 +60,7 @@ class Receiver:
         following = run = None
         with worker.io:
             if worker.listening.state is not EXPECTING:
-                if on_unasked(core, self._dispatcher, self._hub, worker):
+                if on_unsolicited(core, self._dispatcher, self._hub, worker):
                     self._await_end(worker)
                 return
             protocol = worker.protocol
@@ -255,14 +255,14 @@ class Receiver:
             self._hub.note_prints(worker.id, values)
         if failed:
             own = origin.stderr if failed[-1].stderr is None else failed[-1].stderr
-            self._hub.remember(error_in_words(failed[-1]), worker.id, worker, own)
+            self._hub.remember(format_reply_error(failed[-1]), worker.id, worker, own)
         begin = 0
         for batch in [command.batch for command in commands if type(command) is Done]:
             end = begin + len(batch)
             hand_out(core, self._hub, worker, Answered(batch, values[begin:end], origin), retires)
             begin = end
         if begin < len(values):
-            self._hub.report_stray(worker, repr(values[begin]).encode())
+            self._hub.report_unsolicited(worker, repr(values[begin]).encode())
         elif not slot.load and not worker.protocol.is_clean:
-            self._hub.report_stray(worker, worker.protocol.unfinished().raw or b"")
+            self._hub.report_unsolicited(worker, worker.protocol.unfinished().raw or b"")
         weigh(self._core, worker)

@@ -19,7 +19,7 @@ from processpool.engine.closed_pipes import watch_stdin
 from processpool.engine.idle_memory import IdleMemory
 from processpool.engine.readying import Readying
 from processpool.errors import WorkerStartFailed
-from processpool.wire.python.remote_errors import in_words
+from processpool.wire.python.remote_errors import format_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,7 +130,7 @@ class Spawner:
     def _tell_failure(
         self, number: int, worker: Worker | None, error: WorkerStartFailed | OSError
     ) -> None:
-        self._hub.remember(in_words(error), number, worker)
+        self._hub.remember(format_error(error), number, worker)
         if self._core.announces_failures:
             self._hub.warn("worker %d did not start: %s", number, error)
         self._hub.publish(events.WorkerFailedToStart(monotonic(), number, str(error)))

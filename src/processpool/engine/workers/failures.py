@@ -179,8 +179,9 @@ def start_failed(
     exitcode = worker.process.reap()
     if exit_reason is not None and exit_reason.blames_start:
         how = exit_reason.sentence.format(limit=limit)
-        if exit_reason is ExitReason.WROTE_UNASKED and worker.trial.stray:
-            how = f"{how}: {_shown(worker.trial.stray)}; {_how_it_begins(worker.trial.stray)}"
+        if exit_reason is ExitReason.WROTE_UNASKED and worker.trial.unsolicited:
+            output = worker.trial.unsolicited
+            how = f"{how}: {_shown(output)}; {_how_it_begins(output)}"
     else:
         limit_reached = worker.process.limit_reached
         reason = f" ({limit_reached})" if limit_reached else ""

@@ -1,8 +1,8 @@
 """Whether an answer is due from a worker that the engine feeds.
 
-What a worker says while nothing is due is stray: it must never answer the next request. So it is
-looked for right before a worker is asked something, and that is what this state is for. What is due
-from a worker that is lent is the affair of the thread that has it; here it is silent.
+What a worker says while nothing is due is unsolicited: it must never answer the next request. So it
+is looked for right before a worker is asked something, and that is what this state is for. What is
+due from a worker that is lent is the affair of the thread that has it; here it is silent.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class Listening(StrEnum):
     """What is due from a worker."""
 
     SILENT = "silent"
-    """Nothing: what it says is stray."""
+    """Nothing: what it says is unsolicited."""
     EXPECTING = "expecting"
     """An answer to what was written to it."""
 

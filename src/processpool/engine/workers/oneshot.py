@@ -64,7 +64,7 @@ class OneshotProtocol(CommandProtocol):
         self.receive()
         return UNUSUAL
 
-    def stray(self, data: bytes) -> bytes:
+    def unsolicited(self, data: bytes) -> bytes:
         """Nothing: whatever it writes belongs to its item."""
         self.feed(data)
         return b""

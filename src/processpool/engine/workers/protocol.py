@@ -142,7 +142,7 @@ class WorkerProtocol(ABC):
         early, self.early = self.early, []
         return early
 
-    def stray(self, data: bytes) -> bytes:
+    def unsolicited(self, data: bytes) -> bytes:
         """What of this, which came though nobody had asked, nobody may have."""
         return data
 

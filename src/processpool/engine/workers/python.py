@@ -298,7 +298,7 @@ class PythonProtocol(WorkerProtocol):
         """What is in frames, and whether all are values; what may run code stays pickled."""
         return self._answers.decode(answers)
 
-    def stray(self, data: bytes) -> bytes:
+    def unsolicited(self, data: bytes) -> bytes:
         """Nothing: between two requests it talks of places, and its threads may log."""
         self.feed(data)
         return b""

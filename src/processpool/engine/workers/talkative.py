@@ -40,7 +40,7 @@ class TalkativeProtocol(CommandProtocol):
             self._framing.take_skipped()
         super()._begin(*payloads)
 
-    def stray(self, data: bytes) -> bytes:
+    def unsolicited(self, data: bytes) -> bytes:
         """What of this, which came though nobody had asked, may be an answer."""
         return data if data and (self.feed(data) or self.fault() is not None) else b""
 

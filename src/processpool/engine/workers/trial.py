@@ -27,10 +27,10 @@ class Trial:
         is_foreign: it has not said that it speaks its protocol.
         probe: looks whether it awaits input again, while an answer is held.
         silence: why it may have been silent, of one whose time is over.
-        stray: what it wrote though nobody had asked, of one that is replaced for that.
+        unsolicited: what it wrote though nobody had asked, of one that is replaced for that.
     """
 
-    __slots__ = ("is_foreign", "left", "probe", "silence", "stray")
+    __slots__ = ("is_foreign", "left", "probe", "silence", "unsolicited")
 
     def __init__(self, answers: int = 0) -> None:
         """Put a worker on trial for so many answers; for none, it is trusted."""
@@ -38,7 +38,7 @@ class Trial:
         self.is_foreign = answers > 0
         self.probe: Probe | None = None
         self.silence = ""
-        self.stray = b""
+        self.unsolicited = b""
 
     def trust(self) -> None:
         """It has said that it is ready, and so speaks the protocol."""

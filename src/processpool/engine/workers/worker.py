@@ -139,11 +139,11 @@ class Worker:
 
     # -- reading ---------------------------------------------------------------------------------
 
-    def stray_output(self) -> bytes:
+    def unsolicited_output(self) -> bytes:
         """What it has written to stdout though nobody asked; late stderr goes to the log tail."""
-        stray = b""
+        unsolicited = b""
         if self.is_closed:
-            return stray
+            return unsolicited
         channel = self.channel
         for fd in channel.look():
             if fd == channel.stderr:
@@ -151,10 +151,10 @@ class Worker:
                 if not self.protocol.answers_by_exit:
                     self.stderr.take()
             elif fd == channel.stdout:
-                stray = self.protocol.stray(channel.read())
+                unsolicited = self.protocol.unsolicited(channel.read())
             elif fd != channel.stdin:
                 channel.on(ChannelEvent.ENDED)
-        return stray
+        return unsolicited
 
     def pump(self, timeout: float | None) -> list[Any]:
         """Wait for the worker, read what it says, and write what is still to be written.

@@ -28,7 +28,7 @@ class RemoteTraceback(Exception):
         return f'\n"""\n{self.tb}"""'
 
 
-def in_words(error: BaseException) -> str:
+def format_error(error: BaseException) -> str:
     """Return an error's class and message."""
     try:
         return f"{type(error).__name__}: {error}"

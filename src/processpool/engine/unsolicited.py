@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from processpool.engine.workers.worker import Worker
 
 
-def on_unasked(core: Core, dispatcher: Dispatcher, hub: EventHub, worker: Worker) -> bool:
+def on_unsolicited(core: Core, dispatcher: Dispatcher, hub: EventHub, worker: Worker) -> bool:
     """Handle the stdout of a worker without a request, which is readable; call it holding `io`.
 
     Returns:
@@ -29,13 +29,13 @@ def on_unasked(core: Core, dispatcher: Dispatcher, hub: EventHub, worker: Worker
         if state is not WorkerState.IDLE:
             dispatcher.unwatch(worker)
             return False
-    stray = worker.stray_output()
-    if stray:
-        core.loop.post(partial(_end_stray, core, hub, worker, stray))
+    unsolicited = worker.unsolicited_output()
+    if unsolicited:
+        core.loop.post(partial(_end_unsolicited, core, hub, worker, unsolicited))
         return False
     return worker.has_ended
 
 
-def _end_stray(core: Core, hub: EventHub, worker: Worker, stray: bytes) -> None:
-    hub.report_stray(worker, stray)
+def _end_unsolicited(core: Core, hub: EventHub, worker: Worker, unsolicited: bytes) -> None:
+    hub.report_unsolicited(worker, unsolicited)
     core.decide(partial(core.scheduler.kill, worker.id, ExitReason.WROTE_UNASKED))
