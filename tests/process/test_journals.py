@@ -192,7 +192,7 @@ def test_what_is_left_early_lets_the_next_have_the_journal(
     assert next(answers) == 40
     with pytest.raises(JournalError, match="another map of this process"):
         pool.map(doubled, [1], journal=journal)
-    answers.close()  # type: ignore[attr-defined]
+    answers.close()
     assert pool.map(doubled, [20], journal=journal) == [40]
     assert doubled.seen[20] == 1
 

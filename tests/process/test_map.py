@@ -105,7 +105,7 @@ class TestLaziness:
         running = pool.imap(source)
         assert list(itertools.islice(running, 100)) == numbers(100)
         assert 100 <= source.read <= 100 + 2 * 2 * 2
-        running.close()  # type: ignore[attr-defined]
+        running.close()
         assert pool.call("answer('next')") == "next"
 
     @pytest.mark.parametrize("buffersize", [1, 3])

@@ -140,4 +140,4 @@ def test_the_last_few_maps_are_kept_and_those_that_run(functions: ProcessPool) -
     next(run)
     counts = [record.total for record in functions.records()]
     assert counts == [3, 4, 5, 3]
-    run.close()  # type: ignore[attr-defined]
+    run.close()

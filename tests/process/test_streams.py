@@ -58,7 +58,7 @@ class TestReading:
     ) -> None:
         parts = make().stream(f"note {tmp_path / 'n'}")
         assert [next(parts) for _ in range(3)] == numbers(3)
-        parts.close()  # type: ignore[attr-defined]
+        parts.close()
 
     def test_parts_of_a_future(self, make: Callable[..., ProcessPool]) -> None:
         future = make().submit("count 50")
@@ -111,7 +111,7 @@ class TestBackPressure:
         eventually(lambda: path.read_text() == str(PARTS + 1))
         assert [next(parts) for _ in range(20)] == numbers(21)[1:]
         eventually(lambda: path.read_text() == str(PARTS + 21))
-        parts.close()  # type: ignore[attr-defined]
+        parts.close()
 
     def test_large_parts(self, python_pool: Callable[..., ProcessPool], tmp_path: Path) -> None:
         pool, path = python_pool(), tmp_path / "n"
@@ -188,7 +188,7 @@ class TestLeaving:
             async for part in parts:
                 if part == "3":
                     break
-            await parts.aclose()  # type: ignore[attr-defined]
+            await parts.aclose()
             while not Path(f"{path}.closed").exists():
                 await asyncio.sleep(0)
             assert await pool.acall("x") == "X"
@@ -270,7 +270,7 @@ class TestElsewhere:
             assert list(pool.stream(yielding.count, 3)) == numbers(3)
             parts = pool.stream(yielding.note, str(path))
             assert [next(parts), next(parts)] == ["0", "1"]
-            parts.close()  # type: ignore[attr-defined]
+            parts.close()
             assert Path(f"{path}.closed").exists()
             with pytest.raises(ValueError, match="no more"):
                 list(pool.stream(yielding.fail, "no more"))

@@ -248,7 +248,7 @@ class Storm:
         half = len(items) // 2
         for item, record in zip(items, islice(answers, half), strict=False):
             _note(item, record)
-        answers.close()  # type: ignore[attr-defined]
+        answers.close()
         for item in items[half:]:
             item.ends.append("stopped")
 

@@ -22,7 +22,7 @@ from processpool.wire.python.arguments import Unsendable
 from processpool.wire.python.remote_errors import add_note, format_error
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, Generator
 
     from processpool.api.call_forms import Call
     from processpool.wire.python.functions import Request, Task
@@ -86,7 +86,7 @@ class AskedPool(WatchedPool):
             request = request[0], request[1].function.streamed
         return self._submit(request, call, streamed=True)
 
-    def stream(self, /, *args: Any, **kwargs: Any) -> Iterator[Any]:
+    def stream(self, /, *args: Any, **kwargs: Any) -> Generator[Any]:
         """Send one request, and yield what its generator yields, as soon as it does.
 
             for part in pool.stream(fn, x): ...
@@ -101,7 +101,7 @@ class AskedPool(WatchedPool):
         """
         return self.submit(*args, **kwargs).parts()
 
-    async def astream(self, /, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+    async def astream(self, /, *args: Any, **kwargs: Any) -> AsyncGenerator[Any]:
         """Like `stream`, for asyncio: `async for part in pool.astream(fn, x)`."""
         future = self.submit(*args, **kwargs)
         async with aclosing(future._streamed().aread(future, future._job)) as parts:

@@ -29,7 +29,7 @@ from processpool.api.outcomes import FAILURES, add_outcomes, left_over
 from processpool.core.jobs import Batch, Origin
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
     from processpool.api.call_forms import Form, Items
     from processpool.api.map_state import Chunk
@@ -178,7 +178,7 @@ class AsyncMap(MapJob):
 
     # -- the consumer's side ---------------------------------------------------------------------
 
-    async def results(self, source: AsyncGenerator[InputChunk, None]) -> AsyncIterator[Any]:
+    async def results(self, source: AsyncGenerator[InputChunk, None]) -> AsyncGenerator[Any]:
         """The answers, in order."""
         reader = asyncio.ensure_future(self._read(source))
         failed: deque[Outcome] = deque(maxlen=FAILURES)
@@ -267,7 +267,7 @@ class AsyncMap(MapJob):
 
 def aimap(
     form: Form, args: tuple[Any, ...], make_map: Callable[[Items], AsyncMap]
-) -> AsyncIterator[Any]:
+) -> AsyncGenerator[Any]:
     """Run a map under asyncio; iterables may be asynchronous."""
     stand_ins = tuple(() if isinstance(arg, AsyncIterable) else arg for arg in args)
     items = form.many("aimap", stand_ins)
@@ -278,7 +278,7 @@ def aimap(
     return run.results(run.chunks(items.iterator))
 
 
-async def _zipped(iterables: tuple[Any, ...]) -> AsyncIterator[Any]:
+async def _zipped(iterables: tuple[Any, ...]) -> AsyncGenerator[Any]:
     """The items, one at a time, from iterables of which some are asynchronous."""
     iterators = [_stepping(iterable) for iterable in iterables]
     while True:

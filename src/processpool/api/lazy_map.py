@@ -13,7 +13,7 @@ from processpool.api.maps import MapRun
 from processpool.api.outcomes import FAILURES, Outcomes, add_outcomes, left_over
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from processpool.api.call_forms import Items
     from processpool.api.map_state import Chunk
@@ -43,7 +43,7 @@ class LazyMap(MapRun):
         with self._lock:
             self._lock.notify_all()
 
-    def results(self, *, bar: bool) -> Iterator[Any]:
+    def results(self, *, bar: bool) -> Generator[Any]:
         """Yield the results one after another; `bar` says whether there may be a progress bar.
 
         Leaving it before its end stops the map.

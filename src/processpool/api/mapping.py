@@ -22,7 +22,7 @@ from processpool.api.seconds import bounded
 from processpool.api.terms import terms_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, Generator
     from types import EllipsisType
 
     from processpool.api.async_maps import AsyncMap
@@ -114,7 +114,7 @@ class MappedPool(AskedPool):
         priority: int | EllipsisType = ...,
         journal: Path | None = None,
         **keeping: Unpack[JournalKeywords],
-    ) -> Iterator[Any]:
+    ) -> Generator[Any]:
         """Like `map`, lazily: answers in order, as they come; the input may be endless.
 
             pool.imap(function, *iterables)
@@ -155,7 +155,7 @@ class MappedPool(AskedPool):
         priority: int | EllipsisType = ...,
         journal: Path | None = None,
         **keeping: Unpack[JournalKeywords],
-    ) -> Iterator[Any]:
+    ) -> Generator[Any]:
         """Like `imap`, but each answer as soon as it is there, in any order."""
         _note_chunks(chunksize)
         seconds = self._seconds(timeout)
@@ -182,7 +182,7 @@ class MappedPool(AskedPool):
         args: tuple[Any, ...],
         options: MapOptions,
         keep: JournalOptions | None,
-    ) -> Iterator[Any]:
+    ) -> Generator[Any]:
         items = self._form.many(method, args)
         self._engine.require_open()
         options = self._complete(options, items, args)
@@ -234,7 +234,7 @@ class MappedPool(AskedPool):
         priority: int | EllipsisType = ...,
         journal: Path | None = None,
         **keeping: Unpack[JournalKeywords],
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any]:
         """Like `imap`, for asyncio: `async for answer in pool.aimap(...)`, in order.
 
         The input may be endless, and asynchronous. Leaving the loop early stops what has not

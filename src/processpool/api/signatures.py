@@ -19,12 +19,12 @@ R = TypeVar("R")
 
 if TYPE_CHECKING:
     from collections.abc import (
+        AsyncGenerator,
         AsyncIterable,
-        AsyncIterator,
         Callable,
         Coroutine,
+        Generator,
         Iterable,
-        Iterator,
         Mapping,
     )
     from os import PathLike
@@ -219,7 +219,7 @@ class LazyMap(Protocol):
         details: Literal[False] = ...,
         on_error: Keeps = ...,
         **options: Unpack[LazyKeywords],
-    ) -> Iterator[R]: ...
+    ) -> Generator[R]: ...
     @overload
     def __call__(
         self,
@@ -230,7 +230,7 @@ class LazyMap(Protocol):
         details: Literal[True],
         on_error: OnError = ...,
         **options: Unpack[LazyKeywords],
-    ) -> Iterator[Outcome]: ...
+    ) -> Generator[Outcome]: ...
     @overload
     def __call__(
         self,
@@ -242,7 +242,7 @@ class LazyMap(Protocol):
         details: Literal[False] = ...,
         on_error: Keeps = ...,
         **options: Unpack[LazyKeywords],
-    ) -> Iterator[R]: ...
+    ) -> Generator[R]: ...
     @overload
     def __call__(
         self,
@@ -255,7 +255,7 @@ class LazyMap(Protocol):
         details: Literal[False] = ...,
         on_error: Keeps = ...,
         **options: Unpack[LazyKeywords],
-    ) -> Iterator[R]: ...
+    ) -> Generator[R]: ...
     @overload
     def __call__(
         self,
@@ -266,7 +266,7 @@ class LazyMap(Protocol):
         details: Literal[False] = ...,
         on_error: Literal["return"],
         **options: Unpack[LazyKeywords],
-    ) -> Iterator[R | Exception]: ...
+    ) -> Generator[R | Exception]: ...
     @overload
     def __call__(
         self,
@@ -276,7 +276,7 @@ class LazyMap(Protocol):
         details: Literal[False] = ...,
         on_error: OnError = ...,
         **options: Unpack[LazyKeywords],
-    ) -> Iterator[Any]: ...
+    ) -> Generator[Any]: ...
     @overload
     def __call__(
         self,
@@ -286,7 +286,7 @@ class LazyMap(Protocol):
         details: Literal[True],
         on_error: OnError = ...,
         **options: Unpack[LazyKeywords],
-    ) -> Iterator[Outcome]: ...
+    ) -> Generator[Outcome]: ...
     @overload
     def __call__(
         self,
@@ -298,7 +298,7 @@ class LazyMap(Protocol):
         details: Literal[True],
         on_error: OnError = ...,
         **options: Unpack[LazyKeywords],
-    ) -> Iterator[Outcome]: ...
+    ) -> Generator[Outcome]: ...
 
 
 class AsyncMap(Protocol):
@@ -314,7 +314,7 @@ class AsyncMap(Protocol):
         details: Literal[False] = ...,
         on_error: Keeps = ...,
         **options: Unpack[AsyncKeywords],
-    ) -> AsyncIterator[R]: ...
+    ) -> AsyncGenerator[R]: ...
     @overload
     def __call__(
         self,
@@ -325,7 +325,7 @@ class AsyncMap(Protocol):
         details: Literal[True],
         on_error: OnError = ...,
         **options: Unpack[AsyncKeywords],
-    ) -> AsyncIterator[Outcome]: ...
+    ) -> AsyncGenerator[Outcome]: ...
     @overload
     def __call__(
         self,
@@ -337,7 +337,7 @@ class AsyncMap(Protocol):
         details: Literal[False] = ...,
         on_error: Keeps = ...,
         **options: Unpack[AsyncKeywords],
-    ) -> AsyncIterator[R]: ...
+    ) -> AsyncGenerator[R]: ...
     @overload
     def __call__(
         self,
@@ -350,7 +350,7 @@ class AsyncMap(Protocol):
         details: Literal[False] = ...,
         on_error: Keeps = ...,
         **options: Unpack[AsyncKeywords],
-    ) -> AsyncIterator[R]: ...
+    ) -> AsyncGenerator[R]: ...
     @overload
     def __call__(
         self,
@@ -361,7 +361,7 @@ class AsyncMap(Protocol):
         details: Literal[False] = ...,
         on_error: Literal["return"],
         **options: Unpack[AsyncKeywords],
-    ) -> AsyncIterator[R | Exception]: ...
+    ) -> AsyncGenerator[R | Exception]: ...
     @overload
     def __call__(
         self,
@@ -371,7 +371,7 @@ class AsyncMap(Protocol):
         details: Literal[False] = ...,
         on_error: OnError = ...,
         **options: Unpack[AsyncKeywords],
-    ) -> AsyncIterator[Any]: ...
+    ) -> AsyncGenerator[Any]: ...
     @overload
     def __call__(
         self,
@@ -381,7 +381,7 @@ class AsyncMap(Protocol):
         details: Literal[True],
         on_error: OnError = ...,
         **options: Unpack[AsyncKeywords],
-    ) -> AsyncIterator[Outcome]: ...
+    ) -> AsyncGenerator[Outcome]: ...
     @overload
     def __call__(
         self,
@@ -393,4 +393,4 @@ class AsyncMap(Protocol):
         details: Literal[True],
         on_error: OnError = ...,
         **options: Unpack[AsyncKeywords],
-    ) -> AsyncIterator[Outcome]: ...
+    ) -> AsyncGenerator[Outcome]: ...

@@ -10,7 +10,7 @@ from processpool.api.future_waits import FUTURES
 from processpool.api.streams import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from processpool.core.jobs import Job
     from processpool.engine.backend import Backend
@@ -29,7 +29,7 @@ class StreamedFuture(Future[T]):
     _is_awaited = False
     """True once somebody waits for the end, whether or not anybody reads the parts."""
 
-    def parts(self) -> Iterator[Any]:
+    def parts(self) -> Generator[Any]:
         """Yield what the item's generator yields, as soon as it does; then raise what it raised.
 
         Leaving the loop stops the generator: it is closed in its worker, which lives. What the

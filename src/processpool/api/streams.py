@@ -129,7 +129,7 @@ class Stream:
             if self._source is not None and not self.is_read:
                 self._source.taken(ALL)
 
-    def read(self, future: Future[Any], job: Job) -> Iterator[Any]:
+    def read(self, future: Future[Any], job: Job) -> Generator[Any]:
         """Yield the parts, and raise what the item has raised."""
         self.is_read, self._job = True, job
         try:
