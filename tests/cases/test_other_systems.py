@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.cases.conftest import Ran
 
 STAND_IN = """
-import os, select, signal, sys, sysconfig
+import os, select, shutil, signal, sys, sysconfig  # shutil: it asks for the system when imported
 
 sysconfig.get_config_vars()  # which the interpreter has for its own system only
 
