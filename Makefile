@@ -17,7 +17,7 @@ export PIP_ROOT_USER_ACTION := ignore
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test slow stress lint format wheel bench schema screenshot test-matrix clean
+.PHONY: help venv demo test slow stress lint format docs wheel bench schema screenshot test-matrix clean
 
 help:  ## Say what there is
 	@echo "make TARGET, where TARGET is:"
@@ -56,6 +56,10 @@ lint: $(VENV)/.installed-dev  ## Check style, formatting and types
 format: $(VENV)/.installed-dev  ## Sort the imports and format the code
 	$(BIN)/python -m ruff check --select I --fix .
 	$(BIN)/python -m ruff format .
+
+docs: $(VENV)/.installed-docs  ## Build the site in .venv/site; warnings are errors
+	$(BIN)/python -m sphinx -b html -n -W --keep-going -E -q -j auto -d $(VENV)/doctrees docs $(VENV)/site
+	@echo "file://$(CURDIR)/$(VENV)/site/index.html"
 
 wheel: $(VENV)/.installed-dev  ## Build wheel and sdist, and try the wheel in an environment of its own
 	$(BIN)/python -m pip install --quiet build

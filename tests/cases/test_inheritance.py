@@ -34,13 +34,13 @@ def make_pool(size: int = 1, **worker: Any) -> ProcessPool:
 
 
 def test_all_of_it_is_documented() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    listed = readme.partition("### What a worker inherits")[2].partition("\n#")[0]
+    page = Path(__file__).parents[2] / "docs" / "reference" / "inheritance.md"
+    listed = page.read_text(encoding="utf-8")
     for what in ("sys.argv", "sys.path", "os.environ", "PYTHONHASHSEED", "recursion limit",
                  "warning", "numpy", "log", "authkey", "resource tracker", "sys.flags", "-X",
                  "current_process()"):  # fmt: skip
         assert what in listed
-    assert len(inheritance(Environ(dict))) == 10, "is it in the README's table, too?"
+    assert len(inheritance(Environ(dict))) == 10, "is it in the table of that page, too?"
 
 
 def test_the_arguments_of_the_program(run: Callable[..., Ran]) -> None:

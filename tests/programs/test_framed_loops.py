@@ -1,4 +1,4 @@
-"""The loops of the README that speak `framed`, as they stand there."""
+"""The loops of the documentation that speak `framed`, as they stand there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from processpool import ProcessPool
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "own-worker.md"
 COMMANDS = {
     "python": ["python"],
     "js": ["node"],
@@ -30,10 +30,8 @@ MESSAGES = ["", "world", "two\nlines\n", "\n", "ünïcödé;1;", "x" * 200_000, 
 
 def loop(language: str) -> str:
     """The code in this language, out of the list that is to be copied."""
-    text = README.read_text()
-    begin = text.index("<summary>This loop in")
-    details = text[begin : text.index("</details>", begin)]
-    found = re.search(rf"^```{language}\n(.*?)^```$", details, re.MULTILINE | re.DOTALL)
+    loops = PAGE.read_text().partition("## In any other language")[2]
+    found = re.search(rf"^```{language}\n(.*?)^```$", loops, re.MULTILINE | re.DOTALL)
     assert found is not None
     return found[1]
 

@@ -8,7 +8,7 @@ from processpool.errors import ConfigError
 
 _FILE = """\
 # A pool of workers. Try it:  seq 5 | processpool run {name}.yaml
-# What else there is:         processpool schema, or the README's chapter "The YAML file"
+# What else there is:         processpool schema, or the documentation's page "The YAML file"
 name: {name}
 
 worker:
