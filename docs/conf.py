@@ -36,6 +36,7 @@ suppress_warnings = ["myst.xref_ambiguous"]
 # The docstrings are written for `help()`: a word in single backticks is code.
 default_role = "code"
 highlight_language = "text"
+smartquotes = False  # it takes the dashes of options for those of sentences
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 4

@@ -125,6 +125,13 @@ def describe(path: str, schema: dict[str, Any], required: bool) -> str:
     return f"````{{key}} {path}\n*{facts}*\n\n{text}\n````\n"
 
 
+def _told(schema: dict[str, Any], models: Any) -> dict[str, Any]:
+    """The schema of a key; that of a section says what its model says."""
+    if "description" in schema or "$ref" not in schema:
+        return schema
+    return schema | {"description": models[schema["$ref"].rpartition("/")[2]]["description"]}
+
+
 class Settings(SphinxDirective):
     """The keys of one section, in the order of the model."""
 
@@ -137,11 +144,12 @@ class Settings(SphinxDirective):
         section = self.arguments[0] if self.arguments else ""
         _SHOWN.add(section)
         path = section.partition(" ")[0]
+        prefix = f"{path}." if path else ""
         models = json_schema()["$defs"]
         names, required = self._fields(section, models)
         return self.parse_text_to_nodes(
             "\n".join(
-                describe(f"{path}.{name}" if path else name, schema, name in required)
+                describe(prefix + name, _told(schema, models), name in required)
                 for name, schema in names.items()
             )
         )
