@@ -71,13 +71,11 @@ def kinds(schema: dict[str, Any]) -> list[str]:
         return ["name"] if len(schema["enum"]) > 8 else [f"`{each}`" for each in schema["enum"]]
     if "const" in schema:
         return [f"`{schema['const']}`"]
-    if "$ref" in schema:
-        return ["mapping"]
-    if "oneOf" in schema:
+    if schema.keys() & {"$ref", "allOf", "oneOf"}:
         return ["mapping"]
     if schema.get("type") == "array":
-        if "prefixItems" in schema:
-            return ["two " + kinds(schema["prefixItems"][0])[0] + "s"]
+        if isinstance(schema.get("items"), list):
+            return ["two " + kinds(schema["items"][0])[0] + "s"]
         inner = kinds(schema.get("items", {})) or ["text"]
         return ["list of " + " or ".join(inner)]
     for part, word in _SHAPES.items():
@@ -127,9 +125,10 @@ def describe(path: str, schema: dict[str, Any], required: bool) -> str:
 
 def _told(schema: dict[str, Any], models: Any) -> dict[str, Any]:
     """The schema of a key; that of a section says what its model says."""
-    if "description" in schema or "$ref" not in schema:
+    reference = schema.get("$ref") or schema.get("allOf", [{}])[0].get("$ref")
+    if "description" in schema or reference is None:
         return schema
-    return schema | {"description": models[schema["$ref"].rpartition("/")[2]]["description"]}
+    return schema | {"description": models[reference.rpartition("/")[2]]["description"]}
 
 
 class Settings(SphinxDirective):
@@ -145,7 +144,7 @@ class Settings(SphinxDirective):
         _SHOWN.add(section)
         path = section.partition(" ")[0]
         prefix = f"{path}." if path else ""
-        models = json_schema()["$defs"]
+        models = json_schema()["definitions"]
         names, required = self._fields(section, models)
         return self.parse_text_to_nodes(
             "\n".join(
@@ -185,7 +184,7 @@ def check_all_shown(app: Sphinx, env: Any) -> None:
     """Warn of sections that no page shows, and of models that this file does not know."""
     for section in sorted(_SECTIONS.keys() - _SHOWN):
         _LOGGER.warning("no page shows the keys of %r", section or "the file")
-    for model in sorted(json_schema()["$defs"].keys() - set(_SECTIONS.values())):  # type: ignore[attr-defined]
+    for model in sorted(json_schema()["definitions"].keys() - set(_SECTIONS.values())):  # type: ignore[attr-defined]
         _LOGGER.warning("%s is a section that settings_reference.py does not know", model)
 
 

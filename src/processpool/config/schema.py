@@ -1,7 +1,7 @@
 """The JSON Schema of configuration files, for completion and checks in editors.
 
 Two rules hold here. The schema is generated from the models, never written by hand. And it keeps to
-draft 7, which every editor supports.
+the keywords of draft 7, which every editor supports and SchemaStore requires.
 """
 
 from __future__ import annotations
@@ -10,17 +10,21 @@ from typing import Any
 
 from processpool.config.models import PoolConfig
 
+_ID = "https://json.schemastore.org/processpool.json"
+"""Where SchemaStore would serve it."""
 _DRAFT = "http://json-schema.org/draft-07/schema#"
 _VARIABLE = {"type": "string", "pattern": r"\$\{"}
 _SCALARS = ("integer", "number", "boolean")
+_LATER = {"$defs": "definitions", "prefixItems": "items"}
+"""Keywords of later drafts, and what draft 7 calls them."""
 
 
 def json_schema() -> dict[str, object]:
     """Return the JSON Schema of a file with one pool, or with several under `pools:`."""
-    pool = _with_variables(PoolConfig.model_json_schema())
-    definitions = pool.pop("$defs")
+    pool = _in_draft_7(_with_variables(PoolConfig.model_json_schema()))
+    definitions = pool.pop("definitions")
     definitions["PoolConfig"] = pool
-    reference = {"$ref": "#/$defs/PoolConfig"}
+    reference = {"$ref": "#/definitions/PoolConfig"}
     pools = {
         "description": "Several pools, each under its name.",
         "type": "object",
@@ -29,12 +33,13 @@ def json_schema() -> dict[str, object]:
     }
     return {
         "$schema": _DRAFT,
+        "$id": _ID,
         "title": "processpool",
         "description": "A pool of worker processes, or several under `pools`.",
         "if": {"type": "object", "required": ["pools"]},
         "then": {"properties": {"pools": pools}, "additionalProperties": False},
         "else": reference,
-        "$defs": definitions,
+        "definitions": definitions,
     }
 
 
@@ -49,3 +54,22 @@ def _with_variables(schema: Any) -> Any:
         rest = {key: value for key, value in schema.items() if key not in kept}
         return kept | {"anyOf": [rest, dict(_VARIABLE)]}
     return {key: _with_variables(value) for key, value in schema.items()}
+
+
+def _in_draft_7(schema: Any) -> Any:
+    """Return `schema` with the keywords of draft 7; what pydantic writes is newer."""
+    if isinstance(schema, list):
+        return [_in_draft_7(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        rest = {key: value for key, value in schema.items() if key != "$ref"}
+        reference = {"$ref": schema["$ref"].replace("#/$defs/", "#/definitions/")}
+        # Draft 7 ignores what stands beside a reference.
+        return _in_draft_7(rest) | {"allOf": [reference]} if rest else reference
+    # `discriminator` is a keyword of OpenAPI: the kinds exclude one another without it.
+    return {
+        _LATER.get(key, key): _in_draft_7(value)
+        for key, value in schema.items()
+        if key != "discriminator"
+    }
