@@ -251,19 +251,22 @@ def test_whoever_comes_in_between_may_submit_and_look(kind: str, how: str) -> No
     def use(*_):
         pool.snapshot()
         futures.append(pool.submit("answer(7)"))
+        if {how!r} == "handler" and looking:
+            signal.setitimer(signal.ITIMER_REAL, 0.003)  # none comes within another one
 
-    futures, messages = [], [f"answer({{n}})" for n in range(50)]
+    futures, messages, looking = [], [f"answer({{n}})" for n in range(50)], True
     with ProcessPool.from_dict({{"worker": worker, "size": {{"min": 3, "max": 3}}}}) as pool:
         pool.wait_ready()
         if {how!r} == "handler":
             signal.signal(signal.SIGALRM, use)
-            signal.setitimer(signal.ITIMER_REAL, 0.001, 0.003)
+            signal.setitimer(signal.ITIMER_REAL, 0.001)
         else:
             gc.set_threshold(100, 5, 5)
         for _ in range(300):
             assert pool.map(messages) == [str(n) for n in range(50)]
             if {how!r} == "finaliser":
                 Node()
+        looking = False
         signal.setitimer(signal.ITIMER_REAL, 0)
         assert futures
         assert {{future.result(30) for future in futures}} == {{"7"}}

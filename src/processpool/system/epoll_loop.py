@@ -16,6 +16,8 @@ from itertools import count
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from processpool.system.interrupts import is_raised_by_a_handler
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -94,8 +96,11 @@ class Loop:
     def wake(self) -> None:
         """Wake `turn`, if it sleeps; otherwise the next one does not sleep."""
         if self._waker >= 0:
-            with suppress(OSError):
+            try:
                 os.eventfd_write(self._waker, 1)
+            except OSError as error:  # it was just closed
+                if is_raised_by_a_handler(error):
+                    raise
 
     def turn(self, until: float | None = None) -> None:
         """Sleep until there are events, and call all their handlers.
