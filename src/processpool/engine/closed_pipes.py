@@ -31,10 +31,15 @@ def watch_stdin(core: Core, worker: Worker) -> None:
 
 
 def _on_stdin(core: Core, worker: Worker) -> None:
-    """Handle a worker's stdin that has become writable or lost its reader."""
+    """Handle a worker's stdin that has become writable or lost its reader.
+
+    Only the rest of what was begun is written. What lies in the outbox is written by the thread
+    that has put it there, which first notes that an answer is due: one that came before would be
+    taken for unsolicited output, and the answers behind it for those of other items.
+    """
     with worker.io:
         is_over = worker.is_closed or worker.channel.has_no_reader()
-        done = is_over or (not worker.recalls and worker.flush())
+        done = is_over or worker.channel.write()
     with core.lock:
         if is_over:
             core.loop.forget(worker.process.stdin)
