@@ -29,6 +29,7 @@ def shout(word):
     if word == "warn":
         print("careful", file=sys.stderr)
     if word == "slow":
+        print("begun", file=sys.stderr)
         time.sleep(600)
     return word.upper()
 """
@@ -134,6 +135,20 @@ def test_answers_as_they_come() -> None:
 
 def test_stderr_is_shown() -> None:
     assert run(*FUNCTION, "--echo", data="warn\n").stderr == "worker 1: careful\n"
+
+
+def test_what_a_function_writes_is_shown_while_it_runs() -> None:
+    process = subprocess.Popen(
+        [*COMMAND, *FUNCTION, "--echo"], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    with process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(b"warn\nslow\n")
+        process.stdin.flush()
+        assert process.stderr.readline() == b"worker 1: careful\n"
+        assert process.stderr.readline().endswith(b": begun\n")
+        process.terminate()
 
 
 def test_too_many_failures_stop_it() -> None:

@@ -57,7 +57,8 @@ HaltAt = Annotated[
 ]
 Null = Annotated[bool, typer.Option("-0", "--null", help="A NUL ends each line: for find -print0.")]
 Jobs = Annotated[
-    int | None, typer.Option("--jobs", "-j", metavar="N", help="Workers at most: size.max.")
+    int | None,
+    typer.Option("--jobs", "-j", metavar="N", min=1, help="Workers at most: size.max."),
 ]
 Echo = Annotated[
     bool, typer.Option("--echo", help="Show what workers write to stderr, as it comes.")

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from processpool.core.snapshot import PoolSnapshot, WorkerSnapshot
 from processpool.core.states import WorkerState
-from processpool.engine.workers.stderr import StderrLog
 from processpool.system.interrupts import uninterrupted
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _BUSY, _LEASED = WorkerState.BUSY, WorkerState.LEASED
-_NO_LOG = StderrLog(-1)
+_NOTHING = 0, ""
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -79,7 +78,7 @@ def _freeze(slot: Slot, worker: Worker | None, now: float) -> WorkerSnapshot:
     state = slot.state
     busy = state is _BUSY and bool(slot.inflight)
     working = busy or state is _LEASED
-    log = _NO_LOG if worker is None else worker.stderr
+    written, log = _NOTHING if worker is None else worker.written
     first = slot.inflight[0] if busy else None
     return WorkerSnapshot(
         slot.id,
@@ -93,8 +92,8 @@ def _freeze(slot: Slot, worker: Worker | None, now: float) -> WorkerSnapshot:
         slot.failed,
         None,
         None,
-        log.tail if log.received else "",
-        log.received,
+        log,
+        written,
         None if worker is None else worker.protocol.progress,
         slot.place,
         "",

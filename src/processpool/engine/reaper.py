@@ -106,7 +106,7 @@ class Reaper:
         lost = self._release_slot(worker, failed_start=failed_start, killed=killed, begun=begun)
         for command in lost:
             self._lose(worker, command, now)
-        stderr, received = worker.stderr.tail, worker.stderr.received
+        received, stderr = worker.written
         with worker.io:
             worker.close()
         reason = slot.exit_reason

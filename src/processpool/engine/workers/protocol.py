@@ -155,6 +155,15 @@ class WorkerProtocol(ABC):
         """What the running item says of itself: done, total, note."""
         return None
 
+    @property
+    def unsent_stderr(self) -> tuple[int, bytes]:
+        """What the running item has written to stderr that comes with its answer only.
+
+        Returns:
+            how many bytes there are, and the last of them.
+        """
+        return 0, b""
+
     def stop_stream(self, job: Job) -> None:  # noqa: B027 - not every kind has any
         """Have it make no more parts of the item of a job."""
 

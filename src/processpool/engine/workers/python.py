@@ -23,7 +23,7 @@ from processpool.engine.workers.protocol import UNUSUAL, WorkerProtocol
 from processpool.engine.workers.readiness import Readiness
 from processpool.engine.workers.records import handle_record
 from processpool.engine.workers.resting import Resting
-from processpool.engine.workers.stderr import StderrLog
+from processpool.engine.workers.stderr import TAIL_LIMIT, StderrLog
 from processpool.engine.workers.worker import Worker
 from processpool.errors import ProtocolError
 from processpool.wire.python import layout
@@ -251,6 +251,13 @@ class PythonProtocol(WorkerProtocol):
             return None  # it is of an earlier item
         words = note.rstrip(b"\0").decode("utf-8", "ignore")
         return done, None if isnan(total) else total, words
+
+    @property
+    def unsent_stderr(self) -> tuple[int, bytes]:
+        """What the running item has written to stderr: it is in the file that both sides share."""
+        fd = self._shared.stderr
+        size = os.fstat(fd).st_size
+        return size, os.pread(fd, TAIL_LIMIT, max(size - TAIL_LIMIT, 0)) if size else b""
 
     def _read_all(self) -> list[Frame]:
         """The frames that are in the pipe, but for those that come all the time."""

@@ -34,6 +34,7 @@ class StderrLog:
         self._dropped = 0
         self._tail = bytearray()
         self._decoded = 0, ""
+        self._watched = 0, ""
         self.shares: Shares | None = None
         """What divides it between several requests, where a worker helps with that."""
 
@@ -81,6 +82,24 @@ class StderrLog:
         if self._decoded[0] != received:
             self._decoded = received, self._tail[-TAIL_LIMIT:].decode("utf-8", "replace")
         return self._decoded[1]
+
+    def watched(self, size: int, end: bytes) -> tuple[int, str]:
+        """Return how much the worker has written, and the last of it, as a display shows them.
+
+        What comes with the answer of an item is the same that was seen while that ran, so the count
+        never goes back.
+
+        Args:
+            size: bytes that the running item has written and not sent yet.
+            end: the last of them.
+        """
+        received = self.received + size
+        if received > self._watched[0]:
+            tail = self.tail
+            if end:
+                tail = (self._tail + end)[-TAIL_LIMIT:].decode("utf-8", "replace")
+            self._watched = received, tail
+        return self._watched
 
     def note(self, text: str) -> None:
         """Keep in the tail what came another way: with an answer."""

@@ -105,6 +105,11 @@ class Worker:
         protocol = self.protocol
         return protocol.is_drained if protocol.answers_by_exit else self.channel.has_ended
 
+    @property
+    def written(self) -> tuple[int, str]:
+        """How many bytes it has written to stderr, those of the running item included; the last."""
+        return self.stderr.watched(*self.protocol.unsent_stderr)
+
     # -- writing ---------------------------------------------------------------------------------
 
     def flush(self) -> bool:
