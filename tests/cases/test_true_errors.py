@@ -102,7 +102,7 @@ def test_where_in_a_value_is_what_cannot_be_pickled(run: Callable[..., Ran]) -> 
                 ])
         """
     )
-    of = ", of type sqlite3.Connection."
+    of = ": sqlite3.Connection."
     result, uses, around, item = ran.value
     assert result == f"The result, of type dict, cannot be sent back: ['rows'][2]['conn']{of}"
     assert uses == f"The function cannot be sent to a worker: the global 'conn' of uses{of}"
@@ -129,7 +129,7 @@ def test_where_it_is_in_other_kinds_of_values(run: Callable[..., Ran]) -> None:
         def place(number):
             try: p.call(lambda: results()[number])
             except TypeError as error:
-                return error.__notes__[0].partition("sent back: ")[2].partition(", of type")[0]
+                return error.__notes__[0].partition("sent back: ")[2].partition(": ")[0]
 
         if __name__ == "__main__":
             with P() as p: print([place(number) for number in range(6)])

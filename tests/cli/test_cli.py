@@ -301,7 +301,7 @@ def test_a_pool_that_cannot_start_says_why(text_pool: Path) -> None:
         (["--set", "size.mx=1"], "did you mean max?"),
         (["--set", "nonsense"], "must be KEY=VALUE"),
         (["--set", "size.max=[1"], "is not a value in YAML"),
-        (["--timeout", "soon"], "timeouts.request"),
+        (["--timeout", "soon"], "--timeout must be a duration"),
         (["no/such/file"], "cannot read no/such/file: No such file or directory"),
         (["."], "cannot read .: Is a directory"),
         (["-o", "no/such/file"], "cannot write no/such/file: No such file or directory"),
@@ -533,8 +533,12 @@ class TestStdoutThatCannotBeWritten:
 
     def test_answers(self, tmp_path: Path) -> None:
         done = self.run(["run", "CONFIG", ">&-"], tmp_path)
-        assert done.stderr.startswith("cannot write stdout: ")
+        assert done.stderr == "cannot write stdout: it is closed\n"
         assert done.returncode == 1
+
+    def test_a_stdin_that_is_closed(self, tmp_path: Path) -> None:
+        done = self.run(["run", "CONFIG", "<&-", "#"], tmp_path)
+        assert (done.returncode, done.stderr) == (1, "cannot read the input: it is closed\n")
 
     def run(self, words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
         """Run a command line in a shell, where 9 is a pipe that nobody reads."""

@@ -147,7 +147,7 @@ class TestWhatCannotBeSent:
         assert str(caught.value.error) == "not me"
         (note,) = caught.value.error.__notes__
         assert note.startswith("The item cannot be sent to a worker")
-        assert "['rows'][1], of type" in note
+        assert "['rows'][1]: " in note
 
 
 def test_no_more_than_so_many_bytes_are_packed() -> None:

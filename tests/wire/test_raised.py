@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import threading
 import traceback
 from typing import Any, Self
 
@@ -191,3 +192,13 @@ def test_frames_of_the_worker_are_left_out() -> None:
 def test_format_error() -> None:
     assert format_error(ValueError("x")) == "ValueError: x"
     assert format_error(Leaving()) == "Leaving (its message cannot be shown)"
+
+
+def test_what_of_an_error_cannot_be_pickled_is_named() -> None:
+    error = ValueError("no rows")
+    error.rows = [1, {"lock": threading.Lock()}]  # type: ignore[attr-defined]
+    found = travelled(error)
+    assert isinstance(found, ValueError)
+    assert found.__notes__ == [
+        "what of it cannot be pickled has come as its repr: .rows[1]['lock']: _thread.lock"
+    ]

@@ -134,10 +134,20 @@ def _all_overrides(
 ) -> dict[str, Any]:
     overrides = _overrides(settings)
     if timeout is not None:
-        overrides["timeouts.request"] = _value(timeout)
+        overrides["timeouts.request"] = _timeout(timeout)
     if jobs is not None:
         overrides |= {"size.max": jobs, "size.min": min(jobs, 1)}
     return overrides
+
+
+def _timeout(text: str) -> Any:
+    from processpool.config.units import parse_duration
+
+    value = _value(text)
+    try:
+        return None if value is None else parse_duration(value)
+    except ValueError as error:
+        raise ConfigError(f"--timeout {error}, got {text!r}") from None
 
 
 def _sorted_out(

@@ -7,6 +7,7 @@ regular file: there once a second.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import contextmanager, suppress
@@ -50,7 +51,7 @@ def opened_source(name: str) -> Iterator[int]:
     try:
         source = open(0 if stdin else name, "rb", buffering=0, closefd=not stdin)  # noqa: SIM115
     except OSError as error:
-        raise FileError(f"cannot read {'stdin' if stdin else name}: {error.strerror}") from None
+        raise FileError(f"cannot read {'stdin' if stdin else name}: {_why(error)}") from None
     with source:
         yield source.fileno()
 
@@ -93,7 +94,12 @@ def _read(descriptor: int) -> bytes:
     try:
         return os.read(descriptor, _CHUNK)
     except OSError as error:
-        raise BrokenOffError(f"cannot read the input: {error.strerror}") from None
+        raise BrokenOffError(f"cannot read the input: {_why(error)}") from None
+
+
+def _why(error: OSError) -> str:
+    """Return what is wrong with a descriptor, in words that say it of a shell's `<&-` too."""
+    return "it is closed" if error.errno == errno.EBADF else str(error.strerror)
 
 
 def refuse_same(source: int, output: Path | None) -> None:
@@ -200,4 +206,4 @@ class Answers:
         self._file.close()
 
     def _error_text(self, error: OSError) -> str:
-        return f"cannot write {self._path or 'stdout'}: {error.strerror}"
+        return f"cannot write {self._path or 'stdout'}: {_why(error)}"

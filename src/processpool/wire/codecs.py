@@ -125,10 +125,7 @@ class JsonCodec(Codec):
             raise self._error(str(error), text) from error
 
     def _error(self, problem: str, text: str, at: int = 0) -> CodecError:
-        begin = max(at - _QUOTED // 2, 0)
-        quoted = text[begin : begin + _QUOTED]
-        dots = "…" if begin + _QUOTED < len(text) else ""
-        where = f"{'…' if begin else ''}{quoted}{dots}"
+        where = _around(text, at)
         return CodecError(f"codec json: the {self._decoded} is bad: {problem}; it is {where!r}")
 
 
@@ -206,8 +203,19 @@ def _text(payload: bytes, codec: str, decoded: str) -> str:
     except UnicodeDecodeError as error:
         raise CodecError(
             f"codec {codec}: the {decoded} is bad: invalid UTF-8 at byte {error.start} "
-            f"(0x{payload[error.start]:02x}: {error.reason})"
+            f"(0x{payload[error.start]:02x}: {error.reason}); it is "
+            f"{_around(bytes(payload), error.start)!r}"
         ) from error
+
+
+def _around(whole: Any, at: int) -> Any:
+    """Return what is quoted of a text, or of bytes: all if it is short, else around `at`."""
+    dots = "…" if isinstance(whole, str) else b"..."
+    begin = max(at - _QUOTED // 2, 0)
+    end = begin + _QUOTED
+    return (
+        (dots if begin else dots[:0]) + whole[begin:end] + (dots if end < len(whole) else dots[:0])
+    )
 
 
 def _refuse_constant(name: str) -> Any:

@@ -75,6 +75,8 @@ class _Portable:
     def __init__(self, error: BaseException, depth: int = 0) -> None:
         self._error = error
         self._depth = depth
+        self._has_lost = False
+        """True once a part of it was replaced."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         error = self._error
@@ -82,6 +84,8 @@ class _Portable:
         arguments = tuple(self._portable(argument) for argument in error.args)
         state = {name: self._portable(value) for name, value in vars(error).items()}
         fields = {name: self._portable(value) for name, value in fields.items()}
+        if self._has_lost:
+            state["__notes__"] = [*getattr(error, "__notes__", ()), _what_is_lost(error)]
         return make_exception, (type(error), arguments, state, fields)
 
     def _portable(self, value: Any) -> Any:
@@ -98,7 +102,16 @@ class _Portable:
                 is_list = is_list and not deep
         if is_error and not deep:
             return _Portable(value, self._depth + 1)
-        return type(value)(map(self._portable, value)) if is_list else repr(value)
+        if is_list:
+            return type(value)(map(self._portable, value))
+        self._has_lost = True
+        return repr(value)
+
+
+def _what_is_lost(error: BaseException) -> str:
+    from processpool.wire.python.unpicklable import find  # only here: workers start without it
+
+    return f"what of it cannot be pickled has come as its repr: {find(error) or type(error)}"
 
 
 def _fields(error: BaseException) -> list[tuple[str, Any]]:

@@ -24,7 +24,7 @@ _MAX_SHOWN = 60
 
 
 def find(value: Any) -> str | None:
-    """Return the part's path and type: `['rows'][3].connection, of type sqlite3.Connection`.
+    """Return the part's path and type: `['rows'][3].connection: sqlite3.Connection`.
 
     Returns:
         None if it is the value itself, or was not found.
@@ -42,7 +42,7 @@ def find(value: Any) -> str | None:
         path = f"{path[: _MAX_PATH // 2]}…{path[-_MAX_PATH // 2 :]}"
     kind = type(found)
     name = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
-    return f"{path}, of type {name}" if path else None
+    return f"{path}: {name}" if path else None
 
 
 def _fails(value: Any) -> bool:
