@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import random
-import signal
 import subprocess
 import sys
 import tempfile
-import textwrap
 from collections import Counter
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from processpool import JournalError, JournalWarning
-from tests.process.support import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from processpool import ProcessPool
 
@@ -219,109 +213,172 @@ def test_wrong_options(
         pool.map(len, ["a"], journal_sync="never")
 
 
-DRIVER = """
-import os, sys, time
-from processpool import ProcessPool
+FULL = """
+import resource, sys
+from processpool import JournalError, ProcessPool
 
-def work(item):
-    with open(notes, "a") as file:
-        file.write(f"{item}\\n")
-    time.sleep(0.02 if slow else 0)
-    return item * 3
+def shout(text):
+    return text.upper()
 
-notes, journal, count, way, slow = *sys.argv[1:3], int(sys.argv[3]), sys.argv[4], sys.argv[5] == "s"
-declared = {"worker": {"kind": "python"}, "size": {"min": 2, "max": 2}}
-with ProcessPool.from_dict(declared) as pool:
-    out = open(notes + ".out", "a", buffering=1)
-    answers = getattr(pool, way)(work, range(count), journal=journal)
-    for item, answer in enumerate(answers):
-        assert answer == item * 3, (item, answer)
-        out.write(f"{item}\\n")
-print("done")
+if __name__ == "__main__":
+    journal, way, limit = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    had = []
+    with ProcessPool(max_workers=2) as pool:
+        pool.map(len, ["started"] * 10)
+        if limit:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        try:
+            for answer in getattr(pool, way)(
+                shout, map("{:0>100}".format, range(10_000)), journal=journal
+            ):
+                had.append(answer)
+        except JournalError as error:
+            print(error)
+        print(len(had))
+        assert pool.map(len, ["pool", "works"]) == [4, 5]
 """
 
 
-def crash_and_go_on(tmp_path: Path, *, way: str, count: int, slow: bool, crashes: int) -> None:
-    """Kill a run again and again, wherever it is; then let it end, and see what was run twice."""
-    script, notes, journal = tmp_path / "driver.py", tmp_path / "notes", tmp_path / "j"
-    script.write_text(textwrap.dedent(DRIVER))
-    command = [sys.executable, str(script), str(notes), str(journal), str(count), way]
-    command.append("s" if slow else "f")
-    luck = random.Random(count)
-    for _ in range(crashes):
-        size = journal.stat().st_size if journal.exists() else 0
-        more = luck.randrange(1, 2000 if slow else 100_000)
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        eventually(partial(_has_grown, process, journal, size + more))
-        process.send_signal(signal.SIGKILL)
-        assert process.communicate()[1] == b""
-        was_yielded = set(map(int, (tmp_path / "notes.out").read_text().split()))
-        shown = subprocess.run(
-            [sys.executable, "-m", "processpool", "journal", str(journal), "--export", "json"],
+@pytest.fixture(params=["file size", "tmpfs"])
+def full_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Path, int, str]]:
+    """A folder for some 200 kB, the limit if it is one of the process, and what is said of it."""
+    if request.param == "file size":
+        yield tmp_path, 200_000, "File too large"
+        return
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(folder)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("takes root, and the right to mount")
+    yield folder, 0, "No space left on device"
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("way", ["map", "imap", "imap_unordered"])
+def test_a_disk_that_is_full(full_disk: tuple[Path, int, str], tmp_path: Path, way: str) -> None:
+    folder, limit, why = full_disk
+    script, journal = tmp_path / "full.py", folder / "j"
+    script.write_text(FULL)
+    command = [sys.executable, str(script), str(journal), way]
+    done = subprocess.run(
+        [*command, str(limit)], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert f"journal {journal} cannot be written: {why}" in done[0]
+    assert int(done[1]) < 10_000  # none, if the first write is too much already
+    shown = [sys.executable, "-m", "processpool", "journal", str(journal), "--export", "json"]
+    kept = subprocess.run(shown, capture_output=True, text=True, check=True)
+    assert len(kept.stdout.splitlines()) >= int(done[1])
+    moved = tmp_path / "moved"  # to where there is room; and on
+    moved.write_bytes(journal.read_bytes())
+    again = [sys.executable, str(script), str(moved), way, "0"]
+    assert subprocess.run(again, capture_output=True, text=True, check=True).stdout == "10000\n"
+
+
+SETS = """
+import sys
+from processpool import ProcessPool
+
+def size(words):
+    with open(sys.argv[1] + "/ran", "a") as file:
+        file.write("x")
+    return len(words)
+
+if __name__ == "__main__":
+    with ProcessPool(max_workers=1) as pool:
+        items = [set("abcdefgh"), frozenset(["one", "two", "three"])]
+        print(pool.map(size, items, journal=sys.argv[1] + "/j", journal_key=sorted_words))
+"""
+
+
+def test_sets_of_strings_need_a_key(tmp_path: Path) -> None:
+    script = tmp_path / "sets.py"
+    key = "def sorted_words(words):\n    return tuple(sorted(words))\n"
+    script.write_text(key + SETS)
+    for seed in "123":  # in each run, the words of a set have another order
+        done = subprocess.run(
+            [sys.executable, str(script), str(tmp_path)],
             capture_output=True,
             text=True,
+            check=True,
+            env=os.environ | {"PYTHONHASHSEED": seed},
         )
-        assert shown.returncode == 0, shown.stderr
-        kept = {record["input"] for record in map(json.loads, shown.stdout.splitlines())}
-        assert was_yielded <= kept
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout == "done\n"
-    ran = Counter(map(int, notes.read_text().split()))
-    assert set(ran) == set(range(count))
-    if slow:
-        assert max(ran.values()) <= 1 + crashes
-        has_at_most = 2  # a worker, of items that are not fast
-        assert sum(ran.values()) - count <= crashes * 2 * has_at_most
+        assert done.stdout == "[8, 3]\n"
+    assert (tmp_path / "ran").read_text() == "xx"
 
 
-def _has_grown(process: subprocess.Popen[bytes], journal: Path, size: int) -> bool:
-    return process.poll() is not None or (journal.exists() and journal.stat().st_size >= size)
+def test_two_processes_on_one_journal(
+    python_pool: Callable[..., ProcessPool], doubled: Doubled, journal: Path
+) -> None:
+    """The second is told who has it; when the first is gone, it goes on."""
+    pool = python_pool(1)
+    answers = pool.imap(doubled, range(20, 40), journal=journal)
+    assert next(answers) == 40
+    lines = "".join(f"{number}\n" for number in range(20, 40))
+    command = [sys.executable, "-m", "processpool", "run", "--function", "json:loads"]
+    second = subprocess.run(
+        [*command, "--journal", str(journal)],
+        input=lines,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert second.returncode == 1
+    assert second.stderr.startswith(
+        f"JournalError: journal {journal} is in use by process {os.getpid()}"
+    )
+    assert list(answers) == [2 * number for number in range(21, 40)]
 
 
-def test_a_run_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
-    crash_and_go_on(tmp_path, way="imap", count=100, slow=True, crashes=2)
+SYNCED = """
+import os, sys
+from processpool import ProcessPool
+
+synced = []
+fdatasync = os.fdatasync
+os.fdatasync = lambda fd: (synced.append(fd), fdatasync(fd))[1]
+
+if __name__ == "__main__":
+    with ProcessPool(max_workers=1) as pool:
+        for sync in ("never", "1s", "always"):
+            del synced[:]
+            answers = pool.imap(
+                abs, iter([-1, -2, -3]), journal=f"{sys.argv[1]}/{sync}", journal_sync=sync,
+                buffersize=1,
+            )
+            assert list(answers) == [1, 2, 3]
+            print(sync, len(synced))
+"""
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("way", ["map", "imap", "imap_unordered"])
-@pytest.mark.timeout(900)
-def test_a_long_run_that_is_killed_again_and_again(tmp_path: Path, way: str) -> None:
-    crash_and_go_on(tmp_path, way=way, count=100_000, slow=False, crashes=20)
-
-
-def test_a_disk_that_is_full(tmp_path: Path) -> None:
-    code = """
-        import resource, sys
-        from processpool import JournalError, ProcessPool
-        declared = {"worker": {"kind": "python"}, "size": {"min": 2, "max": 2}}
-        had = []
-        with ProcessPool.from_dict(declared) as pool:
-            pool.map(len, ["started"] * 10)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
-            try:
-                items = map("{:0>100}".format, range(10_000))
-                for answer in pool.imap(str.upper, items, journal=sys.argv[1]):
-                    had.append(answer)
-            except JournalError as error:
-                print(error)
-            print(len(had))
-            assert pool.map(len, ["pool", "works"]) == [4, 5]
-    """
-    journal = tmp_path / "j"
+def test_how_often_answers_are_brought_to_the_disk(tmp_path: Path) -> None:
+    script = tmp_path / "synced.py"
+    script.write_text(SYNCED)
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), str(journal)],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ | {"PYTHONPATH": "src"},
+        [sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, check=True
     )
-    said, had = done.stdout.splitlines()
-    assert "cannot be written: File too large" in said
-    assert int(had) < 10_000  # none, if the first write is too much already
-    kept = subprocess.run(
-        [sys.executable, "-m", "processpool", "journal", str(journal), "--export", "json"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert len(kept.stdout.splitlines()) >= int(had)
+    counts = dict(line.split() for line in done.stdout.splitlines())
+    assert counts["never"] == "0"
+    assert 1 <= int(counts["1s"]) <= 3
+    assert int(counts["always"]) >= 1 + 3, "its begin, and each answer"
+
+
+def test_a_function_of_a_script_that_has_changed(tmp_path: Path) -> None:
+    script, journal = tmp_path / "edited.py", tmp_path / "j"
+
+    def run(body: str, **options: str) -> tuple[str, str]:
+        script.write_text(
+            "from processpool import ProcessPool\n\n\ndef answer(item):\n"
+            f"    return {body}\n\n\n"
+            "if __name__ == '__main__':\n    with ProcessPool(max_workers=1) as pool:\n"
+            f"        print(pool.map(answer, [1, 2], journal={str(journal)!r}, **{options!r}))\n"
+        )
+        done = subprocess.run(
+            [sys.executable, str(script)], capture_output=True, text=True, check=True
+        )
+        return done.stdout, done.stderr
+
+    assert run("item + 1") == ("[2, 3]\n", "")
+    said, warned = run("item * 100")
+    assert said == "[2, 3]\n"
+    assert "JournalWarning: the source of __main__:answer has changed" in warned
+    assert run("item * 100", journal_changed="rerun") == ("[100, 200]\n", "")
