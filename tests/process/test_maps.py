@@ -113,3 +113,29 @@ def test_what_was_asked_is_let_go_of_with_its_answer(pool: ProcessPool, gate: Ga
     eventually(lambda: all(item() is None for item in asked))
     gate.open()
     assert list(running) == ["passed"]
+
+
+def fails_out_of_order(number: int, gate: str) -> int:
+    if number == 1:
+        with open(gate) as waiting:
+            waiting.read()
+        raise ValueError("the first in order")
+    if number == 2:
+        raise ValueError("the first that is seen")
+    return number
+
+
+@pytest.mark.parametrize("way", ["imap", "aimap"])
+def test_in_order_the_first_error_is_the_first_in_order(
+    pool: ProcessPool, gate: Gate, way: str
+) -> None:
+    def open_when_one_has_failed() -> None:
+        eventually(lambda: any(running.failed for running in pool.snapshot().maps))
+        gate.open()
+
+    opening = threading.Thread(target=open_when_one_has_failed)
+    opening.start()
+    function = partial(fails_out_of_order, gate=str(gate.path))
+    with pytest.raises(ValueError, match="the first in order"):
+        WAYS[way](pool, function, [0, 1, 2])
+    opening.join()

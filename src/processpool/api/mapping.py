@@ -123,7 +123,8 @@ class MappedPool(AskedPool):
         Args:
             *args: as of `map`.
             timeout: as in `map`.
-            on_error: as in `map`.
+            on_error: as in `map`; with `raise`, whatever item fails stops the map, and of those
+                that have begun by then the first in order that fails is raised, in its turn.
             progress: as in `map`.
             details: as in `map`.
             buffersize: items read from the input beyond what was yielded; if not given, as many
