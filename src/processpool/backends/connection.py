@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from concurrent.futures import CancelledError
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 import distributed
@@ -31,8 +33,11 @@ log = logging.getLogger("processpool")
 
 GROUP_BYTES = 8_000_000
 """The most bytes that are handed to Dask at a time; it warns of more."""
+ECHO = 0.005
+"""Seconds between two attempts to hear oneself."""
 PATIENCE = 10.0
 """Seconds to wait for the scheduler's answer."""
+_ECHO = "subscribed"
 _LOST = (CancelledError, asyncio.CancelledError, FutureCancelledError)
 
 
@@ -135,9 +140,21 @@ class Connection:
         self._futures: dict[int, Any] = {}
         self._call: Any = None
         """Waits for a node, while there is none."""
+        self._subscribed = threading.Event()
         self._client: Any = address.connect()
-        self._client.subscribe_topic(name, self._on_event)
+        self._subscribe()
+
+    def _subscribe(self) -> None:
+        """Have events sent here, and return when they are.
+
+        Dask subscribes in its own time, and what a node says before is lost. So something is said
+        until it is heard.
+        """
         self._client.subscribe_topic("all", self._on_any)
+        self._client.subscribe_topic(self._name, self._on_event)
+        until = monotonic() + PATIENCE
+        while not self._subscribed.wait(ECHO) and monotonic() < until:
+            self._client.log_event(self._name, {_ECHO: True})
 
     def register(self, build: str, declaration: str, wants: dict[str, Any]) -> None:
         """Have every node open a pool, now or when it joins; return when those there have."""
@@ -272,7 +289,10 @@ class Connection:
     # -- what is heard -----------------------------------------------------------------------------
 
     def _on_event(self, event: tuple[float, Any]) -> None:
-        self._heard.on_event(event[1])
+        if _ECHO in event[1]:
+            self._subscribed.set()
+        else:
+            self._heard.on_event(event[1])
 
     def _on_any(self, event: tuple[float, Any]) -> None:
         message = event[1]
