@@ -44,7 +44,7 @@ def where(number: int) -> int:
 
 
 class TestLoss:
-    @pytest.mark.parametrize("ordered", [True, False])
+    @pytest.mark.parametrize("ordered", [True, pytest.param(False, marks=pytest.mark.slow)])
     def test_a_node_loses_power_under_200000_items(
         self, make_pool: Callable[..., ProcessPool], cluster: Any, ordered: bool
     ) -> None:
@@ -85,6 +85,7 @@ class TestLoss:
         ran = [path.name.partition("-")[0] for path in tmp_path.iterdir()]
         assert len(ran) == len(set(ran))
 
+    @pytest.mark.slow
     def test_a_node_leaves_and_another_comes(
         self, make_pool: Callable[..., ProcessPool], cluster: Any
     ) -> None:
@@ -121,17 +122,17 @@ class TestStopping:
     ) -> None:
         def tick(number: int) -> None:
             for _ in range(1000):
-                (tmp_path / "last").write_text(str(time.monotonic()))
+                (tmp_path / "last").touch()
                 time.sleep(0.01)
 
         pool = make_pool()
         threading.Timer(1.5, signal.raise_signal, [signal.SIGINT]).start()
         with pytest.raises(KeyboardInterrupt):
             pool.map(tick, range(50))
-        interrupted = time.monotonic()
+        interrupted = time.time()
         assert pool.map(double, range(1000)) == [*map(double, range(1000))]
-        eventually(lambda: time.monotonic() > interrupted + 2)
-        assert float((tmp_path / "last").read_text()) < interrupted + 1
+        eventually(lambda: time.time() > interrupted + 2)
+        assert (tmp_path / "last").stat().st_mtime < interrupted + 1
 
     def test_the_first_error_keeps_what_has_not_begun_from_starting(
         self, make_pool: Callable[..., ProcessPool], tmp_path: Path
@@ -174,6 +175,7 @@ class TestJoining:
                 assert pool.snapshot().workers == ()
                 assert pool.map(double, range(500)) == [*map(double, range(500))]
 
+    @pytest.mark.slow
     def test_with_on_node_loss_error_too(self) -> None:
         with local_cluster(0) as cluster:
             cluster.adapt(minimum=0, maximum=1, interval="100ms", wait_count=1000)

@@ -218,9 +218,10 @@ class Connection:
         self._futures.pop(number, None)
 
     @property
-    def overdue(self) -> list[int]:
+    def being_fetched(self) -> frozenset[int]:
         """The batches that a node has done, but whose results are still to be fetched from it."""
-        return [number for number, one in self._futures.items() if one.status == "finished"]
+        futures = list(self._futures.items())
+        return frozenset(number for number, one in futures if one.status == "finished")
 
     def cancel(self, numbers: Iterable[int]) -> None:
         """Cancel batches; where one runs, the node ends it."""

@@ -29,6 +29,8 @@ TOO_MANY = 2
 FETCHING = 0.5
 """Seconds that it may take to fetch a result when a node was lost. Dask tries for much longer to
 reach a node that had results, and meanwhile those of other nodes wait with them."""
+LOOKS = 4
+"""How often that is looked at: Dask may learn of a loss before what it fetches has failed."""
 
 
 class News:
@@ -146,9 +148,21 @@ class News:
                     events.WorkerExited(monotonic(), number, shot[1], 0, "its node has left", "")
                 )
         self._look_for_culprits()
-        if self._results.connection is not None:
-            self._pump.later(FETCHING, partial(self._send_again, self._results.connection.overdue))
+        self._look_for_overdue(frozenset(), frozenset(), LOOKS)
         self._go_on()
+
+    def _look_for_overdue(self, known: frozenset[int], again: frozenset[int], looks: int) -> None:
+        """Send once more what was already being fetched the last time; then look again, later."""
+        connection = self._results.connection
+        if connection is None:
+            return
+        fetched = connection.being_fetched - again
+        overdue = fetched & known
+        if overdue:
+            self._send_again(sorted(overdue))
+        if looks:
+            arguments = fetched - overdue, again | overdue, looks - 1
+            self._pump.later(FETCHING, partial(self._look_for_overdue, *arguments))
 
     def _look_for_culprits(self) -> None:
         """Count a loss against what is on its way: Dask forgets its own count with a key."""
