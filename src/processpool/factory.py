@@ -10,7 +10,6 @@ import logging
 import os
 import random
 import sys
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
@@ -52,10 +51,6 @@ BACKOFF_JITTER = 0.1
 """The fraction by which back-offs vary."""
 PYTHON_WINDOW = 8
 """The most single items of a Python worker; those it has not begun can be recalled."""
-
-_NO_SCHEDULER = (
-    "is required, such as tcp://host:8786; or pass a client: ProcessPool.from_yaml(path, client=…)"
-)
 
 
 class Framer(Protocol):
@@ -123,10 +118,7 @@ def build_engine(
 
 def _build_command_engine(config: PoolConfig, worker: CommandWorkerConfig) -> tuple[Backend, Parts]:
     command = build_command(worker)
-    codec = make_codec(worker.codec)
-    protocol = worker.declaration
-    if protocol.rpc is not None:
-        codec = make_codec("jsonrpc")
+    codec, protocol = _codec_of(worker), worker.declaration
     policy = build_policy(config, window=worker.protocol.window, ahead=worker.protocol.ahead)
     env = Environ(partial(command_environment, worker))
     launcher = CommandLauncher(
@@ -140,6 +132,10 @@ def _build_command_engine(config: PoolConfig, worker: CommandWorkerConfig) -> tu
     )
     engine = Engine(policy, launcher, env, str(command), config.queue.max_pending, config.name)
     return engine, MessageParts(make_framing(protocol), codec)
+
+
+def _codec_of(worker: CommandWorkerConfig) -> Codec:
+    return make_codec(worker.codec if worker.declaration.rpc is None else "jsonrpc")
 
 
 def _build_python_engine(
@@ -213,62 +209,24 @@ def _build_cluster(
 ) -> tuple[Backend, Parts]:
     """Build an engine whose workers are on the nodes of a Dask cluster."""
     try:
-        from processpool.backends.dask import Address, BatchLimits, DaskBackend, Orders, Terms
+        from processpool.backends.declared import declared_backend
     except ImportError as error:
         raise ImportError(
             f"{error}: a pool on a cluster needs Dask; install it with "
             "pip install 'processpool[dask]'"
         ) from error
-    from processpool.config import DaskBackendConfig
-    from processpool.config.problems import Problem, config_error
-
-    place = config.backend
-    if not isinstance(place, DaskBackendConfig):
-        place = DaskBackendConfig(kind="dask")
     if setup is not None:
         raise TypeError(
             "on a cluster, workers are set up by worker.setup, the name of a function that the "
             "nodes can import"
         )
-    if client is None and place.scheduler is None:
-        raise config_error([Problem(("backend", "scheduler"), _NO_SCHEDULER)])
-    files = place.tls
-    tls = None if files is None else (str(files.ca), str(files.cert), str(files.key))
-    batch, wait = place.batch, place.wait_for_nodes
-    terms = Terms(
-        BatchLimits(batch.target, batch.max_items, batch.max_bytes),
-        place.batches_per_node,
-        place.on_node_loss,
-        wait.min,
-        wait.timeout,
-    )
     worker, policy = config.worker, build_policy(config, window=1)
-    policy = replace(policy, target=batch.target * place.batches_per_node)
-    engine: Backend = DaskBackend(
-        Address(place.scheduler, tls, client),
-        Orders(f"{__name__}:open_node", _declaration_of(config), place.workers_per_node),
-        terms,
-        policy,
-        config.queue.max_pending,
-        config.name,
-    )
+    engine = declared_backend(config, policy, client, f"{__name__}:open_node")
     if worker.kind == "command":
-        _, parts = _build_command_engine(config, worker)
-        return engine, parts
+        return engine, MessageParts(make_framing(worker.declaration), _codec_of(worker))
     if worker.handler is not None:
         return engine, HandlerParts(lambda: None)
     return engine, CallParts(Functions(None, log.warning), lambda _: None)
-
-
-def _declaration_of(config: PoolConfig) -> str:
-    """Return the configuration of a node's pool, as JSON; it has the values of `env`."""
-    data = config.model_dump(
-        mode="json", exclude={"backend", "inline", "size", "widget"}, exclude_unset=True
-    )
-    data["worker"]["env"] = own_environment(config.worker)
-    data["name"] = config.name
-    data["size"] = {"min": config.size.min, "spare": config.size.spare}
-    return json.dumps(data)
 
 
 def open_node(declaration: str, workers: int) -> tuple[Backend, int]:

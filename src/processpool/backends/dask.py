@@ -30,6 +30,7 @@ from processpool.core.snapshot import PoolSnapshot
 from processpool.engine.callback_threads import CallbackThreads
 from processpool.engine.event_hub import EventHub
 from processpool.engine.map_registry import Maps
+from processpool.engine.recalls import take_out_queued
 from processpool.errors import PoolClosed, QueueFull
 from processpool.system.monitor import sleep_until
 
@@ -152,11 +153,7 @@ class DaskBackend(NearbyOnly):
 
     def recall(self, job: Job) -> bool:
         """Take a job's only item out of the queue; return False if it is on its way."""
-        with self._work.lock:
-            if not job.begun:
-                job.recalled = True
-                self._work.take_out(job)
-            return job.recalled
+        return take_out_queued(self._work, job)
 
     def unshare(self, name: str) -> None:
         """Do nothing: nothing is shared."""

@@ -21,6 +21,7 @@ from processpool.core.states import PoolEvent, PoolState, WorkerEvent
 from processpool.engine.backend import NotBegun
 from processpool.engine.fake_workers import FakeLease, FakeWorker
 from processpool.engine.map_registry import Maps
+from processpool.engine.recalls import take_out_queued
 from processpool.errors import QueueFull
 from processpool.system.monitor import sleep_until
 
@@ -172,11 +173,7 @@ class FakeBackend:
 
     def recall(self, job: Job) -> bool:
         """Take a job's only item out of the queue; return False if it has begun."""
-        with self._work.lock:
-            if not job.begun:
-                job.recalled = True
-                self._work.take_out(job)
-            return job.recalled
+        return take_out_queued(self._work, job)
 
     def require_shared_memory(self) -> None:
         """Do nothing: all memory is this process's."""

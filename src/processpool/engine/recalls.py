@@ -7,12 +7,14 @@ it by then; and to ask such a worker keeps whoever asks waiting.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from processpool.core.jobs import Batch, Job
     from processpool.engine.core import Core
+    from processpool.engine.lock import EngineLock
     from processpool.engine.workers.prefetching import Prefetching
     from processpool.engine.workers.worker import Worker
 
@@ -41,3 +43,21 @@ def _look(
         shares = worker.id in core.scheduler.slots and core.scheduler.can_share(worker.id)
     if shares:
         recall(worker.id)
+
+
+class Queued(Protocol):
+    """Work, some of which waits in a queue."""
+
+    lock: EngineLock
+
+    def take_out(self, job: Job) -> list[Batch]:
+        """Remove the items of a job that wait."""
+
+
+def take_out_queued(work: Queued, job: Job) -> bool:
+    """Take a job's only item out of the queue; return False if it has begun."""
+    with work.lock:
+        if not job.begun:
+            job.recalled = True
+            work.take_out(job)
+        return job.recalled
