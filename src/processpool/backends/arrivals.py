@@ -144,7 +144,7 @@ class Arrivals:
                 (index, each) for index, each in enumerate(answers, batch.start) if has_failed(each)
             ]
         )
-        self._work.count(len(batch), len(failures))
+        self._work.count(batch)
         unanswered = [(at, answer) for at, answer in failures if _has_none(answer)]
         if self._hub.has_listeners and len(unanswered) < len(batch):
             self._hub.publish(events.ItemsFinished.of(batch, origin))

@@ -192,22 +192,25 @@ class DaskBackend(NearbyOnly):
     def snapshot(self, name: str, *, resources: bool | Collection[int]) -> PoolSnapshot:
         """Return a snapshot of the pool, as the nodes have told last."""
         work, now, policy = self._work, monotonic(), self.policy
+        running = [run.snapshot() for run in list(self.maps.running.values())]
         with work.lock:
+            totals = self.maps.totals(running, work.singles)
             return PoolSnapshot(
                 name=name,
                 state=work.state,
                 workers=work.nodes.snapshots(now),
                 queued=work.queue.items + sum(map(len, work.suspects)),
                 running=work.ledger.items,
-                finished=work.finished,
-                failed=work.failed,
+                finished=totals.ok + totals.failed,
+                failed=totals.failed,
                 min=policy.min,
                 max=policy.max,
                 spare=policy.spare,
-                maps=tuple(run.snapshot() for run in list(self.maps.running.values())),
+                maps=tuple(running),
                 ended_maps=tuple(self.maps.ended),
                 at=now,
                 last_failure=self._hub.last_failure,
+                cancelled=totals.cancelled,
                 failures=tuple(self.maps.failures.groups()),
             )
 

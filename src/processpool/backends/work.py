@@ -59,7 +59,8 @@ class Work:
         self.sizes = Sizes(terms.limits)
         self.suspects: list[Batch] = []
         """Batches that may have killed nodes: each is tried alone."""
-        self.finished = self.failed = 0
+        self.singles = 0
+        """The number of single requests that were answered or lost; maps count their own items."""
 
     # -- the pool's state --------------------------------------------------------------------------
 
@@ -193,11 +194,10 @@ class Work:
         with self.lock:
             self.suspects.append(batch)
 
-    def count(self, items: int, failed: int) -> None:
-        """Note that so many items have ended."""
+    def count(self, batch: Batch) -> None:
+        """Note that the items of a batch have ended."""
         with self.lock:
-            self.finished += items
-            self.failed += failed
+            self.singles += 0 if batch.job.number else len(batch)
             self.lock.notify_all()
 
     # -- what is taken back ------------------------------------------------------------------------
