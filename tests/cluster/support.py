@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -10,12 +11,13 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from tests.process.support import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 ROOT = Path(__file__).parents[2]
 CONFIG = {
@@ -82,9 +84,35 @@ def started_cluster(nodes: int) -> Iterator[str]:
 
 
 @contextmanager
-def started_node(scheduler: str, env: dict[str, str] | None = None) -> Iterator[int]:
+def started_scheduler(protocol: str, options: Sequence[str] = ()) -> Iterator[str]:
+    """A scheduler with one node, as a user starts them; yields its address."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "scheduler.json")
+        program = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--no-dashboard"]
+        where = ["--host", f"{protocol}://127.0.0.1", "--port", "0", "--scheduler-file", str(file)]
+        with subprocess.Popen([*program, *where, *options], cwd=ROOT, stderr=DEVNULL) as process:
+            try:
+                address = eventually(lambda: _address_in(file), within=60)
+                with started_node(address, options=options):
+                    yield address
+            finally:
+                process.kill()
+
+
+def _address_in(file: Path) -> str | None:
+    try:
+        address: str = json.loads(file.read_text())["address"]
+    except (OSError, ValueError):  # it is not there yet, or being written
+        return None
+    return address
+
+
+@contextmanager
+def started_node(
+    scheduler: str, env: dict[str, str] | None = None, options: Sequence[str] = ()
+) -> Iterator[int]:
     """Another node of a cluster, without a nanny; yields its process's ID."""
-    options = ["--no-nanny", "--nthreads", "1", "--no-dashboard"]
+    options = ["--no-nanny", "--nthreads", "1", "--no-dashboard", *options]
     program = [sys.executable, "-m", "distributed.cli.dask_worker", scheduler, *options]
     variables = {**os.environ, **(env or {})}
     with subprocess.Popen(program, env=variables, cwd=ROOT, stderr=DEVNULL) as process:

@@ -19,15 +19,15 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
-import distributed
 from distributed import KilledWorker
-from distributed.client import FutureCancelledError
 
+from processpool.backends.address import PATIENCE, said
 from processpool.backends.sent import NodePlugin, functions_for_nodes
-from processpool.errors import WorkerStartFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
+
+    from processpool.backends.address import Address
 
 log = logging.getLogger("processpool")
 
@@ -35,10 +35,8 @@ GROUP_BYTES = 8_000_000
 """The most bytes that are handed to Dask at a time; it warns of more."""
 ECHO = 0.005
 """Seconds between two attempts to hear oneself."""
-PATIENCE = 10.0
-"""Seconds to wait for the scheduler's answer."""
 _ECHO = "subscribed"
-_LOST = (CancelledError, asyncio.CancelledError, FutureCancelledError)
+_LOST = (CancelledError, asyncio.CancelledError)
 
 
 class Heard(Protocol):
@@ -77,57 +75,6 @@ class Parcel:
         self.node = node
 
 
-class Address:
-    """Where a cluster is: a scheduler's address, or that of somebody's client."""
-
-    def __init__(
-        self, scheduler: str | None, tls: tuple[str, str, str] | None, client: Any
-    ) -> None:
-        self._scheduler = scheduler
-        self._tls = tls
-        self._client = client
-
-    def __str__(self) -> str:
-        if self._client is not None and self._client.scheduler is not None:
-            return str(self._client.scheduler.address)
-        return str(self._scheduler)
-
-    def connect(self) -> Any:
-        """Return a new client.
-
-        Raises:
-            WorkerStartFailed: no scheduler answers there.
-        """
-        dask: Any = distributed  # its constructors have no types
-        security = None if self._client is None else self._client.security
-        if self._tls is not None:
-            ca, cert, key = self._tls
-            security = dask.Security(
-                tls_ca_file=ca,
-                tls_client_cert=cert,
-                tls_client_key=key,
-                require_encryption=True,
-            )
-        try:
-            return dask.Client(
-                str(self),
-                timeout=PATIENCE,
-                set_as_default=False,
-                security=security,
-                name="processpool",
-            )
-        except (OSError, TimeoutError, ValueError, TypeError, ImportError) as error:
-            raise WorkerStartFailed(
-                f"no Dask scheduler answers at {self}: {_said(error)}; start one there with "
-                "`dask scheduler`, or correct backend.scheduler"
-            ) from error
-
-
-def _said(error: BaseException) -> str:
-    cause = error.__cause__ or error
-    return (str(cause) or type(cause).__name__).partition("\n")[0]
-
-
 class Connection:
     """A client, and the pool's plugin on the nodes."""
 
@@ -162,7 +109,7 @@ class Connection:
         try:
             self._client.register_plugin(plugin)
         except (OSError, TimeoutError) as error:  # a node is being lost; others have it
-            log.warning("not every node of %s has answered: %s", self.address, _said(error))
+            log.warning("not every node of %s has answered: %s", self.address, said(error))
 
     def send(self, parcels: Iterable[Parcel]) -> None:
         """Send batches, grouped as Dask likes it."""

@@ -16,8 +16,8 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from processpool.backends.address import Address
 from processpool.backends.arrivals import Arrivals
-from processpool.backends.connection import Address
 from processpool.backends.life import ClusterLife, Orders
 from processpool.backends.nearby import NearbyOnly
 from processpool.backends.news import News

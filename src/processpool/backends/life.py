@@ -21,8 +21,8 @@ from processpool.system.interrupts import uninterrupted
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from processpool.backends.address import Address
     from processpool.backends.arrivals import Arrivals
-    from processpool.backends.connection import Address
     from processpool.backends.pump import Pump
     from processpool.backends.sending import Sender
     from processpool.backends.work import Work
