@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks import (
+    cluster,
     command_pools,
     framings,
     joblib_backends,
@@ -42,6 +43,7 @@ if __name__ == "__main__":
             "supervision": supervision.cases,
             "runs": long_runs.cases,
             "memory": memory_budget.cases,
+            "cluster": cluster.cases,
             "widget": widget.cases,
         }
     )

@@ -25,7 +25,7 @@ COLUMNS = (
     ("target", 9),
     ("", 6),
 )
-PEERS = ("numpy", "loky", "pebble", "mpire", "joblib")
+PEERS = ("numpy", "loky", "pebble", "mpire", "joblib", "distributed")
 MET, MISSED, NOT_MEASURED = "met", "MISSED", "-"
 
 

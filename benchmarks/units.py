@@ -37,6 +37,7 @@ def _three_digits(value: float) -> str:
 
 ITEMS_PER_SECOND = Unit("items/s", more_is_better=True)
 GIGABYTES_PER_SECOND = Unit("GB/s", more_is_better=True, scale=1e-9)
+MEGABYTES_PER_SECOND = Unit("MB/s", more_is_better=True, scale=1e-6)
 MICROSECONDS = Unit("µs", more_is_better=False, scale=1e6)
 MILLISECONDS = Unit("ms", more_is_better=False, scale=1e3)
 MEGABYTES = Unit("MB", more_is_better=False, scale=1e-6)
