@@ -288,3 +288,26 @@ def test_the_timeline_says_whose_each_block_is(open_notebook: Callable[..., Note
     assert {"worker 1: busy", "worker 2: busy"} <= set(told)
     assert any(f"worker {number}: {state}" in told for number in (3, 4) for state in STATES)
     assert {"worker 3: item failed", "worker 4: item failed"}.isdisjoint(told)
+
+
+def test_lanes_are_grouped_by_node(open_notebook: Callable[..., Notebook]) -> None:
+    setup = """
+from processpool.widget import _publish
+from processpool.widget.display import Display
+from tests.widget.crowd import Crowd
+crowd = Crowd(6, nodes=["early", "late"])
+display = Display(crowd, _publish)
+display.show()
+"""
+    notebook = open_notebook(setup=setup)
+    notebook.await_widget('pool.querySelectorAll(".pp-nodes span").length === 2')
+    lanes, nodes = notebook.page.evaluate("""() => {
+        const all = (kind) => [...document.querySelectorAll(kind)];
+        return [
+            all(".pp-lanes:not(.pp-nodes) span").map((label) => label.textContent),
+            all(".pp-nodes span").map((label) => [label.textContent, label.clientHeight]),
+        ];
+    }""")
+    assert lanes == ["1", "3", "5", "2", "4", "6"]
+    assert [text for text, _ in nodes] == ["early", "⚠ late: not heard of"]
+    assert nodes[0][1] == nodes[1][1] > 30

@@ -107,7 +107,7 @@ def test_a_silent_cut() -> None:
 def test_a_cable_out_and_in_again() -> None:
     def pull() -> None:
         lab.link(2, up=False)
-        eventually(lambda: any("stale" in one.node for one in pool.snapshot().workers))
+        eventually(lambda: any(one.stale for one in pool.snapshot().workers))
         lab.link(2, up=True)
 
     with Lab(3) as lab, pool_on(lab, 3) as pool:

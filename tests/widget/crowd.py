@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from itertools import cycle
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ from processpool.core.states import PoolState
 from tests.widget.snapshots import busy, pool
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from processpool.core.snapshot import WorkerSnapshot
 
 
@@ -19,12 +22,18 @@ class Crowd:
 
     state = PoolState.OPEN
 
-    def __init__(self, size: int, step: float = 0.0) -> None:
-        """With `step`, its clock moves on by so many seconds at each look, and else by itself."""
+    def __init__(self, size: int, step: float = 0.0, nodes: Sequence[str] = ("",)) -> None:
+        """Its workers are on the nodes in turns.
+
+        With `step`, its clock moves on by so many seconds at each look, and else by itself.
+        """
         self._began = monotonic()
         self._step = step
         self._looks = 0
-        self._workers = [busy(number, item=number) for number in range(1, size + 1)]
+        self._workers = [
+            busy(number, item=number, node=node, stale=node.startswith("late"))
+            for number, node in zip(range(1, size + 1), cycle(nodes), strict=False)
+        ]
 
     def snapshot(self, *, resources: bool | Collection[int] = True) -> PoolSnapshot:
         """The crowd as it is now."""

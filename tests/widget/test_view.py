@@ -55,6 +55,13 @@ def test_a_log_that_the_error_quotes_is_not_shown_twice() -> None:
     assert render(pool(last_failure=failure), Figures())["error"]["log"] == []
 
 
+def test_lanes_are_grouped_by_node() -> None:
+    here = worker(1, node="one/a"), worker(2, node="two/b", stale=True), worker(4, node="one/a")
+    state = render(pool(*here), Figures(lanes=[1, 2, 0, 4]))
+    assert state["nodes"] == [["one/a", False, [0, 3]], ["two/b", True, [1]]]
+    assert render(pool(worker(1)), Figures(lanes=[1]))["nodes"] == []
+
+
 def test_lanes_are_named_if_there_is_room() -> None:
     assert render(pool(), Figures(lanes=[3, 0]))["lanes"] == [3, 0]
     assert render(pool(), Figures(lanes=range(1, 100)))["lanes"] == []

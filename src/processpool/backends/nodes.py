@@ -153,7 +153,8 @@ class Nodes:
             slot=self.slot(node.life, worker.slot),
             item_age=None if age is None else age + since,
             age=worker.age + since,
-            node=node.label + (" (stale)" if since > STALE else ""),
+            node=node.label,
+            stale=since > STALE,
         )
 
     def counts(self) -> WorkerCounts:

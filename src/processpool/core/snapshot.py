@@ -42,11 +42,13 @@ class WorkerSnapshot(NamedTuple):
     slot: int | None = None
     """Its slot in the pool, from 0; its replacement has the same."""
     node: str = ""
-    """The node that it is on, and whether that was not heard of lately; empty on this machine."""
+    """The node that it is on; empty on this machine."""
     cancelled: int = 0
     """Items that were cancelled, and that it answered all the same; they are `handled`."""
     work: tuple[Job, Any] | None = None
     """The job of its current item, and the item as it travels."""
+    stale: bool = False
+    """True if its node was not heard of lately: what is said here may have changed."""
 
     @property
     def ok(self) -> int:

@@ -25,6 +25,8 @@ State = dict[str, Any]
 
 LABELLED_LANES = 24
 """The most lanes that have room for labels."""
+GROUPED_LANES = 160
+"""The most lanes that are grouped by node."""
 MAX_ERROR_LINES = 20
 """The most lines of stderr that are shown with an error."""
 MAX_ERROR_LENGTH = 2000
@@ -87,6 +89,7 @@ def render(snapshot: PoolSnapshot, figures: Figures, shown: Collection[int] = ()
         "rows": {str(row.id): _row(row, figures, snapshot.at) for row in rows},
         "hidden": len(snapshot.workers) - len(rows),
         "lanes": list(figures.lanes) if len(figures.lanes) <= LABELLED_LANES else [],
+        "nodes": _nodes(snapshot, figures.lanes),
         "error": None if snapshot.last_failure is None else _error(snapshot.last_failure),
         "failures": [_group(*group) for group in snapshot.failures[:MAX_GROUPS]],
     }
@@ -128,6 +131,17 @@ def _row(worker: WorkerSnapshot, figures: Figures, now: float) -> list[Any]:
         worker.slot,
         figures.describe(worker),
     ]
+
+
+def _nodes(snapshot: PoolSnapshot, lanes: Sequence[int]) -> list[list[Any]]:
+    """Return the nodes of the workers: label, if it is stale, its lanes; none on one machine."""
+    found: dict[str, list[Any]] = {}
+    places = {number: lane for lane, number in enumerate(lanes)}
+    for worker in snapshot.workers if len(lanes) <= GROUPED_LANES else ():
+        if worker.node and worker.id in places:
+            node = found.setdefault(worker.node, [_label(worker.node), worker.stale, []])
+            node[2].append(places[worker.id])
+    return [[label, stale, sorted(lanes)] for label, stale, lanes in found.values()]
 
 
 def _gone(snapshot: PoolSnapshot) -> list[int]:

@@ -29,11 +29,13 @@ class Timeline {
     this.age = 0;
     this.context = this.canvas.getContext("2d", { alpha: true });
     this.labels = element("div", { class: "pp-lanes", "aria-hidden": "true" });
+    this.nodes = element("div", { class: "pp-lanes pp-nodes" });
+    this.order = [];
     this.pointed = element("span", { class: "pp-pointed" });
     this.crowd = new Crowd(store, (text) => setText(this.pointed, text));
     const times = ["60 s ago", "45", "30", "15", "now"].map((text) => element("span", {}, text));
     this.node = element("div", { class: "pp-timeline" },
-      this.labels,
+      element("div", { class: "pp-margin" }, this.nodes, this.labels),
       element("div", { class: "pp-tape" }, this.canvas, this.crowd.area,
         element("div", { class: "pp-times", "aria-hidden": "true" }, ...times)),
       this.crowd.node,
@@ -57,12 +59,13 @@ class Timeline {
     setHidden(this.canvas, crowded);
     setHidden(this.crowd.area, !crowded);
     setHidden(this.crowd.node, !crowded);
+    setHidden(this.nodes, crowded);
     if (crowded) {
       if (columns.length || history || palette.key !== this.colours?.key) this.crowd.update(palette);
       [this.lanes, this.colours] = [lanes, palette];
       return;
     }
-    if (history || lanes !== this.lanes || palette.key !== this.colours?.key) {
+    if (this.arrange(lanes) || history || lanes !== this.lanes || palette.key !== this.colours?.key) {
       this.colours = palette;
       this.lanes = lanes;
       this.redraw();
@@ -70,6 +73,15 @@ class Timeline {
       this.advance(columns);
     }
     this.label();
+  }
+
+  // The order in which lanes are drawn: node by node. Return whether it has changed.
+  arrange(lanes) {
+    const order = new Set(this.store.state.nodes.flatMap(([, , some]) => some).filter((lane) => lane < lanes));
+    for (let lane = 0; lane < lanes; lane++) order.add(lane);
+    const before = this.order;
+    this.order = [...order];
+    return this.order.some((lane, place) => lane !== before[place]);
   }
 
   // As many lanes as are needed; in steps if there are many, so that growing does not redraw all.
@@ -97,7 +109,7 @@ class Timeline {
     this.canvas.height = Math.max(this.lanes * this.height, 1);
     this.canvas.style.height = `${Math.min(this.canvas.height, TALLEST)}px`;
     const first = MAX_COLUMNS - columns.length;
-    for (let lane = 0; lane < this.lanes; lane++) this.drawLane(lane, columns, first);
+    this.order.forEach((lane, place) => this.drawLane(lane, place, columns, first));
   }
 
   advance(columns) {
@@ -110,12 +122,12 @@ class Timeline {
     context.globalAlpha = 1;
     context.clearRect(canvas.width - width, 0, width, canvas.height);
     const first = MAX_COLUMNS - columns.length;
-    for (let lane = 0; lane < this.lanes; lane++) this.drawLane(lane, columns, first);
+    this.order.forEach((lane, place) => this.drawLane(lane, place, columns, first));
   }
 
   // Draw one lane, equal neighbours in one go. A notch marks a new item, or, where there is no room
   // for one, a paler spot; of very many lanes only the colours are drawn.
-  drawLane(lane, columns, first) {
+  drawLane(lane, place, columns, first) {
     const { height, context } = this;
     const gap = height >= 10 ? 2 : height >= 4 ? 1 : 0;
     const notched = height >= 4;
@@ -128,7 +140,7 @@ class Timeline {
         const notch = notched && letter === "b" ? 1 : 0;
         context.fillStyle = this.colours[letter];
         context.globalAlpha = marked && !notched && letter === "b" ? 0.7 : 1;
-        context.fillRect((first + begin) * COLUMN + notch, lane * height,
+        context.fillRect((first + begin) * COLUMN + notch, place * height,
           (end - begin) * COLUMN - notch, height - gap);
       }
       begin = end;
@@ -140,19 +152,36 @@ class Timeline {
     const labels = this.labels;
     while (labels.children.length > lanes.length) labels.lastChild.remove();
     while (labels.children.length < lanes.length) labels.append(element("span"));
-    lanes.forEach((number, lane) => {
-      labels.children[lane].style.height = `${this.height}px`;
-      setText(labels.children[lane], number ? String(number) : "");
+    this.order.filter((lane) => lane < lanes.length).forEach((lane, place) => {
+      labels.children[place].style.height = `${this.height}px`;
+      setText(labels.children[place], lanes[lane] ? String(lanes[lane]) : "");
     });
+    this.labelNodes();
     const counts = Object.entries(workers).filter(([, count]) => count);
     setAttribute(this.canvas, "aria-label", `The last minute of every worker; now ${
       counts.map(([word, count]) => `${count} ${word}`).join(", ") || "there are none"}`);
   }
 
+  // Beside the lanes of each node stands its name, and whether nothing was heard of it lately.
+  labelNodes() {
+    const { nodes } = this.store.state;
+    const scale = Math.min(this.canvas.height, TALLEST) / this.canvas.height;
+    while (this.nodes.children.length > nodes.length) this.nodes.lastChild.remove();
+    while (this.nodes.children.length < nodes.length) this.nodes.append(element("span"));
+    nodes.forEach(([name, stale, lanes], index) => {
+      const text = stale ? `⚠ ${name}: not heard of` : name;
+      const label = this.nodes.children[index];
+      label.style.height = `${lanes.length * this.height * scale}px`;
+      setText(label, text);
+      setAttribute(label, "title", text);
+      setAttribute(label, "data-stale", stale ? "" : null);
+    });
+  }
+
   point(event) {
     const box = this.canvas.getBoundingClientRect();
     const place = Math.floor(((event.clientX - box.left) / box.width) * MAX_COLUMNS);
-    const lane = Math.floor(((event.clientY - box.top) / box.height) * this.lanes);
+    const lane = this.order[Math.floor(((event.clientY - box.top) / box.height) * this.lanes)];
     const { columns, owners } = this.store;
     const column = place - MAX_COLUMNS + columns.length;
     const name = NAMES[columns[column]?.[lane]];
