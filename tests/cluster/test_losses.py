@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from processpool import NodeLost, PoolBroken, ProcessPool
@@ -41,6 +45,21 @@ def where(number: int) -> int:
     """The process of the node that has this worker."""
     time.sleep(0.002)
     return os.getppid()
+
+
+_PROGRAM = """
+import json, sys, time
+from processpool import ProcessPool
+
+place = {"kind": "dask", "scheduler": sys.argv[1], "workers_per_node": 1,
+         "wait_for_nodes": {"min": 2}}
+pool = ProcessPool.from_dict({"worker": {"kind": "python"}, "backend": place}).open()
+pool.wait_ready()
+while len(pids := [worker.pid for worker in pool.snapshot().workers]) < 2:
+    time.sleep(0.1)
+print(json.dumps(pids), flush=True)
+pool.map(time.sleep, [60] * 10)
+"""
 
 
 class TestLoss:
@@ -117,6 +136,17 @@ class TestLoss:
 
 
 class TestStopping:
+    @pytest.mark.slow
+    def test_a_program_that_is_killed_leaves_nothing_on_the_nodes(self, cluster: Any) -> None:
+        program = [sys.executable, "-c", _PROGRAM, cluster.scheduler_address]
+        with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            workers = json.loads(process.stdout.readline())
+            assert len(workers) == 2
+            process.kill()
+        eventually(lambda: not any(map(psutil.pid_exists, workers)), within=60)
+        eventually(lambda: not any("pp-" in name for name in cluster.scheduler.worker_plugins))
+
     def test_an_interrupt_ends_everything_everywhere(
         self, make_pool: Callable[..., ProcessPool], tmp_path: Path
     ) -> None:

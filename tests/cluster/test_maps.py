@@ -9,13 +9,14 @@ from concurrent.futures import as_completed
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import psutil
 import pytest
 
 from processpool import NotOnCluster, ProcessPool, RequestTimeout, WorkerDied
 from tests.process.support import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -38,6 +39,10 @@ def crash(number: int) -> int:
 def doze(seconds: float) -> float:
     time.sleep(seconds)
     return seconds
+
+
+def count_up(number: int) -> Iterator[int]:
+    yield from range(number)
 
 
 class TestMaps:
@@ -188,9 +193,44 @@ class TestWhatCannotWork:
         with pytest.raises(NotOnCluster, match="cannot be leased"):
             make_pool().lease()
 
+    def test_streams(self, make_pool: Callable[..., ProcessPool]) -> None:
+        pool = make_pool()
+        with pytest.raises(NotOnCluster, match="return a list"):
+            list(pool.stream(count_up, 3))
+        for number in (3, 10**12):
+            with pytest.raises(NotOnCluster, match="return a list"):
+                pool.submit(count_up, number).result(20)
+            with pytest.raises(NotOnCluster, match="return a list"):
+                list(pool.submit(count_up, number).parts())
+        assert pool.call(double, 4) == 8
+
+    def test_broadcast(self, make_pool: Callable[..., ProcessPool]) -> None:
+        with pytest.raises(NotOnCluster, match=r"worker\.setup"):
+            make_pool().broadcast(double, 1)
+
     def test_shared_memory(self, make_pool: Callable[..., ProcessPool]) -> None:
         with pytest.raises(NotOnCluster, match=r"worker\.setup"):
             make_pool().share(b"x")
+
+
+class TestLeavingNothing:
+    def test_on_the_scheduler_and_the_nodes(
+        self, make_pool: Callable[..., ProcessPool], cluster: Any
+    ) -> None:
+        import distributed
+
+        make: Any = distributed.Client
+        with make(cluster.scheduler_address, set_as_default=False) as client:
+            before = _topics(client)
+            pool = make_pool()
+            pool.map(double, range(1000))
+            workers = [worker.pid for worker in pool.snapshot().workers]
+            assert _topics(client) > before
+            pool.close()
+            assert _plugins(client) == []
+            assert _topics(client) <= before
+        eventually(lambda: not cluster.scheduler.tasks)
+        assert not any(map(psutil.pid_exists, filter(None, workers)))
 
 
 class TestClient:
@@ -205,6 +245,10 @@ class TestClient:
                 assert pool.map(double, range(100)) == [*map(double, range(100))]
             assert client.submit(double, 4).result() == 8
             eventually(lambda: not _plugins(client))
+
+
+def _topics(client: Any) -> set[str]:
+    return {name for name in client.get_events() if name.startswith("pp-")}
 
 
 def _plugins(client: Any) -> list[str]:

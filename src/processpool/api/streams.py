@@ -131,6 +131,7 @@ class Stream:
 
     def read(self, future: Future[Any], job: Job) -> Generator[Any]:
         """Yield the parts, and raise what the item has raised."""
+        self._engine.require_streams()
         self.is_read, self._job = True, job
         try:
             self._engine.require_calm()
@@ -144,6 +145,7 @@ class Stream:
 
     async def aread(self, future: Future[Any], job: Job) -> AsyncGenerator[Any, None]:
         """Yield the parts under asyncio."""
+        self._engine.require_streams()
         self.is_read, self._job = True, job
         import asyncio  # takes as long as the rest of the package
 

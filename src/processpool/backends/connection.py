@@ -83,7 +83,7 @@ class Connection:
         self.address = str(address)
         self._name = name
         self._heard = heard
-        self._run, self._tell = functions_for_nodes()
+        self._run, self._tell, self._forget = functions_for_nodes()
         self._futures: dict[int, Any] = {}
         self._call: Any = None
         """Waits for a node, while there is none."""
@@ -218,6 +218,11 @@ class Connection:
             asyncio.run_coroutine_threadsafe(what, loop)
 
     @property
+    def client_name(self) -> str:
+        """What Dask calls this connection."""
+        return str(self._client.id)
+
+    @property
     def is_up(self) -> bool:
         """True while the scheduler is there."""
         return str(self._client.status) == "running"
@@ -230,6 +235,7 @@ class Connection:
             self._client.unsubscribe_topic("all")  # which tells of clients that leave
             if self.is_up:
                 self._client.unregister_worker_plugin(self._name)
+                self._client.run_on_scheduler(self._forget, self._name)
         except Exception as error:  # a node or the scheduler is gone
             log.debug("the plugin was not taken from every node: %s", error)
         self._client.close(timeout=PATIENCE)

@@ -95,6 +95,7 @@ class ClusterLife:
         wants = {
             "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
             "version": sys.modules["processpool"].__version__,
+            "client": connection.client_name,
             "places": terms.batches_per_node,
             "workers": orders.workers,
         }

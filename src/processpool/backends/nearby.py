@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from processpool.wire.python.functions import Request
 
 
+NO_STREAMS = (
+    "the parts of a stream cannot come from another machine, only whole answers: return a list, or "
+    "use a pool without `backend: {kind: dask}`"
+)
+"""What is said to somebody who wants the parts of a stream."""
+
+
 class NearbyOnly:
     """The part of a `Backend` that an engine with workers elsewhere does not have."""
 
@@ -45,6 +52,14 @@ class NearbyOnly:
             "what every worker of a cluster is to do first belongs into worker.setup: broadcast "
             "works in a pool without `backend: {kind: dask}`"
         )
+
+    def require_streams(self) -> None:
+        """Refuse: only whole answers travel.
+
+        Raises:
+            NotOnCluster: always.
+        """
+        raise NotOnCluster(NO_STREAMS)
 
     def require_shared_memory(self) -> None:
         """Refuse: memory is not shared between machines.

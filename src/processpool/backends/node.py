@@ -11,20 +11,25 @@ import os
 import socket
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from processpool.backends.absence import ClientWatch
+from processpool.backends.nearby import NO_STREAMS
 from processpool.backends.parcels import Inward, Order, Result, answers_of, pack, unpack
 from processpool.core import events
 from processpool.core.batch_size import Pace
 from processpool.core.jobs import Batch, Job, Origin
-from processpool.errors import ProcessPoolError
+from processpool.core.replies import Reply
+from processpool.errors import NotOnCluster, ProcessPoolError
 from processpool.system.monitor import Monitor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from processpool.backends.absence import Host
     from processpool.engine.backend import Backend
 
 TICK = 0.25
@@ -33,19 +38,6 @@ WEIGH_EVERY = 4
 """Every so many snapshots have the workers' CPU time and memory."""
 EXIT = 2.0
 """Seconds that workers may take to exit when a node leaves."""
-
-
-class Host(Protocol):
-    """What a node's pool needs of the Dask worker that it lives in."""
-
-    address: str
-    contact_address: str
-    name: object
-    loop: Any
-    scheduler: Any
-
-    def log_event(self, topic: str, msg: object) -> None:
-        """Send a message to whoever has subscribed to the topic; may be called on any thread."""
 
 
 class NodeJob(Job):
@@ -57,6 +49,8 @@ class NodeJob(Job):
         self._left = len(order.items)
         self._pace = Pace() if order.style is not None else None
         self.window = None if self._pace is None else self._pace.window
+        self._engine = engine
+        self._streams = False
         self._lock = Monitor(engine.wait)
         self.result = Result(order.number, "")
 
@@ -66,10 +60,19 @@ class NodeJob(Job):
             seconds = origin.each * len(batch) or origin.until - origin.since
             self._pace.learn(len(batch), seconds)
             self.window = self._pace.window
+        if self._streams:
+            answers = [Reply(error=NotOnCluster(NO_STREAMS))]
+            origin = replace(origin, plain=False, failed=1)
         run = answers_of(batch, self._start, answers, origin)
         with self._lock:
             self.result.runs.append(run)
             self._ended(len(batch))
+
+    def part(self, part: Any, source: Any) -> None:
+        """Have no more parts made: nobody reads them, and the item is going to fail."""
+        if not self._streams:
+            self._streams = True
+            self._engine.stop_stream(self)
 
     def drop(self, batch: Batch, error: BaseException | None) -> None:
         """Note that some items will not be begun."""
@@ -117,11 +120,13 @@ class NodePool:
         self._aborted: set[int] = set()
         self._happened: list[events.Event] = []
         self._over = threading.Event()
+        self._teller = threading.Thread(target=self._tick, name="processpool-node", daemon=True)
         self.life = uuid4().hex
         """Identifies this pool among all that nodes at this address have had."""
 
-    def begin(self) -> None:
-        """Tell that the node is ready, and from now on, how it is."""
+    def begin(self, client: str) -> None:
+        """Tell that the node is ready, and from now on, how it is; `client` is Dask's name."""
+        self._watch = ClientWatch(self._host, client, self._topic)
         self._engine.listen(self._note, quick=True)
         self._tell(
             ready=True,
@@ -131,7 +136,7 @@ class NodePool:
             pid=os.getpid(),
             workers=self._size,
         )
-        threading.Thread(target=self._tick, name="processpool-node", daemon=True).start()
+        self._teller.start()
 
     def run(self, number: int, data: bytes) -> bytes:
         """Do a batch, and return its result."""
@@ -201,6 +206,8 @@ class NodePool:
     def close(self) -> None:
         """End the workers; a batch that is running is given back."""
         self._over.set()
+        if self._teller.ident is not None:
+            self._teller.join(EXIT)
         with suppress(ProcessPoolError):
             self._engine.close(0 if self._jobs else EXIT)
 
@@ -239,6 +246,7 @@ class NodePool:
         while not self._over.wait(TICK):
             shot = self._engine.snapshot("", resources=count % WEIGH_EVERY == 0)
             count += 1
+            self._watch.tick()
             now, happened = monotonic(), self._happened
             self._happened = []
             told = [(now - event.at, event) for event in happened]

@@ -29,7 +29,7 @@ class NodePlugin(WorkerPlugin):
             name: of the plugin, the resource and the topic, unique to the pool.
             build: the function that builds a node's pool, as module:attribute.
             declaration: the pool's validated configuration, as JSON.
-            wants: the version of this package and of Python, the number of places, and so on.
+            wants: versions, the pool's client, the number of places, and so on.
         """
         self.name = name
         self.build = build
@@ -43,7 +43,7 @@ class NodePlugin(WorkerPlugin):
         try:
             self.node = await asyncio.to_thread(self.open_pool, worker)
             await worker.set_resources(**{self.name: self.wants["places"]})
-            self.node.begin()
+            self.node.begin(self.wants["client"])
         except BaseException as error:  # a missing program, another version, no memory left
             self.error = self.sentence(worker, error)
             worker.log_event(self.name, {"failed": worker.address, "why": self.error})
@@ -101,8 +101,10 @@ class NodePlugin(WorkerPlugin):
             await worker.set_resources(**{self.name: 0})
 
 
-def functions_for_nodes() -> tuple[Any, Any]:
-    """Return what runs a batch on a node, and what tells a node something.
+def functions_for_nodes() -> tuple[Any, Any, Any]:
+    """Return what runs a batch on a node, what tells a node something, and what forgets a topic.
+
+    The last is for the scheduler, which keeps the last messages of each topic, also of old ones.
 
     They are made here, inside a function, so that they are always pickled by value.
     """
@@ -123,4 +125,9 @@ def functions_for_nodes() -> tuple[Any, Any]:
         if plugin is not None and plugin.node is not None:
             plugin.node.told(what, *arguments)
 
-    return run_batch, tell
+    def forget(topic: str, dask_scheduler: Any) -> None:
+        broker = getattr(dask_scheduler, "_broker", None)
+        topics = dask_scheduler.events if broker is None else broker._topics
+        topics.pop(topic, None)
+
+    return run_batch, tell, forget

@@ -117,6 +117,13 @@ class Backend(Protocol):
     def recall(self, job: Job) -> bool:
         """Prevent a job's only item from starting; return False if it has begun."""
 
+    def require_streams(self) -> None:
+        """Check that parts of an item can come before its end.
+
+        Raises:
+            NotOnCluster: they cannot, from other machines.
+        """
+
     def require_shared_memory(self) -> None:
         """Check that workers can read memory of this process.
 

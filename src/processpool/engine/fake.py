@@ -175,6 +175,9 @@ class FakeBackend:
         """Take a job's only item out of the queue; return False if it has begun."""
         return take_out_queued(self._work, job)
 
+    def require_streams(self) -> None:
+        """Do nothing: the parts are in this process."""
+
     def require_shared_memory(self) -> None:
         """Do nothing: all memory is this process's."""
 

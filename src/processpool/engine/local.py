@@ -131,6 +131,9 @@ class Engine:
         worker = self._checkout.lease(timeout)
         return None if worker is None else LocalLease(self._core, self._checkout, worker)
 
+    def require_streams(self) -> None:
+        """Do nothing: parts come as they are made."""
+
     def require_shared_memory(self) -> None:
         """Do nothing: the workers are on this machine."""
 
