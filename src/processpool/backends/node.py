@@ -36,6 +36,8 @@ TICK = 0.25
 """Seconds between two snapshots."""
 WEIGH_EVERY = 4
 """Every so many snapshots have the workers' CPU time and memory."""
+PACES = 64
+"""The most maps whose pace is remembered."""
 EXIT = 2.0
 """Seconds that workers may take to exit when a node leaves."""
 
@@ -43,11 +45,12 @@ EXIT = 2.0
 class NodeJob(Job):
     """One batch on a node: collects its answers."""
 
-    def __init__(self, engine: Backend, order: Order) -> None:
+    def __init__(self, engine: Backend, order: Order, pace: Pace) -> None:
+        """`pace` is that of the map; it goes on with what earlier batches have shown."""
         super().__init__(order.timeout, order.number, order.terms)
         self._start = order.start
         self._left = len(order.items)
-        self._pace = Pace() if order.style is not None else None
+        self._pace = pace if order.style is not None else None
         self.window = None if self._pace is None else self._pace.window
         self._engine = engine
         self._streams = False
@@ -117,6 +120,9 @@ class NodePool:
         self._threads = threads
         self._inward = Inward()
         self._jobs: dict[int, NodeJob] = {}
+        self._paces: dict[int, Pace] = {}
+        """By map; the last few."""
+        self._paces_lock = threading.Lock()
         self._aborted: set[int] = set()
         self._happened: list[events.Event] = []
         self._over = threading.Event()
@@ -148,7 +154,7 @@ class NodePool:
             task = self._inward.task(order)
         except KeyError:
             return pack(Result(number, self._host.address, lacks_function=True))
-        job = NodeJob(self._engine, order)
+        job = NodeJob(self._engine, order, self._pace_of(order.map))
         job.task = task
         self._make_way(len(order.items))
         self._jobs[number] = job
@@ -169,6 +175,13 @@ class NodePool:
             self._withdraw(result.trouble)
         result.node, result.seconds = self._host.address, monotonic() - began
         return pack(result)
+
+    def _pace_of(self, number: int) -> Pace:
+        """Return the pace of a map as it is known here; a single request has none yet."""
+        with self._paces_lock:
+            while len(self._paces) > PACES:
+                del self._paces[next(iter(self._paces))]
+            return self._paces.setdefault(number, Pace()) if number else Pace()
 
     def _make_way(self, items: int) -> None:
         """Let Dask run more batches meanwhile, if its threads are too few to occupy the workers."""

@@ -79,6 +79,8 @@ class Order:
     """The pickle of the function; None if the node is believed to have it."""
     life: str = ""
     """The life of the node that alone may do it; empty if any may."""
+    map: int = 0
+    """The number of the map that the items are of; 0 if they are of none."""
 
 
 def order_of(number: int, batch: Batch, *, with_function: bool = False) -> Order:
@@ -86,6 +88,7 @@ def order_of(number: int, batch: Batch, *, with_function: bool = False) -> Order
     task: Task | None = batch.job.task
     items, tables = _outward(batch.payloads)
     order = Order(number, batch.start, batch.job.timeout, batch.job.terms, items, tables, None)
+    order.map = batch.job.number
     if task is not None:
         function = task.function
         order.style, order.function, order.name = task.style, function.number, function.name
