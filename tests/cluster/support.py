@@ -84,8 +84,10 @@ def started_cluster(nodes: int) -> Iterator[str]:
 
 
 @contextmanager
-def started_scheduler(protocol: str, options: Sequence[str] = ()) -> Iterator[str]:
-    """A scheduler with one node, as a user starts them; yields its address."""
+def started_scheduler(
+    protocol: str, options: Sequence[str] = ()
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A scheduler with one node, as a user starts them; yields its address and its process."""
     with TemporaryDirectory() as folder:
         file = Path(folder, "scheduler.json")
         program = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--no-dashboard"]
@@ -94,7 +96,7 @@ def started_scheduler(protocol: str, options: Sequence[str] = ()) -> Iterator[st
             try:
                 address = eventually(lambda: _address_in(file), within=60)
                 with started_node(address, options=options):
-                    yield address
+                    yield address, process
             finally:
                 process.kill()
 

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from processpool import NodeLost, PoolBroken, ProcessPool
+from processpool import NodeLost, PoolBroken, PoolClosed, ProcessPool
 from tests.cluster.support import (
     all_nodes_back,
     local_cluster,
     node_pids,
     power_off,
     started_node,
+    started_scheduler,
 )
 from tests.process.support import eventually, pids
 
@@ -133,6 +134,29 @@ class TestLoss:
         assert [each for each in got if isinstance(each, int)] == [
             number for number in range(100) if number != 11
         ]
+
+
+class TestScheduler:
+    @pytest.mark.parametrize("closing", [False, True])
+    def test_a_pool_breaks_when_its_scheduler_is_lost(self, closing: bool) -> None:
+        with started_scheduler("tcp") as (address, process):
+            place = {"kind": "dask", "scheduler": address, "workers_per_node": 1}
+            pool = ProcessPool.from_dict({"worker": {"kind": "python"}, "backend": place}).open()
+            future = pool.submit(doze, 60)
+            eventually(future.running)
+            closer = threading.Thread(target=pool.close)
+            if closing:
+                closer.start()
+                eventually(lambda: pool.state == "closing")
+            process.kill()
+            with pytest.raises((PoolBroken, PoolClosed)):
+                future.result(10)
+            if not closing:
+                with pytest.raises(PoolBroken, match=f"scheduler at {address} was lost"):
+                    pool.map(double, range(10))
+                closer.start()
+            closer.join(30)
+            assert pool.state == "closed"
 
 
 class TestStopping:

@@ -56,7 +56,7 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Files:
 def scheduler(good: Files) -> Iterator[str]:
     """The address of a cluster of one node."""
     words = ["--tls-ca-file", good["ca"], "--tls-cert", good["cert"], "--tls-key", good["key"]]
-    with started_scheduler("tls", words) as address:
+    with started_scheduler("tls", words) as (address, _):
         yield address
 
 

@@ -43,6 +43,9 @@ class Hearing(Protocol):
     def lose(self, address: str) -> None:
         """A node has left."""
 
+    def break_pool(self, reason: str) -> None:
+        """Let the pool take no work, and end what there is."""
+
 
 class Arrivals:
     """Hears from the cluster, and hands answers to their jobs."""

@@ -89,6 +89,7 @@ class Connection:
         """Waits for a node, while there is none."""
         self._subscribed = threading.Event()
         self._client: Any = address.connect()
+        self._comm = self._client.scheduler_comm
         self._subscribe()
 
     def _subscribe(self) -> None:
@@ -224,8 +225,11 @@ class Connection:
 
     @property
     def is_up(self) -> bool:
-        """True while the scheduler is there."""
-        return str(self._client.status) == "running"
+        """True while the scheduler is there, and knows this client.
+
+        Dask connects again to a scheduler that it has lost, but that has forgotten all of ours.
+        """
+        return self._client.status == "running" and self._client.scheduler_comm is self._comm
 
     def close(self) -> None:
         """End the pools of the nodes, and the connection."""

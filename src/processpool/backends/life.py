@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from processpool.engine.callback_threads import CallbackThreads
     from processpool.engine.event_hub import EventHub
 
+LOOK_EVERY = 0.5
+"""Seconds between two looks at the connection."""
 END = 5.0
 """Seconds to wait for a thread that is about to end."""
 
@@ -85,6 +87,19 @@ class ClusterLife:
         at_exit.close(self, self._work.name, grace)
         self._work.change(PoolEvent.OPENED)
         self._hub.publish(events.PoolOpened(monotonic()))
+        self._pump.post(self._watch)
+
+    def _watch(self) -> None:
+        """Break the pool if the scheduler is gone; on the pump's thread, from time to time."""
+        connection, state = self.connection, self._work.state
+        if connection is None or state is PoolState.CLOSED:
+            return
+        if not connection.is_up and state is not PoolState.BROKEN:
+            self._arrivals.news.break_pool(
+                f"the connection to the scheduler at {connection.address} was lost; when there is "
+                "one again, with nodes, close this pool and open another one"
+            )
+        self._pump.later(LOOK_EVERY, self._watch)
 
     def _open(self) -> None:
         name = f"pp-{uuid4().hex[:12]}"

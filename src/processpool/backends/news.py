@@ -116,9 +116,10 @@ class News:
 
     def break_pool(self, reason: str) -> None:
         """Let the pool take no work, and end what there is."""
-        self._work.reason = reason
-        self._work.change(PoolEvent.BROKE)
-        self._hub.publish(events.PoolBroke(monotonic(), reason))
+        if self._work.state in (PoolState.OPEN, PoolState.PAUSED):
+            self._work.reason = reason
+            self._work.change(PoolEvent.BROKE)
+            self._hub.publish(events.PoolBroke(monotonic(), reason))
         for batch in self._work.clear():
             batch.job.drop(batch, PoolBroken(reason))
         self._results.give_up(self._work.ledger.all(), lambda: PoolBroken(reason))
