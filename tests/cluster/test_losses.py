@@ -137,7 +137,7 @@ class TestLoss:
 
 
 class TestScheduler:
-    @pytest.mark.parametrize("closing", [False, True])
+    @pytest.mark.parametrize("closing", [False, pytest.param(True, marks=pytest.mark.slow)])
     def test_a_pool_breaks_when_its_scheduler_is_lost(self, closing: bool) -> None:
         with started_scheduler("tcp") as (address, process):
             place = {"kind": "dask", "scheduler": address, "workers_per_node": 1}
