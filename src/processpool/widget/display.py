@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from processpool.core.states import PoolState
 from processpool.widget import static
 from processpool.widget.actions import perform
+from processpool.widget.advice import Adviser
 from processpool.widget.feed import Feed
 from processpool.widget.notebook import has_anywidget
 from processpool.widget.rows import Wishes
@@ -57,6 +58,7 @@ class Display:
         self._outputs: deque[Any] = deque(maxlen=MAX_OUTPUTS)
         self._updater = Updater(self._update, self._answer)
         self._strips = Strips(publish)
+        self._adviser = Adviser()
         self._starting = Lock()
         self._ending = Lock()
         self._before: State = {}
@@ -137,7 +139,10 @@ class Display:
         if state["order"] and state["state"] != PoolState.CLOSING:
             self._before = state
         if self._outputs:
-            frame = self._feed.take(pool.snapshot(resources=self._feed.next_looks()))
+            snapshot = pool.snapshot(resources=self._feed.next_looks())
+            self._adviser.look(pool, snapshot)
+            self._feed.advice = self._adviser.line
+            frame = self._feed.take(snapshot)
         else:
             frame = self._feed.glance(pool.snapshot(resources=False))
         if frame is not None:

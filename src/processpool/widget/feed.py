@@ -5,7 +5,8 @@ request every frame is full, since a busy kernel may never receive one.
 
     frame: {"seq", "at", "full": state | "delta": changes,
             "columns": [[n, letters, owners], …], "log": [[worker, line], …],
-            "history": true if "columns" and "log" are complete}
+            "history": true if "columns" and "log" are complete; then also
+            "trends": [[second, items/s, queued, memory], …]}
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from processpool.widget.lanes import Lanes, Run
 from processpool.widget.log import Line, Log
 from processpool.widget.paces import Paces
 from processpool.widget.rows import MAX_ROWS, Wishes
+from processpool.widget.trends import Trends
 from processpool.widget.view import Figures, State, render, render_maps
 
 if TYPE_CHECKING:
     from processpool.core.snapshot import PoolSnapshot, WorkerSnapshot
+    from processpool.widget import advice
     from processpool.widget.eta import Range
 
 Frame = dict[str, Any]
@@ -44,6 +47,7 @@ class Feed:
         self._lanes = Lanes()
         self._paces = Paces()
         self._log = Log()
+        self._trends = Trends()
         self._seq = 0
         self.etas: dict[int, Range] = {}
         """The estimates of the running maps."""
@@ -51,6 +55,8 @@ class Feed:
         """True once a front end has asked for a full frame."""
         self.wishes = Wishes()
         """Which rows the user wants to see."""
+        self.advice: advice.Line | None = None
+        """What there is to say of the pool's maps."""
         self._etas = Etas()
         self._descriptions: dict[int, tuple[object, str]] = {}
         self._sent_at = float("-inf")
@@ -110,15 +116,20 @@ class Feed:
     def everything(self, *, acknowledged: bool = True) -> Frame:
         """Return a full frame, with the history, for a front end that is new or missed a frame."""
         self.acknowledged = self.acknowledged or acknowledged
-        columns, log = self._lanes.all(), list(self._log.lines)
-        return self._frame({"full": self.state, "columns": columns, "log": log, "history": True})
+        history = {
+            "columns": self._lanes.all(),
+            "log": list(self._log.lines),
+            "trends": self._trends.all(),
+        }
+        return self._frame({"full": self.state, **history, "history": True})
 
     def _note(self, snapshot: PoolSnapshot) -> list[Line]:
         self._paces.note(snapshot)
         self.etas = self._etas.note(snapshot)
         self._unsent += self._lanes.note(snapshot)
         self.last = snapshot
-        self.state = render(snapshot, self._figures(snapshot), self.state.get("order", ()))
+        self.state = state = render(snapshot, self._figures(snapshot), self.state.get("order", ()))
+        self._trends.note(snapshot.at, state["rate"], state["queued"], state["memory"][0])
         return self._log.note(snapshot)
 
     def _figures(self, snapshot: PoolSnapshot) -> Figures:
@@ -134,6 +145,7 @@ class Feed:
             rates=self.rates,
             describe=self._describe,
             wishes=self.wishes,
+            advice=self.advice,
         )
 
     def _describe(self, worker: WorkerSnapshot) -> str:

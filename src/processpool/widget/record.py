@@ -10,12 +10,14 @@ from html import escape
 from time import localtime, strftime
 from typing import TYPE_CHECKING, Any
 
+from processpool.api.leaves import leaf
 from processpool.system.text import escape_control
 from processpool.widget import words
 from processpool.widget.words import format_count, format_duration
 
 if TYPE_CHECKING:
     from processpool.core.run_record import RunRecord
+    from processpool.core.run_totals import RunTotals
     from processpool.core.snapshot import MapSnapshot
     from processpool.widget.eta import Range
 
@@ -29,6 +31,8 @@ COLOURS = {"ok": "#2f81d6", "failed": "#c1202b", "cancelled": "#8a6f9e", "left":
 """The colours of outcomes; those of the widget."""
 BUSY_HEIGHT = 28
 """The height of the picture of how busy the workers were."""
+WORTH_ADVICE = 1.0
+"""Seconds that a map must have taken to be given advice on."""
 
 Bundle = dict[str, Any]
 """A MIME bundle: the same content by MIME type."""
@@ -52,7 +56,8 @@ def running(run: MapSnapshot, eta: Range | None, rate: float, key: str) -> Bundl
 
 def final(run: MapSnapshot, record: RunRecord) -> Bundle:
     """Return the record of a map that has ended."""
-    lines = _lines(run, record)
+    totals = record.totals()
+    lines = _lines(run, record, totals)
     groups = record.errors.largest_first()[:MAX_GROUPS]
     errors = [
         (format_count(group.count), _cut(group.message), str(group.index)) for group in groups
@@ -61,7 +66,7 @@ def final(run: MapSnapshot, record: RunRecord) -> Bundle:
     head, *rest = lines
     parts = [f"<div><strong>{escape(head)}</strong></div>", outcome_bar(run)]
     parts += [f"<div>{escape(line)}</div>" for line in rest]
-    parts += [_busy_picture(record), _error_table(errors)]
+    parts += [_busy_picture(record, totals), _error_table(errors)]
     return {"text/plain": text, "text/html": f"<div>{''.join(parts)}</div>"}
 
 
@@ -92,7 +97,7 @@ def outcome_bar(run: MapSnapshot) -> str:
     return _svg(HEIGHT, counts(run), [ground, *parts])
 
 
-def _lines(run: MapSnapshot, record: RunRecord) -> list[str]:
+def _lines(run: MapSnapshot, record: RunRecord, totals: RunTotals) -> list[str]:
     """Return what there is to say of an ended map, its headline first."""
     mark = "✓" if run.complete and not run.failed else "■" if not run.complete else "✖"
     rate = run.done / run.seconds if run.seconds else 0.0
@@ -100,7 +105,6 @@ def _lines(run: MapSnapshot, record: RunRecord) -> list[str]:
     lines = [f"{head} · {rate:.3g} items/s"]
     if not run.complete and record.why:
         lines.append(f"ended early: {_cut(record.why)}")
-    totals = record.totals()
     if totals.items:
         middle, late = totals.runs.percentile(50), totals.runs.percentile(95)
         lines.append(
@@ -111,12 +115,13 @@ def _lines(run: MapSnapshot, record: RunRecord) -> list[str]:
         slots = max(len(totals.busy.rows), 1)
         share = min(busy / (slots * run.seconds), 1.0) if run.seconds else 0.0
         lines.append(f"{slots} worker{'s' * (slots != 1)}, busy {share:.0%} of the time")
-    return lines
+    advice: Any = leaf("report").advise(record, totals) if run.seconds >= WORTH_ADVICE else None
+    return lines if advice is None else [*lines, f"→ {_cut(advice.line)}"]
 
 
-def _busy_picture(record: RunRecord) -> str:
+def _busy_picture(record: RunRecord, totals: RunTotals) -> str:
     """Return how many workers were busy over time, as SVG."""
-    bins = record.totals().busy
+    bins = totals.busy
     if not bins.rows or record.ended is None:
         return ""
     used = bins.used(max(record.ended, record.began))

@@ -61,6 +61,8 @@ class Figures:
     """Which rows the user wants to see."""
     lanes: Sequence[int] = ()
     """The worker of each lane of the timeline."""
+    advice: Sequence[str] | None = None
+    """What there is to say of the pool's maps, and the figures that it rests on."""
 
 
 def render(snapshot: PoolSnapshot, figures: Figures, shown: Collection[int] = ()) -> State:
@@ -84,6 +86,8 @@ def render(snapshot: PoolSnapshot, figures: Figures, shown: Collection[int] = ()
         "cancelled": snapshot.cancelled,
         "gone": _gone(snapshot),
         "rate": round(figures.rate, 1),
+        "memory": _memory(figures.memory, len(snapshot.workers)),
+        "advice": figures.advice,
         **render_maps(snapshot, figures),
         "order": [row.id for row in rows],
         "rows": {str(row.id): _row(row, figures, snapshot.at) for row in rows},
@@ -149,6 +153,17 @@ def _gone(snapshot: PoolSnapshot) -> list[int]:
     failed = sum(worker.failed for worker in snapshot.workers)
     ok = sum(worker.ok for worker in snapshot.workers)
     return [max(snapshot.ok - ok, 0), max(snapshot.failed - failed, 0)]
+
+
+def _memory(known: Mapping[int, int], workers: int) -> list[int]:
+    """Return the memory of all workers, and of how many it is known; the others count alike.
+
+    It is rounded to three digits: exact bytes would be news all the time.
+    """
+    if not known:
+        return [0, 0]
+    total = sum(known.values()) * max(workers, len(known)) / len(known)
+    return [int(float(f"{total:.3g}")), len(known)]
 
 
 def _progress(progress: tuple[float, float | None, str]) -> list[Any]:

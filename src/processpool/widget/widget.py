@@ -15,8 +15,8 @@ import traitlets
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SCRIPTS = ("words.js", "store.js", "dom.js", "actions.js", "head.js", "maps.js", "failures.js",
-           "table.js", "timeline.js", "crowd.js", "log.js", "strip.js", "mount.js",
+SCRIPTS = ("words.js", "store.js", "dom.js", "actions.js", "trends.js", "head.js", "maps.js",
+           "failures.js", "table.js", "timeline.js", "crowd.js", "log.js", "strip.js", "mount.js",
            "widget.js")  # fmt: skip
 """The files of the front end's one JavaScript module, in the order of concatenation."""
 

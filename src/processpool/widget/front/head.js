@@ -1,6 +1,6 @@
-// The headline: the pool's state, controls and totals, and messages about clicks.
+// The headline: the pool's state, controls and totals, advice, and messages about clicks.
 
-const FIGURES = ["workers", "queued", "ok", "failed", "cancelled", "items/s"];
+const FIGURES = ["workers", "queued", "ok", "failed", "cancelled", "items/s", "memory"];
 
 class Head {
   constructor(store, say, status) {
@@ -27,7 +27,8 @@ class Head {
     this.node = element("div", { class: "pp-head" },
       element("div", { class: "pp-bar" }, this.badge, this.title, this.controls),
       element("div", { class: "pp-figures" },
-        ...FIGURES.map((name) => this.figures[name].node), status));
+        ...FIGURES.map((name) => this.figures[name].node)),
+      element("div", { class: "pp-said" }, this.advice = element("div", { class: "pp-advice" }), status));
   }
 
   update() {
@@ -54,6 +55,12 @@ class Head {
     this.show("failed", amount(state.failed), "", state.failed ? "bad" : null);
     this.show("cancelled", amount(state.cancelled), "", state.cancelled ? "left" : null);
     this.show("items/s", rate(state.rate), "");
+    const [memory, known] = state.memory;
+    this.show("memory", known ? size(memory) : "", known && known < workers ? `as ${amount(known)} workers have it` : "");
+    for (const [name, write] of Object.entries(WRITTEN)) this.figures[name].spark.update(this.store.samples, write);
+    const [line, why] = state.advice ?? ["", ""];
+    setText(this.advice, line);
+    setAttribute(this.advice, "title", why ? `${line}\n\n${why}` : null);
   }
 
   show(name, value, detail, mood = null) {
@@ -64,10 +71,13 @@ class Head {
   }
 }
 
+const WRITTEN = { "items/s": rate, queued: amount, memory: size };
+
 function figure(name) {
+  const spark = TRENDS[name] ? new Spark(name) : null;
   const number = element("div", { class: "pp-amount" });
   const detail = element("div", { class: "pp-detail" });
-  const title = element("div", { class: "pp-detail" }, name);
-  const node = element("div", { class: "pp-figure" }, title, number, detail);
-  return { node, number, detail };
+  const title = element("div", { class: "pp-detail pp-titled" }, name, ...(spark ? [spark.node] : []));
+  const node = element("div", { class: "pp-figure", "data-name": name }, title, number, detail);
+  return { node, number, detail, spark };
 }

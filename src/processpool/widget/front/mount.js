@@ -47,18 +47,24 @@ class Mounts {
 // Return a function that sets focus and scroll positions again after the node has moved.
 function positions(node) {
   const boxes = [...node.querySelectorAll(".pp-scroll, .pp-lines, .pp-error-text")]
-    .map((box) => [box, box.scrollTop, box.scrollLeft]);
+    .filter((box) => lastScroll.has(box)).map((box) => [box, ...lastScroll.get(box)]);
   const focused = lastFocus.get(node);
   return () => {
-    for (const [box, top, left] of boxes) [box.scrollTop, box.scrollLeft] = [top, left];
+    for (const [box, top, left, isAtEnd] of boxes) [box.scrollTop, box.scrollLeft] = [isAtEnd ? box.scrollHeight : top, left];
     if (focused?.isConnected) focused.focus({ preventScroll: true });
   };
 }
 
-// An element loses the focus when its output is rendered anew, so it is noted beforehand.
+// An element loses the focus and its scroll position when its output is rendered anew, so these are
+// noted beforehand.
 const lastFocus = new WeakMap();
+const lastScroll = new WeakMap();
 
-function noteFocus(node) {
+function notePlaces(node) {
   node.addEventListener("focusin", ({ target }) => lastFocus.set(node, target));
   node.addEventListener("focusout", ({ relatedTarget }) => relatedTarget && lastFocus.delete(node));
+  node.addEventListener("scroll", ({ target }) => {
+    const { scrollTop, scrollLeft, clientHeight, scrollHeight } = target;
+    if (target.isConnected) lastScroll.set(target, [scrollTop, scrollLeft, scrollTop + clientHeight >= scrollHeight - 8]);
+  }, { capture: true });
 }

@@ -16,6 +16,7 @@ class Store {
     this.columns = [];
     this.owners = []; // for each column: lane → the worker that had it
     this.lines = [];
+    this.samples = []; // of throughput, queue and memory
     this.seq = 0;
     this.at = 0;
     this.heardAt = performance.now();
@@ -78,6 +79,7 @@ class Store {
     this.seq = frame.seq;
     this.at = frame.at;
     this.runs = null;
+    this.samples = sampled(this.samples, frame, this.state);
     const news = this.collect(frame);
     this.tell("frame", news);
   }

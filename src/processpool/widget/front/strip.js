@@ -10,7 +10,7 @@ class Strip {
     this.label = this.bar.node.firstChild;
     this.node = element("div", { class: "pp-pool pp-strip", "data-lm-suppress-shortcuts": "true" },
       element("div", { class: "pp-maps" }, this.bar.node), this.status);
-    noteFocus(this.node);
+    notePlaces(this.node);
     this.listener = () => this.update();
   }
 

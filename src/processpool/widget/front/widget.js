@@ -22,7 +22,7 @@ class View {
       element("div", { class: "pp-notes" },
         element("div", { class: "pp-note" }, this.error.node, this.failures.node), this.log.node),
       this.whispered);
-    noteFocus(this.node);
+    notePlaces(this.node);
     this.listener = (what, news) => this.update(what, news);
   }
 
