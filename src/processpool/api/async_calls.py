@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+import sys
+from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool.api.futures import PoolFuture, SingleJob
 from processpool.api.map_job import raisable
+from processpool.api.notebook_errors import beautify
 from processpool.core.jobs import Batch, Origin
 from processpool.core.replies import load_all
 from processpool.errors import QueueFull
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from processpool.api.item_notes import Naming
     from processpool.core.terms import Terms
     from processpool.engine.backend import Backend
     from processpool.wire.python.functions import Request
+
+LISTENED_EVERY = 0.2
+"""Seconds between two looks of an event loop whether somebody has interrupted it."""
 
 
 async def acall(
@@ -37,7 +42,8 @@ async def acall(
     future._job.usual, future._job.asked = named
     await submit(engine, Batch(future._job, 0, [payload], monotonic()), wait=wait)
     try:
-        return await asyncio.wrap_future(future)
+        with interruptible():
+            return await asyncio.wrap_future(future)
     except asyncio.CancelledError:
         future.kill()
         raise
@@ -116,3 +122,28 @@ def tell(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
     """Set an event of an event loop, on another thread than the loop's."""
     with suppress(RuntimeError):  # the loop is closed
         loop.call_soon_threadsafe(event.set)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Have the running event loop look now and then, if this is IPython.
+
+    Its handler of interrupts cancels what a cell awaits, but does not wake the loop for that.
+    """
+    if "IPython" not in sys.modules:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+
+    def look() -> None:
+        nonlocal timer
+        timer = loop.call_later(LISTENED_EVERY, look)
+
+    timer = loop.call_later(LISTENED_EVERY, look)
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        beautify(error)
+        raise
+    finally:
+        timer.cancel()

@@ -18,7 +18,7 @@ from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from processpool.api.async_calls import deliver_opened, submit, tell
+from processpool.api.async_calls import deliver_opened, interruptible, submit, tell
 from processpool.api.bar import Bar
 from processpool.api.call_forms import CallForm
 from processpool.api.inputs import OpenInputs
@@ -245,7 +245,8 @@ class AsyncMap(MapJob):
                 return None
             began, phases = monotonic(), self.run_record.phases
             is_starved = not self._state.outstanding
-            await self._news.wait()
+            with interruptible():
+                await self._news.wait()
             if is_starved:
                 phases.reading += monotonic() - began
             else:

@@ -1,7 +1,8 @@
-"""The error of an item as a notebook shows it: the cell, the worker's traceback, which item it is.
+"""Errors as a notebook shows them: the cell, the worker's traceback, which item it is.
 
 IPython would show the frames of this package, and the worker's traceback as an exception of its
-own. It calls `_render_traceback_` of an exception that has one, while that is being handled.
+own. It calls `_render_traceback_` of an exception that has one, while that is being handled: the
+errors of items have one, those of this package, and interrupts that end a wait in it.
 """
 
 from __future__ import annotations
@@ -12,8 +13,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from processpool.errors import ProcessPoolError
+from processpool.system.interrupts import SHIELD
+
 MOST_OF_WORKER, MOST_OF_CALLER = 11, 7
 """Lines of the worker's traceback, and of the caller's, that are shown."""
+_LIBRARY = str(Path(traceback.__file__).parent)
 _PACKAGE = str(Path(__file__).parents[1])
 
 
@@ -66,21 +71,31 @@ def _by_ipython(error: BaseException) -> list[str] | None:
     before = error.__cause__, error.__context__, error.__suppress_context__
     error.__cause__ = error.__context__ = None
     try:
-        trace = without_package(error.__traceback__)
+        trace = without_package(error.__traceback__, waits=not isinstance(error, Exception))
         found: list[str] = shell.InteractiveTB.structured_traceback(type(error), error, trace)
     finally:
         error.__cause__, error.__context__, error.__suppress_context__ = before
     return found
 
 
-def without_package(trace: TracebackType | None) -> TracebackType | None:
-    """Return a traceback without the frames of this package."""
-    kept = []
+def without_package(trace: TracebackType | None, *, waits: bool) -> TracebackType | None:
+    """Return a traceback without the frames of this package.
+
+    With `waits`, also without those of the standard library that this package has called: it was
+    interrupted while it waited.
+    """
+    kept, hidden = [], False
     while trace is not None:
-        if not trace.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+        file = trace.tb_frame.f_code.co_filename
+        hidden = file.startswith(_PACKAGE) or (hidden and waits and file.startswith(_LIBRARY))
+        if not hidden:
             kept.append(trace)
         trace = trace.tb_next
     new: TracebackType | None = None
     for one in reversed(kept):
         new = TracebackType(new, one.tb_frame, one.tb_lasti, one.tb_lineno)
     return new
+
+
+SHIELD.on_raise = beautify
+ProcessPoolError._render_traceback_ = staticmethod(render)  # type: ignore[attr-defined]

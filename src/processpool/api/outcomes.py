@@ -14,6 +14,7 @@ from weakref import ref
 from processpool.api.answered import Answered
 from processpool.api.eager_state import UNENDED
 from processpool.api.map_state import Run
+from processpool.api.notebook_errors import beautify
 from processpool.core.error_groups import ErrorGroup, ErrorGroups
 from processpool.core.jobs import Attempt
 from processpool.core.outcome import Outcome
@@ -248,11 +249,12 @@ def left_over(left: list[Chunk], failed: Iterable[Outcome], taken: int, run: Run
 
 
 def add_outcomes(error: BaseException, outcomes: Outcomes) -> None:
-    """Let the exception that ends a map carry what is done."""
+    """Let the exception that ends a map carry what is done; a notebook shows it in few lines."""
     from contextlib import suppress
 
     with suppress(Exception):  # its class takes no attributes
         error.outcomes = outcomes  # type: ignore[attr-defined]
+    beautify(error)
 
 
 def retrying(pool: Any, function: tuple[Any, ...], timeout: float | None, terms: Terms) -> Retry:

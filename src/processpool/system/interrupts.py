@@ -76,6 +76,8 @@ class Shield:
         """Signals whose handlers are replaced now."""
         self.wake: Callable[[], None] | None = None
         """Ends the wait of a main thread that holds back what comes meanwhile."""
+        self.on_raise: Callable[[BaseException], None] | None = None
+        """Told of what a handler raises in the pool's code, which it must not delay."""
 
     @property
     def is_up(self) -> bool:
@@ -209,6 +211,8 @@ class Shield:
         except BaseException as error:
             if self._depth:
                 self._raised = self._depth, number, error
+                if self.on_raise is not None:
+                    self.on_raise(error)
             if self._is_open and self._open[-1][1]:
                 self._open.pop()
             raise
