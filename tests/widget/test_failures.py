@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from processpool import ProcessPool
+from processpool import ProcessPool, WorkerDied
 from processpool.widget.actions import perform
 from tests.process.support import eventually
 
@@ -57,6 +57,26 @@ def test_an_item_opens_to_all_that_is_known_of_it(parsing: ProcessPool) -> None:
 def test_they_are_run_again(parsing: ProcessPool) -> None:
     assert ask(parsing, action="retry", key=key_of(parsing)) == "2 items are run again"
     eventually(lambda: parsing.snapshot().failed == 4)
+
+
+@pytest.mark.parametrize("way", ["call", "submit"])
+def test_single_requests_are_run_again_with_all_arguments(parsing: ProcessPool, way: str) -> None:
+    ask_once = parsing.call if way == "call" else lambda *a, **k: parsing.submit(*a, **k).result()
+    with pytest.raises(ValueError, match="base 7"):
+        ask_once(int, "8", base=7)
+    key = key_of(parsing)
+    assert ask(parsing, action="retry", key=key) == "1 items are run again"
+    eventually(lambda: parsing.snapshot().failed == 4)
+    assert [item.record.kwargs for item in parsing.failed_items(key)] == [{"base": 7}] * 2
+
+
+def test_requests_to_a_program_are_run_again() -> None:
+    script = "while read x; do [ $x = die ] && exit 3; echo $x; done"
+    with ProcessPool(command=["sh", "-c", script], protocol="lines", max_workers=1) as pool:
+        with pytest.raises(WorkerDied):
+            pool.call("die")
+        ask(pool, action="retry", key=key_of(pool))
+        eventually(lambda: pool.snapshot().failed == 2)
 
 
 def test_the_code_runs_them_again(parsing: ProcessPool) -> None:

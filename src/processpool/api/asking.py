@@ -8,6 +8,7 @@ from functools import cached_property
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from processpool.api.again import Again
 from processpool.api.futures import PoolFuture
 from processpool.api.item_notes import Naming
 from processpool.api.map_job import trimmed
@@ -153,7 +154,13 @@ class AskedPool(WatchedPool):
     @cached_property
     def _naming_of_calls(self) -> Naming:
         """What single requests are called, unless their function or their caller has a name."""
-        return Naming(name_of(self.config, None), is_map=False, secrets=secrets_of(self.config))
+        name, again = name_of(self.config, None), Again(self._viewed or self)
+        return Naming(name, is_map=False, secrets=secrets_of(self.config), again=again)
+
+    def ask_again(self, task: Task | None, args: tuple[Any, ...]) -> PoolFuture[Any]:
+        """Send a request that has failed once more; for displays, which know no function."""
+        call = tuple(args), getattr(args, "keywords", {}), task
+        return self._submit(self._packed(call), call)
 
     def _named(self, error: Exception, asked: Call, task: Task | None) -> BaseException:
         """Say on an error of a call what was called, and in its record."""
@@ -167,7 +174,8 @@ class AskedPool(WatchedPool):
             record = replace(record, args=args, kwargs=dict(keywords), name=naming.name)
             attach(record)
             self._engine.maps.failures.count_single()
-            self._engine.maps.failures.add(format_error(error), record, naming.name)
+            retry = self._naming_of_calls.retry(task)
+            self._engine.maps.failures.add(format_error(error), record, naming.name, retry)
         return trimmed(error)
 
     def _submit(self, request: Request, call: Call, *, streamed: bool = False) -> PoolFuture[Any]:

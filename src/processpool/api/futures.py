@@ -323,8 +323,8 @@ class SingleJob(Job):
         failures.count_single(cancelled=self.cancelled)
         if not self.cancelled:
             item = batch.attempt(0, answer, origin, self._args(batch))
-            name = "" if self.naming is None else self.naming.name
-            failures.add(format_reply_error(answer), item, name)
+            name, usual = self.naming.name if self.naming else "", self.usual
+            failures.add(format_reply_error(answer), item, name, usual and usual.retry(self.task))
 
     @property
     def naming(self) -> Naming | None:  # type: ignore[override]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import PurePath
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,9 @@ from processpool.system.text import escape_control
 from processpool.wire.python.remote_errors import add_note
 
 if TYPE_CHECKING:
+    from processpool.api.again import Again
     from processpool.core.outcome import Outcome
+    from processpool.wire.python.functions import Task
 
 MOST = 200
 """Characters of a note."""
@@ -33,10 +36,25 @@ _repr.maxlevel = 3
 class Naming:
     """How the items of one job are called; `core.jobs.Naming` says what it must have."""
 
-    __slots__ = ("map", "name", "secrets")
+    __slots__ = ("again", "map", "name", "secrets")
 
-    def __init__(self, name: str, *, is_map: bool, secrets: tuple[str, ...] = ()) -> None:
-        """`secrets` are texts that must not show."""
+    def __init__(
+        self,
+        name: str,
+        *,
+        is_map: bool,
+        secrets: tuple[str, ...] = (),
+        again: Again | None = None,
+    ) -> None:
+        """Name items.
+
+        Args:
+            name: what they are called.
+            is_map: whether they are those of a map.
+            secrets: texts that must not show.
+            again: what runs them once more, if they are single requests.
+        """
+        self.again = again
         self.name = name
         self.map = is_map
         self.secrets = tuple(text for text in secrets if len(text) >= SHORTEST_SECRET)
@@ -54,6 +72,10 @@ class Naming:
             add_note(error, note)
             beautify(error)
 
+    def retry(self, task: Task | None) -> Any:
+        """Return what runs single requests again, given their arguments; None if nothing does."""
+        return None if self.again is None else partial(self.again.run, task)
+
     def wall_clock(self, at: float) -> float:
         """Return what `time.time()` was when the monotonic clock said this."""
         return wall_clock(at)
@@ -69,17 +91,19 @@ class Naming:
         head = f"item {index} of map {self.name!r}" if self.map else f"call of {self.name!r}"
         if not args:
             return head
-        shown = ", ".join(show(arg, safely=safely) for arg in args)
-        for secret in self.secrets:
-            shown = shown.replace(secret, MASK)
+        shown = self.masked(", ".join(show(arg, safely=safely) for arg in args))
         text = escape_control(f"{head}: {shown}").replace("\n", "\\n").replace("\t", "\\t")
         return text if len(text) <= MOST else text[: MOST - 1] + "…"
 
+    def masked(self, text: str) -> str:
+        """Return a text without secrets."""
+        for secret in self.secrets:
+            text = text.replace(secret, MASK)
+        return text
+
     def arguments(self, args: tuple[Any, ...], *, most: int = MOST) -> str:
         """Return a short text for arguments, without running the user's code."""
-        shown = ", ".join(show(arg, safely=True) for arg in args)
-        for secret in self.secrets:
-            shown = shown.replace(secret, MASK)
+        shown = self.masked(", ".join(show(arg, safely=True) for arg in args))
         text = escape_control(shown).replace("\n", "\\n").replace("\t", "\\t")
         return text if len(text) <= most else text[: most - 1] + "…"
 

@@ -12,6 +12,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from processpool.api.item_notes import show
+from processpool.core.jobs import Arguments
 from processpool.system.text import escape_control
 
 if TYPE_CHECKING:
@@ -67,10 +68,12 @@ def run_again(pool: PoolView, key: str) -> str:
     """
     by_map: dict[Any, list[tuple[Any, ...]]] = {}
     for item in pool.failed_items(key):
-        if item.retry is not None and item.record.args:
-            by_map.setdefault(item.retry, []).append(item.record.args)
+        record = item.record
+        if item.retry is not None and (record.args or record.kwargs):
+            row = Arguments.of(record.args, record.kwargs)
+            by_map.setdefault(item.retry, []).append(row)
     if not by_map:
-        raise ValueError("what these items were is not known any more, or they were single calls")
+        raise ValueError("what these items were is not known any more")
     Thread(target=_run_all, args=(by_map,), name="processpool-retry", daemon=True).start()
     return f"{sum(map(len, by_map.values())):,} items are run again"
 
