@@ -190,7 +190,7 @@ class Ear:
         return "\n".join(
             [
                 *self._heard,
-                figure._repr_svg_(),
+                figure.svg,
                 self._trace.read_text(),
                 self._caplog.text,
                 *records,
@@ -429,8 +429,8 @@ class TestWorkerOutput:
         assert is_harmless(self.see(pool))
         assert is_harmless("".join(map(repr, told)))
         assert is_harmless("\n".join(strings_in(json.loads((tmp_path / "trace.json").read_text()))))
-        assert is_harmless(trace.plot()._repr_svg_())
-        assert "<script" not in trace.plot()._repr_svg_()
+        assert is_harmless(trace.plot().svg)
+        assert "<script" not in trace.plot().svg
         assert is_harmless(caplog.text)
         assert is_harmless("".join(capsys.readouterr()))
 

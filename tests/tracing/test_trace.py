@@ -99,9 +99,10 @@ def test_a_figure_shows_who_did_what(pool: ProcessPool, tmp_path: Path) -> None:
     pool.map(["a", "die", "b"], on_error="skip")
     pool.close()
     figure = pool.plot_timeline()
-    svg = figure._repr_svg_()
+    svg = figure.svg
     assert svg.startswith("<svg")
     assert "item 1 failed" in svg
+    assert "<script>" in figure._repr_html_()
     figure.save(tmp_path / "run.svg")
     assert (tmp_path / "run.svg").read_text() == svg
 

@@ -146,4 +146,5 @@ def interruptible() -> Iterator[None]:
         beautify(error)
         raise
     finally:
-        timer.cancel()
+        if timer is not None:
+            timer.cancel()

@@ -124,7 +124,7 @@ class Picture(Protocol):
 
     svg: str
 
-    def _repr_svg_(self) -> str: ...
+    def _repr_html_(self) -> str: ...
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the figure to a file."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from processpool.api.leaves import leaf
 from processpool.api.life import PoolLife
@@ -107,7 +107,7 @@ class WatchedPool(PoolLife):
         return self.trace(path)
 
     def plot_timeline(self) -> Picture:
-        """Return a figure: a lane for each slot, over time.
+        """Return a figure: a lane for each slot, over time; point at items, drag to look closer.
 
         It shows the last trace. Without one, it shows what is recorded of the last few maps.
 
@@ -122,7 +122,7 @@ class WatchedPool(PoolLife):
                 "nothing was recorded, as no map has run: for single requests, call pool.trace() "
                 "first, or bracket the work in `with pool.tracing():`"
             )
-        picture: Picture = leaf("trace").plot_records(self.name, records)
+        picture: Picture = leaf("trace").plot_records(self.name, records, secrets_of(self.config))
         return picture
 
     def report(
@@ -160,6 +160,10 @@ class WatchedPool(PoolLife):
 
     def _ipython_display_(self) -> None:
         leaf("display").show(self)
+
+    def _display_(self) -> Any:
+        """Return what marimo shows."""
+        return leaf("display").marimo_view(self)
 
     def _repr_html_(self) -> str:
         html: str = leaf("display").to_html(self)

@@ -150,7 +150,8 @@ class Arrivals:
         self._work.count(batch)
         unanswered = [(at, answer) for at, answer in failures if _has_none(answer)]
         if self._hub.has_listeners and len(unanswered) < len(batch):
-            self._hub.publish(events.ItemsFinished.of(batch, origin))
+            failed = len(failures) - len(unanswered)
+            self._hub.publish(events.ItemsFinished.of(batch, origin, failed))
         for _, answer in failures[-1:]:
             text = format_reply_error(answer)
             self._hub.remember(text, origin.worker_id, None, origin.stderr)

@@ -125,9 +125,11 @@ class ItemsFinished(WorkerEvent):
     count: int
     since: float
     job: int
+    failed: int = 0
+    """How many of the answers are errors; those of workers that died are `ItemFailed`."""
 
     @classmethod
-    def of(cls, batch: Batch, origin: Origin) -> ItemsFinished:
+    def of(cls, batch: Batch, origin: Origin, failed: int = 0) -> ItemsFinished:
         """Return the event of a batch that the worker of `origin` has answered."""
         worker = origin.until, origin.worker_id, origin.pid
-        return cls(*worker, batch.start, len(batch), origin.since, batch.job.number)
+        return cls(*worker, batch.start, len(batch), origin.since, batch.job.number, failed)

@@ -35,7 +35,8 @@ def hand_out(core: Core, hub: EventHub, worker: Worker, ended: Answered, retires
     """
     batch, answers, origin = ended
     if hub.has_listeners:
-        hub.publish(events.ItemsFinished.of(batch, origin))
+        failed = 0 if origin.plain else sum(map(has_failed, answers))
+        hub.publish(events.ItemsFinished.of(batch, origin, failed))
     retries = batch.job.terms.retries or core.scheduler.policy.retries
     retried = not origin.plain and "error" in retries.on
     retires = retires and not batch.job.is_errand and batch.job.terms.retries is not NEVER

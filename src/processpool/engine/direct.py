@@ -91,7 +91,7 @@ def _exchange(caller: Caller, loan: list[Worker], request: Request, timeout: flo
     if type(value) is Reply and value.error is not None:
         worker.failed_calls += 1
     if caller.hub.has_listeners:
-        _tell(caller, worker, began)
+        _tell(caller, worker, began, failed=type(value) is Reply and value.error is not None)
     caller.checkout.keep(loan)
     if type(value) is Reply:
         return _unwrap(caller, worker, value, began)
@@ -104,11 +104,9 @@ def _report(caller: Caller, worker: Worker, more: list[Any]) -> None:
     caller.hub.report_unsolicited(worker, unsolicited)
 
 
-def _tell(caller: Caller, worker: Worker, began: float) -> None:
-    now = monotonic()
-    caller.hub.publish(
-        ItemsFinished(now, worker.id, worker.pid, index=0, count=1, since=began, job=0)
-    )
+def _tell(caller: Caller, worker: Worker, began: float, *, failed: bool) -> None:
+    who = monotonic(), worker.id, worker.pid
+    caller.hub.publish(ItemsFinished(*who, 0, count=1, since=began, job=0, failed=int(failed)))
 
 
 def _ask(worker: Worker, payload: Any, task: Task | None, timeout: float | None) -> Any:

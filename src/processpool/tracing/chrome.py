@@ -62,6 +62,9 @@ def _span(span: Span, began: float, pid: int) -> TraceEvent:
         event["cname"] = COLOURS[span.kind]
     if span.kind == "item":
         event["args"] = {"map": span.job, "index": span.index, "items": span.count}
+        if span.failed:
+            event["args"]["failed"] = span.failed
+            event["cname"] = COLOURS["bad"]
     return event
 
 

@@ -6,16 +6,20 @@ as one, so that the SVG stays small.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
 from html import escape
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from processpool.api.item_notes import Naming
+from processpool.system.text import escape_control
 from processpool.tracing.recorder import Born, Mark, Span
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from processpool.core.run_record import RunRecord
     from processpool.tracing.recorder import Died
@@ -28,65 +32,145 @@ MAX_HEIGHT = 600
 """The greatest height of all lanes together, in pixels."""
 COLOURS = {"item": "#2f81d6", "start": "#d4a72c", "bad": "#cf222e", "note": "#8250df"}
 """The colours of kinds of marks and spans."""
+MOST_OF_A_TEXT = 200
+"""The most characters that are shown of an error."""
 TEXT = 'font-family="sans-serif" font-size="11" fill="#6e7781"'
 """The attributes of all text."""
 _STEPS = (1, 2, 5)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Figure:
-    """An SVG image, which notebooks display."""
+    """A picture of a recording, which notebooks display: one can look closer, and point at items.
 
-    svg: str
+    Where scripts do not run, it is an SVG image.
+    """
+
+    drawing: Drawing
+
+    @cached_property
+    def svg(self) -> str:
+        """The whole as an SVG image."""
+        return _drawn(self.drawing)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the SVG to a file."""
+        """Write the figure to a file: as a page if its name ends with `.html`, else as an SVG."""
+        page = os.fspath(path).endswith((".html", ".htm"))
         with open(path, "w", encoding="utf-8") as file:
-            file.write(self.svg)
+            file.write(self._repr_html_() if page else self.svg)
 
-    def _repr_svg_(self) -> str:
-        return self.svg
+    def _repr_html_(self) -> str:
+        from processpool.tracing.live import to_html
+
+        return to_html(self.drawing, _drawn(self.drawing, titles=False))
 
     def __repr__(self) -> str:
-        return f"<Figure, {len(self.svg):,} bytes of SVG>"
+        spans = self.drawing.spans
+        seconds = self.drawing.last - self.drawing.first
+        return f"<Figure: {sum(span.count for span in spans):,} items, {seconds:.1f} s>"
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What a figure shows."""
+
+    name: str
+    """The pool's."""
+    spans: Sequence[Span]
+    marks: Sequence[Mark]
+    lane_of: dict[int, int]
+    """The lane of each worker."""
+    known: Known
+
+    @cached_property
+    def times(self) -> tuple[float, float]:
+        """The first and the last time."""
+        times = [time for span in self.spans for time in (span.begin, span.end)]
+        times += [mark.at for mark in self.marks]
+        first, last = min(times, default=0.0), max(times, default=1.0)
+        return first, max(last, first + 1e-3)
+
+    @property
+    def first(self) -> float:
+        """When it begins."""
+        return self.times[0]
+
+    @property
+    def last(self) -> float:
+        """When it ends."""
+        return self.times[1]
+
+    @property
+    def lanes(self) -> int:
+        """How many lanes it has."""
+        return 1 + max(self.lane_of.values(), default=0)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of maps and items besides when they ran."""
+
+    maps: Mapping[int, str] = field(default_factory=dict)
+    """The names of maps, by number."""
+    items: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    """A text for some items, by map and index: what they are, and what went wrong."""
 
 
 def draw(
-    name: str, spans: Sequence[Span], marks: Sequence[Mark], lives: Sequence[Born | Died]
+    name: str,
+    spans: Sequence[Span],
+    marks: Sequence[Mark],
+    lives: Sequence[Born | Died],
+    known: Known | None = None,
 ) -> Figure:
     """Return the figure of a recording of the pool `name`."""
-    return _drawn(name, spans, marks, assign_lanes(lives, spans))
+    return Figure(Drawing(name, spans, marks, assign_lanes(lives, spans), known or Known()))
 
 
-def draw_records(name: str, records: Sequence[RunRecord], most: int) -> Figure:
+def draw_records(
+    name: str, records: Sequence[RunRecord], most: int, secrets: Sequence[str] = ()
+) -> Figure:
     """Return the figure of the last maps of the pool `name`, of at most so many stretches.
 
-    The lanes are the pool's slots.
+    The lanes are the pool's slots. `secrets` are texts that must not show.
     """
     found = [(record.number, one) for record in records for one in record.stretches()][-most:]
     spans = [
-        Span(one.worker_id, one.since, one.until, "item", one.first, one.items, number)
+        Span(one.worker_id, one.since, one.until, "item", one.first, one.items, number, one.failed)
         for number, one in found
     ]
-    failed = [
-        Mark(one.worker_id, one.until, f"{one.failed} of {one.items} items failed", "bad")
-        for _, one in found
-        if one.failed
-    ]
-    return _drawn(name, spans, failed, {one.worker_id: one.slot for _, one in found})
+    lane_of = {one.worker_id: one.slot for _, one in found}
+    return Figure(Drawing(name, spans, (), lane_of, known_of(records, secrets)))
 
 
-def _drawn(
-    name: str, spans: Sequence[Span], marks: Sequence[Mark], lane_of: dict[int, int]
-) -> Figure:
-    times = [time for span in spans for time in (span.begin, span.end)] + [m.at for m in marks]
-    first, last = min(times, default=0.0), max(times, default=1.0)
-    page = _Page(first, max(last, first + 1e-3), 1 + max(lane_of.values(), default=0))
+def known_of(records: Sequence[RunRecord], secrets: Sequence[str] = ()) -> Known:
+    """Return what is known of maps and their items: of the slowest, and of examples of errors."""
+    items: dict[tuple[int, int], str] = {}
+    for record in records:
+        naming = Naming(record.name, is_map=True, secrets=tuple(secrets))
+        for slow in record.slowest():
+            if slow.asked is not None:
+                args = slow.asked if type(slow.asked) is tuple else (slow.asked,)
+                items[record.number, slow.first] = naming.arguments(args)
+        for group in record.errors.largest_first():
+            args = getattr(getattr(group.example, "record", group.example), "args", ())
+            error = naming.masked(escape_control(group.message))[:MOST_OF_A_TEXT]
+            items[record.number, group.index] = f"{naming.arguments(args)} ✖ {error}".strip()
+    return Known({record.number: escape_control(record.name) for record in records}, items)
+
+
+def _drawn(drawing: Drawing, *, titles: bool = True) -> str:
+    """Return the SVG of a drawing; without `titles`, nobody can point at anything in it."""
+    page = _Page(drawing.first, drawing.last, drawing.lanes)
+    lane_of = drawing.lane_of
     parts = [*page.axis(), *page.labels()]
-    for span in merged(spans, lane_of, page.second_per_pixel):
-        parts.append(page.bar(span, lane_of[span.worker]))
-    parts += [page.flag(mark, lane_of.get(mark.worker or 0)) for mark in marks]
-    return Figure(page.wrap(parts, name))
+    for span in merged(drawing.spans, lane_of, page.second_per_pixel):
+        name = drawing.known.maps.get(span.job, "")
+        parts.append(page.bar(span, lane_of[span.worker], name))
+    parts += [page.flag(mark, lane_of.get(mark.worker or 0)) for mark in drawing.marks]
+    if not titles:
+        parts = [re.sub("<title>.*?</title>", "", part) for part in parts]
+    return page.wrap(parts, drawing.name)
 
 
 def assign_lanes(lives: Sequence[Born | Died], spans: Iterable[Span]) -> dict[int, int]:
@@ -112,15 +196,20 @@ def merged(spans: Iterable[Span], lane_of: dict[int, int], gap: float) -> list[S
     for before, span in pairwise(ordered):
         last = out[-1]
         narrow = span.end - last.begin < 2 * gap or max(span.end - span.begin, gap) == gap
-        together = before.worker == span.worker and before.kind == span.kind
+        together = _looks(before) == _looks(span)
         if together and narrow and span.begin - last.end < gap:
             out[-1] = Span(
                 last.worker, last.begin, max(span.end, last.end), last.kind, last.index,
-                last.count + span.count, last.job,
+                last.count + span.count, last.job, last.failed + span.failed,
             )  # fmt: skip
         else:
             out.append(span)
     return out
+
+
+def _looks(span: Span) -> tuple[int, str, int, bool]:
+    """Return what spans must have in common to be joined."""
+    return span.worker, span.kind, span.job, bool(span.failed)
 
 
 class _Page:
@@ -140,15 +229,18 @@ class _Page:
         """Return the position of a time, in pixels from the left."""
         return LEFT + (at - self._first) / self.second_per_pixel
 
-    def bar(self, span: Span, lane: int) -> str:
-        """Return the bar of a span."""
+    def bar(self, span: Span, lane: int, name: str) -> str:
+        """Return the bar of a span; `name` is that of its map."""
         left = self.x(span.begin)
         width = max(self.x(span.end) - left - 0.5, 0.5)
         gap = 2 if self._lane >= 8 else 0
-        title = f"worker {span.worker}, {span.name}: {span.end - span.begin:.3f} s"
+        what = f"{name}, {span.name}" if name else span.name
+        title = f"worker {span.worker}, {what}: {span.end - span.begin:.3f} s"
+        title += f", {span.failed} failed" if span.failed else ""
+        colour = COLOURS["bad" if span.failed else span.kind]
         return (
             f'<rect x="{left:.1f}" y="{TOP + lane * self._lane:.1f}" width="{width:.1f}" '
-            f'height="{self._lane - gap:.1f}" fill="{COLOURS[span.kind]}">'
+            f'height="{self._lane - gap:.1f}" fill="{colour}">'
             f"<title>{escape(title)}</title></rect>"
         )
 

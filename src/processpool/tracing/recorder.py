@@ -37,6 +37,8 @@ class Span:
     """The number of items."""
     job: int = 0
     """The number of their map; 0 for single requests."""
+    failed: int = 0
+    """How many of them have failed."""
 
     @property
     def name(self) -> str:
@@ -124,10 +126,12 @@ class Recorder:
 
     def _items(self, event: events.ItemsFinished) -> Iterator[Fact]:
         new = Span(
-            event.worker_id, event.since, event.at, "item", event.index, event.count, event.job
-        )
+            event.worker_id, event.since, event.at, "item", event.index, event.count, event.job,
+            event.failed,
+        )  # fmt: skip
         last = self._open.get(new.worker)
-        if last is not None and last.job == new.job and new.begin - last.end <= GAP:
+        alike = last is not None and last.job == new.job and not (last.failed or new.failed)
+        if last is not None and alike and new.begin - last.end <= GAP:
             new = replace(
                 new,
                 begin=min(last.begin, new.begin),

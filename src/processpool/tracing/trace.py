@@ -14,10 +14,12 @@ from contextlib import suppress
 from threading import Event, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
+from processpool.api.names import secrets_of
 from processpool.core.events import PoolClosedDown
 from processpool.tracing.chrome import opening, trace_events
-from processpool.tracing.figure import Figure, draw, draw_records
+from processpool.tracing.figure import Figure, draw, draw_records, known_of
 from processpool.tracing.recorder import Born, Died, Mark, Recorder, Span
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ class Trace:
         self.marks: deque[Mark] = deque(maxlen=MAX_SPANS)
         self.lives: deque[Born | Died] = deque(maxlen=MAX_SPANS)
         self._name = pool.name
+        self._pool = ref(pool)
         self._recorder = Recorder()
         self._queued: deque[events.Event] = deque()
         self._file = None if path is None else _TraceFile(path)
@@ -84,7 +87,9 @@ class Trace:
 
     def plot(self) -> Figure:
         """Return a figure of the latest spans and marks: a lane for each worker, over time."""
-        return draw(self._name, list(self.spans), list(self.marks), list(self.lives))
+        pool = self._pool()
+        known = known_of(pool.records(), secrets_of(pool.config)) if pool is not None else None
+        return draw(self._name, list(self.spans), list(self.marks), list(self.lives), known)
 
     def __enter__(self) -> Self:
         return self
@@ -149,9 +154,12 @@ class Trace:
                 self._file.write(trace_events(fact, self.began, os.getpid()))
 
 
-def plot_records(name: str, records: Sequence[RunRecord]) -> Figure:
-    """Return a figure of the last maps of the pool `name`, for which no trace was asked."""
-    return draw_records(name, records, MAX_SPANS)
+def plot_records(name: str, records: Sequence[RunRecord], secrets: Sequence[str] = ()) -> Figure:
+    """Return a figure of the last maps of the pool `name`, for which no trace was asked.
+
+    `secrets` are texts that must not show.
+    """
+    return draw_records(name, records, MAX_SPANS, secrets)
 
 
 class _TraceFile:
