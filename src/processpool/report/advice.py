@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from processpool.core.run_totals import RunTotals
     from processpool.report.verdict import Kind
 
+FEWEST = 10
+"""Items, below which nothing can be concluded."""
 BUSY = 0.75
 """How busy the workers must be to say that more of them would help."""
 BOTTLENECKS: dict[Kind, str] = {
@@ -43,6 +45,8 @@ def advise(record: RunRecord, totals: RunTotals | None = None) -> Advice | None:
         totals: its `totals()`, if they are known already; they take long of a long map.
     """
     totals = record.totals() if totals is None else totals
+    if totals.items < FEWEST:
+        return None
     verdict, shares = judge(record, totals), Shares(record, totals)
     if verdict.kind == "nothing" or (verdict.kind == "tail" and record.ended is None):
         return None  # nobody knows whether the items that run are the last

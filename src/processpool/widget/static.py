@@ -136,8 +136,9 @@ def _notes(state: State) -> list[str]:
     notes = []
     if state["hidden"]:
         notes.append(f"… and {words.format_count(state['hidden'])} more workers")
+    notes += [f"✖ {words.format_count(count)} x {text}" for _, text, _, count in state["failures"]]
     error = state["error"]
-    if error is not None:
+    if error is not None and all(error["text"] != text for _, text, _, _ in state["failures"]):
         where = f"Last error, worker {error['worker']}: " if error["worker"] else "Last error: "
         notes.append("\n".join([where + error["text"], *(f"  {line}" for line in error["log"])]))
     return notes
