@@ -33,6 +33,7 @@ def cases(scale: float) -> Sequence[Case]:
     """All cases; `scale` shortens them."""
     return [
         *(_update(workers, max(round(15 * scale), 5)) for workers in LIMITS),
+        _strip(max(round(15 * scale), 5)),
         _watch("command", round(300_000 * scale)),
         _watch("function", round(2_000_000 * scale)),
         _hour(round(3600 * scale)),
@@ -47,6 +48,12 @@ def _update(workers: int, seconds: int) -> Case:
     )
     probe = Probe("benchmarks.widget:measure_update", {"workers": workers, "seconds": seconds})
     return Case(f"widget-update-{workers}", f"{workers} busy workers on show", {OURS: probe}, rows)
+
+
+def _strip(seconds: int) -> Case:
+    row = Row("seconds", MILLISECONDS, (), at_most(0.0003), "CPU time of an update")
+    probe = Probe("benchmarks.widget:measure_strip", {"workers": 16, "seconds": seconds})
+    return Case("widget-strip", "16 busy workers, the map in its cell alone", {OURS: probe}, (row,))
 
 
 def _watch(kind: str, items: int) -> Case:
@@ -128,6 +135,38 @@ def measure_update(workers: int, seconds: int) -> Figures:
         stop.set()
         work.join()
     return {"seconds": median(times), "bytes": mean(wire.sizes)}
+
+
+def measure_strip(workers: int, seconds: int) -> Figures:
+    """Look at a map that is shown in its cell only; as `measure_update`."""
+    from processpool.widget.display import Display
+
+    wire, stop = Wire(), threading.Event()
+    with command_pool("cats", CAT, workers) as pool:
+        pool.wait_ready()
+        display: Any = Display(pool, lambda _: _Output())
+        with wire.connected():
+            display._start()
+        display._updater.stop()
+        display._answer({"kind": "hello"})
+        work = threading.Thread(target=_keep_mapping, args=(pool, stop))
+        work.start()
+        while not (runs := list(pool._engine.maps.running.values())):
+            sleep(0.01)
+        display.began(runs[0])
+        sleep(0.5)
+        times = [mean(_look(display) for _ in range(PER_SECOND)) for _ in range(seconds)]
+        stop.set()
+        work.join()
+    return {"seconds": median(times)}
+
+
+def _keep_mapping(pool: Any, stop: threading.Event) -> None:
+    """One map, as long as is needed."""
+    lines = iter(lambda: "line", None)
+    for _ in pool.imap(lines):
+        if stop.is_set():
+            return
 
 
 def _look(display: Any) -> float:

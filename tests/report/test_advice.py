@@ -54,3 +54,9 @@ def test_the_last_items_are_only_known_once_it_has_ended() -> None:
 
 def test_of_nothing() -> None:
     assert advise(RunRecord(1, "f", 0.0)) is None
+
+
+def test_a_few_items_tell_nothing() -> None:
+    made = record(0.1, items=8)
+    made.phases.reading = 9.0
+    assert advise(made) is None

@@ -42,6 +42,21 @@ except Exception:
     pass
 other.close()
 """,
+    """
+from processpool import ProcessPoolExecutor
+display.has_anywidget = lambda: True
+executor = ProcessPoolExecutor(max_workers=2)
+executor
+""",
+    "sum(executor.map(abs, range(-5, 0)))",
+    "executor.shutdown()",
+    """
+third = ProcessPool(max_workers=2).open()
+async for answer in third.aimap(abs, range(-3, 0), progress="awaited"):
+    pass
+""",
+    "third.executor()",
+    "third.executor().submit(print, 'from a worker').result()\nthird.close()",
 )
 
 
@@ -96,6 +111,18 @@ def test_without_the_widget_a_map_leaves_its_record_all_the_same(saved: Any) -> 
     assert "■ map · 0 of 2 ok · 1 failed · 1 cancelled" in record.data["text/plain"]
     assert "ended early: WorkerDied" in record.data["text/plain"]
     assert record.data["text/html"].count("<tr>") == 2
+
+
+def test_an_executor_leaves_the_table_of_its_pool(saved: Any) -> None:
+    (output,) = outputs(saved, 8)
+    assert "closed · 5 ok · 0 failed" in output.data["text/plain"]
+    (output,) = outputs(saved, 12)
+    assert "closed · 4 ok · 0 failed" in output.data["text/html"]
+
+
+def test_a_map_that_is_awaited_leaves_its_record_too(saved: Any) -> None:
+    (record,) = outputs(saved, 11)
+    assert "✓ awaited · 3 of 3 ok · 0 failed" in record.data["text/plain"]
 
 
 def test_a_printed_pool_is_one_line(saved: Any) -> None:

@@ -148,6 +148,25 @@ class PoolExecutor(Executor):
             self._work.kill()
         self.shutdown(wait=True)
 
+    # Notebooks show an executor as its pool.
+
+    def _ipython_display_(self) -> None:
+        self._shown._ipython_display_()
+
+    def _display_(self) -> Any:
+        return self._shown._display_()
+
+    def _repr_html_(self) -> str:
+        return self._shown._repr_html_()
+
+    @property
+    def _shown(self) -> ProcessPool:
+        """Its pool, which an executor of its own makes now."""
+        if self._pool is None:
+            self._open()
+        assert self._pool is not None
+        return self._pool
+
     def _open(self) -> Intake:
         """Return the pool's intake, through which work is submitted."""
         assert self._intake is not None

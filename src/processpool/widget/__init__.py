@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from processpool.core.states import PoolState
-from processpool.widget.notebook import can_be_live, in_notebook
+from processpool.widget.notebook import can_be_live, has_anywidget, in_marimo, in_notebook
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +52,19 @@ def show(pool: PoolView) -> None:
     if ended or not can_be_live(pool.config.widget):
         raise NotImplementedError("there is nothing live to show")
     display_of(pool, _publish).show()
+
+
+def marimo_view(pool: PoolView) -> Any:
+    """Return what marimo shows of a pool: the live widget, or else a static table."""
+    import marimo
+
+    from processpool.widget.display import Elsewhere
+
+    if pool.state is not PoolState.CLOSED and in_marimo(pool.config.widget) and has_anywidget():
+        model = display_of(pool, lambda _: Elsewhere()).model()
+        if model is not None:
+            return marimo.ui.anywidget(model)
+    return marimo.Html(to_html(pool))
 
 
 def display_of(pool: PoolView, publish: Callable[[Bundle], Any]) -> Display:

@@ -25,7 +25,7 @@ from processpool.widget import static
 from processpool.widget.actions import perform
 from processpool.widget.advice import Adviser
 from processpool.widget.feed import Feed
-from processpool.widget.notebook import has_anywidget
+from processpool.widget.notebook import has_anywidget, thread_class
 from processpool.widget.rows import Wishes
 from processpool.widget.strips import Strips
 from processpool.widget.updater import Updater
@@ -56,7 +56,7 @@ class Display:
         self._feed.take(pool.snapshot(resources=False))
         self._widget: PoolWidget | None = None
         self._outputs: deque[Any] = deque(maxlen=MAX_OUTPUTS)
-        self._updater = Updater(self._update, self._answer)
+        self._updater = Updater(self._update, self._answer, thread_class())
         self._strips = Strips(publish)
         self._adviser = Adviser()
         self._starting = Lock()
@@ -82,6 +82,13 @@ class Display:
             self._widget.send(self._feed.everything(acknowledged=False))
         self._saved_at = monotonic()
         self._outputs.append(self._publish(self._bundle()))
+
+    def model(self) -> PoolWidget | None:
+        """Return the widget, for a page that shows it by itself; None if there can be none."""
+        self._start()
+        if not self._outputs:
+            self._outputs.append(Elsewhere())
+        return self._widget
 
     def began(self, run: Followed) -> None:
         """A map has begun, on this thread: its cell shows it if it takes a moment."""
@@ -210,6 +217,13 @@ class Display:
             with suppress(Exception):
                 widget.send({"over": True})
                 widget.close()
+
+
+class Elsewhere:
+    """Stands for an output that the display does not write to."""
+
+    def update(self, bundle: Bundle, *, raw: bool) -> None:
+        """Do nothing."""
 
 
 def static_bundle(state: State) -> Bundle:

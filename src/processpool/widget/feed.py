@@ -31,6 +31,8 @@ Frame = dict[str, Any]
 
 HEARTBEAT = 1.0
 """Seconds between two frames while nothing changes."""
+LEGIBLE = 0.2
+"""Seconds that an item must have run for its text to be shown: nobody could read that of others."""
 RESOURCES_PER_LOOK = 10
 """How many workers' CPU time and memory are read at a time; the first costs most by far."""
 RESOURCE_INTERVAL = 8
@@ -150,7 +152,7 @@ class Feed:
 
     def _describe(self, worker: WorkerSnapshot) -> str:
         """Return a short text for a worker's item; it is made once."""
-        if worker.work is None or worker.item is None:
+        if worker.work is None or worker.item is None or (worker.item_age or 0.0) < LEGIBLE:
             return ""
         known = self._descriptions.get(worker.id)
         mark = worker.item, worker.handled

@@ -112,14 +112,15 @@ class Paces:
         if before.item_age is not None:
             began = self._at - before.item_age
             taken = now - (worker.item_age or 0.0) - began
-            items = worker.handled - before.handled
-            each = taken / items if taken > 0 else 0.0
+            each = taken / (worker.handled - before.handled) if taken > 0 else 0.0
             self._durations.append(each)
-            self._by_function.setdefault(_function(before), deque(maxlen=MAX_DURATIONS)).append(
-                each
-            )
-            if len(self._by_function) > MAX_FUNCTIONS:
-                del self._by_function[next(iter(self._by_function))]
+            name = _function(before)
+            known = self._by_function.get(name)
+            if known is None:
+                known = self._by_function[name] = deque(maxlen=MAX_DURATIONS)
+                if len(self._by_function) > MAX_FUNCTIONS:
+                    del self._by_function[next(iter(self._by_function))]
+            known.append(each)
 
     def _note_resources(self, worker: WorkerSnapshot, cpu: float, now: float) -> None:
         self.memory[worker.id] = worker.memory or 0

@@ -25,8 +25,13 @@ MAX_MESSAGES = 100
 class Updater:
     """Calls `look` every quarter of a second and `answer` with every message, on one thread."""
 
-    def __init__(self, look: Callable[[], bool], answer: Callable[[Any], None]) -> None:
-        """`look` returns False to end the thread."""
+    def __init__(
+        self,
+        look: Callable[[], bool],
+        answer: Callable[[Any], None],
+        thread: type[Thread] = Thread,
+    ) -> None:
+        """`look` returns False to end the thread, which is of the class `thread`."""
         self._look = look
         self._answer = answer
         self._messages: deque[Any] = deque(maxlen=MAX_MESSAGES)
@@ -36,7 +41,7 @@ class Updater:
         """Taken by whoever starts the thread, for good."""
         self._turn = Lock()
         """Held while `look` or `answer` runs."""
-        self._thread = Thread(target=self._run, name="processpool-widget", daemon=True)
+        self._thread = thread(target=self._run, name="processpool-widget", daemon=True)
 
     def start(self) -> None:
         """Start the thread, unless it was started before."""

@@ -56,7 +56,7 @@ class Head {
     this.show("cancelled", amount(state.cancelled), "", state.cancelled ? "left" : null);
     this.show("items/s", rate(state.rate), "");
     const [memory, known] = state.memory;
-    this.show("memory", known ? size(memory) : "", known && known < workers ? `as ${amount(known)} workers have it` : "");
+    this.show("memory", known ? size(memory) : "", known && known < workers ? `from what ${plural(known, "worker")} ${known === 1 ? "has" : "have"}` : "");
     for (const [name, write] of Object.entries(WRITTEN)) this.figures[name].spark.update(this.store.samples, write);
     const [line, why] = state.advice ?? ["", ""];
     setText(this.advice, line);
