@@ -4,7 +4,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from processpool.tracing.figure import _Page, assign_lanes, merged, ticks
+from processpool.tracing.drawing import assign_lanes, merged
+from processpool.tracing.figure import _Page, ticks
 from processpool.tracing.recorder import Born, Died, Mark, Span
 
 

@@ -134,12 +134,13 @@ def interruptible() -> Iterator[None]:
         yield
         return
     loop = asyncio.get_running_loop()
+    timer: asyncio.TimerHandle | None = None
 
     def look() -> None:
         nonlocal timer
         timer = loop.call_later(LISTENED_EVERY, look)
 
-    timer = loop.call_later(LISTENED_EVERY, look)
+    look()
     try:
         yield
     except asyncio.CancelledError as error:

@@ -26,6 +26,7 @@ BOTTLENECKS: dict[Kind, str] = {
     "consumer": "the loop that takes the answers is the bottleneck",
     "tail": "they waited for the last items",
 }
+"""What held the workers up, by the kind of verdict."""
 
 
 class Advice(NamedTuple):

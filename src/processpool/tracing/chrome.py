@@ -49,7 +49,7 @@ def trace_events(fact: Fact, began: float, pid: int) -> Iterator[TraceEvent]:
 
 def _span(span: Span, began: float, pid: int) -> TraceEvent:
     begin = _micros(span.begin, began)
-    event = {
+    event: TraceEvent = {
         "name": span.name,
         "cat": span.kind,
         "ph": "X",

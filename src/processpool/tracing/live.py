@@ -13,12 +13,12 @@ from importlib.resources import files
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from processpool.tracing.figure import COLOURS, merged
+from processpool.tracing.drawing import COLOURS, merged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from processpool.tracing.figure import Drawing
+    from processpool.tracing.drawing import Drawing
     from processpool.tracing.recorder import Mark, Span
 
 MAX_SPANS = 4000

@@ -19,7 +19,8 @@ from weakref import ref
 from processpool.api.names import secrets_of
 from processpool.core.events import PoolClosedDown
 from processpool.tracing.chrome import opening, trace_events
-from processpool.tracing.figure import Figure, draw, draw_records, known_of
+from processpool.tracing.drawing import known_of
+from processpool.tracing.figure import Figure, draw, draw_records
 from processpool.tracing.recorder import Born, Died, Mark, Recorder, Span
 
 if TYPE_CHECKING:
