@@ -509,6 +509,35 @@ def test_help_names_the_commands() -> None:
     assert all(command in done.stdout for command in ("run", "check", "schema"))
 
 
+def test_help_is_a_manual_page() -> None:
+    page = run("--help").stdout
+    headings = [line for line in page.splitlines() if line and not line.startswith(" ")]
+    assert headings == [
+        "NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS", "OPTIONS", "EXIT STATUS", "ENVIRONMENT",
+        "EXAMPLES", "SEE ALSO",
+    ]  # fmt: skip
+    assert run("help").stdout == page
+    assert run("help", "check").stdout == run("check", "--help").stdout
+
+
+def test_help_of_a_command_that_there_is_not() -> None:
+    done = run("help", "chek")
+    assert done.returncode == 2
+    assert "there is no command 'chek'; there are run, " in done.stderr
+
+
+def test_check_takes_several_files(json_pool: Path, tmp_path: Path) -> None:
+    wrong, worse = tmp_path / "wrong.yaml", tmp_path / "worse.yaml"
+    wrong.write_text("worker: {kind: command, command: [cat], protcol: lines}\n")
+    worse.write_text("worker: {kind: python}\nsize: {mx: 2}\n")
+    done = run("check", wrong, json_pool, worse)
+    assert done.returncode == 2
+    assert f"{json_pool}: no problems" in done.stdout
+    assert f"{wrong}:1:" in done.stderr
+    assert f"{worse}:2:" in done.stderr
+    assert run("check", json_pool, json_pool).returncode == 0
+
+
 def test_the_installed_command_is_the_same() -> None:
     command = Path(sys.executable).with_name("processpool")
     done = subprocess.run([command, "--version"], capture_output=True, text=True)

@@ -5,6 +5,7 @@ an exit status, never as a traceback. And modules are imported when they are nee
 command runs, tqdm when there is a progress bar.
 
     app.py       the commands, their arguments and options
+    manual.py    what `--help` says, and `help`
     options.py   the arguments and options of `run`
     request.py   what they ask for
     declaring.py the pool of a run, from a file or from the command line alone

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from processpool.cli import options  # noqa: TC001 - typer evaluates the annotations
-from processpool.cli.report import FAILED, complain, say
+from processpool.cli.manual import Manual, show_help
+from processpool.cli.report import ANSWERED, FAILED, complain, say
 from processpool.cli.stopping import Stopped
 from processpool.errors import ConfigError, ProcessPoolError
 
@@ -28,6 +29,7 @@ WRONG = 2
 """Exit status: the command line or the file is wrong."""
 
 app = typer.Typer(
+    cls=Manual,
     help="Pools of long-lived worker processes, declared in YAML.",
     add_completion=True,
     no_args_is_help=True,
@@ -222,18 +224,29 @@ def check(
         ),
     ] = None,
     more: Annotated[
-        list[str] | None, typer.Argument(metavar="[MESSAGE]...", help="More messages to try.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[CONFIG | MESSAGE]...", help="More files; behind --try, more messages."
+        ),
     ] = None,
 ) -> None:
-    """Validate a YAML file, say what it declares, and look for the programs that it names."""
+    """Validate YAML files, say what they declare, and look for the programs that they name."""
     from processpool.cli.checking import check_file
 
-    if more and not tried:
-        raise typer.BadParameter(f"{more[0]!r} is too much: messages come after --try")
-    messages = [*(tried or []), *(more or [])]
-    with _problems_told():
-        status = check_file(config, pool, _overrides(settings), start=start, messages=messages)
-    raise typer.Exit(status)
+    strange = [] if tried else [word for word in more or [] if not Path(word).exists()]
+    if strange:
+        raise typer.BadParameter(f"there is no file {strange[0]!r}; messages come after --try")
+    messages = [*tried, *(more or [])] if tried else []
+    files = [config] if tried else [config, *map(Path, more or [])]
+    overrides = _overrides(settings)
+    statuses = [ANSWERED]
+    for file in files:  # each to its end: what is wrong with one says nothing about the next
+        try:
+            with _problems_told():
+                statuses.append(check_file(file, pool, overrides, start=start, messages=messages))
+        except typer.Exit as wrong:
+            statuses.append(wrong.exit_code)
+    raise typer.Exit(max(statuses))
 
 
 @app.command()
@@ -288,6 +301,17 @@ def presets(
 
     with _problems_told():
         say("\n".join(list_presets() if name is None else show_preset(name)))
+
+
+@app.command("help")
+def help_(
+    context: typer.Context,
+    command: Annotated[
+        str | None, typer.Argument(metavar="COMMAND", help="The command to explain.")
+    ] = None,
+) -> None:
+    """Explain a command, or all of them in short."""
+    show_help(context, command)
 
 
 @contextmanager
