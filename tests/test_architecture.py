@@ -23,7 +23,7 @@ PACKAGE = "processpool"
 FRONT_DOOR = "__init__"
 
 FLOORS = (
-    ("__main__", "joblib", "testing"),
+    ("__main__", "joblib", "testing", "pytest_plugin"),
     (FRONT_DOOR,),
     ("cli", "widget", "tracing", "report", "executors"),
     ("api",),
