@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 MATRIX := 7.1 7.3 6.29
+PYTHONS := 3.11 3.12 3.13 3.14
 MINUTES ?= 3
 SEED ?= 1
 HISTORIES ?= 1000000
@@ -17,7 +18,7 @@ export PIP_ROOT_USER_ACTION := ignore
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test slow stress lint format docs wheel bench schema screenshot test-matrix clean
+.PHONY: help venv demo test slow stress lint format docs wheel bench schema screenshot test-matrix test-pythons clean
 
 help:  ## Say what there is
 	@echo "make TARGET, where TARGET is:"
@@ -61,7 +62,8 @@ docs: $(VENV)/.installed-docs  ## Build the site in .venv/site; warnings are err
 	$(BIN)/python -m sphinx -b html -n -W --keep-going -E -q -j auto -d $(VENV)/doctrees docs $(VENV)/site
 	@echo "file://$(CURDIR)/$(VENV)/site/index.html"
 
-wheel: $(VENV)/.installed-dev  ## Build wheel and sdist, and try the wheel in an environment of its own
+wheel: $(VENV)/.installed-dev  ## Build wheel and sdist, try the wheel in an environment of its own, and run tests against it
+	rm -rf $(VENV)/dist
 	$(BIN)/python -m pip install --quiet build
 	$(BIN)/python -m build --outdir $(VENV)/dist .
 	$(BIN)/python -m venv --clear $(VENV)/wheel
@@ -69,6 +71,12 @@ wheel: $(VENV)/.installed-dev  ## Build wheel and sdist, and try the wheel in an
 	cd $(VENV)/wheel && printf 'a cat\n' | bin/processpool run --command 'sed -u s/cat/dog/' | grep -qx 'a dog'
 	cd $(VENV)/wheel && bin/python -c "from processpool import ProcessPool; \
 		pool = ProcessPool(max_workers=2).open(); assert pool.map(abs, [-1]) == [1]; pool.close()"
+	@# What the tests need is there already; the wheel comes first, and src is on no path.
+	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
+		> $$($(VENV)/wheel/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/dev.pth
+	$(VENV)/wheel/bin/python -c "import processpool, sys; sys.exit('/wheel/' not in processpool.__file__)"
+	$(VENV)/wheel/bin/python -m pytest --quiet --numprocesses 2 --dist worksteal \
+		tests/api tests/contract tests/pytest_plugin tests/test_packaging.py
 
 bench: $(VENV)/.installed-bench  ## Compare with raw pipes and with other pools: WHAT="short-way --rounds 3"
 	$(BIN)/python -m benchmarks $(WHAT)
@@ -83,6 +91,16 @@ test-kernel-%: | $(BIN)/python
 	$(VENV)/kernel-$*/bin/python -m pip install --quiet --editable '.[test]'
 	$(VENV)/kernel-$*/bin/python -m pip install --quiet 'ipykernel==$*.*'
 	$(VENV)/kernel-$*/bin/python -m pytest tests/browser
+
+test-pythons: $(PYTHONS:%=test-python-%)  ## Run the core tests with every Python that is to be found: PYTHONS="3.12 3.13"
+
+# Whatever is there: on the PATH, or of pyenv. A version that is not is said, and is no failure.
+test-python-%:
+	@python=$$(command -v python$* || ls -d $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$*.*/bin/python 2>/dev/null | tail -1); \
+	if ! "$$python" -c pass 2>/dev/null; then echo "Python $* is not here, so nothing was tested with it"; exit; fi; \
+	set -ex; "$$python" -m venv $(VENV)/python-$*; \
+	$(VENV)/python-$*/bin/python -m pip install --quiet --editable '.[test]'; \
+	$(VENV)/python-$*/bin/python -m pytest --quiet --numprocesses 2 --dist worksteal --ignore tests/browser
 
 schema: $(VENV)/.installed  ## Write configs/pool.schema.json again
 	$(BIN)/python -m processpool schema > $(VENV)/pool.schema.json
