@@ -10,7 +10,9 @@ is imported here that it has not loaded already.
 
 from __future__ import annotations
 
+import gc
 import sys
+from contextlib import suppress
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,7 @@ import pytest
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     import psutil
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 GRACE = 2.0
 """Seconds in which what a test has started may still end."""
+MOST_CHARACTERS = 120
+"""How much of a command line is shown."""
 _PAUSE = 0.02
 
 
@@ -82,10 +86,32 @@ def processpool() -> Iterator[Pools]:
     pools.kill()
     left = _left(before)
     if left:
+        names = "".join(f"  pool {name!r} was not closed\n" for name in _kill_pools(left))
         words = "\n".join(f"  {pid}: {command}" for pid, (command, _) in sorted(left.items()))
-        for _, process in left.values():
+        _kill(process for _, process in left.values())
+        message = f"processes were left behind, and are killed now:\n{names}{words}"
+        pytest.fail(message, pytrace=False)
+
+
+def _kill(processes: Iterable[psutil.Process]) -> None:
+    import psutil
+
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):  # it ended with its pool, or by itself
             process.kill()
-        pytest.fail(f"processes were left behind, and are killed now:\n{words}", pytrace=False)
+
+
+def _kill_pools(left: Mapping[int, object]) -> list[str]:
+    """End the open pools that these processes belong to, which would replace them; return names."""
+    found = []
+    pools = sys.modules.get("processpool.api.pool")
+    for each in gc.get_objects() if pools else ():
+        if pools and type(each) is pools.ProcessPool:
+            workers = each.snapshot(resources=False).workers
+            if any(worker.pid in left for worker in workers):
+                found.append(each.name)
+                each.kill()
+    return found
 
 
 def _left(before: Mapping[int, tuple[str, psutil.Process]]) -> dict[int, Any]:
@@ -110,7 +136,8 @@ def _children() -> dict[int, tuple[str, psutil.Process]]:
     for process in psutil.Process().children(recursive=True):
         try:
             if process.status() != psutil.STATUS_ZOMBIE and process.pid not in _helpers():
-                found[process.pid] = (" ".join(process.cmdline())[:200], process)
+                command = " ".join(" ".join(process.cmdline()).split())
+                found[process.pid] = (command[:MOST_CHARACTERS], process)
         except psutil.NoSuchProcess:
             continue
     return found

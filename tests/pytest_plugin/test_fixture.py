@@ -11,8 +11,8 @@ PRELUDE = "import os, signal, subprocess, sys\n"
 
 
 @pytest.fixture
-def suite(pytester: pytest.Pytester) -> pytest.Pytester:
-    # Our own configuration is not that of the suite, and neither is our plugin list.
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # a dozen that no suite here needs
     pytester.makeini("[pytest]\naddopts = -p no:cacheprovider\n")
     return pytester
 
@@ -69,6 +69,7 @@ def test_the_next(processpool):
     done.stdout.fnmatch_lines(["*processes were left behind, and are killed now:*"])
     named = [line.partition(":")[0].strip() for line in done.outlines if line.startswith("  ")]
     pids = [name for name in named if name.isdigit()]
+    assert ("  pool 'pool' was not closed" in done.outlines) is ("ProcessPool" in leave)
     assert pids
     assert not any(Path(f"/proc/{pid}/exe").exists() for pid in pids)
 
