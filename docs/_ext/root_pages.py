@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 _LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)\s#]+)(#[^)\s]*)?(?=\))")
+_CHAPTER = re.compile(r"(?<=\]\()#([\w-]+)(?=\))")
 _FENCE = re.compile(r"^(```.*?^```$)", re.MULTILINE | re.DOTALL)
 
 
@@ -91,8 +92,21 @@ def relinked(text: str, page: RootPage, url: str) -> str:
             return posixpath.relpath("../" + path, here)
         return url + path + anchor
 
+    chapters = {
+        re.sub(r"[^\w]", "-", each.chapter.lower()): each.page
+        for each in PAGES
+        if each.file == page.file and each.chapter is not None
+    }
+
+    def chapter(found: re.Match[str]) -> str:
+        other = chapters.get(found[1])
+        return found[0] if other is None else posixpath.relpath(f"{other}.md", here)
+
     parts = _FENCE.split(text)
-    return "".join(p if p.startswith("```") else _LINK.sub(target, p) for p in parts)
+    return "".join(
+        part if part.startswith("```") else _CHAPTER.sub(chapter, _LINK.sub(target, part))
+        for part in parts
+    )
 
 
 def write_pages(app: Sphinx) -> None:
