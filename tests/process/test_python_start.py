@@ -399,4 +399,4 @@ class TestFailures:
         assert pool.call(1) == 1
         pool.restart_worker(pool.snapshot().workers[0].id, wait=True)
         assert eventually(lambda: pool.call(2)) == 2
-        assert len(pids(pool)) == 1
+        eventually(lambda: len(pids(pool)) == 1)
