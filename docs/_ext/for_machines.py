@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 GUIDE = "agents"
 _MARKED = re.compile(r"<!-- agents: begin -->\n(.*?)<!-- agents: end -->", re.DOTALL)
+_FILE = re.compile(r"^(`{3,})\{code-block\} (\w+)\n:caption: (.*)\n\n?", re.MULTILINE)
 _COMMENT = re.compile(r"^<!--.*?-->\n", re.MULTILINE | re.DOTALL)
 _ROLE = re.compile(r"\{[\w:]+\}(`[^`]+`)")
 _LOCAL = re.compile(r"\[([^\]]+)\]\((?![a-z]+:)[^)]*\)")
@@ -72,7 +73,7 @@ def write_guide(app: Sphinx) -> None:
 def plain(text: str) -> str:
     """Return MyST as plain Markdown: no roles, no comments, no links within the site."""
     text = _COMMENT.sub("", text)
-    text = re.sub(r"^(`{3,})\{code-block\} (\w+)\n(?::\w+:.*\n)*\n?", r"\1\2\n", text, flags=re.M)
+    text = _FILE.sub(r"In the file `\3`:\n\n\1\2\n", text)
     text = re.sub(r"^`{3,}\{\w[\w-]*\}.*?\n`{3,}\n", "", text, flags=re.MULTILINE | re.DOTALL)
     text = re.sub(r"^\([\w-]+\)=\n", "", text, flags=re.MULTILINE)
     return _LOCAL.sub(r"\1", _ROLE.sub(r"\1", text)).strip() + "\n"

@@ -179,6 +179,7 @@ def main(path: str) -> None:
     """Run a page; an example that is wrong ends this with a traceback."""
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     os.environ["HOME"] = os.getcwd()
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # a reader has not all of our plugins
     sys.path.insert(0, os.getcwd())
     sys.modules["__main__"] = ModuleType("__main__")  # the reader's, with nothing of this one in it
     for example in examples(Path(path)):
