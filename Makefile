@@ -96,11 +96,13 @@ test-pythons: $(PYTHONS:%=test-python-%)  ## Run the core tests with every Pytho
 
 # Whatever is there: on the PATH, or of pyenv. A version that is not is said, and is no failure.
 test-python-%:
-	@python=$$(command -v python$* || ls -d $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$*.*/bin/python 2>/dev/null | tail -1); \
-	if ! "$$python" -c pass 2>/dev/null; then echo "Python $* is not here, so nothing was tested with it"; exit; fi; \
-	set -ex; "$$python" -m venv $(VENV)/python-$*; \
-	$(VENV)/python-$*/bin/python -m pip install --quiet --editable '.[test]'; \
-	$(VENV)/python-$*/bin/python -m pytest --quiet --numprocesses 2 --dist worksteal --ignore tests/browser
+	@for python in python$* $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$*.*/bin/python; do \
+		"$$python" -c pass 2>/dev/null || continue; \
+		set -ex; "$$python" -m venv $(VENV)/python-$*; \
+		$(VENV)/python-$*/bin/python -m pip install --quiet --editable '.[test]'; \
+		$(VENV)/python-$*/bin/python -m pytest --numprocesses 2 --dist worksteal --ignore tests/browser; \
+		exit; \
+	done; echo "Python $* is not here, so nothing was tested with it"
 
 schema: $(VENV)/.installed  ## Write configs/pool.schema.json again
 	$(BIN)/python -m processpool schema > $(VENV)/pool.schema.json
