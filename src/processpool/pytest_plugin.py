@@ -143,7 +143,7 @@ def _children() -> dict[int, tuple[str, psutil.Process]]:
     return found
 
 
-def _helpers() -> set[int | None]:
+def _helpers() -> set[object]:
     """The processes of `multiprocessing` that are there as long as this one."""
     tracker = sys.modules.get("multiprocessing.resource_tracker")
     forkserver = sys.modules.get("multiprocessing.forkserver")
