@@ -106,6 +106,7 @@ def test_of_a_program(use: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(700)
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("kind", ["serve", "python"])
 def test_of_each_other_kind(kind: str, use: str) -> None:
