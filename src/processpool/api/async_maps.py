@@ -219,8 +219,7 @@ class AsyncMap(MapJob):
             self._vanish()
             bar.__exit__()
             reader.cancel()
-            if not left_early:
-                self._say_goodbye()
+            self._say_goodbye(left_early=left_early)
             if kill:
                 self._engine.cancel(self, kill=True)
             else:  # perhaps this is the garbage collector: take no lock

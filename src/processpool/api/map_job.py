@@ -79,7 +79,7 @@ class MapJob(Job):
             progress: whether the user wants to see it, and under which label.
             buffersize: how many items may be read beyond what was taken, if the user has said.
             terms: how urgent its items are, and how often they are tried.
-            follower: shows it, if there is one.
+            follower: is told of its beginning and its end.
         """
         super().__init__(timeout, next(_numbers), terms)
         self.task = task
@@ -251,11 +251,15 @@ class MapJob(Job):
     @property
     def is_followed(self) -> bool:
         """True if something shows it where it runs."""
-        return self._follower is not None
+        return self._follower is not None and self._follower.shows
 
-    def _say_goodbye(self) -> None:
-        """Have its record left, on the thread of its consumer."""
-        if self._follower is not None:
+    def _say_goodbye(self, *, left_early: bool = False) -> None:
+        """Tell its follower that it has ended, or that its consumer takes no more answers."""
+        if self._follower is None:
+            return
+        if left_early:  # perhaps by the garbage collector
+            self._follower.left(self)
+        else:
             self._follower.ended(self)
 
     def _vanish(self) -> None:

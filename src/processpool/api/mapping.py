@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from processpool.api.asking import AskedPool
 from processpool.api.eager_map import EagerMap
+from processpool.api.followers import together
 from processpool.api.item_notes import Naming
 from processpool.api.journal_options import journal_options
 from processpool.api.lazy_map import LazyMap
@@ -203,11 +204,11 @@ class MappedPool(AskedPool):
         return replace(options, naming=naming, retry=retry, follower=follower)
 
     def _follower(self, options: MapOptions) -> Follower | None:
-        """Return what shows a map in the running cell, if this is a notebook."""
+        """Return what follows a map; in a notebook, it is also shown in the running cell."""
         if options.progress is False or "ipykernel" not in sys.modules:
-            return None
-        found: Follower | None = leaf("display").follower(self._viewed or self)
-        return found
+            return together(self._followers)
+        shown = leaf("display").follower(self._viewed or self)
+        return together([*self._followers, *([] if shown is None else [shown])])
 
     def _has_bar(self, run: MapRun) -> bool:
         """Return whether a map may have a progress bar: if nothing else shows it."""

@@ -184,8 +184,7 @@ class MapRun(MapJob):
             self.abort()
             raise
         self._show()
-        if kind is not GeneratorExit:
-            self._say_goodbye()
+        self._say_goodbye(left_early=kind is GeneratorExit)
 
     @uninterrupted
     def _end(self, kind: type[BaseException] | None) -> None:

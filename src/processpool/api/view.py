@@ -6,7 +6,7 @@ subscribe to its events.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import os
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from processpool.core.run_record import RunRecord
     from processpool.core.snapshot import MapSnapshot, PoolSnapshot
     from processpool.core.states import PoolState
+    from processpool.core.terms import Terms
 
 
 class Viewer(Protocol):
@@ -39,6 +40,12 @@ class Followed(Protocol):
     """A map, as those who follow it know it."""
 
     number: int
+    task: Any
+    """What workers do with its items; None where they know."""
+    terms: Terms
+    """The terms on which they are run."""
+    label: str
+    """What it is called."""
 
     @property
     def is_over(self) -> bool:
@@ -56,13 +63,19 @@ class Followed(Protocol):
 
 
 class Follower(Protocol):
-    """Shows maps from their beginning to their end, in place of progress bars."""
+    """Follows maps from their beginning to their end, such as to show them."""
+
+    shows: bool
+    """True if it shows them, in place of progress bars."""
 
     def began(self, run: Followed) -> None:
         """A map has begun, on this thread."""
 
     def ended(self, run: Followed) -> None:
-        """A map has ended, on this thread; of one that was left early nobody may say so."""
+        """A map has ended, on this thread."""
+
+    def left(self, run: Followed) -> None:
+        """A map was left early, perhaps by the garbage collector: take no lock."""
 
 
 class PoolView(Protocol):
@@ -85,9 +98,12 @@ class PoolView(Protocol):
         """Return how the last few maps have run, then how those run that are in progress."""
 
     def events(
-        self, callback: Callable[[Event], None], *, quick: bool = False
+        self, callback: Callable[[Event], None], *, quick: bool = False, items: bool = True
     ) -> Callable[[], None]:
         """Call `callback` with every event from now on; return a function that unsubscribes it."""
+
+    def follow(self, follower: Follower) -> None:
+        """Add what is told of every map from now on."""
 
     def attach(self, viewer: Viewer) -> None:
         """Add a display: it is notified when the pool is closed, and replaces progress bars."""

@@ -72,7 +72,7 @@ class WatchedPool(PoolLife):
         return self._engine.maps.failures.items(key)
 
     def events(
-        self, callback: Callable[[events.Event], None], *, quick: bool = False
+        self, callback: Callable[[events.Event], None], *, quick: bool = False, items: bool = True
     ) -> Callable[[], None]:
         """Call `callback` with every event from now on, mostly on a separate thread.
 
@@ -82,11 +82,13 @@ class WatchedPool(PoolLife):
         Args:
             callback: a function of one event.
             quick: call it directly, on any thread; it must neither block nor use the pool.
+            items: False if it does without `ItemsFinished`, the only event that comes with every
+                item. While nobody wants it, it is not made.
 
         Returns:
             A function that unsubscribes the callback.
         """
-        return self._engine.listen(callback, quick=quick)
+        return self._engine.listen(callback, quick=quick, items=items)
 
     def trace(self, path: str | os.PathLike[str] | None = None) -> Recording:
         """Record events from now on, until the trace is stopped or the pool is closed.

@@ -171,7 +171,7 @@ class Backend(Protocol):
         """Return a snapshot of the pool; `resources` as for `ProcessPool.snapshot`."""
 
     def listen(
-        self, callback: Callable[[Event], None], *, quick: bool = False
+        self, callback: Callable[[Event], None], *, quick: bool = False, items: bool = True
     ) -> Callable[[], None]:
         """Call `callback` with every event from now on; return a function that unsubscribes it."""
 

@@ -15,6 +15,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from processpool.core import events
+from processpool.core.log_fields import log_fields
 from processpool.core.replies import PickledReply, Reply
 from processpool.core.snapshot import Failure, Loss
 from processpool.wire.python.remote_errors import ends_the_program
@@ -38,6 +39,7 @@ MAX_PRINTED = 2000
 class _Listener:
     callback: Callable[[events.Event], None]
     quick: bool
+    items: bool
 
     def hear(self, event: events.Event) -> None:
         """Tell it; what it raises harms nobody."""
@@ -46,7 +48,7 @@ class _Listener:
         except BaseException as error:
             if ends_the_program(error):
                 raise
-            log.exception("an event callback raised")
+            log.exception("an event callback raised", extra=log_fields())
 
 
 class Led(Protocol):
@@ -60,36 +62,40 @@ class Led(Protocol):
 class EventHub:
     """The listeners of one pool."""
 
-    def __init__(self, core: Led, callbacks: CallbackThreads) -> None:
+    def __init__(self, core: Led, callbacks: CallbackThreads, pool: str = "") -> None:
+        """`pool` is the name of the pool, for log records."""
+        self.pool = pool
         self.last_failure: Failure | None = None
         self.losses: deque[Loss] = deque(maxlen=MAX_LOSSES)
         """The last workers that ended while they had an item."""
         self.prints: deque[tuple[int, int, str]] = deque(maxlen=MAX_PRINTS)
         """What items printed, lately: a running number, the worker, and the text."""
         self._printed = 0
+        self.has_listeners = False
+        """True if anybody wants to know of every item."""
         self._listeners: tuple[_Listener, ...] = ()
         self._core = core
         self._callbacks = callbacks
 
     def listen(
-        self, callback: Callable[[events.Event], None], *, quick: bool = False
+        self, callback: Callable[[events.Event], None], *, quick: bool = False, items: bool = True
     ) -> Callable[[], None]:
         """Call `callback` with every event from now on; the result ends that.
 
-        A `quick` one may run on the thread that leads: it must not wait, nor use the pool.
+        A `quick` one may run on the thread that leads: it must not wait, nor use the pool. Without
+        `items`, it is not told of `ItemsFinished`.
         """
-        listener = _Listener(callback, quick)
-        self._listeners = (*self._listeners, listener)
+        listener = _Listener(callback, quick, items)
+        self._keep((*self._listeners, listener))
 
         def unsubscribe() -> None:
-            self._listeners = tuple(known for known in self._listeners if known is not listener)
+            self._keep(tuple(known for known in self._listeners if known is not listener))
 
         return unsubscribe
 
-    @property
-    def has_listeners(self) -> bool:
-        """True if anybody wants to know of events."""
-        return bool(self._listeners)
+    def _keep(self, listeners: tuple[_Listener, ...]) -> None:
+        self._listeners = listeners
+        self.has_listeners = any(listener.items for listener in listeners)
 
     def remember(
         self, error: str, number: int, worker: Worker | None, own_stderr: str | None = None
@@ -117,7 +123,10 @@ class EventHub:
 
     def publish(self, event: events.Event) -> None:
         """Tell the listeners; a listener that raises harms nobody."""
+        of_items = type(event) is events.ItemsFinished
         for listener in self._listeners:
+            if of_items and not listener.items:
+                continue
             if listener.quick:
                 listener.hear(event)
             else:
@@ -130,9 +139,10 @@ class EventHub:
         else:
             action()
 
-    def warn(self, text: str, *args: object) -> None:
-        """Log a warning."""
-        self.run(partial(log.warning, text, *args))
+    def warn(self, text: str, *args: object, worker: int | None = None) -> None:
+        """Log a warning about the pool, or about one of its workers."""
+        fields = log_fields(self.pool, worker)
+        self.run(partial(log.warning, text, *args, extra=fields))
 
     def report_unsolicited(self, worker: Worker, output: bytes) -> None:
         """A worker wrote to its stdout though it had no request: tell whoever wants to know."""
@@ -142,10 +152,10 @@ class EventHub:
         self.warn(
             "worker %d (pid %d) wrote %r to its standard output without a request, and is "
             "replaced; standard output is for answers: write everything else to standard error",
-            worker.id, worker.pid, output[:64],
+            worker.id, worker.pid, output[:64], worker=worker.id,
         )  # fmt: skip
         self.publish(events.WorkerWroteUnasked(monotonic(), worker.id, worker.pid, output[:1024]))
 
     def forget(self) -> None:
         """Tell nobody any more."""
-        self._listeners = ()
+        self._keep(())

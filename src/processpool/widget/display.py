@@ -70,6 +70,9 @@ class Display:
         self.final: State | None = None
         """The state that remains visible after the pool was closed; None until then."""
 
+    shows = True
+    """It shows maps, in place of progress bars."""
+
     @property
     def live(self) -> bool:
         """True while the pool's panel is on show: from the first `show` until it is closed."""
@@ -98,6 +101,9 @@ class Display:
     def ended(self, run: Followed) -> None:
         """A map has ended, on this thread."""
         self._strips.ended(run)
+
+    def left(self, run: Followed) -> None:
+        """A map was left early: what shows it notices that."""
 
     @contextmanager
     def closing(self) -> Iterator[None]:
