@@ -252,6 +252,7 @@ class TestLogs:
         assert [record.levelname for record in told] == ["INFO", "ERROR"] * 5
         assert [record.item for record in told] == [n for n in range(5) for _ in "ab"]  # type: ignore[attr-defined]
         assert {record.worker_id for record in told} == {1}  # type: ignore[attr-defined]
+        assert {record.pool for record in told} == {"pool"}  # type: ignore[attr-defined]
         assert {record.process for record in told} == {records[0].pid}
         assert "item 3 of <object object" in told[6].getMessage()
         assert "ValueError: inside" in caplog.text

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from processpool.api.item_notes import Naming
 from processpool.core.jobs import Attempt, Batch, Job, Origin
+from processpool.core.log_fields import log_fields
 from processpool.core.replies import format_reply_error, has_failed
 from processpool.errors import WorkerDied
 from processpool.system.monitor import Monitor
@@ -51,6 +52,7 @@ class BroadcastJob(Job):
                 self.naming.name if self.naming is not None else "",
                 origin.worker_id,
                 format_reply_error(answer),
+                extra=log_fields(None, origin.worker_id),
             )
 
     def drop(self, batch: Batch, error: BaseException | None) -> None:

@@ -74,7 +74,7 @@ class DaskBackend(NearbyOnly):
         self._pump = pump = Pump("processpool-dask")
         self._callbacks = CallbackThreads()
         self._callbacks.loop = pump
-        self._hub = hub = EventHub(self, self._callbacks)
+        self._hub = hub = EventHub(self, self._callbacks, name)
         self._sender = sender = Sender(work)
         self._arrivals = arrivals = Arrivals(work, pump, hub, sender)
         arrivals.news = News(work, pump, hub, arrivals, sender.send_all, sender.send_again)

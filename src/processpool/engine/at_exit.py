@@ -15,6 +15,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import Protocol
 
+from processpool.core.log_fields import log_fields
 from processpool.system.platform import in_forks
 
 log = logging.getLogger("processpool")
@@ -89,7 +90,7 @@ def _close_all(pools: list[tuple[str, float, Closable]]) -> None:
             log.warning(
                 "the interpreter ends, and pool %r had still %d items after %g s: they are "
                 "cancelled; write `with pool:`, or pool.drain(), to have them finished",
-                name, engine.unfinished, grace,
+                name, engine.unfinished, grace, extra=log_fields(name),
             )  # fmt: skip
         engine.close(max(end - monotonic(), 0))
 

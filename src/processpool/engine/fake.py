@@ -45,7 +45,7 @@ class FakeBackend:
     def __init__(self, work: FakeWork, name: str) -> None:
         """`work` runs the items; `name` is the pool's name, for errors."""
         self._work = work
-        self._name = name
+        self._name = work.hub.pool = name
         self.maps = Maps()
         """The pool's maps, for displays."""
         self.max_pending = work.max_pending

@@ -92,5 +92,5 @@ class Hangs:
             self._is_told = True
             self._hub.warn(
                 "worker %d (pid %d) has had its item for %.1f s and said nothing; %s",
-                worker.id, worker.pid, now - item, reason,
+                worker.id, worker.pid, now - item, reason, worker=worker.id,
             )  # fmt: skip

@@ -11,6 +11,7 @@ import threading
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from processpool.core.log_fields import log_fields
 from processpool.core.states import PoolState
 from processpool.system.monitor import must_not_wait
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from processpool.engine.spawner import Spawner
 
 log = logging.getLogger("processpool")
+
+_FAILED = "the engine of a pool failed: its workers are killed"
 
 
 class Keeper(threading.Thread):
@@ -51,7 +54,7 @@ class Keeper(threading.Thread):
                     start_at = 0.0
                 core.lead.keep(start_at)
         except BaseException:
-            log.exception("the engine of a pool failed: its workers are killed")
+            log.exception(_FAILED, extra=log_fields(core.name))
             raise
         finally:
             self._finish()
@@ -73,7 +76,7 @@ class Keeper(threading.Thread):
         except BaseException:
             if threading.current_thread() is self:
                 raise
-            log.exception("the engine of a pool failed: its workers are killed")
+            log.exception(_FAILED, extra=log_fields(core.name))
             self._has_failed = True
             core.lead.wake_keeper()
 

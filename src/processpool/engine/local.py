@@ -69,7 +69,7 @@ class Engine:
         self._environ = environ
         self._core = core = Core(policy, command, max_pending, name)
         self._callbacks = CallbackThreads()
-        self._hub = hub = EventHub(core, self._callbacks)
+        self._hub = hub = EventHub(core, self._callbacks, name)
         self._dispatcher = dispatcher = Dispatcher(core, hub)
         receiver = Receiver(core, dispatcher, hub)
         Peeking(core, dispatcher, receiver)

@@ -105,7 +105,7 @@ class Spawner:
         core, process = self._core, worker.process
         with core.lock:
             core.workers[worker.id] = worker
-            worker.protocol.run_user_code = self._hub.run
+            worker.protocol.run_user_code, worker.protocol.pool = self._hub.run, self._hub.pool
             self._idle_memory.watch(worker)
             exit_handler = partial(self.on_exit, worker)
             core.loop.watch(process.pidfd, select.EPOLLIN | select.EPOLLONESHOT, exit_handler)
@@ -132,7 +132,7 @@ class Spawner:
     ) -> None:
         self._hub.remember(format_error(error), number, worker)
         if self._core.announces_failures:
-            self._hub.warn("worker %d did not start: %s", number, error)
+            self._hub.warn("worker %d did not start: %s", number, error, worker=number)
         self._hub.publish(events.WorkerFailedToStart(monotonic(), number, str(error)))
 
     def tell_if_broken(self) -> None:

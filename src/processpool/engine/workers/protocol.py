@@ -47,6 +47,8 @@ class WorkerProtocol(ABC):
         self._channel = channel
         self.early: list[Any] = []
         """Answers that were read, and nobody has taken yet."""
+        self.pool = ""
+        """The name of the pool, for log records."""
         self.run_user_code: Callable[[Callable[[], object]], None] = _run
         """Where code of the user's is to run, such as log handlers."""
 

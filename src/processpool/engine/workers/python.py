@@ -225,7 +225,7 @@ class PythonProtocol(WorkerProtocol):
                 self._inbox.free(*PLACE.unpack_from(body, at))
         elif kind == layout.LOG:
             index, _ = self._ledger.locate(item)
-            self.run_user_code(partial(handle_record, body, self._number, index))
+            self.run_user_code(partial(handle_record, body, self.pool, self._number, index))
         elif kind == layout.PART:
             _, batch = self._ledger.locate(item)
             number = None if batch is None else self._ledger.first_of(lambda one: one is batch)
