@@ -16,6 +16,7 @@ from benchmarks import (
     short_functions,
     short_programs,
     supervision,
+    telemetry,
     widget,
 )
 from benchmarks.program import run
@@ -44,6 +45,7 @@ if __name__ == "__main__":
             "runs": long_runs.cases,
             "memory": memory_budget.cases,
             "cluster": cluster.cases,
+            "telemetry": telemetry.cases,
             "widget": widget.cases,
         }
     )

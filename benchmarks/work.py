@@ -43,6 +43,11 @@ def spin(seconds: float) -> float:
     return perf_counter() - start
 
 
+def add_up(numbers: int) -> int:
+    """Use the CPU for an amount of work, not of time."""
+    return sum(range(numbers))
+
+
 def touch(array: Array) -> float:
     """Read one number in every page of an array, so that all of it must have arrived."""
     return float(array[::_DOUBLES_PER_PAGE].sum())

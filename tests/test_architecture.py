@@ -25,7 +25,7 @@ FRONT_DOOR = "__init__"
 FLOORS = (
     ("__main__", "joblib", "testing", "pytest_plugin"),
     (FRONT_DOOR,),
-    ("cli", "widget", "tracing", "report", "executors"),
+    ("cli", "widget", "tracing", "report", "executors", "otel", "prometheus"),
     ("api",),
     ("factory",),
     ("backends",),

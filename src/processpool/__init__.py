@@ -95,6 +95,7 @@ _HOME = {
 _LEAVES = {
     "display": "processpool.widget",
     "executor": "processpool.executors.executor",
+    "otel": "processpool.otel",
     "report": "processpool.report",
     "trace": "processpool.tracing",
 }

@@ -129,6 +129,7 @@ def _build_command_engine(config: PoolConfig, worker: CommandWorkerConfig) -> tu
         build_limits(config),
         Identity(config.name, worker.each),
         terminal=worker.stdout == "pty",
+        traced=config.telemetry.otel,
     )
     engine = Engine(policy, launcher, env, str(command), config.queue.max_pending, config.name)
     return engine, MessageParts(make_framing(protocol), codec)

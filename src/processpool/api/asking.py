@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
 
     from processpool.api.call_forms import Call
+    from processpool.core.terms import Terms
     from processpool.wire.python.functions import Request, Task
 
 
@@ -178,9 +179,12 @@ class AskedPool(WatchedPool):
             self._engine.maps.failures.add(format_error(error), record, naming.name, retry)
         return trimmed(error)
 
-    def _submit(self, request: Request, call: Call, *, streamed: bool = False) -> PoolFuture[Any]:
+    def _submit(
+        self, request: Request, call: Call, *, streamed: bool = False, terms: Terms | None = None
+    ) -> PoolFuture[Any]:
         payload, task = request
-        future: PoolFuture[Any] = PoolFuture(self._engine, self._timeout, task, self._terms)
+        terms = terms or self._terms
+        future: PoolFuture[Any] = PoolFuture(self._engine, self._timeout, task, terms)
         future._job.wants_parts = streamed
         future._job.usual = self._naming_of_calls
         if task is None:

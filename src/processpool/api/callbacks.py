@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("processpool")
 
-_QUICK = ("asyncio.futures", "processpool.executors.work")
+_QUICK = ("asyncio.futures", "processpool.executors.work", "processpool.api.timing")
 
 
 def call_back(callback: Callable[[Future[Any]], object], future: Future[Any]) -> None:

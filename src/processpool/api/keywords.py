@@ -43,6 +43,8 @@ class PoolKeywords(TypedDict, total=False):
     """What failed starts lead to: `max_failures`, `within`, `backoff`."""
     backend: Section
     """Where the workers are: `kind: local`, or `kind: dask` and more."""
+    telemetry: Section
+    """What others are told of the pool's work: `otel`."""
     inline: bool
     """Run the functions in this process, for a debugger or a profiler."""
     widget: Literal["auto", "off"]

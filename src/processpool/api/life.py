@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from processpool.api.call_forms import make_form
+from processpool.api.leaves import leaf
 from processpool.api.seconds import bounded
 from processpool.api.streams import cut_streams, open_streams
 from processpool.core.states import PoolState
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from processpool.api.keywords import PoolKeywords
     from processpool.api.shared import Shared
-    from processpool.api.view import Recording, Viewer
+    from processpool.api.view import Follower, Recording, Viewer
     from processpool.config import PoolConfig
     from processpool.factory import Build
 
@@ -66,8 +67,11 @@ class PoolLife:
         """The pool that this is a view of, which must not be collected before it."""
         self._retries = self.config.retry.attempts > 1
         self._viewers: list[Viewer] = []
+        self._followers: list[Follower] = []
         self._shares: weakref.WeakSet[Shared] = weakref.WeakSet()
         self._trace: Recording | None = None
+        if self.config.telemetry.otel:
+            leaf("otel").instrument(self)
 
     @property
     def name(self) -> str:
@@ -196,6 +200,10 @@ class PoolLife:
     def attach(self, viewer: Viewer) -> None:
         """Add a display: it is notified when the pool is closed, and replaces progress bars."""
         self._viewers.append(viewer)
+
+    def follow(self, follower: Follower) -> None:
+        """Add what is told of every map from now on, on the threads that run them."""
+        self._followers.append(follower)
 
     @property
     def _is_on_show(self) -> bool:

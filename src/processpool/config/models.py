@@ -193,6 +193,13 @@ class RestartConfig(Section):
     """The shortest and longest delay before the next start; it doubles with each failure."""
 
 
+class TelemetryConfig(Section):
+    """What others are told of the pool's work."""
+
+    otel: bool = False
+    """Whether traces and metrics go to OpenTelemetry, through its global providers."""
+
+
 def _off_as_text(value: object) -> object:
     # YAML 1.1 reads an unquoted `off` as a boolean.
     return "off" if value is False else value
@@ -223,6 +230,8 @@ class PoolConfig(Section):
     """What the pool does when workers fail to start."""
     backend: BackendSection = LocalBackendConfig()
     """Where the workers are: kind: local (this machine) or kind: dask (a cluster's nodes)."""
+    telemetry: TelemetryConfig = TelemetryConfig()
+    """What others are told of the pool's work."""
     inline: bool = False
     """Run the functions in this process, one after another, for a debugger or a profiler."""
     widget: Annotated[Literal["auto", "off"], BeforeValidator(_off_as_text)] = "auto"

@@ -112,7 +112,7 @@ class Budget:
             self._times.pop((batch.job, batch.start), None)
 
     def _peaks_of(self, job: Job) -> _Peaks:
-        kind = None if job.task is None else job.task.function.number
+        kind = None if job.task is None else job.task.function.real.number
         peaks = self._learnt.get(kind)
         if peaks is None:
             peaks = self._learnt[kind] = _Peaks()

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from processpool.core.outcome import Outcome
-from processpool.core.replies import Reply, loaded
+from processpool.core.replies import Reply, error_in_words, has_failed, loaded
 from processpool.core.terms import USUAL, Terms
 from processpool.system.interrupts import SHIELD
 
@@ -44,6 +44,28 @@ class Origin:
     """The same, if that is news; else 0."""
     skipped: tuple[Any, ...] = ()
     """Messages that came and were no answers."""
+
+
+class Timing(NamedTuple):
+    """Where and when an item ran, without its answer."""
+
+    worker_id: int
+    """The worker that had it; 0 if it never reached one."""
+    pid: int
+    attempts: int
+    queued: float
+    """Seconds for which it had waited."""
+    seconds: float
+    """Seconds for which the worker had it."""
+    error: str
+    """Why it failed; empty if it did not."""
+
+    @classmethod
+    def of(cls, record: Outcome) -> Timing:
+        """Return what the record of an item says of that."""
+        error = "" if record.error is None else type(record.error).__name__
+        who = record.worker_id or 0, record.pid or 0, record.attempts
+        return cls(*who, record.queued, record.seconds, error)
 
 
 class Arguments(tuple[Any, ...]):
@@ -208,6 +230,17 @@ class Attempt:
     def facts(self) -> tuple[Any, Origin, int]:
         """What it was made of: the answer, from where, and how many attempts that was."""
         return self._answer, self._origin, self._batch.attempts
+
+    @property
+    def timing(self) -> Timing:
+        """Where and when it ran; its answer is left as it is."""
+        batch, origin, answer = self._batch, self._origin, self._answer
+        if self._record is not None:
+            return Timing.of(self._record)
+        error = error_in_words(answer) if has_failed(answer) else ""
+        queued, seconds = batch.sent_at - batch.queued_at, origin.until - origin.since
+        who = origin.worker_id, origin.pid, max(batch.attempts, 1)
+        return Timing(*who, max(queued, 0.0), max(seconds, 0.0), error)
 
     @property
     def record(self) -> Outcome:

@@ -39,6 +39,8 @@ class Terms:
     """When they are tried again; None as the pool has it."""
     name: str = ""
     """What they are called; empty for the name of their function."""
+    within: bytes = b""
+    """The span that they are below, as `TRACEPARENT` names it; empty if they are in no trace."""
 
 
 USUAL = Terms()

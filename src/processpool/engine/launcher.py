@@ -24,7 +24,7 @@ from processpool.errors import WorkerStartFailed
 from processpool.system.limits import UNLIMITED, Limits
 from processpool.system.packets import packet_pair
 from processpool.system.process import Command, Process
-from processpool.wire.framing.oneshot import waiting_shell
+from processpool.wire.framing.oneshot import traced_shell, waiting_shell
 from processpool.wire.python import layout
 from processpool.wire.python.arena import Arena
 from processpool.wire.python.sources import Sources
@@ -101,6 +101,8 @@ class CommandLauncher:
     identity: Identity = field(default_factory=Identity)
     terminal: bool = False
     """Whether a worker's stdout is a terminal."""
+    traced: bool = False
+    """Whether a process for one item is told which span that is below."""
 
     @_refused_in_words
     def __call__(self, number: int, place: int, mark: str) -> Worker:
@@ -132,10 +134,12 @@ class CommandLauncher:
         told = {MARK_VARIABLE: mark, **self.identity.variables(number, place)}
         command = replace(self.command, env={**self.env(), **told})
         if self.protocol.oneshot == "argument":
-            argv = waiting_shell(command.find(), command.argv[1:])
+            argv = waiting_shell(command.find(), command.argv[1:], traced=self.traced)
             command = replace(command, argv=argv)
+        elif self.traced:
+            command = replace(command, argv=traced_shell(command.find(), command.argv[1:]))
         process = Process(command, terminal=self.terminal, limits=self.limits)
-        return oneshot_worker(number, process, self.protocol, self.codec)
+        return oneshot_worker(number, process, self.protocol, self.codec, traced=self.traced)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from processpool.wire.python.raised import describe
 from processpool.worker.answers import Answers
 from processpool.worker.items import ALWAYS, Habit, Items
 from processpool.worker.output import SLOW
+from processpool.worker.spans import Spans, split_carrier
 from processpool.worker.streaming import Streams
 
 TYPE_CHECKING = False
@@ -53,6 +54,7 @@ class PythonWorker:
         self._answers = Answers(journal, outbox)
         self._items = Items(journal, self._answers)
         self._streams = Streams(journal, self._answers)
+        self._spans = Spans(self._items.current, self._answers)
         os.register_at_fork(after_in_child=self._disown)
 
     @property
@@ -110,6 +112,13 @@ class PythonWorker:
             elif kind == layout.REST:
                 self._answers.outbox.rest()
                 self._return_places()
+            elif kind == layout.WITHIN:
+                self._items.at = index, attempt
+                carrier, payload = split_carrier(packet)
+                with self._spans.within(carrier, index):
+                    self._serve(function, flags, batch, count, (flags, payload, size, offset))
+                if self._items.retired:
+                    return
             else:
                 return
 

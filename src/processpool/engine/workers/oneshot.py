@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from processpool.wire.codecs import Codec
     from processpool.wire.framing.declaration import Declaration
     from processpool.wire.framing.oneshot import OneshotFraming
+    from processpool.wire.python.functions import Task
 
 
 class OneshotProtocol(CommandProtocol):
@@ -108,3 +109,24 @@ class OneshotProtocol(CommandProtocol):
     def has_surplus(self) -> bool:
         """Never: all that it writes is its answer."""
         return False
+
+
+class TracedOneshot(OneshotProtocol):
+    """The same behind a shell, which reads the span that the item is below and becomes the program.
+
+    So its environment names that of its own item, though it was started before.
+    """
+
+    def stage_batch(self, batch: Batch) -> None:
+        """Put its item down as bytes to be written, behind the line with the span."""
+        self._unsent.append(batch.job.terms.within + b"\n")
+        super().stage_batch(batch)
+
+    def stage_one(self, payload: tuple[bytes, ...], task: Task | None) -> None:
+        """Put the item of a call down, which is below no span."""
+        self._unsent.append(b"\n")
+        super().stage_one(payload, task)
+
+    def small_request(self, payload: tuple[bytes, ...], task: Task | None) -> bytes | None:
+        """Nothing: the line comes first."""
+        return None

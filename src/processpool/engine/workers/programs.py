@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from processpool.engine.workers.attribution import LatenessEvent
 from processpool.engine.workers.channel import Channel
 from processpool.engine.workers.command import CommandProtocol
-from processpool.engine.workers.oneshot import OneshotProtocol
+from processpool.engine.workers.oneshot import OneshotProtocol, TracedOneshot
 from processpool.engine.workers.readiness import Readiness
 from processpool.engine.workers.stderr import StderrLog
 from processpool.engine.workers.talkative import TalkativeProtocol
@@ -38,11 +38,14 @@ def command_worker(
     return worker
 
 
-def oneshot_worker(number: int, process: Process, declaration: Declaration, codec: Codec) -> Worker:
-    """A worker for one item."""
+def oneshot_worker(
+    number: int, process: Process, declaration: Declaration, codec: Codec, *, traced: bool
+) -> Worker:
+    """A worker for one item; if `traced`, its shell waits for the span that this is below."""
     channel, stderr = Channel(process), StderrLog(process.stderr)
     readiness = Readiness(-1)
-    protocol = OneshotProtocol(channel, declaration, codec, stderr, readiness)
+    kind = TracedOneshot if traced else OneshotProtocol
+    protocol = kind(channel, declaration, codec, stderr, readiness)
     worker = Worker(number, channel, protocol, readiness, stderr)
     worker.attribution.on(LatenessEvent.PROVED)  # all that it writes belongs to its item
     return worker

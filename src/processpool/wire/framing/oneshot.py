@@ -25,6 +25,10 @@ END = b"."
 takes away newlines that nothing follows."""
 LONGEST_ARGUMENT = 128 * 1024 - 1
 """Bytes of one argument that Linux accepts, at most."""
+_SPAN = (
+    "IFS= read -r TRACEPARENT || exit; "
+    "case $TRACEPARENT in ?*) export TRACEPARENT;; *) unset TRACEPARENT;; esac"
+)
 _WAIT = "m=$(cat) && case $m in *.) m=${m%.};; *) exit;; esac && exec"
 
 
@@ -77,10 +81,21 @@ class OneshotFraming(DeclaredFraming):
         return self.error is None
 
 
-def waiting_shell(program: str, arguments: Iterable[str]) -> tuple[str, ...]:
-    """Return a command that waits for an argument, and then becomes the program."""
+def waiting_shell(
+    program: str, arguments: Iterable[str], *, traced: bool = False
+) -> tuple[str, ...]:
+    """Return a command that waits for an argument, and then becomes the program.
+
+    If `traced`, a line comes before it: the span that the item is below, or nothing.
+    """
     words = [shlex.quote(program), *map(_with_argument, arguments)]
-    return ("/bin/sh", "-c", f"{_WAIT} {' '.join(words)}")
+    script = f"{_WAIT} {' '.join(words)}"
+    return ("/bin/sh", "-c", f"{_SPAN}; {script}" if traced else script)
+
+
+def traced_shell(program: str, arguments: Iterable[str]) -> tuple[str, ...]:
+    """Return a command that waits for the line with the span, and then becomes the program."""
+    return ("/bin/sh", "-c", f"{_SPAN}; exec {shlex.join([program, *arguments])}")
 
 
 def _with_argument(word: str) -> str:

@@ -42,6 +42,8 @@ RECHECK_INTERVAL = 50e-6
 MAX_CACHED = 256
 MAX_CACHED_SIZE = 64 * 1024 * 1024
 """The most functions, and the most bytes of their pickles, that are cached."""
+UNKNOWN = -1
+"""A number that no worker knows."""
 _CONSTANT = (int, float, str, bytes, bool, type(None))
 _MISSING = object()
 _UNCHANGING = (FunctionType, BuiltinFunctionType, type)
@@ -103,6 +105,11 @@ class Function:
         self.streamed = Task(self, FULL | STREAMED)
         """The same, where parts may be read before the end."""
 
+    @property
+    def real(self) -> Function:
+        """The function that workers know: this one."""
+        return self
+
     def __repr__(self) -> str:
         return f"<Function {self.number} {self.name}>"
 
@@ -112,11 +119,35 @@ def short_name(function: Function) -> str:
     return function.name.rpartition("<locals>.")[2]
 
 
+class Within(Function):
+    """A function whose items are a part of a trace.
+
+    Its number is one that no worker knows, so that whoever sends it looks at it.
+    """
+
+    __slots__ = ("_real", "carrier")
+
+    def __init__(self, real: Function, carrier: bytes) -> None:
+        """`carrier` names the trace, for workers."""
+        super().__init__(UNKNOWN, real.parts, real.name, real.sources)
+        self._real = real
+        self.carrier = carrier
+
+    @property
+    def real(self) -> Function:
+        """The function that workers know."""
+        return self._real
+
+
 class Task(NamedTuple):
     """What workers do with the items of a job: the function, and how items are its arguments."""
 
     function: Function
     style: int
+
+    def within(self, carrier: bytes) -> Task:
+        """Return the task whose items are a part of a trace."""
+        return Task(Within(self.function.real, carrier), self.style)
 
 
 Request = tuple[Any, Task | None]

@@ -26,11 +26,14 @@ payload, unless it is elsewhere."""
 MANY_ATTEMPTS = 65535
 """The largest number of attempts that fits into a packet."""
 
-DEFINE, ITEMS, FREED, EXIT, FORGET, UNSHARE, PATH, REST = range(1, 9)
+DEFINE, ITEMS, FREED, EXIT, FORGET, UNSHARE, PATH, REST, WITHIN = range(1, 10)
 """Kinds of packets. DEFINE: a function. ITEMS: items to call it with. FREED: places in shared
 memory that are free again. EXIT: the end. FORGET: earlier functions will not be used again.
 UNSHARE: the shared object of this name was freed. PATH: further entries of `sys.path`. REST: free
-memory is to be returned to the system."""
+memory is to be returned to the system. WITHIN: items that are a part of a trace; in the packet,
+before the payload, come the length of what names the trace, and that."""
+CARRIER = Struct("<H")
+"""The length of what names a trace."""
 
 ONE, STAR, FULL = 0, 1, 2
 """Flags of ITEMS: an item is the argument, the tuple of arguments, or (arguments, keywords)."""

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from processpool.wire.python import layout
 from processpool.wire.python.arena import join
 from processpool.wire.python.arguments import Pickled
-from processpool.wire.python.functions import HANDLER
-from processpool.wire.python.layout import LARGE, PACKET, PLACE
+from processpool.wire.python.functions import HANDLER, Within
+from processpool.wire.python.layout import CARRIER, LARGE, PACKET, PLACE
 from processpool.wire.python.pickling import PROTOCOL, collector, dumps
 
 if TYPE_CHECKING:
@@ -97,11 +97,12 @@ class Requests:
             flags: those of the request, besides what `task` says.
             at: the index of the first of them, and which attempt this is.
         """
-        function = task.function
+        function, kind, prefix = task.function, layout.ITEMS, b""
         if function.number not in self._known:
-            self._stage_path()
-            self._remember(function)
-            self._stage((layout.DEFINE, 0, 0, function.number, 0, 1), function.parts)
+            if type(function) is Within:
+                kind, prefix = layout.WITHIN, CARRIER.pack(len(function.carrier)) + function.carrier
+            function = function.real
+            self._introduce(function)
         flags |= task.style
         if Pickled in set(map(type, items)):
             flags |= layout.PICKLED
@@ -112,8 +113,8 @@ class Requests:
         stream = dumps(items, PROTOCOL, buffer_callback=collector(buffers, LARGE))
         index, attempt = at
         attempt = min(attempt, layout.MANY_ATTEMPTS)
-        head = layout.ITEMS, flags, attempt, function.number, batch, len(items)
-        self._stage(head, [stream, *buffers], index)
+        head = kind, flags, attempt, function.number, batch, len(items)
+        self._stage(head, [stream, *buffers], index, prefix)
 
     # -- what the worker knows -------------------------------------------------------------------
 
@@ -144,6 +145,13 @@ class Requests:
             known.update(path)
             self._stage((layout.PATH, 0, 0, 0, 0, 0), [dumps((before, behind), PROTOCOL)])
 
+    def _introduce(self, function: Function) -> None:
+        """Stage a function, if it is new to the worker."""
+        if function.number not in self._known:
+            self._stage_path()
+            self._remember(function)
+            self._stage((layout.DEFINE, 0, 0, function.number, 0, 1), function.parts)
+
     def _remember(self, function: Function) -> None:
         """The worker is about to know this function, and may have to forget the others."""
         self._functions_size += function.size
@@ -172,7 +180,7 @@ class Requests:
             except BlockingIOError:
                 break
             kind, flags, _, _, batch, _, size, offset, _ = PACKET.unpack_from(packet)
-            if kind != layout.ITEMS:
+            if kind not in (layout.ITEMS, layout.WITHIN):
                 kept.append(packet)
                 continue
             taken.add(batch)
@@ -181,31 +189,35 @@ class Requests:
         self.unsent.extendleft(reversed(kept))
         return taken
 
-    def _stage(self, head: tuple[int, ...], parts: list[Any], index: int = 0) -> None:
+    def _stage(
+        self, head: tuple[int, ...], parts: list[Any], index: int = 0, prefix: bytes = b""
+    ) -> None:
         """Stage one request: in a packet or, if it is large, beside it.
 
-        `head` is its kind, flags, attempt, function, batch and number of items.
+        `head` is its kind, flags, attempt, function, batch and number of items; `prefix` is in the
+        packet in any case.
         """
         if self._freed:
             self._return_places()
         size = len(parts[0])
-        if size <= INLINE and len(parts) == 1:
-            self.unsent.append(PACKET.pack(*head, size, 0, index) + parts[0])
+        if size <= INLINE - len(prefix) and len(parts) == 1:
+            self.unsent.append(PACKET.pack(*head, size, 0, index) + prefix + parts[0])
             return
         try:
             offset, size = self._inbox.place(parts)
         except OSError as error:
-            self._stage_long(error, head, join(parts), index)
+            self._stage_long(error, head, join(parts), index, prefix)
         else:
-            self.unsent.append(PACKET.pack(*_flagged(head, layout.AWAY), size, offset, index))
+            head = _flagged(head, layout.AWAY)
+            self.unsent.append(PACKET.pack(*head, size, offset, index) + prefix)
 
     def _stage_long(
-        self, error: OSError, head: tuple[int, ...], joined: list[Any], index: int
+        self, error: OSError, head: tuple[int, ...], joined: list[Any], index: int, prefix: bytes
     ) -> None:
         log.warning("no shared memory for a large message (%s): it goes through the pipe", error)
         self.sent_long = True
         body = memoryview(b"".join(joined))
-        self.unsent.append(PACKET.pack(*_flagged(head, layout.LONG), len(body), 0, index))
+        self.unsent.append(PACKET.pack(*_flagged(head, layout.LONG), len(body), 0, index) + prefix)
         for begin in range(0, len(body), layout.PACKET_LIMIT):
             self.unsent.append(body[begin : begin + layout.PACKET_LIMIT])
 

@@ -1,0 +1,148 @@
+"""The span of the running item; imported only where the user's code has imported OpenTelemetry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context, propagate, trace
+from opentelemetry.trace import SpanKind, Status, StatusCode
+
+from processpool.worker.current import current_worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Token
+
+    from opentelemetry.context import Context
+
+    from processpool.worker.answers import Answers
+    from processpool.worker.current import Item
+
+NAME = "processpool"
+"""The name of the tracer."""
+
+
+def item_span(carrier: dict[str, str], item: Callable[[], Item], answers: Answers) -> ItemSpan:
+    """Return what stands for the spans of items that are in a trace.
+
+    Args:
+        carrier: what names the trace, as the propagators have written it.
+        item: returns the index and the attempt of the running item.
+        answers: those of this worker.
+    """
+    return ItemSpan(propagate.extract(carrier), item, answers)
+
+
+class ItemSpan(trace.Span):
+    """Stands for the span of the running item, which begins when somebody asks for it.
+
+    It ends with the item: that is then not answered in a run, but by itself.
+    """
+
+    def __init__(self, parent: Context, item: Callable[[], Item], answers: Answers) -> None:
+        self._parent = parent
+        self._item = item
+        self._answers = answers
+        self._real: trace.Span | None = None
+        self._token: Token[Context] | None = None
+        self._first = self._began = 0
+
+    def attach(self, first: int, began: int) -> None:
+        """Make it the current span of a request, whose first item has begun at this time.
+
+        When another item has begun is not known: its span begins when somebody asks for it.
+        """
+        self._first, self._began = first, began
+        self._token = context.attach(trace.set_span_in_context(self, self._parent))
+
+    def leave(self) -> None:
+        """The request has ended: it is the current span no more."""
+        self._close(None)
+        if self._token is not None:
+            context.detach(self._token)
+
+    def _begun(self) -> trace.Span:
+        """Return the span of the running item; the trace itself if none is running."""
+        if self._real is not None:
+            return self._real
+        index, attempt = self._item()
+        if index is None or attempt is None:
+            return trace.get_current_span(self._parent)
+        attributes: dict[str, str | int] = {"processpool.item.index": index}
+        if attempt > 1:
+            attributes["processpool.item.attempt"] = attempt
+        worker = current_worker()
+        if worker is not None:
+            attributes["processpool.pool"] = worker.pool
+            attributes["processpool.worker.id"] = worker.worker
+        self._real = trace.get_tracer(NAME).start_span(
+            "item",
+            self._parent,
+            SpanKind.CONSUMER,
+            attributes,
+            start_time=self._began if index == self._first else None,
+        )
+        answers, reply = self._answers, self._answers.reply
+
+        def end_and_reply(value: Any, raised: Any) -> None:
+            answers.reply = reply  # type: ignore[method-assign]
+            self._close(raised)
+            reply(value, raised)
+
+        answers.reply = end_and_reply  # type: ignore[method-assign]
+        answers.output.flags[0] = True  # so that the item comes to `reply`
+        return self._real
+
+    def _close(self, raised: Any) -> None:
+        span, self._real = self._real, None
+        if span is not None:
+            if raised is not None:
+                span.set_status(Status(StatusCode.ERROR, f"{raised[1]}: {raised[2]}"))
+            span.end()
+
+    # -- what a span can do, done by that of the item ----------------------------------------------
+
+    def get_span_context(self) -> trace.SpanContext:
+        """Return the identity of the item's span."""
+        return self._begun().get_span_context()
+
+    def is_recording(self) -> bool:
+        """Return whether the item's span keeps what it is told."""
+        return self._begun().is_recording()
+
+    def end(self, end_time: int | None = None) -> None:
+        """Do nothing: it ends with its item."""
+
+    def set_attributes(self, attributes: Any) -> None:
+        """Set attributes of the item's span."""
+        self._begun().set_attributes(attributes)
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        """Set an attribute of the item's span."""
+        self._begun().set_attribute(key, value)
+
+    def add_event(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
+        """Add an event to the item's span."""
+        self._begun().add_event(name, attributes, timestamp)
+
+    def add_link(self, context: trace.SpanContext, attributes: Any = None) -> None:
+        """Add a link to the item's span."""
+        self._begun().add_link(context, attributes)
+
+    def update_name(self, name: str) -> None:
+        """Rename the item's span."""
+        self._begun().update_name(name)
+
+    def set_status(self, status: Any, description: str | None = None) -> None:
+        """Set the status of the item's span."""
+        self._begun().set_status(status, description)
+
+    def record_exception(
+        self,
+        exception: BaseException,
+        attributes: Any = None,
+        timestamp: int | None = None,
+        escaped: bool = False,
+    ) -> None:
+        """Record an exception in the item's span."""
+        self._begun().record_exception(exception, attributes, timestamp, escaped)
