@@ -15,6 +15,7 @@ from benchmarks import (
     python_pools,
     short_functions,
     short_programs,
+    starts,
     supervision,
     telemetry,
     widget,
@@ -46,6 +47,7 @@ if __name__ == "__main__":
             "memory": memory_budget.cases,
             "cluster": cluster.cases,
             "telemetry": telemetry.cases,
+            "start": starts.cases,
             "widget": widget.cases,
         }
     )

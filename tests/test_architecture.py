@@ -125,6 +125,21 @@ def _imports_of(module: Module) -> Iterator[Import]:
     yield from visit(module.tree, lazy=False, for_types=False)
 
 
+def _named_late(module: Module) -> set[tuple[str, str]]:
+    """The names that a module has by `late`, with the modules that define them."""
+    calls = [
+        node
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "late"
+    ]
+    return {
+        (_inside(home), name)
+        for call in calls
+        for home, names in ast.literal_eval(call.args[1]).items()
+        for name in names.split()
+    }
+
+
 def _names(node: ast.If) -> set[str]:
     return {found.id for found in ast.walk(node.test) if isinstance(found, ast.Name)}
 
@@ -259,6 +274,19 @@ class TestWhatRoomsMayImport:
     def test_a_worker_takes_only_what_is_below_it(self) -> None:
         rooms = {room_of(name) for name in _loaded_by("worker.bootstrap")}
         assert rooms <= {FRONT_DOOR, "worker", "wire", "system", "errors"}
+
+    def test_what_comes_late_is_imported_for_type_checkers(self) -> None:
+        for module in modules().values():
+            named = _named_late(module)
+            for_types = {
+                (_inside(node.module or ""), alias.name)
+                for block in ast.walk(module.tree)
+                if isinstance(block, ast.If) and "TYPE_CHECKING" in _names(block)
+                for node in ast.walk(block)
+                if isinstance(node, ast.ImportFrom)
+                for alias in node.names
+            }
+            assert named <= for_types, f"{module.name}: {named - for_types}"
 
     def test_importing_the_package_loads_nothing_else(self) -> None:
         assert _loaded_by(FRONT_DOOR) == {FRONT_DOOR}

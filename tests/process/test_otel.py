@@ -190,7 +190,7 @@ class TestContextInWorkers:
         assert (inner.name, item.name, item.item) == ("inner 3", "item", 3)
         assert inner.parent == item.span_id
         assert item.parent == id_of(run)
-        assert inner.trace_id == item.trace_id == run.context.trace_id  # type: ignore[union-attr]
+        assert inner.trace_id == item.trace_id == run.context.trace_id
 
     def test_each_item_has_its_own(self, pool: ProcessPool, telemetry: Telemetry) -> None:
         assert pool.map(with_span, range(50)) == list(range(50))

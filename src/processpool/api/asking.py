@@ -3,31 +3,52 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from dataclasses import replace
 from functools import cached_property
 from time import monotonic
-from typing import TYPE_CHECKING, Any
 
-from processpool.api.again import Again
-from processpool.api.futures import PoolFuture
-from processpool.api.item_notes import Naming
-from processpool.api.map_job import trimmed
-from processpool.api.names import name_of, secrets_of
-from processpool.api.notebook_errors import beautify
+from processpool.api.late import late
 from processpool.api.watched import WatchedPool
-from processpool.core.jobs import Batch, attach
-from processpool.core.outcome import Outcome
-from processpool.engine.backend import NotBegun
-from processpool.errors import ProcessPoolError
-from processpool.wire.python.arguments import Unsendable
-from processpool.wire.python.remote_errors import add_note, format_error
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
+    from dataclasses import replace
+    from typing import Any
 
+    from processpool.api.again import Again
     from processpool.api.call_forms import Call
+    from processpool.api.futures import PoolFuture
+    from processpool.api.item_notes import Naming
+    from processpool.api.map_job import trimmed
+    from processpool.api.names import name_of, secrets_of
+    from processpool.api.notebook_errors import beautify
+    from processpool.core.jobs import Batch, attach
+    from processpool.core.outcome import Outcome
     from processpool.core.terms import Terms
+    from processpool.engine.backend import NotBegun
+    from processpool.errors import ProcessPoolError
+    from processpool.wire.python.arguments import Unsendable
     from processpool.wire.python.functions import Request, Task
+    from processpool.wire.python.remote_errors import add_note, format_error
+
+late(
+    globals(),
+    {
+        "dataclasses": "replace",
+        "processpool.api.again": "Again",
+        "processpool.api.futures": "PoolFuture",
+        "processpool.api.item_notes": "Naming",
+        "processpool.api.map_job": "trimmed",
+        "processpool.api.names": "name_of secrets_of",
+        "processpool.api.notebook_errors": "beautify",
+        "processpool.core.jobs": "Batch attach",
+        "processpool.core.outcome": "Outcome",
+        "processpool.engine.backend": "NotBegun",
+        "processpool.errors": "ProcessPoolError",
+        "processpool.wire.python.arguments": "Unsendable",
+        "processpool.wire.python.remote_errors": "add_note format_error",
+    },
+)
 
 
 class AskedPool(WatchedPool):

@@ -9,6 +9,7 @@ answer by another thread.
 from __future__ import annotations
 
 from _thread import RLock
+from concurrent.futures import _base as futures
 from threading import Event
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from processpool.system.platform import in_forks
 if TYPE_CHECKING:
     from processpool.engine.backend import Backend
 
-HOLDERS.add(__file__)
+HOLDERS.update((__file__, futures.__file__))
 
 
 class Futures:

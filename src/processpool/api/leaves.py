@@ -7,10 +7,11 @@ although this package does not import the code for it.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
 _homes: dict[str, str] = {}
 """The leaves' modules, by name."""

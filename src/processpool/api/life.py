@@ -4,27 +4,39 @@ from __future__ import annotations
 
 import weakref
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
 
-from processpool.api.call_forms import make_form
+from processpool.api.late import arrive, late
 from processpool.api.leaves import leaf
-from processpool.api.seconds import bounded
-from processpool.api.streams import cut_streams, open_streams
-from processpool.core.states import PoolState
-from processpool.core.terms import USUAL, Terms
-from processpool.factory import build_engine
 from processpool.system.interrupts import SHIELD, uninterrupted
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import EllipsisType, TracebackType
     from typing import Any, Self, Unpack
 
+    from processpool.api.call_forms import make_form
     from processpool.api.keywords import PoolKeywords
+    from processpool.api.seconds import bounded
     from processpool.api.shared import Shared
+    from processpool.api.streams import cut_streams, open_streams
     from processpool.api.view import Follower, Recording, Viewer
     from processpool.config import PoolConfig
-    from processpool.factory import Build
+    from processpool.core.states import PoolState
+    from processpool.core.terms import USUAL, Terms
+    from processpool.factory import Build, build_engine
+
+late(
+    globals(),
+    {
+        "processpool.api.call_forms": "make_form",
+        "processpool.api.seconds": "bounded",
+        "processpool.api.streams": "cut_streams open_streams",
+        "processpool.core.states": "PoolState",
+        "processpool.core.terms": "USUAL",
+        "processpool.factory": "build_engine",
+    },
+)
 
 
 class PoolLife:
@@ -35,7 +47,7 @@ class PoolLife:
         config: PoolConfig | None = None,
         *,
         setup: Callable[[], object] | str | None = None,
-        build: Build = build_engine,
+        build: Build | None = None,
         **keywords: Unpack[PoolKeywords],
     ) -> None:
         """Make a pool; no process is started before `with` or `open()`.
@@ -55,11 +67,12 @@ class PoolLife:
         Raises:
             ConfigError: the keywords do not declare a valid pool; the message lists all problems.
         """
+        arrive()
         named = {"setup": setup} if isinstance(setup, str) else {}
         call = None if isinstance(setup, str) else setup
         self.config = _declared(config, {**keywords, **named}, has_setup=call is not None)
         self._setup = call
-        self._engine, parts = build(self.config, call)
+        self._engine, parts = (build or build_engine)(self.config, call)
         self._form = make_form(parts)
         self._timeout = self.config.timeouts.request
         self._terms = USUAL

@@ -2,40 +2,59 @@
 
 from __future__ import annotations
 
-import logging
 import sys
-from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, Unpack
 
 from processpool.api.asking import AskedPool
-from processpool.api.eager_map import EagerMap
-from processpool.api.followers import together
-from processpool.api.item_notes import Naming
-from processpool.api.journal_options import journal_options
-from processpool.api.lazy_map import LazyMap
+from processpool.api.late import late
 from processpool.api.leaves import leaf
-from processpool.api.map_job import trimmed
-from processpool.api.maps import MapOptions, MapRun
-from processpool.api.names import name_of, secrets_of
-from processpool.api.outcomes import retrying
-from processpool.api.seconds import bounded
-from processpool.api.terms import terms_of
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
+    from dataclasses import replace
     from types import EllipsisType
+    from typing import Any, Unpack
 
     from processpool.api.async_maps import AsyncMap
     from processpool.api.call_forms import Items
-    from processpool.api.journal_options import JournalKeywords, JournalOptions, Path
+    from processpool.api.eager_map import EagerMap
+    from processpool.api.followers import together
+    from processpool.api.item_notes import Naming
+    from processpool.api.journal_options import (
+        JournalKeywords,
+        JournalOptions,
+        Path,
+        journal_options,
+    )
     from processpool.api.journaling import MapJournal
-    from processpool.api.map_job import OnError
+    from processpool.api.lazy_map import LazyMap
+    from processpool.api.map_job import OnError, trimmed
+    from processpool.api.maps import MapOptions, MapRun
+    from processpool.api.names import name_of, secrets_of
+    from processpool.api.outcomes import retrying
+    from processpool.api.seconds import bounded
+    from processpool.api.terms import terms_of
     from processpool.api.view import Follower
     from processpool.core.terms import Terms
 
-
-log = logging.getLogger("processpool")
+late(
+    globals(),
+    {
+        "dataclasses": "replace",
+        "processpool.api.eager_map": "EagerMap",
+        "processpool.api.followers": "together",
+        "processpool.api.item_notes": "Naming",
+        "processpool.api.journal_options": "journal_options",
+        "processpool.api.lazy_map": "LazyMap",
+        "processpool.api.map_job": "trimmed",
+        "processpool.api.maps": "MapOptions MapRun",
+        "processpool.api.names": "name_of secrets_of",
+        "processpool.api.outcomes": "retrying",
+        "processpool.api.seconds": "bounded",
+        "processpool.api.terms": "terms_of",
+    },
+)
 
 
 class MappedPool(AskedPool):
@@ -285,6 +304,9 @@ class MappedPool(AskedPool):
 
 @cache
 def _tell_of_chunks() -> None:
+    import logging
+
+    log = logging.getLogger("processpool")
     log.info("chunksize has no effect: fast items travel together by themselves")
 
 

@@ -9,31 +9,44 @@ own. Every public method may be called on any thread, and in a future's callback
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
-from processpool.api.call_forms import CallForm
-from processpool.api.intake import Intake
-from processpool.api.lease import Lease
+from processpool.api.late import late
 from processpool.api.leaves import leaf
 from processpool.api.mapping import MappedPool
-from processpool.api.seconds import bounded
-from processpool.api.terms import terms_of
-from processpool.errors import PoolExhausted
-from processpool.factory import build_engine
 from processpool.system.interrupts import uninterrupted
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping
     from concurrent.futures import Executor
     from types import EllipsisType
-    from typing import Self
+    from typing import Any, Self
 
+    from processpool.api.call_forms import CallForm
+    from processpool.api.intake import Intake
+    from processpool.api.lease import Lease
+    from processpool.api.seconds import bounded
     from processpool.api.shared import Shared
     from processpool.api.signatures import AsyncCall, AsyncMap, Call, LazyMap, Map, Submit
-    from processpool.api.terms import Retry
+    from processpool.api.terms import Retry, terms_of
     from processpool.config import PoolConfig
     from processpool.core.outcome import Outcome
+    from processpool.errors import PoolExhausted
+    from processpool.factory import build_engine
+
+late(
+    globals(),
+    {
+        "processpool.api.call_forms": "CallForm",
+        "processpool.api.intake": "Intake",
+        "processpool.api.lease": "Lease",
+        "processpool.api.seconds": "bounded",
+        "processpool.api.terms": "terms_of",
+        "processpool.errors": "PoolExhausted",
+        "processpool.factory": "build_engine",
+    },
+)
 
 
 class ProcessPool(MappedPool):

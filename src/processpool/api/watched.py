@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+from processpool.api.late import late
 from processpool.api.leaves import leaf
 from processpool.api.life import PoolLife
-from processpool.api.names import secrets_of
-from processpool.api.reports import make_report
-from processpool.core.states import PoolState
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Collection
+    from typing import Any
 
+    from processpool.api.names import secrets_of
+    from processpool.api.reports import make_report
     from processpool.api.view import Picture, Recording, Report
     from processpool.core import events
     from processpool.core.failed_item import FailedItem
     from processpool.core.outcome import Outcome
     from processpool.core.run_record import RunRecord
     from processpool.core.snapshot import PoolSnapshot
+    from processpool.core.states import PoolState
+
+late(
+    globals(),
+    {
+        "processpool.api.names": "secrets_of",
+        "processpool.api.reports": "make_report",
+        "processpool.core.states": "PoolState",
+    },
+)
 
 
 class WatchedPool(PoolLife):

@@ -7,6 +7,7 @@ outlives it.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from contextlib import contextmanager, nullcontext
@@ -163,6 +164,8 @@ class Run:
 def _opened_pool(config: PoolConfig) -> Iterator[ProcessPool]:
     """A pool that is killed, not asked to finish, when the run is cut short."""
     with ProcessPool.from_config(config) as pool:
+        gc.freeze()
+        gc.enable()  # all that takes long to import is there; `main` has turned it off
         try:
             yield pool
         except BaseException:

@@ -6,9 +6,17 @@ the keywords of draft 7, which every editor supports and SchemaStore requires.
 
 from __future__ import annotations
 
-from typing import Any
+import ast
+import inspect
+import sys
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 from processpool.config.models import PoolConfig
+from processpool.config.section import Section
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _ID = "https://json.schemastore.org/processpool.json"
 """Where SchemaStore would serve it."""
@@ -21,9 +29,10 @@ _LATER = {"$defs": "definitions", "prefixItems": "items"}
 
 def json_schema() -> dict[str, object]:
     """Return the JSON Schema of a file with one pool, or with several under `pools:`."""
-    pool = _in_draft_7(_with_variables(PoolConfig.model_json_schema()))
-    definitions = pool.pop("definitions")
-    definitions["PoolConfig"] = pool
+    pool = PoolConfig.model_json_schema()
+    definitions = {**pool.pop("$defs"), "PoolConfig": pool}
+    _describe(definitions)
+    definitions = _in_draft_7(_with_variables(definitions))
     reference = {"$ref": "#/definitions/PoolConfig"}
     pools = {
         "description": "Several pools, each under its name.",
@@ -41,6 +50,48 @@ def json_schema() -> dict[str, object]:
         "else": reference,
         "definitions": definitions,
     }
+
+
+def _describe(definitions: dict[str, Any]) -> None:
+    """Give the keys of models the text below their fields as a description.
+
+    Pydantic can do that itself, but each time the models are imported, where it takes long.
+    """
+    texts = {
+        name: text
+        for module in {sys.modules[model.__module__] for model in _models(Section)}
+        for name, text in _texts(ast.parse(inspect.getsource(module)))
+    }
+    for model in _models(Section):
+        properties = definitions.get(model.__name__, {}).get("properties", {})
+        for name, described in properties.items():
+            for base in model.__mro__:
+                text = texts.get((base.__name__, name))
+                if text is not None:
+                    described["description"] = text
+                    break
+
+
+def _texts(module: ast.Module) -> Iterator[tuple[tuple[str, str], str]]:
+    """Yield the texts below the fields of classes, by the names of the class and the field."""
+    for node in module.body:
+        for field, below in pairwise(node.body if isinstance(node, ast.ClassDef) else ()):
+            match node, field, below:
+                case (
+                    ast.ClassDef(name=owner),
+                    ast.AnnAssign(target=ast.Name(id=name)),
+                    ast.Expr(value=ast.Constant(value=str(text))),
+                ):
+                    yield (owner, name), inspect.cleandoc(text)
+                case _:
+                    pass
+
+
+def _models(base: type[Section]) -> Iterator[type[Section]]:
+    """Yield the models that are based on this one."""
+    for model in base.__subclasses__():
+        yield model
+        yield from _models(model)
 
 
 def _with_variables(schema: Any) -> Any:

@@ -18,27 +18,26 @@ import threading
 from _signal import getsignal
 from _signal import signal as set_handler
 from _thread import get_ident
-from concurrent.futures import _base as futures
 from functools import wraps
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from processpool.system.platform import in_forks, signals
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType, TracebackType
+    from typing import ParamSpec, TypeVar
 
     Handler = Callable[[int, FrameType | None], object]
+    P = ParamSpec("P")
+    T = TypeVar("T")
 
 _SIGNALS = signals("INT", "TERM", "ALRM")
 """Those whose handlers may well raise."""
 _RARE = signals("HUP", "QUIT", "USR1", "USR2", "VTALRM", "PROF", "XCPU", "CHLD", "CONT", "WINCH")
 """Those whose handlers may raise as well: they are held back where much would be lost."""
-HOLDERS = {__file__, futures.__file__}
+HOLDERS = {__file__}
 """The files of the code that holds interrupts back, or takes locks that do."""
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class StandIn:
