@@ -1,4 +1,4 @@
-"""Our backend of joblib against its own, loky: many tasks of a millisecond, and large arrays.
+"""Our backend of joblib against its own, loky: tasks of several lengths, and large arrays.
 
 Both are asked for two workers, with joblib's defaults, and have been used before.
 """
@@ -20,11 +20,16 @@ if TYPE_CHECKING:
 LOKY = "loky"
 BACKENDS = {OURS: "processpool", LOKY: LOKY}
 ROUNDS = 7
+SECONDS = {"10us": 10e-6, "100us": 100e-6, "10ms": 0.01}
+"""How long a task is, unless it takes a millisecond."""
 LARGE = 4_000_000
 """Numbers in a large array: 32 MB of them."""
 WORK = {
     "tiny": (5_000, "tiny tasks", 1.0),
-    "1ms": (200, "tasks of 1 ms", 5.0),
+    "10us": (5_000, "tasks of 10 µs", 1.0),
+    "100us": (2_000, "tasks of 100 µs", 1.0),
+    "1ms": (200, "tasks of 1 ms", 1.0),
+    "10ms": (40, "tasks of 10 ms", 1.0),
     "single": (4, "4 tasks of 1 ms", 1.0),
     "array": (20, "a 32 MB array for each task", 1.0),
     "result": (20, "an 8 MB result of each task", 1.0),
@@ -76,7 +81,7 @@ def _work(name: str) -> tuple[Callable[[Any], Any], Any]:
         "array": (look_at, np.ones(LARGE)),
         "result": (np.ones, LARGE // 4),
     }
-    return kinds.get(name, (spin, 0.001))
+    return kinds.get(name) or (spin, SECONDS.get(name, 0.001))
 
 
 def spin(seconds: float) -> None:

@@ -17,7 +17,7 @@ from processpool.errors import ConfigError
 
 KNOWN = (
     "name, worker, size, queue, timeouts, retry, recycle, memory, limits, restart, backend, "
-    "inline, widget"
+    "telemetry, inline, widget"
 )
 WORKER = "worker: {kind: command, command: [cat]}\n"
 DURATION = "must be a duration such as 250ms, 30s, 5m, 1h, or a number of seconds"

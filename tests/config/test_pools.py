@@ -135,6 +135,7 @@ def test_the_command_pool_of_the_design(tmp_path: Path) -> None:
         "limits": {"memory": 4 << 30, "cpu_time": 600.0, "open_files": 1024, "nice": 5},
         "restart": {"max_failures": 5, "within": 10.0, "backoff": (0.1, 30.0)},
         "backend": {"kind": "local"},
+        "telemetry": {"otel": False},
         "inline": False,
         "widget": "auto",
     }

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from processpool.core.outcome import Outcome
-from processpool.core.replies import Reply, error_in_words, has_failed, loaded
+from processpool.core.replies import Reply, format_reply_error, has_failed, loaded
 from processpool.core.terms import USUAL, Terms
 from processpool.system.interrupts import SHIELD
 
@@ -237,7 +237,7 @@ class Attempt:
         batch, origin, answer = self._batch, self._origin, self._answer
         if self._record is not None:
             return Timing.of(self._record)
-        error = error_in_words(answer) if has_failed(answer) else ""
+        error = format_reply_error(answer) if has_failed(answer) else ""
         queued, seconds = batch.sent_at - batch.queued_at, origin.until - origin.since
         who = origin.worker_id, origin.pid, max(batch.attempts, 1)
         return Timing(*who, max(queued, 0.0), max(seconds, 0.0), error)

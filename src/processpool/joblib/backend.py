@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 REUSED = ReusedPool()
 """The pool of this process, which the next call of `Parallel` finds with its workers ready."""
-MIN_SECONDS, MAX_SECONDS = 0.1, 1.0
+MIN_SECONDS, MAX_SECONDS = 0.02, 1.0
 """The times between which a batch should take."""
 MAX_GROWTH = 4
 """By how much the next batch may be larger."""
