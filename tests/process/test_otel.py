@@ -174,7 +174,7 @@ class TestMaps:
     ) -> None:
         answers = pool.imap(abs, range(1000))
         next(answers)
-        answers.close()  # type: ignore[attr-defined]
+        answers.close()
         assert telemetry.named("map abs") == []
         pool.close()
         assert telemetry.one("map abs").end_time

@@ -69,7 +69,7 @@ def test_histograms_of_maps(pool: ProcessPool, scrapes: Scrapes) -> None:
     pool.map(abs, range(1000))
     left = pool.imap(slowly, range(3))
     next(left)
-    left.close()  # type: ignore[attr-defined]
+    left.close()
     pool.drain()
     name = "processpool_item_duration_seconds"
     slow_maps = [3, 1]
