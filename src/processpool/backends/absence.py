@@ -58,4 +58,4 @@ def has_left(events: Any) -> bool:
     """True if the last that Dask has noted of a client is that it left; it forgets all in time."""
     actions = [message.get("action") for _, message in events if isinstance(message, dict)]
     known = [action for action in actions if action in ("add-client", "remove-client")]
-    return known[-1] == "remove-client" if known else not actions
+    return known[-1] == "remove-client" if known else not events
