@@ -28,9 +28,14 @@ def size(amount: float) -> str:
 
 
 def percent(part: float) -> str:
-    """Return a part of 1: `3.4 %`, `97 %`."""
+    """Return a part of 1: `3.4 %`, `97 %`. Nothing that is there is called none, or all."""
     shown = part * 100
-    return f"{shown:.1f} %" if 0 < shown < 9.95 else f"{shown:.0f} %"
+    if 0 < shown < 0.05:
+        return "under 0.1 %"
+    if 99.95 <= shown < 100:
+        return "over 99.9 %"
+    is_fine = 0 < shown < 9.95 or 99.5 <= shown < 100
+    return f"{shown:.1f} %" if is_fine else f"{shown:.0f} %"
 
 
 def rate(amount: float) -> str:
