@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from processpool.cli.report import NOBODY_READS, complain, say
 from processpool.core.error_groups import ErrorGroups
 from processpool.journal.contents import Contents
-from processpool.system.units import SIZES, format_units
+from processpool.system.units import format_measured
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ def show_journal(path: Path) -> None:
         if (error := item.error) is not None:
             failed += 1
             groups.add(item.index, error)
-    size = format_units(contents.size, SIZES)
+    size = format_measured(contents.size)
     what = f"{contents.what['kind']} {contents.what['name']}" if contents.what else "nothing yet"
     lines = [
         f"{path}: {what}, {size}",

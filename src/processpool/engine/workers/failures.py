@@ -20,7 +20,7 @@ from processpool.errors import (
 from processpool.system.cgroups import oom_kills
 from processpool.system.process import UNKNOWN, describe_exit
 from processpool.system.text import escape_control
-from processpool.system.units import SIZES, format_units
+from processpool.system.units import SIZES, format_measured, format_units
 
 if TYPE_CHECKING:
     from processpool.core.policy import MemoryPolicy
@@ -81,7 +81,7 @@ def lost_item(
 def out_of_memory(worker: Worker, memory: MemoryPolicy | None) -> OutOfMemory:
     """The error of an item that needs more memory than there is."""
     who, peak = f"worker {worker.id} (pid {worker.pid})", worker.memory.peak
-    used = f"; it was seen to use {format_units(peak, SIZES)}" if peak else ""
+    used = f"; it was seen to use {format_measured(peak)}" if peak else ""
     budget = "" if memory is None else f" of {format_units(memory.budget, SIZES)}"
     if worker.was_starved:
         how = "was killed by the kernel for lack of memory"
