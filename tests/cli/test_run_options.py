@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shlex
 import signal
 import subprocess
@@ -149,6 +151,19 @@ def test_what_a_function_writes_is_shown_while_it_runs() -> None:
         assert process.stderr.readline() == b"worker 1: careful\n"
         assert process.stderr.readline().endswith(b": begun\n")
         process.terminate()
+
+
+def test_a_torn_journal_is_told_in_a_sentence(tmp_path: Path) -> None:
+    journal = tmp_path / "j"
+    assert run(*FUNCTION, "--journal", "j", data="one\n").returncode == 0
+    os.truncate(journal, journal.stat().st_size - 3)
+    done = run(*FUNCTION, "--journal", "j", data="one\n")
+    assert (done.returncode, done.stdout) == (0, "ONE\n")
+    assert re.fullmatch(
+        r"JournalWarning: the last record of journal j was not written to its end: \d+ bytes are "
+        r"cut off at byte \d+\n",
+        done.stderr,
+    )
 
 
 def test_too_many_failures_stop_it() -> None:

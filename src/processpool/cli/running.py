@@ -10,9 +10,10 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import warnings
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from processpool.api.leaves import register
 from processpool.api.pool import ProcessPool
@@ -34,7 +35,7 @@ from processpool.cli.logs import Log, failed_line, joblog_head, joblog_line, ope
 from processpool.cli.report import ANSWERED, FAILED, HALTED, NOBODY_READS, Report, complain
 from processpool.cli.stopping import stoppable
 from processpool.cli.streams import outcomes
-from processpool.errors import CodecError
+from processpool.errors import CodecError, JournalWarning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +62,7 @@ def run_pool(request: Request) -> int:
     try:
         with (
             stoppable(),
+            _warnings_told(),
             opened_source(source) as descriptor,
             opened_log(request.failed) as failed,
             opened_log(request.joblog) as joblog,
@@ -73,6 +75,23 @@ def run_pool(request: Request) -> int:
     except FileError as error:
         complain(str(error))
         return error.status
+
+
+@contextmanager
+def _warnings_told() -> Iterator[None]:
+    """Write what there is to say of a journal in a sentence, without a line of code."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", JournalWarning)
+        show = warnings.showwarning
+
+        def tell(message: Warning | str, category: type[Warning], *where: Any) -> None:
+            if issubclass(category, JournalWarning):
+                complain(f"JournalWarning: {message}")
+            else:
+                show(message, category, *where)
+
+        warnings.showwarning = tell
+        yield
 
 
 class Run:
