@@ -136,10 +136,10 @@ def estimate(
         longest: the most seconds that an item took, lately.
     """
     queued = max(left - len(running), 0)
-    free = [_rest(age, share, usual) for age, share in running] or [0.0]
+    free = _rests(running, usual)
     likely = _end(free, queued, usual)
     low, high = likely * (1 - NARROW), likely * (1 + NARROW) + usual / 4
-    slow = [_rest(age, share, longest) for age, share in running] or [0.0]
+    slow = _rests(running, longest)
     high = max(high, max(slow) + queued // len(slow) * usual, likely + longest - usual)
     overdue = [age for age, share in running if not share and age > OVERDUE * usual]
     if overdue:
@@ -150,9 +150,12 @@ def estimate(
     return Range(low, high)
 
 
-def _rest(age: float, share: float | None, usual: float) -> float:
-    """Return the seconds that a running item is likely to take still."""
-    return age * (1 - share) / share if share else max(usual - age, 0.0)
+def _rests(running: Sequence[tuple[float, float | None]], usual: float) -> list[float]:
+    """Return the seconds that running items are likely to take still; of none, one that is over."""
+    return [
+        age * (1 - share) / share if share else (usual - age if age < usual else 0.0)
+        for age, share in running
+    ] or [0.0]
 
 
 def _end(free: list[float], queued: int, usual: float) -> float:
