@@ -98,3 +98,15 @@ def test_a_closed_pool_keeps_its_workers_and_has_the_last_totals() -> None:
 
 def test_a_pool_that_never_had_workers_is_one_line() -> None:
     assert static.to_text(state(state=PoolState.NEW)) == "○ demo: new · 0 ok · 0 failed"
+
+
+def test_failures_are_listed_in_groups_and_the_last_error_only_once() -> None:
+    failures = (
+        ("ValueError: N", "ValueError: <7>", 99.0, 1200),
+        ("KeyError: N", "KeyError: 3", 98.0, 1),
+    )
+    snapshot = pool(failures=failures, last_failure=Failure(99.0, "ValueError: <7>", 2))
+    state = render(snapshot, Figures())
+    assert "✖ 1,200 x ValueError: <7>\n✖ 1 x KeyError: 3" in static.to_text(state)
+    assert "Last error" not in static.to_text(state)
+    assert "1,200 x ValueError: &lt;7&gt;" in static.to_html(state)
