@@ -210,8 +210,8 @@ class Shield:
         except BaseException as error:
             if self._depth:
                 self._raised = self._depth, number, error
-                if self.on_raise is not None:
-                    self.on_raise(error)
+            if self.on_raise is not None:
+                self.on_raise(error)
             if self._is_open and self._open[-1][1]:
                 self._open.pop()
             raise
