@@ -84,11 +84,11 @@ def _warnings_told() -> Iterator[None]:
         warnings.simplefilter("always", JournalWarning)
         show = warnings.showwarning
 
-        def tell(message: Warning | str, category: type[Warning], *where: Any) -> None:
+        def tell(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
             if issubclass(category, JournalWarning):
                 complain(f"JournalWarning: {message}")
             else:
-                show(message, category, *where)
+                show(message, category, *where, **more)
 
         warnings.showwarning = tell
         yield
