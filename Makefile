@@ -59,7 +59,7 @@ format: $(VENV)/.installed-dev  ## Sort the imports and format the code
 	$(BIN)/python -m ruff format .
 
 docs: $(VENV)/.installed-docs  ## Build the site in .venv/site; warnings are errors
-	$(BIN)/python -m sphinx -b html -n -W --keep-going -E -q -j auto -d $(VENV)/doctrees docs $(VENV)/site
+	$(BIN)/python -m sphinx -b html -n -W --keep-going -E -q -d $(VENV)/doctrees docs $(VENV)/site
 	@echo "file://$(CURDIR)/$(VENV)/site/index.html"
 
 wheel: $(VENV)/.installed-dev  ## Build wheel and sdist, try the wheel in an environment of its own, and run tests against it

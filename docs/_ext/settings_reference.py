@@ -47,6 +47,7 @@ _SECTIONS = {
     "memory": "MemoryConfig",
     "limits": "LimitsConfig",
     "restart": "RestartConfig",
+    "telemetry": "TelemetryConfig",
     "backend": "LocalBackendConfig",
     "backend (dask)": "DaskBackendConfig",
     "backend.batch": "BatchConfig",
