@@ -46,13 +46,16 @@ BAD = {"price": "n/a", "depth": 0}
 WORSE = {"price": "n/a", "depth": 50}
 
 def tell(pool):
-    """Have `begun` called when a worker has something to do."""
+    """Have `begun` called when one more worker has something to do; others may be at it still."""
     import threading
-    def watch():
-        while not pool.snapshot(resources=False).running:
+    def at_work():
+        rows = pool.snapshot(resources=False).workers
+        return {row.id for row in rows if str(row.state) in ("busy", "leased")}
+    def watch(before):
+        while at_work() <= before:
             time.sleep(0.05)
         begun()
-    threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=watch, args=(at_work(),), daemon=True).start()
 '''
 ITEMS = {
     "map": "pool.map(parse, [BAD])",
