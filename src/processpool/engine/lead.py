@@ -20,7 +20,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from processpool.system.epoll_loop import FOREVER, MAX_SLEEP
+from processpool.system.epoll_loop import FOREVER, MAX_SLEEP, ring
 from processpool.system.interrupts import INTERRUPTIBLE, SHIELD
 from processpool.system.monitor import WAIT, must_not_wait
 
@@ -249,9 +249,7 @@ class Lead:
 
     def wake_keeper(self) -> None:
         """Have the keeper look around."""
-        if self._waker >= 0:
-            with suppress(OSError):
-                os.eventfd_write(self._waker, 1)
+        ring(self._waker)
 
     def end(self) -> None:
         """Nobody leads any more: those who wait only sleep. To be called by the keeper."""

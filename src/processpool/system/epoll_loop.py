@@ -28,6 +28,19 @@ MAX_SLEEP = 1e6
 """The most seconds of one sleep, as system calls overflow after some weeks."""
 
 
+def ring(eventfd: int) -> None:
+    """Wake whoever sleeps until this eventfd is rung; nothing happens if it is closed, or -1.
+
+    An interrupt may come in here, as calls wake loops: it is not taken for the system's error.
+    """
+    if eventfd >= 0:
+        try:
+            os.eventfd_write(eventfd, 1)
+        except OSError as error:  # it was just closed
+            if is_raised_by_a_handler(error):
+                raise
+
+
 class Loop:
     """Waits for events of descriptors, timers and other threads, and calls their handlers."""
 
@@ -95,12 +108,7 @@ class Loop:
 
     def wake(self) -> None:
         """Wake `turn`, if it sleeps; otherwise the next one does not sleep."""
-        if self._waker >= 0:
-            try:
-                os.eventfd_write(self._waker, 1)
-            except OSError as error:  # it was just closed
-                if is_raised_by_a_handler(error):
-                    raise
+        ring(self._waker)
 
     def turn(self, until: float | None = None) -> None:
         """Sleep until there are events, and call all their handlers.
