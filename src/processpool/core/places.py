@@ -31,13 +31,13 @@ def next_place(workers: Collection[Slot], most: int, *, exclusive: bool) -> int:
         most: the number of places.
         exclusive: whether a place is only free once the process that had it has ended.
     """
-    leaving = [worker for worker in workers if worker.expiring or worker.state is _STOPPING]
-    if exclusive or not leaving:
-        held = {worker.place for worker in workers}
-    else:
-        held = {w.place for w in workers if not (w.expiring or w.state is _STOPPING)}
-    for worker in leaving:
-        is_replaced = worker.state is not _STOPPING
+    held = {worker.place for worker in workers if exclusive or not _is_leaving(worker)}
+    for worker in workers:
+        is_replaced = worker.expiring and worker.state is not _STOPPING
         if is_replaced and worker.place < most and worker.place not in held:
             return worker.place
     return next(place for place in count() if place not in held)
+
+
+def _is_leaving(worker: Slot) -> bool:
+    return worker.expiring or worker.state is _STOPPING
