@@ -45,9 +45,9 @@ class Tally:
             running: what the worker has now.
             since: when that began.
         """
-        if self.count:
-            index = running.start - self.count
-            self._note(running, index, self.since, since)
+        count, self.count = self.count, 0
+        if count:
+            self._note(running, running.start - count, count, self.since, since)
         self.due = 0.0
 
     def hand_over(
@@ -62,21 +62,16 @@ class Tally:
             now: when it ended.
             goes_on: whether the worker has its next item already.
         """
-        before = self.count - 1
-        if not before:
-            self._note(batch, index, since, now)
-        elif now - since < self.period:
-            self._note(batch, index - before, self.since, now)
-        else:
-            self.count = before
-            self._note(batch, index - before, self.since, since)
-            self.count = 1
-            self._note(batch, index, since, now)
+        before, self.count = self.count - 1, 0
+        begin = self.since if before else since
+        if before and now - since >= self.period:  # a slow one: it is told from those before it
+            self._note(batch, index - before, before, begin, since)
+            before, begin = 0, since
+        self._note(batch, index - before, before + 1, begin, now)
         self.since = now
         self.due = now + self.period if goes_on else 0.0
 
-    def _note(self, batch: Batch, index: int, since: float, until: float) -> None:
-        count, self.count = self.count, 0
+    def _note(self, batch: Batch, index: int, count: int, since: float, until: float) -> None:
         wait = since - batch.queued_at
         first, memory = max(index, 0), self._memory.take()
         batch.job.note_run(self.place, self.worker_id, first, count, since, until, wait, memory)
