@@ -33,6 +33,7 @@ except ImportError as error:
     ) from error
 
 from processpool.core.exit_counts import ExitCounts
+from processpool.core.log_bins import FEW_BOUNDS
 from processpool.core.states import WorkerState
 
 if TYPE_CHECKING:
@@ -44,8 +45,6 @@ __all__ = ["PoolCollector"]
 
 MOST_LEFT = 100
 """Maps that were left early and are still to be counted, at most."""
-BOUNDS = [step * 10.0**power for power in range(-5, 3) for step in (1, 2.5, 5)]
-"""The bounds of the histograms in seconds, from 10 µs to 500 s."""
 
 
 class PoolCollector(Collector):
@@ -114,16 +113,16 @@ class _Histogram:
 
     def __init__(self) -> None:
         self.total = 0.0
-        self._counts = [0] * (len(BOUNDS) + 1)
+        self._counts = [0] * (len(FEW_BOUNDS) + 1)
 
     def add(self, seconds: float, times: int) -> None:
         """They have come, so many times."""
-        self._counts[bisect_left(BOUNDS, seconds)] += times
+        self._counts[bisect_left(FEW_BOUNDS, seconds)] += times
         self.total += max(seconds, 0.0) * times
 
     def buckets(self) -> list[tuple[str, float]]:
         """Return, by bound, how often no more than that has come."""
-        names = [f"{bound:g}" for bound in BOUNDS] + ["+Inf"]
+        names = [f"{bound:g}" for bound in FEW_BOUNDS] + ["+Inf"]
         return list(zip(names, accumulate(map(float, self._counts)), strict=True))
 
 

@@ -8,6 +8,8 @@ PER_DECADE = 48
 """The bins from one power of ten to the next."""
 LEAST = 1e-7
 """Smaller numbers are counted as this one."""
+FEW_BOUNDS = [step * 10.0**power for power in range(-5, 3) for step in (1, 2.5, 5)]
+"""Bounds in seconds, from 10 µs to 500 s, for those who count in few bins of their own."""
 
 
 class LogBins:

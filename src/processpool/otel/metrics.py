@@ -17,6 +17,7 @@ from opentelemetry.metrics import Observation
 
 from processpool.core.events import Event, PoolClosedDown
 from processpool.core.exit_counts import ExitCounts
+from processpool.core.log_bins import FEW_BOUNDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,9 +31,7 @@ if TYPE_CHECKING:
     Values = Counter[Attributes]
 
 NAME = "processpool"
-"""The name of the meter."""
-BUCKETS = [step * 10.0**power for power in range(-5, 3) for step in (1, 2.5, 5)]
-"""The bounds of the histograms in seconds, from 10 µs to 500 s."""
+"""The name of the meter and the tracer."""
 PAUSE = 0.002
 """Seconds between two measurements of single items, at least: one costs about 20 µs."""
 FRESH = 0.01
@@ -79,11 +78,11 @@ class Meters:
         self._runs = meter.create_histogram(
             "processpool.item.duration", "s", "Seconds for which workers had items; fast items "
             "that a worker had one after another are one measurement, and of many, some are taken",
-            explicit_bucket_boundaries_advisory=BUCKETS,
+            explicit_bucket_boundaries_advisory=FEW_BOUNDS,
         )  # fmt: skip
         self._waits = meter.create_histogram(
             "processpool.item.wait", "s", "Seconds for which items waited for a worker",
-            explicit_bucket_boundaries_advisory=BUCKETS,
+            explicit_bucket_boundaries_advisory=FEW_BOUNDS,
         )  # fmt: skip
         count = meter.create_observable_counter
         count("processpool.items", [self._read(_items)], "{item}", "Items that have ended")

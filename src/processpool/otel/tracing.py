@@ -20,7 +20,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from processpool.core.events import PoolClosedDown
 from processpool.otel.carriers import traceparent, within
 from processpool.otel.endings import Endings
-from processpool.otel.metrics import meters_of
+from processpool.otel.metrics import NAME, POOL, meters_of
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from processpool.core.run_record import RunRecord
     from processpool.core.run_totals import Stretch
 
-NAME = "processpool"
-"""The name of the tracer and the meter."""
 SPANS_PER_SECOND, FEWEST_SPANS, MOST_SPANS = 200, 20, 1000
 """Spans of items below that of one map: so many for each second of its workers' time, which bounds
 what they cost, but at least some and never too many for a batch of an exporter. Of more stretches,
@@ -55,7 +53,7 @@ class Tracing:
         meter_provider: MeterProvider | None,
     ) -> None:
         """Follow the pool, and report to these providers, or to the global ones."""
-        self._attributes = {"processpool.pool": pool.name}
+        self._attributes = {POOL: pool.name}
         self._tracer = trace.get_tracer(NAME, tracer_provider=tracer_provider)
         self._meters = meters_of(meter_provider)
         self._meters.watch(pool)
