@@ -215,33 +215,29 @@ class TestStopping:
         assert pool.submit(double, 2).result(5) == 4
 
 
+def adaptive_pool(cluster: Any, most: int, **backend: Any) -> ProcessPool:
+    """A pool on a cluster that has no node, and may grow to so many."""
+    cluster.adapt(minimum=0, maximum=most, interval="100ms", wait_count=1000)
+    place = {
+        "kind": "dask",
+        "scheduler": cluster.scheduler_address,
+        "workers_per_node": 1,
+        "wait_for_nodes": {"min": 0},
+        **backend,
+    }
+    return ProcessPool.from_dict({"worker": {"kind": "python"}, "backend": place})
+
+
 class TestJoining:
     def test_an_adaptive_cluster_grows_from_nothing(self) -> None:
-        with local_cluster(0) as cluster:
-            cluster.adapt(minimum=0, maximum=2, interval="100ms", wait_count=1000)
-            place = {
-                "kind": "dask",
-                "scheduler": cluster.scheduler_address,
-                "workers_per_node": 1,
-                "wait_for_nodes": {"min": 0},
-            }
-            with ProcessPool.from_dict({"worker": {"kind": "python"}, "backend": place}) as pool:
-                assert pool.snapshot().workers == ()
-                assert pool.map(double, range(500)) == [*map(double, range(500))]
+        with local_cluster(0) as cluster, adaptive_pool(cluster, 2) as pool:
+            assert pool.snapshot().workers == ()
+            assert pool.map(double, range(500)) == [*map(double, range(500))]
 
     @pytest.mark.slow
     def test_with_on_node_loss_error_too(self) -> None:
-        with local_cluster(0) as cluster:
-            cluster.adapt(minimum=0, maximum=1, interval="100ms", wait_count=1000)
-            place = {
-                "kind": "dask",
-                "scheduler": cluster.scheduler_address,
-                "workers_per_node": 1,
-                "on_node_loss": "error",
-                "wait_for_nodes": {"min": 0},
-            }
-            with ProcessPool.from_dict({"worker": {"kind": "python"}, "backend": place}) as pool:
-                assert pool.submit(double, 4).result(60) == 8
+        with local_cluster(0) as cluster, adaptive_pool(cluster, 1, on_node_loss="error") as pool:
+            assert pool.submit(double, 4).result(60) == 8
 
     def test_a_new_node_that_cannot_run_the_pool_gets_no_work(
         self, make_pool: Callable[..., ProcessPool], cluster: Any, caplog: pytest.LogCaptureFixture
