@@ -158,9 +158,7 @@ class Lead:
 
     def _take_over(self) -> None:
         self._led += 1
-        if self._armed:
-            self._outer.modify(self._loop.fd, 0)
-            self._armed = False
+        self._disarm()
         self._is_slow = monotonic() - self._left_at > SLOW_CONSUMER
 
     def _step_down(self) -> None:
@@ -188,6 +186,11 @@ class Lead:
         if not (self._armed or self._ended):
             self._outer.modify(self._loop.fd, select.EPOLLIN)
             self._armed = True
+
+    def _disarm(self) -> None:
+        if self._armed:
+            self._outer.modify(self._loop.fd, 0)
+            self._armed = False
 
     def attend(self) -> None:
         """Somebody wants to be called, and does not wait: the keeper is to lead from now on."""
@@ -228,24 +231,31 @@ class Lead:
             if due is not None:
                 self._keeper_asleep_until = due
                 timeout = min(max(due - monotonic(), 0), MAX_SLEEP)
-        found = self._outer.poll(timeout)
+        found = [fd for fd, _ in self._outer.poll(timeout)]
         self._keeper_asleep_until = 0.0
-        if any(fd == self._waker for fd, _ in found):
+        if self._waker in found:
             with suppress(BlockingIOError):
                 os.eventfd_read(self._waker)
         if self._ticking and self._led != self._led_before:
             self._led_before = self._led
             return
-        if self._lead.acquire(False):
-            self._leader = get_ident()
-            try:
-                self._ticking = self._is_attended = False  # only with the lead
-                self._arm()
-                self._turn(0.0)
-            finally:
-                self._leader = 0
-                self._lead.release()
-                self._hand_over()
+        takes_lead = self._lead.acquire(False)
+        if not takes_lead and self._loop.fd in found:  # who led is just stepping down, and would
+            takes_lead = self._lead.acquire(True, TICK)  # be hindered if this looked again at once
+        if not takes_lead:
+            return
+        self._leader = get_ident()
+        try:
+            self._ticking = self._is_attended = False  # only with the lead
+            self._arm()
+            self._turn(0.0)
+        finally:
+            self._leader = 0
+            if self._followers:  # one of them goes on, and is not to find the lead taken again
+                self._ticking, self._led_before = True, self._led
+                self._disarm()
+            self._lead.release()
+            self._hand_over()
 
     def wake_keeper(self) -> None:
         """Have the keeper look around."""
