@@ -20,7 +20,9 @@ PRODUCT = (
     "processpool.api.lease", "processpool.wire.framing.declaration", "processpool.wire.codecs",
     "processpool.engine.workers.programs",
 )  # fmt: skip
-WAITS = ("system.monitor", "engine.lead", "engine.workers.channel", "engine.direct")
+WAITS = (
+    "system.monitor", "engine.lead", "engine.keeper", "engine.workers.channel", "engine.direct",
+)  # fmt: skip
 """Modules that have a copy of `WAIT`: without it, a wake-up that was lost is a hang."""
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from processpool.core.log_fields import log_fields
 from processpool.core.states import PoolState
-from processpool.system.monitor import must_not_wait
+from processpool.system.monitor import WAIT, must_not_wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +64,7 @@ class Keeper(threading.Thread):
         """Sleep until there are events, and handle them; called by the leader, on any thread.
 
         Args:
-            until: the time at which to stop sleeping; None for no limit.
+            until: the time at which to stop sleeping; None for no limit but `WAIT`.
         """
         core = self._core
         try:
@@ -72,7 +72,7 @@ class Keeper(threading.Thread):
             if due is not None and due <= monotonic():
                 core.decide(core.scheduler.tick)
                 until = 0.0  # this thread may wait for what was decided: it looks before it sleeps
-            core.loop.turn(until)
+            core.loop.turn(until, WAIT)
         except BaseException:
             if threading.current_thread() is self:
                 raise

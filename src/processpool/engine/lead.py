@@ -105,7 +105,7 @@ class Lead:
                 else:
                     has_followed = True
                     self._follow(bell, deadline)
-                if is_main and SHIELD.has_held_back:
+                if is_main and SHIELD.held:
                     with INTERRUPTIBLE:
                         pass
                 if deadline is not None and not bell.rung and deadline <= monotonic():
@@ -124,14 +124,10 @@ class Lead:
             SHIELD.wake = bell.wake
         try:
             self._take_over()
-            turn, until = self._turn, deadline
+            turn, held = self._turn, SHIELD.held
             while not (bell.rung or self._ended):
-                if is_main:  # a signal that comes right before the poll does not end it
-                    until = monotonic() + WAIT
-                    if deadline is not None and deadline < until:
-                        until = deadline
-                turn(until)
-                if is_main and SHIELD.has_held_back:
+                turn(deadline)
+                if held and is_main:
                     return
                 if deadline is not None and deadline <= monotonic():
                     return

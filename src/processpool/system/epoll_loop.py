@@ -110,32 +110,39 @@ class Loop:
         """Wake `turn`, if it sleeps; otherwise the next one does not sleep."""
         ring(self._waker)
 
-    def turn(self, until: float | None = None) -> None:
+    def turn(self, until: float | None = None, at_most: float = MAX_SLEEP) -> None:
         """Sleep until there are events, and call all their handlers.
 
         Args:
             until: the time at which to stop sleeping, if that is earlier than `planned`.
+            at_most: the most seconds to sleep.
         """
-        events = self._epoll.poll(self._sleep_time(until))
+        events = self._epoll.poll(self._sleep_time(until, at_most))
         self.asleep_until = 0.0
         handlers = self._handlers
         if len(events) > 1:
             last = self._last
-            rare = [fd for fd, _ in events if fd not in last]
-            if rare:
-                for fd in rare:
-                    handler = handlers.get(fd)  # an earlier handler may have called `forget`
-                    if handler is not None:
-                        handler()
-                events = [event for event in events if event[0] in last]
+            for fd, _ in events:
+                if fd not in last:
+                    events = self._without_rare(events)
+                    break
         for fd, _ in events:
-            handler = handlers.get(fd)
+            handler = handlers.get(fd)  # an earlier handler may have called `forget`
             if handler is not None:
                 handler()
         if self._posted:
             self._run_posted()
         if self._timers and self._timers[0][0] <= monotonic():
             self._run_timers()
+
+    def _without_rare(self, events: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Call the handlers of all that is not to come last; return the other events."""
+        last = self._last
+        for fd in [fd for fd, _ in events if fd not in last]:
+            handler = self._handlers.get(fd)
+            if handler is not None:
+                handler()
+        return [event for event in events if event[0] in last]
 
     def _run_posted(self) -> None:
         for _ in range(len(self._posted)):
@@ -164,15 +171,17 @@ class Loop:
                 return first
         return due
 
-    def _sleep_time(self, until: float | None) -> float | None:
+    def _sleep_time(self, until: float | None, at_most: float) -> float:
         self.asleep_until = FOREVER  # before reading `planned`, which others may change now
-        due = self.sleeps_until
+        due = self.planned
+        if self._posted or self._timers:
+            due = self.sleeps_until
         if until is not None and (due is None or until < due):
             due = until
         if due is None:
-            return None
+            return at_most
         self.asleep_until = due
-        return min(max(due - monotonic(), 0), MAX_SLEEP)
+        return min(max(due - monotonic(), 0), at_most)
 
     def _clear_waker(self) -> None:
         with suppress(BlockingIOError):

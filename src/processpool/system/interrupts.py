@@ -65,8 +65,8 @@ class Shield:
         self._depth = 0
         self._open: list[tuple[int, bool]] = []
         """Depths at which interrupts may be raised, and whether only one may; the last counts."""
-        self._held: list[int] = []
-        """Signals that came where nothing may be raised."""
+        self.held: list[int] = []
+        """Signals that came where nothing may be raised, and wait until something may."""
         self._stand_ins: dict[int, StandIn] = {}
         """Signal → what stands in for its handler, or did the last time."""
         self._raised: tuple[int, int, BaseException] | None = None
@@ -83,11 +83,6 @@ class Shield:
         """True on a thread that is in the middle of something: for code in a signal's handler."""
         up = self._depth > 0 and get_ident() == self.main and not self._is_open
         return up and self._is_held(sys._getframe(1))
-
-    @property
-    def has_held_back(self) -> bool:
-        """True if an interrupt has come, and waits until it may be raised; on the main thread."""
-        return bool(self._held)
 
     def enter(self) -> None:
         """Hold interrupts back from here on."""
@@ -139,7 +134,7 @@ class Shield:
                 try:
                     self._restore()
                 finally:  # a handler may have raised: what came before it is not to come later
-                    if self._held:
+                    if self.held:
                         self._raise_held()
 
     def open(self, *, once: bool) -> None:
@@ -150,7 +145,7 @@ class Shield:
         if self._depth and get_ident() == self.main and not self._is_open:
             self._raised = None
             self._open.append((self._depth, once))
-            if self._held:
+            if self.held:
                 self._raise_held()
 
     def shut(self) -> BaseException | None:
@@ -171,7 +166,7 @@ class Shield:
         self.main = threading.main_thread().ident
         self._depth = 0
         self._open.clear()
-        self._held.clear()
+        self.held.clear()
         self._raised = None
         self._restore()
 
@@ -192,7 +187,7 @@ class Shield:
 
     def _raise_held(self) -> None:
         """Call the handlers of what was held back: all of them, even if one raises."""
-        number = self._held.pop(0)
+        number = self.held.pop(0)
         handler = getsignal(number)
         try:
             if type(handler) is StandIn:
@@ -200,7 +195,7 @@ class Shield:
             if callable(handler):
                 self._call(handler, number, sys._getframe(1))
         finally:
-            if self._held:
+            if self.held:
                 self._raise_held()
 
     def _call(self, handler: Handler, number: int, frame: FrameType | None) -> None:
@@ -220,8 +215,8 @@ class Shield:
         """Call the signal's own handler, or take note of the signal if that must wait."""
         if self._is_open or not self._is_held(frame):
             self._call(handler, number, frame)
-        elif number not in self._held:
-            self._held.append(number)
+        elif number not in self.held:
+            self.held.append(number)
             if self.wake is not None:
                 self.wake()
 
