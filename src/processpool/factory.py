@@ -59,6 +59,9 @@ class Framer(Protocol):
     def encode(self, data: bytes) -> tuple[bytes, ...]:
         """Return the buffers of one request; raise `ProtocolError` if it cannot be encoded."""
 
+    def encode_many(self, payloads: list[bytes]) -> list[tuple[bytes, ...]] | None:
+        """Return the buffers of many requests; None if they are to be encoded one by one."""
+
 
 class MessageParts(NamedTuple):
     """The encoding of messages, for a command pool."""

@@ -6,6 +6,7 @@ the function first. The wrong form is a `TypeError` that shows the right one.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from processpool.api.feed import Feed
@@ -101,8 +102,8 @@ class MessageForm:
     """The form of command pools: one message in, one answer out."""
 
     def __init__(self, framing: Framer, codec: Codec) -> None:
-        self._frame = framing.encode
-        self._encode = codec.encode
+        self._frame, self._frame_many = framing.encode, framing.encode_many
+        self._encode, self._encode_many = codec.encode, codec.encode_many
         self.decode = codec.decode
 
     def single(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
@@ -139,6 +140,9 @@ class MessageForm:
         return [key_of_bytes(self._encode(message)) for message in messages[: len(payloads)]]
 
     def _pack_many(self, messages: list[Any], most: int) -> Packed:
+        quickly = self._pack_quickly(messages, most)
+        if quickly is not None:
+            return quickly
         frame, encode = self._frame, self._encode
         payloads: list[tuple[bytes, ...]] = []
         size = 0
@@ -152,6 +156,15 @@ class MessageForm:
             if size >= most:
                 break
         return payloads, size, None
+
+    def _pack_quickly(self, messages: list[Any], most: int) -> Packed | None:
+        """Pack small messages with which nothing is wrong, all at once; None if they are others."""
+        encoded = self._encode_many(messages, most) if messages else None
+        payloads = None if encoded is None else self._frame_many(encoded)
+        if payloads is None:
+            return None
+        size = sum(map(len, chain.from_iterable(payloads)))
+        return (payloads, size, None) if size <= most else None
 
 
 class PythonForm:

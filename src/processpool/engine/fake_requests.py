@@ -39,6 +39,11 @@ class Unframed:
         self._framing.encode(data)
         return (data,)
 
+    def encode_many(self, payloads: list[bytes]) -> list[tuple[bytes, ...]] | None:
+        """Return the messages themselves; None if they are to be encoded one by one."""
+        fine = self._framing.encode_many(payloads) is not None
+        return [(payload,) for payload in payloads] if fine else None
+
 
 class LiveFunctions(Functions):
     """Functions that are called in this process, so they are not pickled and share its state."""

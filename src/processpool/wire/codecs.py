@@ -36,6 +36,21 @@ class Codec(ABC):
     def decode(self, payload: bytes) -> Any:
         """Return the value of an answer; raise `CodecError` with the offset of an invalid byte."""
 
+    def encode_many(self, messages: list[Any], most: int) -> list[bytes] | None:
+        """Return the bytes of many messages at once; None if they are to be encoded one by one.
+
+        An optional fast path: `encode` finds the same, and what is wrong with which.
+
+        Args:
+            messages: they may well be others than the codec takes.
+            most: the bytes of all of them, about; with more, they are to be encoded one by one.
+        """
+        return None
+
+    def decode_many(self, payloads: list[bytes]) -> list[Any]:
+        """Return the values of answers; raise `CodecError` if one of them is bad."""
+        return list(map(self.decode, payloads))
+
     def decode_any(self, payload: bytes) -> Any:
         """Return the value of a message that is no answer; its bytes if it has none."""
         try:
@@ -55,12 +70,26 @@ class TextCodec(Codec):
             raise CodecError(f"codec text takes a str, got {_type(message)}")
         return _utf8(message, self.name)
 
+    def encode_many(self, messages: list[Any], most: int) -> list[bytes] | None:
+        """Return the UTF-8 of many messages; None if one cannot be encoded, or they are large."""
+        try:
+            return None if sum(map(len, messages)) > most else list(map(str.encode, messages))
+        except (TypeError, UnicodeEncodeError):
+            return None
+
     def decode(self, payload: bytes) -> str:
         """Return the str; raise `CodecError` with the offset of the first invalid byte."""
         try:
-            return str(payload, "utf-8")
+            return payload.decode()
         except UnicodeDecodeError:
             return _text(payload, self.name, self._decoded)
+
+    def decode_many(self, payloads: list[bytes]) -> list[Any]:
+        """Return the values of answers; raise `CodecError` if one of them is bad."""
+        try:
+            return list(map(bytes.decode, payloads))
+        except UnicodeDecodeError:
+            return super().decode_many(payloads)
 
 
 class BytesCodec(Codec):
@@ -75,6 +104,12 @@ class BytesCodec(Codec):
         if isinstance(message, bytearray | memoryview):
             return bytes(message)
         raise CodecError(f"codec bytes takes bytes, bytearray or memoryview, got {_type(message)}")
+
+    def encode_many(self, messages: list[Any], most: int) -> list[bytes] | None:
+        """Return many messages as they are; None if one of them is not bytes, or they are large."""
+        if set(map(type, messages)) != {bytes} or sum(map(len, messages)) > most:
+            return None
+        return messages
 
     def decode(self, payload: bytes) -> bytes:
         """Return the payload."""

@@ -57,7 +57,7 @@ class CommandProtocol(WorkerProtocol):
         self._last_answer: int | None = None
         """The number of its last answer, if it has said that it is leaving."""
         self._whole = framing.whole
-        self._decode = codec.decode
+        self._decode, self._decode_many = codec.decode, codec.decode_many
         self._last_request = 0
         self._open: deque[Batch] = deque()
         """Batches that it was sent, the last of their items not answered yet."""
@@ -194,7 +194,7 @@ class CommandProtocol(WorkerProtocol):
         """The values of answers, if there is nothing else to say of any."""
         if self._errors is None:
             with suppress(AnswerError, CodecError):
-                return list(map(self._decode, answers))
+                return self._decode_many(answers)
         return None
 
     def value_of(self, answer: bytes) -> Any:

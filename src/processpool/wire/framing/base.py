@@ -55,6 +55,13 @@ class Framing(ABC):
             ProtocolError: the payload cannot be sent by this protocol, or is too large.
         """
 
+    def encode_many(self, payloads: list[bytes]) -> list[tuple[bytes, ...]] | None:
+        """Return many requests at once; None if they are to be encoded one by one.
+
+        An optional fast path: `encode` finds the same, and what is wrong with which.
+        """
+        return None
+
     @abstractmethod
     def feed(self, data: bytes) -> list[bytes]:
         """Take received bytes; return the answers that they complete, in order."""

@@ -31,6 +31,12 @@ class LinesFraming(Framing):
             return (payload + b"\n",)
         return (payload, b"\n")
 
+    def encode_many(self, payloads: list[bytes]) -> list[tuple[bytes, ...]] | None:
+        """Return many lines; None if one of them is large, too long, or has a newline."""
+        if max(map(len, payloads)) > min(self._max, SMALL_MESSAGE) or b"\n" in b"".join(payloads):
+            return None
+        return [(payload + b"\n",) for payload in payloads]
+
     def feed(self, data: bytes) -> list[bytes]:
         """Take received bytes; return the lines that they complete, in order."""
         if self.error is not None:
