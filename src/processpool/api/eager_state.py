@@ -17,8 +17,11 @@ UNENDED = object()
 class EagerState(MapState):
     """A map whose results are all wanted at once: each has its place in a list from the start.
 
-    A plain value costs one store. An error that ends the map does so as soon as it is known.
+    A plain value costs a store and a count, which only whoever leads the engine makes. An error
+    that ends the map does so as soon as it is known.
     """
+
+    puts_freely = True
 
     def __init__(
         self,
@@ -40,6 +43,8 @@ class EagerState(MapState):
         self.rows = rows
         self.results: list[Any] = []
         """By index: a value, or what `settled` makes of an answer that is more."""
+        self._put = 0
+        """Items whose values were `put`; those are still counted in `_open`."""
         self._watched = watched
         self._seen = 0
         """Items that had ended when the consumer looked last."""
@@ -73,15 +78,20 @@ class EagerState(MapState):
     def put(self, index: int, value: Any) -> bool:
         """An item has this value."""
         self.results[index] = value
-        self.outstanding -= 1
-        return self.outstanding <= self._low
+        self._put += 1
+        return self._open - self._put <= self._low
 
     def put_run(self, start: int, values: list[Any]) -> bool:
         """Consecutive items have these values."""
         count = len(values)
         self.results[start : start + count] = values
-        self.outstanding -= count
+        self._open -= count
         return self.outstanding <= self._low
+
+    @property
+    def outstanding(self) -> int:
+        """Items that were read and have not ended."""
+        return self._open - self._put
 
     def _arrive(self, run: Run) -> bool:
         """Keep answers for the consumer, which loads them meanwhile and calls `settle`."""

@@ -122,7 +122,7 @@ class MapState(ABC):
         """Items of the input that were read."""
         self.taken = 0
         """Items whose answers the consumer has taken; it counts them itself."""
-        self.outstanding = 0
+        self._open = 0
         """Items that were read and have not ended."""
         self.failed = 0
         self.cancelled = 0
@@ -159,7 +159,7 @@ class MapState(ABC):
         """So many items were read, and will be submitted; returns the index of the first."""
         start = self.read
         self.read += count
-        self.outstanding += count
+        self._open += count
         return start
 
     def end_input(self, error: BaseException | None = None) -> None:
@@ -169,6 +169,9 @@ class MapState(ABC):
         self.input_error = error
 
     # -- arrivals --------------------------------------------------------------------------------
+
+    puts_freely = False
+    """True if `put` needs no lock, as long as no two threads call it at a time."""
 
     @abstractmethod
     def put(self, index: int, value: Any) -> bool:
@@ -185,7 +188,7 @@ class MapState(ABC):
             run: the answers.
             cancelled: the map was cancelled before: if one of them is an error, it is for that.
         """
-        self.outstanding -= len(run)
+        self._open -= len(run)
         run.is_late = cancelled
         if run.failed and cancelled:
             self.cancelled += run.failed
@@ -202,7 +205,7 @@ class MapState(ABC):
 
     def drop(self, start: int, count: int, error: BaseException | None) -> bool:
         """These items never start; True if the consumer is to be woken."""
-        self.outstanding -= count
+        self._open -= count
         self.cancelled += count
         self.exhausted = True
         if self.error is None:
@@ -229,6 +232,11 @@ class MapState(ABC):
         return self.failure or self.error or self.input_error
 
     # -- counts ----------------------------------------------------------------------------------
+
+    @property
+    def outstanding(self) -> int:
+        """Items that were read and have not ended."""
+        return self._open
 
     @property
     def done(self) -> int:
@@ -275,12 +283,12 @@ class LazyState(MapState):
 
     def put(self, index: int, value: Any) -> bool:
         """An item has this value."""
-        self.outstanding -= 1
+        self._open -= 1
         return self._keep(index, [value])
 
     def put_run(self, start: int, values: list[Any]) -> bool:
         """Consecutive items have these values."""
-        self.outstanding -= len(values)
+        self._open -= len(values)
         return self._keep(start, values)
 
     def _arrive(self, run: Run) -> bool:

@@ -125,6 +125,11 @@ class MapRun(MapJob):
         """An item has this value: put it down, and wake the consumer if it can go on."""
         if self._inputs is not None:
             self._inputs.drop(index, None)
+        if self._state.puts_freely:
+            if self._state.put(index, value):
+                with self._lock:
+                    self._lock.notify_all()
+            return
         with self._lock:
             if self._state.put(index, value):
                 self._lock.notify_all()
