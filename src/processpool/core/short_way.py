@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from processpool.core.jobs import Batch
     from processpool.core.slot import Slot
 
+OPEN, BUSY = PoolState.OPEN, WorkerState.BUSY
+"""What is looked at for each item, as names of its own."""
+
 
 class ShortWay(Lifecycle):
     """The part of the scheduler for single items in the usual case."""
@@ -28,7 +31,7 @@ class ShortWay(Lifecycle):
             the worker to which the caller must write the item; None if it must submit the item.
         """
         fleet = self.fleet
-        if self.queue.line or self.assignment.others_first or self.state is not PoolState.OPEN:
+        if self.queue.line or self.assignment.others_first or self.state is not OPEN:
             return None
         if fleet.policy.renews or not fleet.has_free_worker or batch.job.cancelled:
             return None
@@ -53,9 +56,9 @@ class ShortWay(Lifecycle):
             the commands, usually none; None if this is not the usual case.
         """
         fleet = self.fleet
-        if slot.load != 1 or slot.state is not WorkerState.BUSY or slot.inflight[0].job.cancelled:
+        if slot.load != 1 or slot.state is not BUSY or slot.inflight[0].job.cancelled:
             return None
-        if self.queue.line or self.assignment.others_first or self.state is not PoolState.OPEN:
+        if self.queue.line or self.assignment.others_first or self.state is not OPEN:
             return None
         if fleet.policy.renews or fleet.prefetching or fleet.expiring:
             return None
@@ -85,22 +88,18 @@ class ShortWay(Lifecycle):
             usual case.
         """
         queue, policy = self.queue, self.fleet.policy
-        if (
-            slot.load != 1
-            or slot.retiring is not None
-            or not queue.line
-            or self.assignment.others_first
-        ):
+        line = queue.line
+        if slot.load != 1 or not line or slot.retiring is not None or self.assignment.others_first:
             return None
-        if self.state is not PoolState.OPEN or policy.renews or slot.state is not WorkerState.BUSY:
+        if self.state is not OPEN or policy.renews or slot.state is not BUSY:
             return None
-        job = queue.first.job
-        if job.cancelled or slot.inflight[0].job.cancelled or (job.window or policy.window) != 1:
+        first, batch = line[0], slot.inflight[0]
+        job, ended = first.job, batch.job
+        if job.cancelled or ended.cancelled or (job.window or policy.window) != 1:
             return None
-        batch = slot.inflight[0]
-        if not batch.job.number:
+        if not ended.number:
             self.singles += 1
-        if job.takes_values and len(queue.line) == 1 and batch.step(queue.line[0]):
+        if job.takes_values and len(line) == 1 and batch.step(first):
             queue.items -= 1
             job.queued -= 1
         else:
@@ -135,7 +134,7 @@ class ShortWay(Lifecycle):
         room = window - left
         following = None
         if left * 2 <= window:
-            if len(queue.first) < room or queue.items < room * fleet.counts[WorkerState.BUSY]:
+            if len(queue.first) < room or queue.items < room * fleet.counts[BUSY]:
                 return None  # what is left is to be shared out
             following = queue.take(room)
         if fleet.policy.paced:
@@ -160,9 +159,9 @@ class ShortWay(Lifecycle):
     def _is_usual_run(self, slot: Slot, items: int, now: float) -> bool:
         """Return True if a worker's next items may be answered and followed in one step."""
         fleet, policy = self.fleet, self.fleet.policy
-        if slot.state is not WorkerState.BUSY or slot.retiring is not None or slot.load < items:
+        if slot.state is not BUSY or slot.retiring is not None or slot.load < items:
             return False
-        if not self.queue.line or self.assignment.others_first or self.state is not PoolState.OPEN:
+        if not self.queue.line or self.assignment.others_first or self.state is not OPEN:
             return False
         if policy.renews or slot.handled < slot.trial or fleet.has_capacity or fleet.idle:
             return False

@@ -21,14 +21,10 @@ class EngineLock(Monitor):  # type: ignore[misc]
         self._room = room
         self._callbacks: dict[Callable[[], None], None] = {}
 
-    @property
-    def is_awaited(self) -> bool:
-        """True if a thread is waiting, or a callback is registered."""
-        return bool(self._bells or self._callbacks)
-
     def notify_all(self) -> None:
         """Wake every waiting thread, and call callbacks if there is room."""
-        super().notify_all()
+        if self._bells:
+            super().notify_all()
         if self._callbacks:
             self._call()
 

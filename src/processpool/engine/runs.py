@@ -50,8 +50,7 @@ def take_run(
             following.job.begin()
         if slot.deadline is not None:
             dispatcher.plan_timer()
-        if core.lock.is_awaited:
-            core.lock.notify_all()
+        core.lock.notify_all()
     protocol.early = []
     worker.tally.settle(ended[0], since)
     origin = Origin(worker.id, worker.pid, since, now, each=protocol.seconds_each)

@@ -114,7 +114,7 @@ class CommandProtocol(WorkerProtocol):
 
     def send_next(self, batch: Batch) -> bool:
         """Write one item to a worker that has answered all others; False if the pipe is full."""
-        payload = batch.payloads[0]
+        payload = batch.items[batch.lo]
         if len(payload) > 1 or self._unsent:
             return super().send_next(batch)
         self._open.clear()
@@ -137,19 +137,33 @@ class CommandProtocol(WorkerProtocol):
         return True
 
     def receive_one(self) -> Any:
-        """The answer that can be read now, if it is exactly one and whole; else `UNUSUAL`."""
+        """The value of the answer that can be read now, if it is exactly one; else `UNUSUAL`."""
         try:
             data = os.read(self._stdout, SMALL_READ)
         except BlockingIOError:
             return UNUSUAL
+        return self._take_one(data)
+
+    def _take_one(self, data: bytes) -> Any:
+        """The value of what was read, if it is exactly one answer; else `UNUSUAL`."""
         answer = self._whole(data)
-        if answer is not None:
-            self._answered += 1
-            self._received += 1
-            if self._errors is not None:
-                self._errors.look()
-            return answer
-        return self._read_early(data)
+        if answer is None:
+            return self._read_early(data)
+        self._answered += 1
+        self._received += 1
+        self.undecoded = answer
+        if self._errors is None:
+            try:
+                return self._decode(answer)
+            except (AnswerError, CodecError):  # it becomes an error where all of it is seen to
+                self.early.append(answer)
+                return UNUSUAL
+        self._errors.look()
+        value = self.value_of(answer)
+        if type(value) is not Reply:
+            return value
+        self.early.append(answer)
+        return UNUSUAL
 
     def _read_early(self, data: bytes) -> Any:
         """Take what was read and is not one whole answer; return `UNUSUAL`."""

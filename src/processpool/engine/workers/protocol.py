@@ -45,6 +45,8 @@ class WorkerProtocol(ABC):
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
+        self.undecoded: Any = None
+        """The answer whose value `receive_one` has returned last, as it came."""
         self.early: list[Any] = []
         """Answers that were read, and nobody has taken yet."""
         self.pool = ""
@@ -119,11 +121,15 @@ class WorkerProtocol(ABC):
         return answers
 
     def receive_one(self) -> Any:
-        """The answer that can be read now, not decoded, if it is exactly one and whole.
+        """The value of the answer that can be read now, if it is exactly one, whole, and a value.
 
         Returns:
             `UNUSUAL` if it is not; what has come all the same is in `early_answers` then.
         """
+        return self.receive_early()
+
+    def receive_early(self) -> Any:
+        """Read what can be read now, for `early_answers`; returns `UNUSUAL`."""
         self.early += self.receive()
         return UNUSUAL
 

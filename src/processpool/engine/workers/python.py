@@ -281,7 +281,7 @@ class PythonProtocol(WorkerProtocol):
         return super().only_answer(data)
 
     def receive_one(self) -> Any:
-        """The frame that can be read now, if it is one plain answer to the only item."""
+        """The value that can be read now, if it is one plain answer to the only item."""
         try:
             data = os.read(self.channel.stdout, self.channel.read_size)
         except BlockingIOError:
@@ -291,7 +291,12 @@ class PythonProtocol(WorkerProtocol):
             if found is not None:
                 self._ledger.settle(1)
                 frame, self.seconds_each = found
-                return frame
+                value = self.value_of(frame)
+                if type(value) is not Reply:
+                    self.undecoded = frame
+                    return value
+                self.early.append(frame)
+                return UNUSUAL
         if not data:
             self.channel.on(ChannelEvent.STDOUT_CLOSED)
         self.early += self.feed(data)

@@ -197,22 +197,15 @@ class ServeProtocol(CommandProtocol):
     # -- reading ---------------------------------------------------------------------------------
 
     def receive_one(self) -> Any:
-        """The answer that can be read now, if it is exactly one, whole and no error."""
+        """The value that can be read now, if it is exactly one answer, and no error."""
         try:
             data = os.read(self._stdout, SMALL_READ)
         except BlockingIOError:
             return UNUSUAL
-        if self._parts.wanted:
+        shares = self._shares
+        if (shares is not None and shares.texts) or self._page[FAILED] != self._heard:
             return self._read_early(data)
-        answer, shares = self._whole(data), self._shares
-        quiet = shares is None or not shares.texts
-        if quiet and answer is not None and self._page[FAILED] == self._heard:
-            self._answered += 1
-            self._received += 1
-            if self._errors is not None:
-                self._errors.look()
-            return answer
-        return self._read_early(data)
+        return self._read_early(data) if self._parts.wanted else self._take_one(data)
 
     def feed(self, data: bytes) -> list[bytes]:
         """The answers that these bytes complete."""
