@@ -35,7 +35,7 @@ MACHINES: list[tuple[Any, Any, Any, Callable[[], Machine[Any, Any]]]] = [
     (Listening, ListeningEvent, LISTENING, listening),
     (Owner, OwnerEvent, OWNERS, owner),
     (ReadinessState, ReadinessEvent, READINESS, lambda: Readiness(-1, bool)),
-    (Lateness, LatenessEvent, LATENESS, lambda: Attribution(StderrLog(-1))),
+    (Lateness, LatenessEvent, LATENESS, lambda: Attribution(StderrLog(2))),
     (ChannelState, ChannelEvent, CHANNEL, lambda: Machine("it", CHANNEL, ChannelState.OPEN)),
 ]
 STEPS = [

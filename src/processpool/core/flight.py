@@ -38,13 +38,23 @@ class Flight:
 
     def answered(self, slot: Slot, items: int) -> Iterator[Done]:
         """Note that a worker has answered its next `items` items; yield them as batches."""
+        for batch in self.take(slot, items):
+            yield Done(slot.id, batch)
+
+    def take(self, slot: Slot, items: int) -> list[Batch]:
+        """Take a worker's next `items` items, as batches."""
+        inflight = slot.inflight
+        if items and inflight[0].hi - inflight[0].lo == items:
+            return [inflight.popleft()]
+        taken: list[Batch] = []
         while items:
-            batch = slot.inflight.popleft()
+            batch = inflight.popleft()
             if len(batch) > items:
                 batch, rest = batch.split(items)
-                slot.inflight.appendleft(rest)
+                inflight.appendleft(rest)
             items -= len(batch)
-            yield Done(slot.id, batch)
+            taken.append(batch)
+        return taken
 
     def give_back(self, slot: Slot, keep: int, *, singly: bool) -> None:
         """Requeue all but the first `keep` items of a worker's first batch."""

@@ -129,21 +129,24 @@ class ShortWay(Lifecycle):
         if not self._is_usual_run(slot, items, now):
             return None
         fleet, queue = self.fleet, self.queue
+        first = queue.line[0]
         left = slot.load - items
-        window = fleet.window(slot, queue.first.job.window)
+        window = fleet.window(slot, first.job.window)
         room = window - left
         following = None
         if left * 2 <= window:
-            if len(queue.first) < room or queue.items < room * fleet.counts[BUSY]:
+            if first.hi - first.lo < room or queue.items < room * fleet.counts[BUSY]:
                 return None  # what is left is to be shared out
             following = queue.take(room)
         if fleet.policy.paced:
             fleet.learn(items, now - slot.since)
-        ended = [done.batch for done in self.flight.answered(slot, items)]
+        ended = self.flight.take(slot, items)
         slot.load = left
         slot.handled += items
         self.finished += items
-        self.singles += sum(len(batch) for batch in ended if not batch.job.number)
+        for batch in ended:
+            if not batch.job.number:
+                self.singles += 1
         fleet.running -= items
         if following is not None:
             following.job.begun = True
@@ -169,5 +172,7 @@ class ShortWay(Lifecycle):
             return False
         if policy.paced and now - slot.since >= items * QUICK:
             return False
-        cancelled = any(batch.job.cancelled for batch in slot.inflight)
-        return not (cancelled or self.queue.first.job.cancelled)
+        for batch in slot.inflight:
+            if batch.job.cancelled:
+                return False
+        return not self.queue.line[0].job.cancelled

@@ -206,10 +206,12 @@ class CommandProtocol(WorkerProtocol):
 
     def plain_values(self, answers: list[bytes]) -> list[Any] | None:
         """The values of answers, if there is nothing else to say of any."""
-        if self._errors is None:
-            with suppress(AnswerError, CodecError):
-                return self._decode_many(answers)
-        return None
+        if self._errors is not None:
+            return None
+        try:
+            return self._decode_many(answers)
+        except (AnswerError, CodecError):
+            return None
 
     def value_of(self, answer: bytes) -> Any:
         """The value of one answer, or a `Reply`."""
