@@ -34,6 +34,7 @@ PROGRAM = """
         "call": lambda: pool.call(message),
         "submit": lambda: pool.submit(message).result(),
         "map": lambda: pool.map([message] * 3),
+        "imap": lambda: list(pool.imap([message] * 3)),
         "lease": lease,
         "look": lambda: pool.snapshot(),
     }
@@ -76,6 +77,7 @@ PROGRAM = """
                     swallowed.append(step)
             except OutOfTime:
                 met += 1
+            assert not pool.snapshot().maps, step
             assert pool.map([message] * 4) == [answer] * 4, step
     assert not swallowed, swallowed
     assert met > len(steps) / 2, (met, len(steps))  # others differ from one time to the next
@@ -89,6 +91,7 @@ USES = [
     "submit",
     "look",
     pytest.param("map", marks=pytest.mark.slow),
+    pytest.param("imap", marks=pytest.mark.slow),
     pytest.param("lease", marks=pytest.mark.slow),
 ]
 
@@ -111,3 +114,37 @@ def test_of_a_program(use: str) -> None:
 @pytest.mark.parametrize("kind", ["serve", "python"])
 def test_of_each_other_kind(kind: str, use: str) -> None:
     run(KINDS[kind], use, "answer(1)", "1")
+
+
+BEFORE_THE_END = """
+    import signal, sys
+    from processpool import ProcessPool
+
+    class OutOfTime(TimeoutError):
+        pass
+
+    def end(number, frame):
+        raise OutOfTime
+
+    def follow(frame, event, argument):
+        code = frame.f_code
+        if event == "call" and code.co_name == "__exit__" and "/api/maps" in code.co_filename:
+            signal.raise_signal(signal.SIGALRM)
+
+    signal.signal(signal.SIGALRM, end)
+    with ProcessPool(command=["cat"], protocol="lines", max_workers=2) as pool:
+        pool.wait_ready()
+        sys.setprofile(follow)
+        try:
+            list(getattr(pool, sys.argv[1])(["x"] * 3))
+        except OutOfTime:
+            sys.setprofile(None)
+            assert not pool.snapshot().maps, pool.snapshot().maps
+            print("whole")
+"""
+
+
+@pytest.mark.parametrize("use", ["map", "imap", "imap_unordered"])
+def test_right_before_a_map_says_that_it_has_ended(use: str) -> None:
+    done = run_python(BEFORE_THE_END, arguments=[use])
+    assert (done.returncode, done.stdout.strip()) == (0, "whole"), done.stderr

@@ -34,9 +34,7 @@ def one_by_one(codec: str, messages: list[Any], most: int) -> tuple[list[Any], s
 
 @pytest.mark.parametrize("codec", ["text", "bytes", "json"])
 @given(messages=MESSAGES, most=st.integers(1, 200))
-def test_a_chunk_of_a_map_is_what_its_items_are(
-    codec: str, messages: list[Any], most: int
-) -> None:
+def test_a_chunk_of_a_map_is_what_its_items_are(codec: str, messages: list[Any], most: int) -> None:
     form = MessageForm(LinesFraming(MOST), make_codec(codec))
     requests, size, error = form.many("map", (messages,)).pack(messages, most)
     assert (requests, str(error or "")) == one_by_one(codec, messages, most)

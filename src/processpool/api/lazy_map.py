@@ -81,6 +81,7 @@ class LazyMap(MapRun):
         except GeneratorExit:
             raise
         except BaseException as error:
+            self.abort(error)
             add_outcomes(error, self._outcomes(left, failed))
             raise
 

@@ -114,12 +114,12 @@ class MappedPool(AskedPool):
         run = self._eager_map(items, options, keep, args)
         try:
             return run.collect(bar=self._has_bar(run))
-        except Exception as error:
+        except BaseException as error:
             __tracebackhide__ = True
+            run.abort(error)
+            if not isinstance(error, Exception):
+                raise
             raise trimmed(error)  # noqa: B904 - it is the same one
-        except BaseException:  # interrupted
-            run.abort()
-            raise
 
     def imap(
         self,

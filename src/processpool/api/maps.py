@@ -185,8 +185,8 @@ class MapRun(MapJob):
             if error is not None:
                 self._note_error(error)
             self._end(kind)
-        except BaseException:  # a signal's handler has raised, perhaps before it
-            self.abort()
+        except BaseException as interrupt:  # a signal's handler has raised, perhaps before it
+            self.abort(interrupt)
             raise
         self._show()
         self._say_goodbye(left_early=kind is GeneratorExit)
@@ -202,10 +202,10 @@ class MapRun(MapJob):
         else:
             self._engine.cancel(self, kill=not issubclass(kind, Exception))
 
-    def abort(self) -> None:
-        """End what runs for a consumer that was interrupted."""
+    def abort(self, error: BaseException) -> None:
+        """End what still runs, for this error: an interrupt may have come right before the end."""
         if not self._is_over:
-            self._end(KeyboardInterrupt)
+            self._end(type(error))
 
     def _next(self) -> list[Chunk] | None:
         """Return the next answers; an empty list if there is something else to do; None at the end.
