@@ -16,18 +16,23 @@ from typing import TYPE_CHECKING
 
 from processpool.core.machine import Machine
 from processpool.system.interrupts import INTERRUPTIBLE
+from processpool.system.malloc import LARGE, keep_large_blocks
 from processpool.system.monitor import WAIT
 
 with suppress(ImportError):  # not Linux: whoever opens a pool is told
     import fcntl
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from processpool.system.process import Process
 
 SMALL_READ = 64 * 1024
 LARGE_READ = 1024 * 1024
 """Bytes asked of a pipe at a time, and once it is seen to carry large messages."""
 _IOV_MAX = 512
+_JOIN_LIMIT = 256 * 1024
+"""Bytes of a request up to which its buffers are copied together."""
 
 
 class ChannelState(StrEnum):
@@ -109,6 +114,16 @@ class Channel(Machine[ChannelState, ChannelEvent]):
 
     # -- writing ---------------------------------------------------------------------------------
 
+    def put_down(self, buffers: Sequence[bytes], size: int) -> None:
+        """Note that these are to be written, behind all else; `size` is that of all of them."""
+        if size <= _JOIN_LIMIT:
+            self.unsent.append(b"".join(buffers))
+            return
+        self.widen()
+        if size >= LARGE:
+            keep_large_blocks()
+        self.unsent.extend(memoryview(buffer) for buffer in buffers if buffer)
+
     def write(self) -> bool:
         """Write what is to be written; False if the pipe is full."""
         unsent = self.unsent
@@ -136,6 +151,20 @@ class Channel(Machine[ChannelState, ChannelEvent]):
         if data:
             self.unsent.append(data)
         self.write()
+
+    def write_one(self, data: bytes) -> bool:
+        """Write this, as there is nothing else to be written; False if the pipe is full."""
+        try:
+            written = os.write(self.stdin, data)
+        except BlockingIOError:
+            written = 0
+        except OSError:  # its end will be seen; of this it has read nothing
+            self.stdin_closed()
+            written = 0
+        if written == len(data):
+            return True
+        self.not_written(data, written)
+        return False
 
     def not_written(self, data: bytes, written: int) -> None:
         """So much of this was written past `write`; the rest is still to be."""

@@ -13,7 +13,6 @@ from processpool.engine.workers.channel import SMALL_READ, ChannelEvent
 from processpool.engine.workers.error_rules import ErrorRules
 from processpool.engine.workers.protocol import UNUSUAL, WorkerProtocol
 from processpool.errors import AnswerError, CodecError, ProtocolError
-from processpool.system.malloc import LARGE, keep_large_blocks
 from processpool.system.pipes import unread
 from processpool.wire.framing.declared import make_framing
 
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from processpool.wire.codecs import Codec
     from processpool.wire.framing.declaration import Declaration
     from processpool.wire.python.functions import Task
-
-_JOIN_LIMIT = 256 * 1024
 
 
 class CommandProtocol(WorkerProtocol):
@@ -43,7 +40,7 @@ class CommandProtocol(WorkerProtocol):
         readiness: Readiness,
     ) -> None:
         super().__init__(channel)
-        self._stdin, self._stdout = channel.stdin, channel.stdout
+        self._stdout = channel.stdout
         self._unsent = channel.unsent
         self._framing = framing = make_framing(declaration)
         self.advice = framing.advice
@@ -102,15 +99,8 @@ class CommandProtocol(WorkerProtocol):
         return bool(self._last_request)
 
     def _stage(self, buffers: list[bytes] | tuple[bytes, ...]) -> None:
-        size = sum(map(len, buffers))
-        self._last_request = size
-        if size <= _JOIN_LIMIT:
-            self._unsent.append(b"".join(buffers))
-            return
-        self._channel.widen()
-        if size >= LARGE:
-            keep_large_blocks()
-        self._unsent.extend(memoryview(buffer) for buffer in buffers if buffer)
+        self._last_request = size = sum(map(len, buffers))
+        self._channel.put_down(buffers, size)
 
     def send_next(self, batch: Batch) -> bool:
         """Write one item to a worker that has answered all others; False if the pipe is full."""
@@ -123,18 +113,8 @@ class CommandProtocol(WorkerProtocol):
         if self._notes:
             self._begin(payload)
         data = payload[0]
-        self._last_request = size = len(data)
-        try:
-            written = os.write(self._stdin, data)
-        except BlockingIOError:
-            written = 0
-        except OSError:  # its end will be seen; of this it has read nothing
-            self._channel.stdin_closed()
-            written = 0
-        if written != size:
-            self._channel.not_written(data, written)
-            return False
-        return True
+        self._last_request = len(data)
+        return self._channel.write_one(data)
 
     def receive_one(self) -> Any:
         """The value of the answer that can be read now, if it is exactly one; else `UNUSUAL`."""
@@ -155,14 +135,14 @@ class CommandProtocol(WorkerProtocol):
         if self._errors is None:
             try:
                 return self._decode(answer)
-            except (AnswerError, CodecError):  # it becomes an error where all of it is seen to
-                self.early.append(answer)
-                return UNUSUAL
-        self._errors.look()
-        value = self.value_of(answer)
-        if type(value) is not Reply:
-            return value
-        self.early.append(answer)
+            except (AnswerError, CodecError):
+                pass
+        else:
+            self._errors.look()
+            value = self.value_of(answer)
+            if type(value) is not Reply:
+                return value
+        self.early.append(answer)  # it becomes an error where all of it is seen to
         return UNUSUAL
 
     def _read_early(self, data: bytes) -> Any:

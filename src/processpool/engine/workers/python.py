@@ -158,17 +158,7 @@ class PythonProtocol(WorkerProtocol):
             return super().send_next(batch)
         self._ledger.sent(batch)
         self._note_log_level()
-        channel = self.channel
-        try:
-            os.write(channel.stdin, packet)  # the whole of it, or nothing
-        except BlockingIOError:
-            channel.not_written(packet, 0)
-            return False
-        except OSError:  # its end will be seen; of this it has read nothing
-            channel.stdin_closed()
-            channel.not_written(packet, 0)
-            return False
-        return True
+        return self.channel.write_one(packet)
 
     def _note_log_level(self) -> None:
         """Records below this level need not come here."""
