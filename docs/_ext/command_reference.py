@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
-from typer.main import get_command
 
 from processpool.cli.app import app as program
 
@@ -27,7 +26,7 @@ _SHOWN: set[str] = set()
 
 def commands() -> dict[str, Any]:
     """Return the commands of the program by their names."""
-    return dict(get_command(program).commands)  # type: ignore[attr-defined]
+    return dict(program.commands)
 
 
 def describe(command: Any) -> str:

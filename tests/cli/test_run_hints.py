@@ -140,7 +140,6 @@ def test_the_help_has_three_examples() -> None:
 
 
 def test_completion_works_in_bash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
     script = run("--show-completion", "bash").stdout
     command = tmp_path / "bin" / "processpool"
     command.parent.mkdir()

@@ -29,11 +29,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from click.testing import CliRunner
 from sybil import Document, Example, Region, Sybil
 from sybil.parsers.markdown.lexers import DirectiveInHTMLCommentLexer, FencedCodeBlockLexer
 from sybil.parsers.myst import SkipParser
 from sybil.parsers.myst.lexers import DirectiveLexer
-from typer.testing import CliRunner
 
 from processpool.cli.app import app
 

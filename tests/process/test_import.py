@@ -20,7 +20,7 @@ API = (
 
 @pytest.mark.parametrize("use", USES)
 def test_what_is_slow_to_import_waits_until_it_is_used(use: str) -> None:
-    slow = ("pydantic", "yaml", "ipywidgets", "psutil", "cloudpickle", "tqdm", "joblib", "typer")
+    slow = ("pydantic", "yaml", "ipywidgets", "psutil", "cloudpickle", "tqdm", "joblib", "click")
     done = run_python(f"""
         {USES[use]}
         import sys

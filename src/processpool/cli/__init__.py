@@ -1,7 +1,7 @@
 """The command line: `processpool run`, `check`, `probe` and the others.
 
 Two rules hold here. Every failure that is not a bug of this package is reported as one message and
-an exit status, never as a traceback. And modules are imported when they are needed: typer when a
+an exit status, never as a traceback. And modules are imported when they are needed: click when a
 command runs, tqdm when there is a progress bar.
 
     app.py       the commands, their arguments and options

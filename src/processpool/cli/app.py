@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
+from click.exceptions import Exit
 
-from processpool.cli import options  # noqa: TC001 - typer evaluates the annotations
-from processpool.cli.manual import Manual, show_help
+from processpool.cli.manual import Manual, show_completion, show_help
+from processpool.cli.options import POOL, RUN, SETTINGS, Argument, option, path
 from processpool.cli.report import ANSWERED, FAILED, complain, say
 from processpool.cli.stopping import Stopped
 from processpool.errors import ConfigError, ProcessPoolError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 STREAM = "-"
 """Stands for stdin, or stdout."""
@@ -28,48 +29,41 @@ _TRY = "--try"
 WRONG = 2
 """Exit status: the command line or the file is wrong."""
 
-app = typer.Typer(
-    cls=Manual,
-    help="Pools of long-lived worker processes, declared in YAML.",
-    add_completion=True,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 
-Config = Annotated[Path, typer.Argument(help="The YAML file.", metavar="CONFIG")]
-Pool = Annotated[
-    str | None, typer.Option("--pool", metavar="NAME", help="Which of several pools in the file.")
-]
-Set = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Another value for one key, such as size.max=8; may be repeated.",
-    ),
-]
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
         from importlib.metadata import version
 
         say(f"processpool {version('processpool')}")
-        raise typer.Exit
+        raise Exit
 
 
-@app.callback()
-def _options(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", is_eager=True, callback=_show_version, help="Print the version, and exit."
+@click.group(
+    cls=Manual,
+    help="Pools of long-lived worker processes, declared in YAML.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    params=[
+        option(
+            "--version",
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_show_version,
+            help="Print the version, and exit.",
         ),
-    ] = False,
-) -> None:
-    pass
+        option(
+            "--show-completion",
+            type=click.Choice(["bash", "zsh", "fish"]),
+            is_eager=True,
+            expose_value=False,
+            callback=show_completion,
+            help="Print what makes a shell complete options, for its start file.",
+        ),
+    ],
+)
+def app() -> None:
+    """All commands."""
 
 
 _EXAMPLES = """\b
@@ -80,31 +74,31 @@ Examples:
 """
 
 
-@app.command(epilog=_EXAMPLES)
+@app.command(epilog=_EXAMPLES, params=[*RUN])
 def run(
-    config: options.ConfigOrInput = None,
-    source: options.Input = None,
-    output: options.Output = None,
-    pool: Pool = None,
-    settings: Set = None,
-    timeout: options.Timeout = None,
-    progress: options.Progress = True,
-    journal: options.Journal = None,
-    failed: options.Failed = None,
-    replay: options.Replay = None,
-    joblog: options.Joblog = None,
-    report: options.ReportFile = None,
-    details: options.Details = False,
-    tag: options.Tag = False,
-    blank_failed: options.BlankFailed = False,
-    unordered: options.Unordered = False,
-    halt: options.HaltAt = None,
-    null: options.Null = False,
-    jobs: options.Jobs = None,
-    echo: options.Echo = False,
-    command: options.Command = None,
-    protocol: options.Protocol = None,
-    function: options.Function = None,
+    config: Path | None,
+    source: str | None,
+    output: Path | None,
+    pool: str | None,
+    settings: Sequence[str],
+    timeout: str | None,
+    progress: bool,
+    journal: Path | None,
+    failed: Path | None,
+    replay: Path | None,
+    joblog: Path | None,
+    report: Path | None,
+    details: bool,
+    tag: bool,
+    blank_failed: bool,
+    unordered: bool,
+    halt: str | None,
+    null: bool,
+    jobs: int | None,
+    echo: bool,
+    command: str | None,
+    protocol: str | None,
+    function: str | None,
 ) -> None:
     """Send each line of the input to a pool, and print the answers in the order of the lines.
 
@@ -128,11 +122,11 @@ def run(
             Halt.parse(halt), Format(details, tag, blank_failed), unordered, null, echo,
         )  # fmt: skip
         status = run_pool(request)
-    raise typer.Exit(status)
+    raise Exit(status)
 
 
 def _all_overrides(
-    settings: list[str] | None, timeout: str | None, jobs: int | None
+    settings: Sequence[str], timeout: str | None, jobs: int | None
 ) -> dict[str, Any]:
     overrides = _overrides(settings)
     if timeout is not None:
@@ -177,12 +171,8 @@ def _sorted_out(
     return None, None if config is None else str(config)
 
 
-@app.command()
-def init(
-    name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="What it is called; default: pool.")
-    ] = None,
-) -> None:
+@app.command(params=[Argument("name", "What it is called; default: pool.", required=False)])
+def init(name: str | None) -> None:
     """Write a commented YAML file that works, to start from."""
     from processpool.cli.starting import write_file
 
@@ -191,14 +181,18 @@ def init(
         say(f"{path} is written; try it: seq 5 | processpool run {path}")
 
 
-@app.command()
-def journal(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The journal of a run.")],
-    export: Annotated[
-        Literal["json"] | None,
-        typer.Option(metavar="json", help="Print its records, as JSON lines, instead."),
-    ] = None,
-) -> None:
+@app.command(
+    params=[
+        path("file", "The journal of a run."),
+        option(
+            "--export",
+            type=click.Choice(["json"]),
+            metavar="json",
+            help="Print its records, as JSON lines, instead.",
+        ),
+    ]
+)
+def journal(file: Path, export: str | None) -> None:
     """Show what is in the journal of a run: how many items were answered, and what failed."""
     from processpool.cli.journals import export_journal, show_journal
 
@@ -209,44 +203,53 @@ def journal(
             export_journal(file)
 
 
-@app.command(context_settings={"ignore_unknown_options": True})
+@app.command(
+    context_settings={"ignore_unknown_options": True},
+    params=[
+        path("config", "The YAML file."),
+        SETTINGS,
+        POOL,
+        option("--start", is_flag=True, help="Start one worker of each pool as well, and end it."),
+        option(
+            _TRY,
+            "tried",
+            multiple=True,
+            metavar="MESSAGE",
+            help="Ask one worker this, and show what passes as bytes.",
+        ),
+        Argument(
+            "more",
+            "More files; behind --try, more messages.",
+            nargs=-1,
+            metavar="[CONFIG | MESSAGE]...",
+        ),
+    ],
+)
 def check(
-    config: Config,
-    settings: Set = None,
-    pool: Pool = None,
-    start: Annotated[
-        bool, typer.Option("--start", help="Start one worker of each pool as well, and end it.")
-    ] = False,
-    tried: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--try", metavar="MESSAGE", help="Ask one worker this, and show what passes as bytes."
-        ),
-    ] = None,
-    more: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[CONFIG | MESSAGE]...", help="More files; behind --try, more messages."
-        ),
-    ] = None,
+    config: Path,
+    settings: Sequence[str],
+    pool: str | None,
+    start: bool,
+    tried: Sequence[str],
+    more: Sequence[str],
 ) -> None:
     """Validate YAML files, say what they declare, and look for the programs that they name."""
     from processpool.cli.checking import check_file
 
-    strange = [] if tried else [word for word in more or [] if not Path(word).exists()]
+    strange = [] if tried else [word for word in more if not Path(word).exists()]
     if strange:
-        raise typer.BadParameter(f"there is no file {strange[0]!r}; messages come after --try")
-    messages = [*tried, *(more or [])] if tried else []
-    files = [config] if tried else [config, *map(Path, more or [])]
+        raise click.BadParameter(f"there is no file {strange[0]!r}; messages come after --try")
+    messages = [*tried, *more] if tried else []
+    files = [config] if tried else [config, *map(Path, more)]
     overrides = _overrides(settings)
     statuses = [ANSWERED]
     for file in files:  # each to its end: what is wrong with one says nothing about the next
         try:
             with _problems_told():
                 statuses.append(check_file(file, pool, overrides, start=start, messages=messages))
-        except typer.Exit as wrong:
+        except Exit as wrong:
             statuses.append(wrong.exit_code)
-    raise typer.Exit(max(statuses))
+    raise Exit(max(statuses))
 
 
 @app.command()
@@ -259,16 +262,20 @@ def schema() -> None:
     say(json.dumps(json_schema(), indent=2))
 
 
-@app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-def probe(
-    words: Annotated[
-        list[str],
-        typer.Argument(
+@app.command(
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    params=[
+        Argument(
+            "words",
+            "The program with its arguments, then messages that it should answer.",
+            nargs=-1,
+            required=True,
+            type=click.UNPROCESSED,
             metavar="-- CMD [ARG]... --try MESSAGE...",
-            help="The program with its arguments, then messages that it should answer.",
-        ),
+        )
     ],
-) -> None:
+)
+def probe(words: Sequence[str]) -> None:
     """Find out by experiment how a program talks, and print the YAML for it.
 
     What is tried and seen goes to stderr. The program is started several times, and gets the
@@ -280,22 +287,18 @@ def probe(
     at = words.index(_TRY) if _TRY in words else len(words)
     command, messages = words[:at], [word for word in words[at + 1 :] if word != _TRY]
     if not command or not messages:
-        raise typer.BadParameter("must be -- CMD [ARG]... --try MESSAGE...")
+        raise click.BadParameter("must be -- CMD [ARG]... --try MESSAGE...")
     with _problems_told(), stoppable():  # what was started is ended
         try:
             worker = Probing(command, messages, complain).find()
         except Unknown as error:
             complain(str(error))
-            raise typer.Exit(FAILED) from None
+            raise Exit(FAILED) from None
         say("\n".join(write_yaml(worker)))
 
 
-@app.command()
-def presets(
-    name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="The one to print as YAML.")
-    ] = None,
-) -> None:
+@app.command(params=[Argument("name", "The one to print as YAML.", required=False)])
+def presets(name: str | None) -> None:
     """List the protocols that have a name, or print one as a YAML file to start from."""
     from processpool.cli.presets import list_presets, show_preset
 
@@ -303,13 +306,9 @@ def presets(
         say("\n".join(list_presets() if name is None else show_preset(name)))
 
 
-@app.command("help")
-def help_(
-    context: typer.Context,
-    command: Annotated[
-        str | None, typer.Argument(metavar="COMMAND", help="The command to explain.")
-    ] = None,
-) -> None:
+@app.command("help", params=[Argument("command", "The command to explain.", required=False)])
+@click.pass_context
+def help_(context: click.Context, command: str | None) -> None:
     """Explain a command, or all of them in short."""
     show_help(context, command)
 
@@ -321,21 +320,21 @@ def _problems_told() -> Iterator[None]:
         yield
     except ConfigError as error:
         complain(str(error))
-        raise typer.Exit(WRONG) from None
+        raise Exit(WRONG) from None
     except Stopped as error:
         complain(str(error))
-        raise typer.Exit(error.status) from None
+        raise Exit(error.status) from None
     except ProcessPoolError as error:
         complain(f"{type(error).__name__}: {error}")
-        raise typer.Exit(FAILED) from None
+        raise Exit(FAILED) from None
 
 
-def _overrides(settings: list[str] | None) -> dict[str, Any]:
+def _overrides(settings: Sequence[str]) -> dict[str, Any]:
     overrides = {}
-    for setting in settings or []:
+    for setting in settings:
         key, equals, text = setting.partition("=")
         if not key or not equals:
-            raise typer.BadParameter(f"must be KEY=VALUE, such as size.max=8, got {setting!r}")
+            raise click.BadParameter(f"must be KEY=VALUE, such as size.max=8, got {setting!r}")
         overrides[key] = text if key.startswith("worker.env.") else _value(text)
     return overrides
 
@@ -347,4 +346,4 @@ def _value(text: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:
-        raise typer.BadParameter(f"{text!r} is not a value in YAML") from None
+        raise click.BadParameter(f"{text!r} is not a value in YAML") from None

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import typer
-from typer.core import TyperGroup
+import click
 
 from processpool.cli.report import say
 
@@ -41,8 +40,12 @@ _ELSEWHERE = """\
 protocols that have a name, and the documentation, which `make docs` builds."""
 
 
-class Manual(TyperGroup):
+class Manual(click.Group):
     """The commands; their help is laid out as a manual page."""
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        """Return their names, in the order in which they are defined."""
+        return list(self.commands)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the page."""
@@ -83,11 +86,11 @@ class Manual(TyperGroup):
         formatter.write("\n")
 
 
-def show_help(context: typer.Context, name: str | None) -> None:
+def show_help(context: click.Context, name: str | None) -> None:
     """Print the help of one command, or the page about all of them.
 
     Raises:
-        typer.BadParameter: there is no such command.
+        click.BadParameter: there is no such command.
     """
     page: Any = context.parent
     if name is None:
@@ -96,5 +99,18 @@ def show_help(context: typer.Context, name: str | None) -> None:
     command = page.command.get_command(page, name)
     if command is None:
         known = ", ".join(page.command.list_commands(page))
-        raise typer.BadParameter(f"there is no command {name!r}; there are {known}")
-    say(command.get_help(typer.Context(command, info_name=name, parent=page)))
+        raise click.BadParameter(f"there is no command {name!r}; there are {known}")
+    say(command.get_help(click.Context(command, info_name=name, parent=page)))
+
+
+def show_completion(context: click.Context, _: click.Parameter, shell: str | None) -> None:
+    """Print what makes a shell complete options; the callback of an option."""
+    if shell is None or context.resilient_parsing:
+        return
+    from click.shell_completion import get_completion_class
+
+    completion = get_completion_class(shell)
+    assert completion is not None
+    command = context.find_root().command
+    say(completion(command, {}, "processpool", "_PROCESSPOOL_COMPLETE").source())
+    raise click.exceptions.Exit
