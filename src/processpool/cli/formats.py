@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from processpool.cli.lines import answer_line, compact
 from processpool.errors import CodecError
 from processpool.wire.python.remote_errors import format_error
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from processpool.cli.lines import Line
     from processpool.core.outcome import Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
+class Format(NamedTuple):
     """What the command line wants of an answer."""
 
     details: bool = False
@@ -26,6 +26,10 @@ class Format:
     """An empty line for an item that failed."""
     as_json: bool = False
     """Text is written as JSON, too."""
+
+    def writing_json(self, as_json: bool) -> Self:
+        """Return the same format, with text written as JSON or not."""
+        return self._replace(as_json=as_json)
 
     def answer(self, line: Line, outcome: Outcome) -> bytes:
         """Return what is written for an item that has a value.

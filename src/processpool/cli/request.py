@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from processpool.cli.formats import Format
 from processpool.cli.halting import Halt
@@ -13,8 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What the command line asks for."""
 
     config: Path | None
@@ -40,8 +38,8 @@ class Request:
     """A file with lines that failed, to be run again."""
     report: Path | None = None
     """The file for the report."""
-    halt: Halt = field(default_factory=Halt)
-    format: Format = field(default_factory=Format)
+    halt: Halt = Halt()
+    format: Format = Format()
     unordered: bool = False
     null: bool = False
     """Whether a NUL ends a line of the input."""

@@ -12,7 +12,6 @@ import os
 import sys
 import warnings
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from processpool.api.leaves import register
@@ -102,7 +101,7 @@ class Run:
         self._request = request
         self._failed, self._joblog = failed, joblog
         as_json = config.worker.kind == "command" and config.worker.codec == "json"
-        self._format = replace(request.format, as_json=as_json)
+        self._format = request.format.writing_json(as_json)
 
     def run(self, source: int) -> int:
         """Send the lines of a descriptor through the pool; returns the exit status."""

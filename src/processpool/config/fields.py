@@ -62,11 +62,27 @@ def _whole_or_cpu(value: object) -> object:
     return value
 
 
+def _duration(value: object) -> float:
+    return parse_duration(_unquoted_number(value))
+
+
+def _positive_duration(value: object) -> float:
+    return _positive(_duration(value))
+
+
+def _positive_size(value: object) -> float:
+    return _positive(parse_size(_unquoted_number(value)))
+
+
+def _positive_budget(value: object) -> float:
+    return _positive(parse_budget(_unquoted_number(value)))
+
+
 def _size_or_auto(value: object) -> object:
     if value == "auto" and isinstance(value, str):
         return value
     try:
-        return _positive(parse_size(value))
+        return _positive_size(value)
     except ValueError:
         raise ValueError("must be auto or a size such as 512MiB") from None
 
@@ -215,34 +231,26 @@ Interpolatable = BeforeValidator(_unquoted_number)
 Count = Annotated[int, Field(ge=0, le=_MAX_COUNT), Interpolatable]
 Positive = Annotated[int, Field(ge=1, le=_MAX_COUNT), Interpolatable]
 _CPU_SCHEMA = {"anyOf": [{"type": "integer", "minimum": 0}, {"const": "cpu"}]}
-Workers = Annotated[Count, BeforeValidator(_whole_or_cpu), WithJsonSchema(_CPU_SCHEMA)]
-
-Duration = Annotated[
-    float,
-    BeforeValidator(parse_duration),
-    Interpolatable,
-    _either_unit(DURATION_PATTERN, "number"),
+Workers = Annotated[
+    int,
+    Field(ge=0, le=_MAX_COUNT),
+    BeforeValidator(_whole_or_cpu),
+    WithJsonSchema(_CPU_SCHEMA),
 ]
+
+# One function for each of these, since pydantic looks at every one of every field while it is
+# imported.
+Duration = Annotated[float, BeforeValidator(_duration), _either_unit(DURATION_PATTERN, "number")]
 PositiveDuration = Annotated[
-    float,
-    BeforeValidator(parse_duration),
-    Interpolatable,
-    AfterValidator(_positive),
-    _either_unit(DURATION_PATTERN, "number"),
+    float, BeforeValidator(_positive_duration), _either_unit(DURATION_PATTERN, "number")
 ]
 PositiveSize = Annotated[
-    int,
-    BeforeValidator(parse_size),
-    Interpolatable,
-    AfterValidator(_positive),
-    _either_unit(SIZE_PATTERN, "integer"),
+    int, BeforeValidator(_positive_size), _either_unit(SIZE_PATTERN, "integer")
 ]
 
 Budget = Annotated[
     int | float,
-    BeforeValidator(parse_budget),
-    Interpolatable,
-    AfterValidator(_positive),
+    BeforeValidator(_positive_budget),
     WithJsonSchema(
         {
             "anyOf": [
@@ -257,7 +265,6 @@ Budget = Annotated[
 PerItem = Annotated[
     int | Literal["auto"],
     BeforeValidator(_size_or_auto),
-    Interpolatable,
     WithJsonSchema(
         {
             "anyOf": [

@@ -7,22 +7,20 @@ the same object as the node that it refers to.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 Path = tuple[str | int, ...]
 """The path of a value: the keys and indices that lead to it from the top."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Place(NamedTuple):
     """A position in a file; lines and columns count from 1."""
 
     line: int
     column: int
 
 
-@dataclass(slots=True)
-class Scalar:
+class Scalar(NamedTuple):
     """A scalar as it was written; `plain` if it had no quotes."""
 
     place: Place
@@ -32,8 +30,7 @@ class Scalar:
     depth: int = 1
 
 
-@dataclass(slots=True)
-class Broken:
+class Broken(NamedTuple):
     """A placeholder for a value whose problem is reported already."""
 
     place: Place
@@ -41,28 +38,30 @@ class Broken:
     depth: int = 1
 
 
-@dataclass(slots=True)
 class Items:
     """A list."""
 
-    place: Place
-    items: list[Node] = field(default_factory=list)
-    size: int = 1
-    depth: int = 1
+    __slots__ = ("depth", "items", "place", "size")
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.items: list[Node] = []
+        self.size = self.depth = 1
 
     def children(self) -> list[Node]:
         """Return the nodes directly below."""
         return self.items
 
 
-@dataclass(slots=True)
 class Mapping:
     """A mapping: keys with their own positions, and their values."""
 
-    place: Place
-    entries: dict[str, tuple[Place, Node]] = field(default_factory=dict)
-    size: int = 1
-    depth: int = 1
+    __slots__ = ("depth", "entries", "place", "size")
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.entries: dict[str, tuple[Place, Node]] = {}
+        self.size = self.depth = 1
 
     def children(self) -> list[Node]:
         """Return the nodes directly below."""

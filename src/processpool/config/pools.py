@@ -6,9 +6,8 @@ the caller need not name it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from processpool.config.document import kind_of
 from processpool.config.nodes import Broken, Mapping, Node, Path, Place, Scalar
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
 _POOLS = "pools"
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
+class Declared(NamedTuple):
     """A pool in a file: its mapping, and its name unless the mapping has a `name` of its own."""
 
     name: str

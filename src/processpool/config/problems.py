@@ -7,9 +7,7 @@ their position in the file, not by when they were found.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from processpool.config.nodes import Path, Place
 from processpool.errors import ConfigError
@@ -24,8 +22,7 @@ MAX_LINES = 100
 _NOWHERE = Place(0, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One problem of a configuration.
 
     Attributes:
@@ -80,6 +77,8 @@ def quoted(text: str) -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that `word` is probably a misspelling of, if there is one."""
+    from difflib import get_close_matches
+
     return next(iter(get_close_matches(word[:MAX_SHOWN], list(known), n=1)), None)
 
 

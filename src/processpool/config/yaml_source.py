@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from processpool.config.folder import current_folder
 from processpool.config.nodes import Node, Place
@@ -33,8 +33,7 @@ _FORBIDDEN = re.compile(  # what is allowed takes ten times as long to compile
 )
 
 
-@dataclass(slots=True)
-class Source:
+class Source(NamedTuple):
     """A file's syntax tree (None if it could not be parsed) and its problems so far."""
 
     label: str

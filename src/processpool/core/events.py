@@ -20,19 +20,22 @@ class Event:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
 class PoolOpened(Event):
     """The pool was opened."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class PoolPaused(Event):
     """The pool was paused: it assigns no work until it is resumed."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class PoolResumed(Event):
     """The pool was resumed: it assigns work again."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +54,10 @@ class PoolBroke(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
 class PoolClosedDown(Event):
     """The last worker has ended, and the pool is closed."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +68,10 @@ class WorkerEvent(Event):
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
 class WorkerStarted(WorkerEvent):
     """A worker's process was started."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from processpool.core.terms import Retries
 
@@ -18,8 +18,7 @@ def _one() -> float:
     return 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryPolicy:
+class MemoryPolicy(NamedTuple):
     """The memory that all workers of a pool may use together, in bytes."""
 
     budget: int

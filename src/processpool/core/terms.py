@@ -6,13 +6,13 @@ A job without terms of its own has those of its pool.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 REASONS = frozenset({"crash", "timeout", "error"})
 """The kinds of failures after which an item may be tried again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Retries:
+class Retries(NamedTuple):
     """How often an item is tried, and after which failures it is tried again."""
 
     attempts: int

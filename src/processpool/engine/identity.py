@@ -5,8 +5,8 @@ What these are called is in `wire/variables.py`; those of a slot are `worker.eac
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from processpool.wire.variables import POOL_VARIABLE, SLOT_VARIABLE, WORKER_VARIABLE
 
@@ -14,13 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(NamedTuple):
     """The common part of the identities of a pool's workers."""
 
     pool: str = ""
     """The name of the pool."""
-    each: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    each: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     """The variables of `worker.each`, with the values for the slots in turn."""
 
     def variables(self, number: int, place: int) -> dict[str, str]:

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from processpool.engine.identity import Identity
 from processpool.engine.inheritance import Environ, flags, inheritance, resource_tracker
@@ -142,8 +142,7 @@ class CommandLauncher:
         return oneshot_worker(number, process, self.protocol, self.codec, traced=self.traced)
 
 
-@dataclass(frozen=True)
-class Orders:
+class Orders(NamedTuple):
     """What a Python worker does before it is ready; functions by name, or pickled."""
 
     handler: str | None = None

@@ -12,8 +12,7 @@ import math
 import os
 import shutil
 import signal
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from processpool.errors import WorkerStartFailed
 from processpool.system.units import SECONDS, SIZES, format_units
@@ -30,8 +29,7 @@ _OPTIONS = {_AS: "--as", _CPU: "--cpu", _NOFILE: "--nofile"}
 """The options of `prlimit`, by the names that follow RLIMIT_ in `resource`."""
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """The resource limits of a worker; None leaves a limit unchanged."""
 
     memory: int | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from processpool.wire.framing.regex import pattern
 from processpool.wire.framing.template import RequestTemplate, around_mark
@@ -63,16 +63,14 @@ class AnswerRule:
         return self.until is not None and not isinstance(around_mark(self.until), bytes)
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """A step of the start dialogue."""
 
     verb: Literal["expect", "send", "ask"]
     text: str
 
 
-@dataclass(frozen=True)
-class Rpc:
+class Rpc(NamedTuple):
     """The options of JSON-RPC.
 
     Attributes:

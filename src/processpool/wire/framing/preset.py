@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
-@dataclass(frozen=True)
-class Preset:
+class Preset(NamedTuple):
     """The protocol of a program.
 
     Attributes:
@@ -24,6 +26,6 @@ class Preset:
     command: tuple[str, ...]
     about: str
     programs: tuple[str, ...] = ()
-    env: dict[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = MappingProxyType({})
     codec: str = "text"
     note: str = ""

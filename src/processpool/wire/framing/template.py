@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-from difflib import SequenceMatcher
 from struct import Struct
 from typing import TYPE_CHECKING
 
@@ -128,6 +127,8 @@ def _refuse_near_miss(word: str, names: tuple[str, ...]) -> None:
 
 
 def _is_meant(word: str, name: str) -> bool:
+    from difflib import SequenceMatcher  # where something is wrong only
+
     return SequenceMatcher(None, word.strip().lower(), name).ratio() >= _MIN_SIMILARITY
 
 
