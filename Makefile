@@ -18,7 +18,7 @@ export PIP_ROOT_USER_ACTION := ignore
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test slow stress lint format docs wheel bench schema screenshot test-matrix test-pythons clean
+.PHONY: help venv demo test slow stress lint format docs wheel bench schema screenshot test-matrix test-pythons test-sklearn clean
 
 help:  ## Say what there is
 	@echo "make TARGET, where TARGET is:"
@@ -103,6 +103,11 @@ test-python-%:
 		$(VENV)/python-$*/bin/python -m pytest --numprocesses 2 --dist worksteal --ignore tests/browser; \
 		exit; \
 	done; echo "Python $* is not here, so nothing was tested with it"
+
+# The number of tests that pass is to be compared with that of JOBLIB_BACKEND=loky, joblib's own.
+test-sklearn: $(VENV)/.installed-dev $(VENV)/.installed-callers  ## Run scikit-learn's tests with our backend of joblib: JOBLIB_BACKEND=loky WHAT=sklearn.ensemble
+	$(BIN)/python -m pytest -c /dev/null -p tests.joblib_backend --quiet --numprocesses 2 \
+		--pyargs $(or $(WHAT),sklearn.model_selection sklearn.ensemble)
 
 schema: $(VENV)/.installed  ## Write configs/pool.schema.json again
 	$(BIN)/python -m processpool schema > $(VENV)/pool.schema.json
