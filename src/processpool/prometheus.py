@@ -79,7 +79,7 @@ class _Pool:
 
     def __init__(self, pool: PoolView) -> None:
         self.view = ref(pool)
-        self.exits = ExitCounts()
+        self.exits = ExitCounts(len(pool.snapshot(resources=False).workers))
         self.runs = _Histogram()
         self.waits = _Histogram()
         self._lock = Lock()
@@ -149,8 +149,8 @@ class _Families:
         self.memory = GaugeMetricFamily(
             "processpool_worker_memory_bytes", "Resident memory by slot.", labels=[*pool, "slot"]
         )
-        self.cpu = GaugeMetricFamily(
-            "processpool_worker_cpu_seconds", "CPU time of the worker in each slot.",
+        self.cpu = CounterMetricFamily(
+            "processpool_worker_cpu_seconds", "CPU time of the worker that a slot has now.",
             labels=[*pool, "slot"],
         )  # fmt: skip
         self.started = CounterMetricFamily(

@@ -59,6 +59,8 @@ def test_workers(pool: ProcessPool, scrapes: Scrapes) -> None:
     assert scrapes.value("processpool_workers_exited_total", pool="p", reason="signal 9") == 1
     assert scrapes.value("processpool_workers", pool="p", state="idle") == 1
     assert scrapes.value("processpool_workers_max", pool="p") == 1
+    assert scrapes.value("processpool_workers_started_total", pool="p") == 2
+    assert scrapes.value("processpool_worker_cpu_seconds_total", pool="p", slot="0") is not None
     memory = scrapes.value("processpool_worker_memory_bytes", pool="p", slot="0")
     assert memory is not None
     assert memory > 1_000_000

@@ -8,8 +8,9 @@ from processpool.core.events import Event, WorkerExited, WorkerFailedToStart, Wo
 class ExitCounts:
     """Counts that only grow; may be read on any thread."""
 
-    def __init__(self) -> None:
-        self.started = 0
+    def __init__(self, workers: int = 0) -> None:
+        """Begin with as many workers as there are."""
+        self.started = workers
         """Workers that were started."""
         self.exits: dict[str, int] = {}
         """By reason, workers that have ended: why the pool has ended them, such as `timeout`; or
