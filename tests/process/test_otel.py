@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import time
+from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from opentelemetry import trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
@@ -15,8 +19,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import processpool.otel
-from processpool import PoolFuture, ProcessPool, WorkerDied
+from processpool import PoolFuture, ProcessPool, RemoteError, RequestTimeout, WorkerDied
+from tests.process.support import WAYS, WORKERS, ask
 from tests.process.workers.traced import (
+    Ended,
     at_three,
     die,
     ended_here,
@@ -24,13 +30,14 @@ from tests.process.workers.traced import (
     fail_at_one,
     fail_within,
     late_span,
+    long_nap,
     slowly,
     span_of_now,
     with_span,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterator
 
     from opentelemetry.sdk.trace import ReadableSpan
 
@@ -43,8 +50,13 @@ class Telemetry(NamedTuple):
     reader: InMemoryMetricReader
     meters: MeterProvider
 
-    def instrument(self, pool: ProcessPool) -> None:
-        processpool.otel.instrument(pool, tracer_provider=self.tracers, meter_provider=self.meters)
+    def instrument(self, pool: ProcessPool, spans_per_second: float = 200) -> None:
+        processpool.otel.instrument(
+            pool,
+            tracer_provider=self.tracers,
+            meter_provider=self.meters,
+            spans_per_second=spans_per_second,
+        )
 
     def named(self, name: str) -> list[ReadableSpan]:
         """The spans of this name that have ended, in the order of their beginning."""
@@ -88,10 +100,27 @@ def pool(telemetry: Telemetry) -> Iterator[ProcessPool]:
         yield pool
 
 
+@pytest.fixture
+def sharing(telemetry: Telemetry) -> Iterator[ProcessPool]:
+    """One whose single requests all share spans."""
+    with ProcessPool(name="traced", max_workers=1, setup=export_in_memory) as pool:
+        telemetry.instrument(pool, spans_per_second=0)
+        yield pool
+
+
 def parent_of(span: ReadableSpan) -> int:
     assert span.parent is not None
     number: int = span.parent.span_id
     return number
+
+
+def is_run(span: Ended) -> bool:
+    """True for the span of an item, that its worker has made."""
+    return span.name.startswith("run ")
+
+
+def is_below(span: ReadableSpan, numbers: Container[int]) -> bool:
+    return span.parent is not None and span.parent.span_id in numbers
 
 
 def id_of(span: ReadableSpan) -> int:
@@ -122,7 +151,7 @@ with ProcessPool(**eval(sys.argv[1])) as pool:
         named("map", said)
     named("one", pool.submit("it is").result())
     named("one", pool.call("it is"))
-runs = [s for s in memory.get_finished_spans() if s.name.startswith(("map", "submit"))]
+runs = [s for s in memory.get_finished_spans() if s.name.startswith(("map", "submit", "call"))]
 for span in sorted(runs, key=lambda span: span.start_time):
     print(f"{span.context.trace_id:032x}:{span.context.span_id:016x}")
 """
@@ -141,7 +170,7 @@ class TestMaps:
         assert {parent_of(span) for span in items} == {id_of(run)}
         for span in items:
             assert run.start_time <= span.start_time < span.end_time <= run.end_time  # type: ignore[operator]
-            assert (span.end_time or 0) - (span.start_time or 0) >= 0.02e9
+        assert (items[-1].end_time or 0) - (items[0].start_time or 0) >= 4 * 0.02e9
         assert run.attributes is not None
         assert run.attributes["processpool.items"] == 4
 
@@ -149,7 +178,9 @@ class TestMaps:
         pool.map(abs, range(100_000))
         spans = [*telemetry.named("items"), *telemetry.named("item")]
         counts = [span.attributes.get("processpool.items", 1) for span in spans if span.attributes]
-        assert sum(counts) == 100_000  # type: ignore[arg-type]
+        run = dict(telemetry.one("map abs").attributes or {})
+        counts.append(run.get("processpool.items.left_out", 0))
+        assert sum(counts) == run["processpool.items"] == 100_000  # type: ignore[arg-type]
         assert len(spans) <= 1000
 
     def test_an_error_is_told(self, pool: ProcessPool, telemetry: Telemetry) -> None:
@@ -187,7 +218,7 @@ class TestContextInWorkers:
         pool.map(at_three, range(100))
         run = telemetry.one("map at_three")
         inner, item = pool.call(ended_here)
-        assert (inner.name, item.name, item.item) == ("inner 3", "item", 3)
+        assert (inner.name, item.name, item.item) == ("inner 3", "run at_three", 3)
         assert inner.parent == item.span_id
         assert item.parent == id_of(run)
         assert inner.trace_id == item.trace_id == run.context.trace_id
@@ -195,8 +226,8 @@ class TestContextInWorkers:
     def test_each_item_has_its_own(self, pool: ProcessPool, telemetry: Telemetry) -> None:
         assert pool.map(with_span, range(50)) == list(range(50))
         ended = pool.call(ended_here)
-        items = {span.span_id: span for span in ended if span.name == "item"}
-        inner = [span for span in ended if span.name != "item"]
+        items = {span.span_id: span for span in ended if is_run(span)}
+        inner = [span for span in ended if not is_run(span)]
         assert [items[span.parent].item for span in inner] == list(range(50))
         assert [span.name for span in inner] == [f"inner {n}" for n in range(50)]
 
@@ -267,6 +298,223 @@ class TestSingleRequests:
         assert telemetry.one("call abs")
 
 
+class TestManyRequests:
+    """Those beyond the allowance share spans."""
+
+    @staticmethod
+    def items(telemetry: Telemetry, method: str, name: str) -> list[int]:
+        """How many requests the spans of a method and a function stand for, but those in others."""
+        runs = telemetry.named(f"{method}s {name}")
+        inner = {id_of(span) for span in runs}
+        ones = [one for one in telemetry.named(f"{method} {name}") if not is_below(one, inner)]
+        attributes = [dict(span.attributes or {}) for span in runs + ones]
+        return [one.get("processpool.items", 1) for one in attributes]  # type: ignore[misc]
+
+    def test_few_have_one_each(self, pool: ProcessPool, telemetry: Telemetry) -> None:
+        for n in range(100):
+            pool.call(abs, n)
+        assert len(telemetry.named("call abs")) == 100
+        assert self.items(telemetry, "call", "abs") == [1] * 100
+
+    @pytest.mark.parametrize("ask", ["call", "submit"])
+    def test_each_is_in_a_span_below_the_callers(
+        self, pool: ProcessPool, telemetry: Telemetry, ask: str
+    ) -> None:
+        began = time.monotonic()
+        with telemetry.tracers.get_tracer("app").start_as_current_span("caller"):
+            for n in range(2000):
+                asked = getattr(pool, ask)(abs, n)
+                assert (asked.result() if isinstance(asked, PoolFuture) else asked) == n
+        seconds = time.monotonic() - began
+        until(lambda: sum(self.items(telemetry, ask, "abs")) >= 2000)
+        caller, runs = telemetry.one("caller"), telemetry.named(f"{ask}s abs")
+        spans = [*telemetry.named(f"{ask} abs"), *runs]
+        assert sum(self.items(telemetry, ask, "abs")) == 2000
+        assert len(spans) <= 200 * (1 + seconds) + 10 * seconds + 2
+        assert {parent_of(span) for span in spans} <= {id_of(caller), *map(id_of, runs)}
+        for span in spans:
+            assert (span.start_time or 0) < (span.end_time or 0)
+            assert ask == "submit" or (span.end_time or 0) <= (caller.end_time or 0)
+
+    def test_what_a_function_does_is_below_them(
+        self, pool: ProcessPool, telemetry: Telemetry
+    ) -> None:
+        for n in range(600):
+            pool.call(with_span, n)
+        until(lambda: sum(self.items(telemetry, "call", "with_span")) == 600)
+        runs = telemetry.named("calls with_span")
+        ones = telemetry.named("call with_span")
+        spans = runs + [one for one in ones if not is_below(one, {*map(id_of, runs)})]
+        parents = Counter(span.parent for span in pool.call(ended_here) if is_run(span))
+        assert parents.total() == 600
+        counted = {id_of(s): dict(s.attributes or {}).get("processpool.items", 1) for s in spans}
+        assert parents == counted
+
+    def test_one_that_fails_is_told(self, sharing: ProcessPool, telemetry: Telemetry) -> None:
+        for n in (0, 1):
+            with suppress(ValueError):
+                sharing.call(fail_at_one, n)
+        sharing.close()
+        failed, run = telemetry.one("call fail_at_one"), telemetry.one("calls fail_at_one")
+        assert failed.status.description == "ValueError: not this one"
+        assert parent_of(failed) == id_of(run)
+        attributes = dict(run.attributes or {})
+        assert (attributes["processpool.items"], attributes["processpool.items.failed"]) == (2, 1)
+        assert not run.status.is_ok
+
+    def test_a_submitted_one_that_fails_is_told(
+        self, sharing: ProcessPool, telemetry: Telemetry
+    ) -> None:
+        futures = [sharing.submit(fail_at_one, n) for n in range(3)]
+        assert isinstance(futures[1].exception(), ValueError)
+        assert futures[2].result() == 2
+        sharing.close()
+        run, failed = telemetry.one("submits fail_at_one"), telemetry.one("submit fail_at_one")
+        assert parent_of(failed) == id_of(run)
+        assert (failed.status.description or "").startswith("ValueError")
+        assert dict(run.attributes or {})["processpool.items"] == 3
+
+    def test_one_that_takes_long_is_told(self, telemetry: Telemetry) -> None:
+        with ProcessPool(name="traced", max_workers=1) as pool:
+            telemetry.instrument(pool, spans_per_second=1)
+            pool.call(abs, 1)  # this has the span of the first second
+            pool.call(long_nap)
+            pool.call(long_nap)
+            until(lambda: telemetry.named("calls long_nap") or telemetry.named("call long_nap"))
+        spans = telemetry.named("call long_nap") + telemetry.named("calls long_nap")
+        assert all((one.end_time or 0) - (one.start_time or 0) >= 0.3e9 for one in spans)
+
+    def test_one_alone_is_called_as_always(
+        self, sharing: ProcessPool, telemetry: Telemetry
+    ) -> None:
+        assert sharing.call(divmod, 7, 2) == (3, 1)
+        until(lambda: telemetry.named("call divmod"))
+        assert "processpool.items" not in dict(telemetry.one("call divmod").attributes or {})
+
+    def test_a_span_ends_with_its_last_request(
+        self, sharing: ProcessPool, telemetry: Telemetry
+    ) -> None:
+        assert sharing.submit(long_nap).result() is None
+        until(lambda: telemetry.named("submit long_nap"))
+        span = telemetry.one("submit long_nap")
+        assert (span.end_time or 0) - (span.start_time or 0) >= 0.3e9
+
+    def test_asyncio(self, pool: ProcessPool, telemetry: Telemetry) -> None:
+        async def ask_often() -> None:
+            for n in range(30):
+                assert await asyncio.gather(*(pool.acall(abs, n) for _ in range(20))) == [n] * 20
+
+        asyncio.run(ask_often())
+        until(lambda: sum(self.items(telemetry, "call", "abs")) == 600)
+
+    def test_the_options_of_a_view_hold(self, sharing: ProcessPool) -> None:
+        for n in range(3):
+            with pytest.raises(RequestTimeout):
+                sharing.options(timeout=0.05).call(long_nap)
+            assert sharing.call(abs, n) == n
+
+
+class TestWithoutProvider:
+    def test_the_callers_context_travels(self) -> None:
+        """There is none in this process; the caller's span came from elsewhere."""
+        remote = trace.SpanContext(5, 7, is_remote=True, trace_flags=trace.TraceFlags(1))
+        with ProcessPool(max_workers=1) as pool:
+            processpool.otel.instrument(pool)
+            assert pool.call(span_of_now) == (0, 0, False)
+            with trace.use_span(trace.NonRecordingSpan(remote)):
+                for ask in ("call", "submit"):
+                    asked = getattr(pool, ask)(span_of_now)
+                    found = asked.result() if isinstance(asked, PoolFuture) else asked
+                    assert found == (5, 7, True)
+                assert pool.map(lambda _: span_of_now(), [1]) == [(5, 7, True)]
+            assert pool.call(span_of_now) == (0, 0, False)
+
+
+HANDLER = "tests.process.workers.traced_serve"
+
+
+def ended(served: ProcessPool) -> list[Ended]:
+    """What has ended in the worker of a handler under `serve` since the last look."""
+    return [Ended(*span) for span in served.call("ended")]
+
+
+class TestServed:
+    """Handlers under `serve`."""
+
+    @pytest.fixture
+    def served(self, telemetry: Telemetry) -> Iterator[ProcessPool]:
+        with ProcessPool(
+            name="traced",
+            command=["python", "-m", HANDLER],
+            cwd=str(WORKERS.parents[2]),
+            protocol={"kind": "framed", "pipeline": 8},
+            codec="json",
+            max_workers=1,
+        ) as pool:
+            telemetry.instrument(pool)
+            yield pool
+
+    @pytest.mark.parametrize("way", WAYS)
+    def test_a_span_is_below_that_of_its_message(
+        self, served: ProcessPool, telemetry: Telemetry, way: str
+    ) -> None:
+        assert ask(served, way, "span 7") == 7
+        inner, item = ended(served)
+        assert (inner.name, item.name, item.item) == ("inner 7", "run handle", 0)
+        assert inner.parent == item.span_id
+        name = f"{way.replace('imap', 'map')} {HANDLER}"
+        until(lambda: telemetry.named(name))
+        span = telemetry.named(name)[0]
+        assert item.parent == id_of(span)
+        assert span.context is not None
+        assert inner.trace_id == item.trace_id == span.context.trace_id
+
+    def test_each_has_its_own(self, served: ProcessPool, telemetry: Telemetry) -> None:
+        assert served.map([f"span {n}" for n in range(1500)]) == list(range(1500))
+        found = ended(served)
+        items = {span.span_id: span for span in found if is_run(span)}
+        inner = [span for span in found if not is_run(span)]
+        assert [items[span.parent].item for span in inner] == list(range(1500))
+        run = telemetry.one(f"map {HANDLER}")
+        assert {span.parent for span in items.values()} == {id_of(run)}
+
+    def test_requests_that_are_sent_ahead_have_theirs(
+        self, served: ProcessPool, telemetry: Telemetry
+    ) -> None:
+        for future in [served.submit(f"span {n}") for n in range(100)]:
+            future.result()
+        found = ended(served)
+        until(lambda: len(telemetry.named(f"submit {HANDLER}")) == 100)
+        spans = [id_of(span) for span in telemetry.named(f"submit {HANDLER}")]
+        assert [span.parent for span in found if is_run(span)] == spans
+
+    def test_an_error_ends_its_span(self, served: ProcessPool, telemetry: Telemetry) -> None:
+        with pytest.raises(RemoteError, match="KeyError"):
+            served.call("fail")
+        (item,) = ended(served)
+        assert item.error == "KeyError: 5"
+
+    def test_parts(self, served: ProcessPool, telemetry: Telemetry) -> None:
+        assert ended(served) == []
+        parts = served.stream("parts")
+        assert [next(parts) for _ in range(3)] == [0, 1, 2]
+        parts.close()
+        found = ended(served)
+        assert [span.name for span in found] == ["inner 0", "inner 1", "inner 2", "run handle"]
+        assert {span.parent for span in found[:3]} == {found[3].span_id}
+
+    def test_what_is_not_traced_is_in_no_trace(
+        self, served: ProcessPool, telemetry: Telemetry
+    ) -> None:
+        assert served.call("now")[2]
+        with served.lease() as lease:
+            lease.send("now")
+            assert lease.read_stdout() == [0, 0, False]
+
+    def test_nothing_is_imported_for_it(self, served: ProcessPool) -> None:
+        assert served.call("imported") is False
+
+
 def until(there: Callable[[], object]) -> None:
     """A span ends just after its future, on the thread of the callbacks."""
     end = time.monotonic() + 10
@@ -312,6 +560,7 @@ class TestMetrics:
         items = telemetry.points("processpool.items")
         assert (items["ok"].value, items["failed"].value) == (4, 1)
         assert telemetry.points("processpool.workers.exited")["signal 9"].value == 1
+        assert telemetry.points("processpool.workers.started")[None].value == 2
         until(lambda: "idle" in telemetry.points("processpool.workers"))
         assert telemetry.points("processpool.workers")["idle"].value == 1
         assert telemetry.points("processpool.workers.memory")[None].value > 1_000_000
@@ -320,9 +569,9 @@ class TestMetrics:
     def test_durations(self, pool: ProcessPool, telemetry: Telemetry) -> None:
         pool.map(slowly, range(5))
         point = telemetry.points("processpool.item.duration")[None]
-        assert point.count == 5
-        assert point.sum >= 5 * 0.02
-        assert telemetry.points("processpool.item.wait")[None].count == 5
+        assert 0 < point.count <= 5
+        assert point.max >= 0.02
+        assert telemetry.points("processpool.item.wait")[None].count == point.count
 
     def test_counts_outlive_their_pool(self, pool: ProcessPool, telemetry: Telemetry) -> None:
         pool.map(abs, range(5))

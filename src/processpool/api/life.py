@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import EllipsisType, TracebackType
     from typing import Any, Self, Unpack
 
-    from processpool.api.call_forms import make_form
+    from processpool.api.call_forms import Form, make_form
     from processpool.api.keywords import PoolKeywords
     from processpool.api.seconds import bounded
     from processpool.api.shared import Shared
@@ -91,12 +91,23 @@ class PoolLife:
         """The pool's name."""
         return self.config.name
 
-    def on_terms(self, timeout: float | None, terms: Terms) -> Self:
-        """Return a view of the pool: items that are handed in there are run on these terms."""
-        view = object.__new__(type(self))
+    def on_terms(
+        self,
+        timeout: float | None,
+        terms: Terms,
+        *,
+        kind: type[Any] | None = None,
+        form: Form | None = None,
+    ) -> Self:
+        """Return a view of the pool: items that are handed in there are run on these terms.
+
+        For leaves, it may be of another class, and take work in another form.
+        """
+        view: Self = object.__new__(kind or type(self))
         vars(view).update(vars(self))
         view._viewed = self._viewed or self
         view._timeout, view._terms = timeout, terms
+        view._form = form or self._form
         retries = terms.retries
         attempts = self.config.retry.attempts if retries is None else retries.attempts
         view._retries = attempts > 1

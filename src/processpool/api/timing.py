@@ -14,14 +14,27 @@ if TYPE_CHECKING:
 
 
 class Watch:
-    """A callback that is called where its future ends, even on a thread that others wait for."""
+    """Calls `action` with each of the futures that it watches, as soon as that has ended.
 
-    def __init__(self, action: Callable[[Timing | None], None]) -> None:
+    That is on a thread that others may wait for: the action must return at once, and not use the
+    pool. Nothing is hurried for it: it is called when the answer arrives for its reader's sake.
+    """
+
+    def __init__(self, action: Callable[[PoolFuture[Any]], None]) -> None:
         self._action = action
+
+    def watch(self, future: PoolFuture[Any]) -> None:
+        """Watch a future, which may have ended."""
+        with FUTURES.lock:
+            is_open = not future.done()
+            if is_open:
+                future._done_callbacks.append(self)
+        if not is_open:
+            self._action(future)
 
     def __call__(self, future: Any) -> None:
         """Tell of it."""
-        self._action(timing_of(future))
+        self._action(future)
 
 
 def timing_of(future: PoolFuture[Any]) -> Timing | None:
@@ -32,16 +45,6 @@ def timing_of(future: PoolFuture[Any]) -> Timing | None:
     return None if future._record is None else Timing.of(future._record)
 
 
-def when_ended(future: PoolFuture[Any], action: Callable[[Timing | None], None]) -> None:
-    """Call `action` as soon as a future has ended, with what `timing_of` returns.
-
-    It must return at once, and not use the pool. Nothing is hurried for it: it is called when the
-    answer arrives for its reader's sake.
-    """
-    watch = Watch(action)
-    with FUTURES.lock:
-        is_open = not future.done()
-        if is_open:
-            future._done_callbacks.append(watch)
-    if not is_open:
-        watch(future)
+def has_failed(future: PoolFuture[Any]) -> bool:
+    """Return whether one that has ended has no value; its answer is not unpickled."""
+    return future._exception is not None or future.cancelled()

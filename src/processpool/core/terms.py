@@ -45,3 +45,10 @@ class Terms:
 
 USUAL = Terms()
 """The terms of a job for which nobody has asked for any."""
+
+
+class TracedMessage(tuple[bytes, ...]):
+    """A message to a program which is below a span: that of a call, which has no job with terms."""
+
+    within: bytes
+    """The span, as in `Terms`."""

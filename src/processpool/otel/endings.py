@@ -32,22 +32,31 @@ class Endings:
     def put(self, ending: Ending) -> None:
         """Have this done soon."""
         self._pending.append(ending)
-        if not self._is_awaited:
+        self.wake()
+
+    def wake(self) -> None:
+        """Have done soon what is pending, if anything is."""
+        if self._pending and not self._is_awaited:
             self._is_awaited = True
             with suppress(RuntimeError):  # the interpreter ends: it is done when the pool is closed
                 Thread(target=self._run, name="processpool-otel", daemon=True).start()
 
     def put_quietly(self, ending: Ending) -> None:
-        """Have this done with the next one, or at the end; takes no lock."""
+        """Have this done when somebody wakes this, or at the end; takes no lock."""
         self._pending.append(ending)
 
     def flush(self) -> None:
-        """Do it now."""
+        """Do it all now, also what is put down meanwhile."""
         with suppress(IndexError):
             while True:
                 self._pending.popleft()()
 
     def _run(self) -> None:
         sleep(PAUSE)
-        self._is_awaited = False  # first: what comes from here on has a thread of its own
-        self.flush()
+        try:
+            with suppress(IndexError):
+                for _ in range(len(self._pending)):  # what comes meanwhile is for the next time
+                    self._pending.popleft()()
+        finally:
+            self._is_awaited = False
+            self.wake()

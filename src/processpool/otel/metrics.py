@@ -18,6 +18,7 @@ from opentelemetry.metrics import Observation
 from processpool.core.events import Event, PoolClosedDown
 from processpool.core.exit_counts import ExitCounts
 from processpool.core.log_bins import FEW_BOUNDS
+from processpool.otel.allowance import Allowance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 
 NAME = "processpool"
 """The name of the meter and the tracer."""
-PAUSE = 0.002
-"""Seconds between two measurements of single items, at least: one costs about 20 µs."""
+MEASURED_PER_SECOND = 100
+"""Measurements of single items, at most: one costs about 20 µs."""
 FRESH = 0.01
 """Seconds for which a snapshot is used again: a reader asks for all metrics, one after another."""
 POOL = "processpool.pool"
@@ -45,7 +46,7 @@ class Watched:
 
     def __init__(self, pool: PoolView) -> None:
         self.name = pool.name
-        self.exits = ExitCounts()
+        self.exits = ExitCounts(len(pool.snapshot(resources=False).workers))
         self.is_over = False
         self._pool = ref(pool)
         self._last: PoolSnapshot | None = None
@@ -73,7 +74,7 @@ class Meters:
     def __init__(self, provider: MeterProvider | None) -> None:
         self._watched: list[Watched] = []
         self._lock = Lock()
-        self._due = 0.0
+        self._allowance = Allowance(MEASURED_PER_SECOND)
         meter = metrics.get_meter(NAME, meter_provider=provider)
         self._runs = meter.create_histogram(
             "processpool.item.duration", "s", "Seconds for which workers had items; fast items "
@@ -105,9 +106,7 @@ class Meters:
 
     def ran_one(self, pool: dict[str, str], seconds: float, waited: float) -> None:
         """A single item did; of very many of them, some are measured."""
-        now = monotonic()
-        if now >= self._due:
-            self._due = now + PAUSE
+        if self._allowance.take():
             self.ran(pool, seconds, waited)
 
     def _read(

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from opentelemetry import trace
 
 from processpool.api.names import name_of
 from processpool.api.pool import ProcessPool
-from processpool.api.timing import when_ended
+from processpool.otel.below import FormBelow
 from processpool.otel.carriers import traceparent
 
 if TYPE_CHECKING:
-    from processpool.api.call_forms import Call
-    from processpool.api.futures import PoolFuture
-    from processpool.core.terms import Terms
+    from opentelemetry.context import Context
+
     from processpool.otel.tracing import Tracing
-    from processpool.wire.python.functions import Request
 
 
 class TracedPool(ProcessPool):
@@ -24,55 +24,48 @@ class TracedPool(ProcessPool):
 
     reporting: Tracing
     """What it reports."""
+    untraced_class: type[ProcessPool]
+    """What it was before."""
 
-    def _called(self, args: tuple[Any, ...]) -> str:
-        """Return the name of what is called."""
-        name = name_of(self.config, None)
-        if not name and args:
-            name = getattr(args[0], "__qualname__", "").rpartition("<locals>.")[2]
-        return name
+    def untraced(self, context: Context | None) -> ProcessPool:
+        """Return a view that reports nothing; its items are below the span of this context."""
+        terms, form, kind = self._terms, self._form, self.untraced_class
+        if context is not None:
+            form = FormBelow(form, context)
+            if self.config.worker.kind == "command":
+                terms = replace(terms, within=traceparent(trace.get_current_span(context)))
+        view: ProcessPool = self.on_terms(self._timeout, terms, kind=kind, form=form)
+        return view
+
+    def called(self, what: str) -> str:
+        """Return the name of what is called, for which a function's qualified name is given."""
+        return name_of(self.config, None) or what.rpartition("<locals>.")[2]
 
     if not TYPE_CHECKING:  # their types are those of `ProcessPool`
 
         def call(self, /, *args, **kwargs):
-            """Like that of any pool, in a span of its own."""
-            if self.config.worker.kind == "command" and self._engine.policy.single_use:
-                return self.submit(*args, **kwargs).result()  # whose process is told of its span
-            with self.reporting.calling(self._called(args)):
-                return super().call(*args, **kwargs)
+            """Like that of any pool, in a span."""
+            __tracebackhide__ = True
+            return self.reporting.requests.asked("call", self, args).call(self, args, kwargs)
 
         async def acall(self, /, *args, **kwargs):
-            """Like that of any pool, in a span of its own."""
-            with self.reporting.calling(self._called(args)):
-                return await super().acall(*args, **kwargs)
+            """Like that of any pool, in a span."""
+            __tracebackhide__ = True
+            return await self.reporting.requests.asked("call", self, args).acall(self, args, kwargs)
 
-    def _packed(self, call: Call) -> Request:
-        """Return an item as it travels, below the current span."""
-        payload, task = super()._packed(call)
-        return payload, self.reporting.within(task)
+        def submit(self, /, *args, **kwargs):
+            """Like that of any pool, in a span that ends with the future."""
+            __tracebackhide__ = True
+            return self.reporting.requests.asked("submit", self, args).submit(self, args, kwargs)
 
-    def _submit(
-        self, request: Request, call: Call, *, streamed: bool = False, terms: Terms | None = None
-    ) -> PoolFuture[Any]:
-        """Hand in a request, in a span that ends with it."""
-        payload, task = request
-        span = self.reporting.submitting(name_of(self.config, task))
-        if span is None:
-            return super()._submit(request, call, streamed=streamed, terms=terms)
-        request = payload, self.reporting.within(task, span)
-        terms = replace(terms or self._terms, within=traceparent(span))
-        try:
-            future = super()._submit(request, call, streamed=streamed, terms=terms)
-        except BaseException:
-            self.reporting.submitted(span, None)
-            raise
-        when_ended(future, partial(self.reporting.submitted, span))
-        return future
+        def broadcast(self, /, *args, **kwargs):
+            """Like that of any pool, below the current span."""
+            return self.reporting.requests.here().view(self).broadcast(*args, **kwargs)
 
 
 @cache
 def _class_below(kind: Any) -> Any:
-    body = {"__module__": kind.__module__, "__doc__": kind.__doc__}
+    body = {"__module__": kind.__module__, "__doc__": kind.__doc__, "untraced_class": kind}
     return type(kind.__name__, (TracedPool, kind), body)
 
 

@@ -10,34 +10,37 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from heapq import nlargest
-from time import time_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from opentelemetry import context as contexts
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from processpool.core.events import PoolClosedDown
+from processpool.otel.allowance import Allowance
 from processpool.otel.carriers import traceparent, within
 from processpool.otel.endings import Endings
 from processpool.otel.metrics import NAME, POOL, meters_of
+from processpool.otel.reporter import Reporter
+from processpool.otel.requests import Requests
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
 
     from processpool.api.view import Followed, PoolView
     from processpool.core.events import Event
-    from processpool.core.jobs import Timing
     from processpool.core.run_record import RunRecord
     from processpool.core.run_totals import Stretch
 
 SPANS_PER_SECOND, FEWEST_SPANS, MOST_SPANS = 200, 20, 1000
-"""Spans of items below that of one map: so many for each second of its workers' time, which bounds
-what they cost, but at least some and never too many for a batch of an exporter. Of more stretches,
-the failed and the longest are shown."""
+"""Spans of single requests in a second; and those of items below that of one map, for each second
+of its workers' time, which bounds what they cost: never too many for a batch of an exporter, and at
+least some, unless there are very many maps. Of more stretches, the failed and the longest are
+shown."""
+SPANS_LEFT_OUT, ITEMS_LEFT_OUT = "processpool.spans.left_out", "processpool.items.left_out"
+"""Attributes of a map: spans that were not made of its stretches, and the items of these."""
 MOST_ERRORS = 10
 """Kinds of errors that the span of a map tells."""
-_IN_CALL = contexts.create_key("processpool-call")
 
 
 class Tracing:
@@ -51,8 +54,10 @@ class Tracing:
         pool: PoolView,
         tracer_provider: trace.TracerProvider | None,
         meter_provider: MeterProvider | None,
+        spans_per_second: float = SPANS_PER_SECOND,
     ) -> None:
         """Follow the pool, and report to these providers, or to the global ones."""
+        self._rate = spans_per_second
         self._attributes = {POOL: pool.name}
         self._tracer = trace.get_tracer(NAME, tracer_provider=tracer_provider)
         self._meters = meters_of(meter_provider)
@@ -61,6 +66,18 @@ class Tracing:
         """By number, those of the running maps."""
         self._endings = Endings()
         self._travels = pool.config.backend.kind == "local" and not pool.config.inline
+        self._allowance = Allowance(spans_per_second)
+        """Spans for the items of maps that are too short to have earned any."""
+        self.requests = Requests(
+            Reporter(
+                self._tracer,
+                self._attributes,
+                self._meters,
+                self._endings,
+                Allowance(spans_per_second),
+                self._travels,
+            )
+        )
         pool.follow(self)
         pool.events(self._note, items=False)
 
@@ -68,55 +85,18 @@ class Tracing:
         if type(event) is PoolClosedDown:
             self._endings.flush()
 
-    # -- single requests -------------------------------------------------------------------------
-
-    def calling(self, name: str) -> Calling:
-        """Return the context of a `call` or `acall`, whose span ends with it."""
-        return Calling(self._start(f"call {name}"))
-
-    def submitting(self, name: str) -> trace.Span | None:
-        """Return the span of a request that was begun; None within a `call`, which has one."""
-        return None if contexts.get_value(_IN_CALL) else self._start(f"submit {name}")
-
-    def submitted(self, span: trace.Span, timing: Timing | None) -> None:
-        """A request has ended; `timing` is None if it never ran. This returns at once."""
-        self._endings.put(partial(self._end_request, span, timing, time_ns()))
-
-    def _end_request(self, span: trace.Span, timing: Timing | None, at: int) -> None:
-        if timing is None:
-            span.set_status(Status(StatusCode.ERROR, "it never ran"))
-        else:
-            span.set_attributes(
-                {
-                    "processpool.worker.id": timing.worker_id,
-                    "processpool.worker.pid": timing.pid,
-                    "processpool.item.queued": timing.queued,
-                    "processpool.item.attempt": timing.attempts,
-                }
-            )
-            if timing.error:
-                span.set_status(Status(StatusCode.ERROR, timing.error))
-            self._meters.ran_one(self._attributes, timing.seconds, timing.queued)
-        span.end(at)
-
-    def _start(self, name: str) -> trace.Span:
-        return self._tracer.start_span(name, kind=SpanKind.PRODUCER, attributes=self._attributes)
-
-    def within(self, task: Any, span: trace.Span | None = None) -> Any:
-        """Return a task whose items are below a span, or the current one."""
-        if not self._travels:
-            return task
-        return within(task, None if span is None else trace.set_span_in_context(span))
-
     # -- maps ------------------------------------------------------------------------------------
 
     def began(self, run: Followed) -> None:
         """A map has begun, on this thread: its items are below its span."""
-        span = self._start(f"map {run.label}")
-        span.set_attribute("processpool.map.id", run.number)
+        self._endings.wake()
+        attributes: dict[str, str | int] = {**self._attributes, "processpool.map.id": run.number}
+        kind, name = SpanKind.PRODUCER, f"map {run.label}"
+        span = self._tracer.start_span(name, kind=kind, attributes=attributes)
         self._spans[run.number] = span
-        run.task = self.within(run.task, span)
-        run.terms = replace(run.terms, within=traceparent(span))
+        if self._travels:
+            run.task = within(run.task, trace.set_span_in_context(span))
+            run.terms = replace(run.terms, within=traceparent(span))
 
     def ended(self, run: Followed) -> None:
         """A map has ended: make the spans of its items, and end its own."""
@@ -131,8 +111,9 @@ class Tracing:
     def _end(self, span: trace.Span, record: RunRecord) -> None:
         stretches = list(record.stretches())
         busy = sum(stretch.until - stretch.since for stretch in stretches)
-        most = min(max(round(SPANS_PER_SECOND * busy), FEWEST_SPANS), MOST_SPANS)
-        for stretch in stretches[:: -(-len(stretches) // most) or 1]:
+        few = self._allowance.take(min(len(stretches), FEWEST_SPANS))
+        most = min(max(round(self._rate * busy), few), MOST_SPANS)
+        for stretch in stretches[:: -(-len(stretches) // most) or 1] if most else ():
             self._meters.ran(self._attributes, stretch.each, stretch.wait)
         end = _wall(record, record.began if record.ended is None else record.ended)
         if span.is_recording():
@@ -142,7 +123,12 @@ class Tracing:
             below = trace.set_span_in_context(span)
             for stretch in shown:
                 self._show(stretch, record, below)
-            _sum_up(span, record, len(stretches) - len(shown), end)
+            hidden = len(stretches) - len(shown)
+            if hidden:
+                items = record.done - sum(stretch.items for stretch in shown)
+                left_out = {SPANS_LEFT_OUT: hidden, ITEMS_LEFT_OUT: items}
+                span.set_attributes(left_out)
+            _sum_up(span, record, end)
         span.end(end)
 
     def _show(self, stretch: Stretch, record: RunRecord, below: contexts.Context) -> None:
@@ -150,7 +136,7 @@ class Tracing:
             "processpool.worker.id": stretch.worker_id,
             "processpool.worker.slot": stretch.slot,
             "processpool.item.index": stretch.first,
-            "processpool.item.queued": stretch.wait,
+            "processpool.item.wait": stretch.wait,
         }
         name = "item"
         if stretch.items > 1:
@@ -164,29 +150,7 @@ class Tracing:
         span.end(_wall(record, stretch.until))
 
 
-class Calling:
-    """The context of a call: its span is the current one, and ends with it."""
-
-    def __init__(self, span: trace.Span) -> None:
-        self._span = span
-
-    def __enter__(self) -> None:
-        context = contexts.set_value(_IN_CALL, True, trace.set_span_in_context(self._span))
-        self._token = contexts.attach(context)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: Any
-    ) -> None:
-        contexts.detach(self._token)
-        if error is not None:
-            record = getattr(error, "record", None)
-            if record is not None and record.worker_id:
-                self._span.set_attribute("processpool.worker.id", record.worker_id)
-            self._span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
-        self._span.end()
-
-
-def _sum_up(span: trace.Span, record: RunRecord, hidden: int, at: int) -> None:
+def _sum_up(span: trace.Span, record: RunRecord, at: int) -> None:
     """Say on the span of a map how it has ended."""
     span.set_attributes(
         {
@@ -195,8 +159,6 @@ def _sum_up(span: trace.Span, record: RunRecord, hidden: int, at: int) -> None:
             "processpool.items.cancelled": record.cancelled,
         }
     )
-    if hidden:
-        span.set_attribute("processpool.spans.left_out", hidden)
     for group in record.errors.largest_first()[:MOST_ERRORS]:
         kind, _, message = group.message.partition(": ")
         told: dict[str, str | int] = {

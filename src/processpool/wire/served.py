@@ -17,8 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-PAGE_SIZE = 8192
-"""Bytes of the page."""
+PAGE_SIZE = 44 * 1024
+"""Bytes of the page; what is not used of it takes no memory."""
 BEGUN, FAILED, LAST, TAKEN, RECALLED, DECIDED, KEPT, AHEAD = range(8)
 PARTS_TAKEN, PARTS_TAKEN_OF, STOPPED = range(8, 11)
 """Words of the page. By the worker: the last request that it has come to; how many failures it has
@@ -34,6 +34,12 @@ STREAMED_AT, FINAL_AT, STREAMS = ITEMS_AT + ITEMS, ITEMS_AT + ITEMS + 128, 128
 """From there on, a word for each of the last requests: by the pool its number, if what its handler
 yields is to be sent in parts, as messages before its answer; and by the worker which of all
 messages the answer is."""
+TRACED_AT = FINAL_AT + STREAMS
+"""From there on, a word for each of the last requests, by the pool: the number of the span that it
+is below, from 1; 0 if it is in no trace."""
+SPANS_AT, SPAN_SIZE = 8 * (TRACED_AT + ITEMS), 64
+"""From this byte on, the names of the last spans, as `TRACEPARENT` has them: as many as there are
+items, so that none is overwritten before the requests below it are answered."""
 PARTS, PARTS_SIZE = 16, 4 * 1024 * 1024
 """Parts of a request, and their bytes, that may have been sent and not taken; one may be larger."""
 ATTEMPT_BITS = 16
@@ -65,6 +71,12 @@ def unpack_item(word: int) -> tuple[int | None, int | None]:
     if word == UNKNOWN_ITEM:
         return None, None
     return (word >> ATTEMPT_BITS) - 1, word & ATTEMPTS
+
+
+def span_place(number: int) -> slice:
+    """Return where in the page the name of a span is, in bytes."""
+    begin = SPANS_AT + number % ITEMS * SPAN_SIZE
+    return slice(begin, begin + SPAN_SIZE)
 
 
 def pack_failure(number: int, retires: bool, texts: tuple[str, str, str]) -> bytes:

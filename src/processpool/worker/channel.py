@@ -49,6 +49,11 @@ class Channel:
         word = self.page[served.ITEMS_AT + self.page[BEGUN] % served.ITEMS]
         return served.unpack_item(word)
 
+    def span(self, number: int) -> bytes:
+        """Return the name of the span that a request is below, as `TRACEPARENT` has it."""
+        place = served.span_place(self.page[served.TRACED_AT + number % served.ITEMS])
+        return bytes(self.page.cast("B")[place]).rstrip()
+
     def is_recalled(self, number: int) -> bool:
         """Of a request up to which the pool has recalled: True if it is not to begin.
 

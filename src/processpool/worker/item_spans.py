@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context, propagate, trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from processpool.wire.python.pickling import loads
 from processpool.worker.current import current_worker
 
 if TYPE_CHECKING:
@@ -15,22 +17,29 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
 
-    from processpool.worker.answers import Answers
     from processpool.worker.current import Item
+
+    End = Callable[[Any], None]
+    """Called at the end of an item with what it has raised, as `describe` has it, or None."""
 
 NAME = "processpool"
 """The name of the tracer."""
 
 
-def item_span(carrier: dict[str, str], item: Callable[[], Item], answers: Answers) -> ItemSpan:
-    """Return what stands for the spans of items that are in a trace.
+def item_span(
+    carrier: bytes, item: Callable[[], Item], follow: Callable[[End], None] | None
+) -> ItemSpan:
+    """Return what stands for the spans of items that are below the same one.
 
     Args:
-        carrier: what names the trace, as the propagators have written it.
+        carrier: what names that: as `TRACEPARENT` does, or pickled, as the propagators wrote it.
         item: returns the index and the attempt of the running item.
-        answers: those of this worker.
+        follow: has a function called when that ends.
     """
-    return ItemSpan(propagate.extract(carrier), item, answers)
+    if carrier.startswith(b"00-"):
+        named = {"traceparent": carrier.decode()}
+        return ItemSpan(TraceContextTextMapPropagator().extract(named), item, follow)
+    return ItemSpan(propagate.extract(loads(carrier)), item, follow)
 
 
 class ItemSpan(trace.Span):
@@ -39,25 +48,32 @@ class ItemSpan(trace.Span):
     It ends with the item: that is then not answered in a run, but by itself.
     """
 
-    def __init__(self, parent: Context, item: Callable[[], Item], answers: Answers) -> None:
+    def __init__(
+        self,
+        parent: Context,
+        item: Callable[[], Item],
+        follow: Callable[[End], None] | None,
+    ) -> None:
         self._parent = parent
         self._item = item
-        self._answers = answers
+        self._follow = follow
         self._real: trace.Span | None = None
         self._token: Token[Context] | None = None
+        self._call: object = None
         self._first = self._began = 0
 
-    def attach(self, first: int, began: int) -> None:
+    def attach(self, call: object, first: int, began: int) -> None:
         """Make it the current span of a request, whose first item has begun at this time.
 
-        When another item has begun is not known: its span begins when somebody asks for it.
+        Its items call `call`. When another item has begun is not known: its span begins when
+        somebody asks for it.
         """
-        self._first, self._began = first, began
+        self._call, self._first, self._began = call, first, began
         self._token = context.attach(trace.set_span_in_context(self, self._parent))
 
-    def leave(self) -> None:
+    def leave(self, error: BaseException | None) -> None:
         """The request has ended: it is the current span no more."""
-        self._close(None)
+        self._close(error and (None, type(error).__name__, error))
         if self._token is not None:
             context.detach(self._token)
 
@@ -76,21 +92,14 @@ class ItemSpan(trace.Span):
             attributes["processpool.pool"] = worker.pool
             attributes["processpool.worker.id"] = worker.worker
         self._real = trace.get_tracer(NAME).start_span(
-            "item",
+            f"run {getattr(self._call, '__name__', type(self._call).__name__)}",
             self._parent,
             SpanKind.CONSUMER,
             attributes,
             start_time=self._began if index == self._first else None,
         )
-        answers, reply = self._answers, self._answers.reply
-
-        def end_and_reply(value: Any, raised: Any) -> None:
-            answers.reply = reply  # type: ignore[method-assign]
-            self._close(raised)
-            reply(value, raised)
-
-        answers.reply = end_and_reply  # type: ignore[method-assign]
-        answers.output.flags[0] = True  # so that the item comes to `reply`
+        if self._follow is not None:
+            self._follow(self._close)
         return self._real
 
     def _close(self, raised: Any) -> None:

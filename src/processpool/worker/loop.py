@@ -20,7 +20,7 @@ from processpool.wire.python.raised import describe
 from processpool.worker.answers import Answers
 from processpool.worker.items import ALWAYS, Habit, Items
 from processpool.worker.output import SLOW
-from processpool.worker.spans import Spans, split_carrier
+from processpool.worker.spans import Spans, ends_with_reply, split_carrier
 from processpool.worker.streaming import Streams
 
 TYPE_CHECKING = False
@@ -54,7 +54,7 @@ class PythonWorker:
         self._answers = Answers(journal, outbox)
         self._items = Items(journal, self._answers)
         self._streams = Streams(journal, self._answers)
-        self._spans = Spans(self._items.current, self._answers)
+        self._spans = Spans(self._items.current, ends_with_reply(self._answers), self._note_tracing)
         os.register_at_fork(after_in_child=self._disown)
 
     @property
@@ -69,6 +69,10 @@ class PythonWorker:
     def current(self) -> tuple[int | None, int | None]:
         """The index and the attempt of the item that is running."""
         return self._items.current()
+
+    def _note_tracing(self) -> None:
+        """Tell the pool that items look at traces, or may."""
+        self.journal.page[layout.TRACING] = 1
 
     def _disown(self) -> None:
         """In a fork that an item made: never answer in place of the worker."""
@@ -115,7 +119,7 @@ class PythonWorker:
             elif kind == layout.WITHIN:
                 self._items.at = index, attempt
                 carrier, payload = split_carrier(packet)
-                with self._spans.within(carrier, index):
+                with self._spans.within(carrier, index, self.functions.get(function)):
                     self._serve(function, flags, batch, count, (flags, payload, size, offset))
                 if self._items.retired:
                     return

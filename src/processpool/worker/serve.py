@@ -14,7 +14,7 @@ import faulthandler
 import os
 import sys
 
-from processpool.wire.served import AHEAD, BEGUN, RECALLED, STOPPED
+from processpool.wire.served import AHEAD, BEGUN, ITEMS, RECALLED, STOPPED, TRACED_AT
 from processpool.wire.variables import (
     CODEC_VARIABLE,
     POOL_VARIABLE,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal, Protocol
 
     from processpool.worker.channel import Channel
+    from processpool.worker.spans import Spans
 
     class Handler(Protocol):
         """An object that answers requests; `handle_exit()` is optional."""
@@ -108,6 +109,7 @@ class _Worker:
         pool: _Pool,
     ) -> None:
         self._handle = handle
+        self._handler = getattr(handle, "__self__", handle)
         self._decode = decode
         self._wire = wire
         self._capture = capture
@@ -119,6 +121,8 @@ class _Worker:
         """The last request that it has come to, where there is a channel."""
         self._is_running = False
         """True while a request has begun and is not answered, where there is a channel."""
+        self._spans: Spans | None = None
+        """There once a request was in a trace."""
 
     def run(self, *, fails_items: bool) -> None:
         """Answer every request; return when there will be no more."""
@@ -175,25 +179,42 @@ class _Worker:
         if page[RECALLED] >= number and channel.is_recalled(number):
             return
         self._is_running = True
-        try:
-            value = self._handle(self._decode(payload))
-        except SystemExit as stop:
-            self._answer_last(stop)
-            raise
-        if type(value) is _GENERATOR:
-            printed = self._answer_in_parts(channel, value)
+        if page[TRACED_AT + number % ITEMS]:
+            with self._below(channel, number):
+                printed = self._handled(channel, payload)
         else:
-            printed = self._take()
-            if type(value) is str:
-                printed += value.encode()
-            elif value is not None:
-                printed += _encode(value)
+            printed = self._handled(channel, payload)
         if page[AHEAD]:
             channel.mark_stderr(number)
         self._is_running = False
         if channel.is_streamed(number):
             channel.tell_final(number, self._wire.answers + 1)
         self._write(printed)
+
+    def _handled(self, channel: Channel, payload: bytes) -> bytes:
+        """Have a request handled; return the answer."""
+        try:
+            value = self._handle(self._decode(payload))
+        except SystemExit as stop:
+            self._answer_last(stop)
+            raise
+        if type(value) is _GENERATOR:
+            return self._answer_in_parts(channel, value)
+        printed = self._take()
+        if type(value) is str:
+            printed += value.encode()
+        elif value is not None:
+            printed += _encode(value)
+        return printed
+
+    def _below(self, channel: Channel, number: int) -> Spans:
+        """Return a context, in which a request is below the span that the pool has named."""
+        if self._spans is None:
+            from processpool.worker.spans import Spans
+
+            self._spans = Spans(channel.current)
+        index, _ = channel.current()
+        return self._spans.within(channel.span(number), index or 0, self._handler)
 
     def _answer_in_parts(self, channel: Channel, parts: Any) -> bytes:
         """Send what a handler yields, as far as it is wanted; return the rest of the answer."""

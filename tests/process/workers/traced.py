@@ -69,6 +69,10 @@ def slowly(x: int) -> int:
     return x
 
 
+def long_nap() -> None:
+    time.sleep(0.3)
+
+
 def late_span(x: int) -> int:
     time.sleep(0.05)
     return with_span(x)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from processpool.core.replies import Reply
+from processpool.core.terms import TracedMessage
 from processpool.engine.workers.command import CommandProtocol
 from processpool.engine.workers.failures import quote_stderr
 from processpool.engine.workers.protocol import UNUSUAL
@@ -123,8 +124,9 @@ class TracedOneshot(OneshotProtocol):
         super().stage_batch(batch)
 
     def stage_one(self, payload: tuple[bytes, ...], task: Task | None) -> None:
-        """Put the item of a call down, which is below no span."""
-        self._unsent.append(b"\n")
+        """Put the item of a call down, behind the line with its span."""
+        within = payload.within if type(payload) is TracedMessage else b""
+        self._unsent.append(within + b"\n")
         super().stage_one(payload, task)
 
     def small_request(self, payload: tuple[bytes, ...], task: Task | None) -> bytes | None:

@@ -120,7 +120,8 @@ class PythonProtocol(WorkerProtocol):
         self, number: int, process: Process, shared: Shared, inbox: Arena, stderr: StderrLog
     ) -> None:
         outbox = Reader(shared.outbox)
-        self._requests = Requests(inbox, outbox.freed)
+        self._journal = JournalView(shared.inbox)
+        self._requests = Requests(inbox, outbox.freed, self._looks_at_traces)
         self.channel = Channel(process, self._requests.unsent)
         super().__init__(self.channel)
         self._number = number
@@ -129,7 +130,6 @@ class PythonProtocol(WorkerProtocol):
         self.memory = Resting(inbox, outbox, self._requests)
         """What it shares with the worker besides the journal."""
         self._answers = Answers(outbox, stderr.note)
-        self._journal = JournalView(shared.inbox)
         self._ledger: Ledger[Batch] = Ledger()
         self._frames = FrameReader()
 
@@ -159,6 +159,10 @@ class PythonProtocol(WorkerProtocol):
         self._ledger.sent(batch)
         self._note_log_level()
         return self.channel.write_one(packet)
+
+    def _looks_at_traces(self) -> bool:
+        """True once its items may look at their traces."""
+        return bool(self._journal.page[layout.TRACING])
 
     def _note_log_level(self) -> None:
         """Records below this level need not come here."""

@@ -19,6 +19,7 @@ from processpool.engine.workers.channel import SMALL_READ
 from processpool.engine.workers.command import CommandProtocol
 from processpool.engine.workers.prefetching import Prefetching
 from processpool.engine.workers.protocol import UNUSUAL, WorkerProtocol
+from processpool.engine.workers.served_notes import ServedNotes
 from processpool.engine.workers.served_parts import ServedParts
 from processpool.engine.workers.shares import Shares
 from processpool.errors import CodecError, Retire
@@ -48,8 +49,6 @@ if TYPE_CHECKING:
 
 SETTLED = 0.0002
 """Seconds after which a word in shared memory has surely been seen, or what it was to prevent."""
-
-_CALL = served.pack_item(0, 1)
 
 
 class Failed(bytes):
@@ -101,6 +100,7 @@ class ServeProtocol(CommandProtocol):
         self._shares: Shares | None = None
         self._tells_items = True
         self._parts = ServedParts(self._page)
+        self._requests = ServedNotes(mapping)
 
     def sent_ahead(self, window: int) -> None:
         """So many requests may be sent to it before the first of them is answered."""
@@ -123,10 +123,7 @@ class ServeProtocol(CommandProtocol):
         self._sent += len(batch)
         payloads = batch.payloads
         if self._tells_items:
-            page, index = self._page, batch.start
-            for ahead in range(len(payloads)):
-                at = ITEMS_AT + (number + ahead) % ITEMS
-                page[at] = served.pack_item(index + ahead, batch.attempts)
+            self._requests.batch(self._page, number, batch)
         if batch.job.wants_parts:
             self._parts.want(number)
         self._begin(*payloads)
@@ -149,27 +146,29 @@ class ServeProtocol(CommandProtocol):
         if self._tells_items:  # `pack_item`, but for very many attempts
             word = batch.base + batch.lo + 1 << ATTEMPT_BITS | batch.attempts & ATTEMPTS
             self._page[ITEMS_AT + number % ITEMS] = word
+            if batch.job.terms.within or self._requests.tells_spans:
+                self._requests.span(self._page, number, 1, batch.job.terms.within)
         if batch.job.wants_parts:
             self._parts.want(number)
         return super().send_next(batch)
 
     def stage_one(self, payload: tuple[bytes, ...], task: Task | None) -> None:
         """Put one request down as bytes to be written."""
-        self._note_call()
+        self._note_call(payload)
         super().stage_one(payload, task)
 
     def small_request(self, payload: tuple[bytes, ...], task: Task | None) -> bytes | None:
         """The bytes of a request that takes no more than one write; None for others."""
         data = super().small_request(payload, task)
         if data is not None:
-            self._note_call()
+            self._note_call(payload)
         return data
 
-    def _note_call(self) -> None:
+    def _note_call(self, payload: tuple[bytes, ...]) -> None:
         """The one item of a call, or of a lease, is sent."""
         self._sent = number = self._sent + 1
         if self._tells_items:
-            self._page[ITEMS_AT + number % ITEMS] = _CALL
+            self._requests.call(self._page, number, payload)
         if self._shares is not None:
             self._shares.forget(self._numbers.done(self._received))
 

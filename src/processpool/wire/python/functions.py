@@ -20,7 +20,7 @@ from weakref import ref
 
 from processpool.system.interrupts import PICKLING, uninterrupted
 from processpool.wire.python import pickling, unfindable
-from processpool.wire.python.layout import FULL, STREAMED
+from processpool.wire.python.layout import CARRIER, FULL, STREAMED
 from processpool.wire.python.remote_errors import add_note
 from processpool.wire.python.sources import Sources, sources_of
 from processpool.wire.python.unpicklable import find
@@ -125,13 +125,14 @@ class Within(Function):
     Its number is one that no worker knows, so that whoever sends it looks at it.
     """
 
-    __slots__ = ("_real", "carrier")
+    __slots__ = ("_real", "prefix")
 
     def __init__(self, real: Function, carrier: bytes) -> None:
         """`carrier` names the trace, for workers."""
         super().__init__(UNKNOWN, real.parts, real.name, real.sources)
         self._real = real
-        self.carrier = carrier
+        self.prefix = CARRIER.pack(len(carrier)) + carrier
+        """What comes before the payload of a packet."""
 
     @property
     def real(self) -> Function:

@@ -83,6 +83,9 @@ run, 0 without one. BLANK: the value of a column's cell that has no answer."""
 TAKEN, TAKEN_OF, STOPPED = range(16, 19)
 """Further words, by the pool. TAKEN: how many parts were taken of the item with the number
 TAKEN_OF, which is stored after it. STOPPED: the item of which no more parts are wanted."""
+TRACING = 19
+"""A further word, by the worker: 1 once it has imported OpenTelemetry. Before that, single items
+need not be told of their traces."""
 PARTS, PARTS_SIZE = 16, 4 * 1024 * 1024
 """Parts of an item, and their bytes, that may have been sent and not taken; one may be larger."""
 WORD = (1 << 64) - 1

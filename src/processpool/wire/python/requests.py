@@ -16,11 +16,11 @@ from processpool.wire.python import layout
 from processpool.wire.python.arena import join
 from processpool.wire.python.arguments import Pickled
 from processpool.wire.python.functions import HANDLER, Within
-from processpool.wire.python.layout import CARRIER, LARGE, PACKET, PLACE
+from processpool.wire.python.layout import LARGE, PACKET, PLACE
 from processpool.wire.python.pickling import PROTOCOL, collector, dumps
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from processpool.wire.python.arena import Arena
     from processpool.wire.python.functions import Function, Task
@@ -39,12 +39,18 @@ FUNCTIONS_SIZE = 64 * 1024 * 1024
 class Requests:
     """One worker's requests: packets that are to be written, and what the worker knows by then."""
 
-    def __init__(self, inbox: Arena, freed: list[tuple[int, int]]) -> None:
+    def __init__(
+        self,
+        inbox: Arena,
+        freed: list[tuple[int, int]],
+        looks_at_traces: Callable[[], bool] = bool,
+    ) -> None:
         """Begin with a worker that knows its handler and nothing else.
 
         Args:
             inbox: where large requests are placed for it.
             freed: places of its own that nobody here looks at any more; it is told, and they go.
+            looks_at_traces: returns whether its items do.
         """
         self.unsent: deque[memoryview | bytes] = deque()
         """Packets in the order in which they are to be written."""
@@ -53,6 +59,9 @@ class Requests:
         self._inbox = inbox
         self._freed = freed
         self._known = {HANDLER.number}
+        self._traced: set[int] = set()
+        """Functions of which an item was told of its trace, and so could begin to look at it."""
+        self._looks_at_traces = looks_at_traces
         self._functions_size = 0
         self._path = {*sys.path}
 
@@ -66,19 +75,27 @@ class Requests:
         The arguments mean the same as those of `stage_items`.
         """
         function, style = task
-        if self.unsent or self._freed or function.number not in self._known:
+        number, kind, prefix = function.number, layout.ITEMS, b""
+        if self.unsent or self._freed:
             return None
+        if number not in self._known:
+            if type(function) is not Within or function.real.number not in self._known:
+                return None
+            number = function.real.number
+            if number not in self._traced or self._looks_at_traces():
+                self._traced.add(number)
+                kind, prefix = layout.WITHIN, function.prefix
         if type(payload) is Pickled:
             payload, style = payload.packed, style | layout.PICKLED
             if type(payload) is not bytes:
                 return None
         stream = dumps([payload], PROTOCOL)
         size = len(stream)
-        if size > INLINE:
+        if size + len(prefix) > INLINE:
             return None
         index, attempt = at
-        head = layout.ITEMS, style, min(attempt, layout.MANY_ATTEMPTS), function.number
-        return PACKET.pack(*head, batch, 1, size, 0, index) + stream
+        head = kind, style, min(attempt, layout.MANY_ATTEMPTS), number
+        return PACKET.pack(*head, batch, 1, size, 0, index) + prefix + stream
 
     def stage_items(
         self,
@@ -100,7 +117,7 @@ class Requests:
         function, kind, prefix = task.function, layout.ITEMS, b""
         if function.number not in self._known:
             if type(function) is Within:
-                kind, prefix = layout.WITHIN, CARRIER.pack(len(function.carrier)) + function.carrier
+                kind, prefix = layout.WITHIN, function.prefix
             function = function.real
             self._introduce(function)
         flags |= task.style
