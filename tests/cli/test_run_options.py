@@ -55,6 +55,33 @@ def test_a_command_needs_no_file(tmp_path: Path) -> None:
     assert done.returncode == 2
 
 
+TRACED = """\
+name: traced
+worker: {kind: command, command: [cat], protocol: lines}
+telemetry: {otel: true}
+"""
+
+
+def test_telemetry(tmp_path: Path) -> None:
+    (tmp_path / "traced.yaml").write_text(TRACED)
+    done = run("run", "traced.yaml", data="a\nb\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "a\nb\n", "")
+
+
+def test_what_is_not_installed_is_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "traced.yaml").write_text(TRACED)
+    (tmp_path / "opentelemetry.py").write_text("raise ModuleNotFoundError('there is none')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    done = run("run", "traced.yaml", data="a\n")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "traced: there is none: telemetry needs OpenTelemetry; "
+        "install it with pip install 'processpool[otel]'\n"
+    )
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

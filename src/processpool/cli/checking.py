@@ -8,7 +8,7 @@ from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from processpool.api.pool import ProcessPool
+from processpool.cli.pools import make_pool
 from processpool.cli.report import ANSWERED, FAILED, complain, say
 from processpool.cli.stopping import stoppable
 from processpool.cli.summary import describe
@@ -132,6 +132,6 @@ def _load_all(
 
 def _start_one(config: PoolConfig) -> None:
     began = monotonic()
-    with stoppable(), ProcessPool.from_config(config):
+    with stoppable(), make_pool(config):
         seconds = monotonic() - began
     say(f"{config.name}: a worker was ready after {seconds:.3f} s")

@@ -14,8 +14,6 @@ import warnings
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from processpool.api.leaves import register
-from processpool.api.pool import ProcessPool
 from processpool.cli.declaring import declared_pool
 from processpool.cli.echoing import Echoing
 from processpool.cli.files import (
@@ -31,6 +29,7 @@ from processpool.cli.files import (
 from processpool.cli.hints import Hints
 from processpool.cli.lines import Messages, numbered
 from processpool.cli.logs import Log, failed_line, joblog_head, joblog_line, opened_log, replayed
+from processpool.cli.pools import make_pool
 from processpool.cli.report import ANSWERED, FAILED, HALTED, NOBODY_READS, Report, complain
 from processpool.cli.stopping import stoppable
 from processpool.cli.streams import outcomes
@@ -39,6 +38,7 @@ from processpool.errors import CodecError, JournalWarning
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from processpool.api.pool import ProcessPool
     from processpool.cli.lines import Line
     from processpool.cli.request import Request
     from processpool.config import PoolConfig
@@ -149,7 +149,6 @@ class Run:
     def _reporting(self, pool: ProcessPool) -> Iterator[None]:
         """Write the report however the run ends, if something has run."""
         path = self._request.report
-        register({"report": "processpool.report"})  # the front door may not have been used
         try:
             yield
         finally:
@@ -181,7 +180,7 @@ class Run:
 @contextmanager
 def _opened_pool(config: PoolConfig) -> Iterator[ProcessPool]:
     """A pool that is killed, not asked to finish, when the run is cut short."""
-    with ProcessPool.from_config(config) as pool:
+    with make_pool(config) as pool:
         gc.freeze()
         gc.enable()  # all that takes long to import is there; `main` has turned it off
         try:

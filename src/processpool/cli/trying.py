@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from processpool.api.pool import ProcessPool
 from processpool.cli.dialogue import Dialogue
 from processpool.cli.lines import Line, Messages, Unreadable, numbered
+from processpool.cli.pools import make_pool
 from processpool.cli.report import failure_text, say
 from processpool.cli.session import Session
 from processpool.config.environment import build_environment
@@ -54,7 +54,7 @@ def try_messages(config: PoolConfig, texts: Sequence[str]) -> bool:
 def _call(config: PoolConfig, messages: list[Any]) -> bool:
     """Python workers have no bytes to be shown: only values."""
     good = True
-    with ProcessPool.from_config(config) as pool:
+    with make_pool(config) as pool:
         outcomes = pool.map(messages, details=True, on_error="return")
         for message, record in zip(messages, outcomes, strict=True):
             say(f"  message  {message!r}")
