@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 NAME = "processpool"
 """The name of the meter and the tracer."""
-MEASURED_PER_SECOND = 100
+MEASURED_PER_SECOND = 50
 """Measurements of single items, at most: one costs about 20 µs."""
 FRESH = 0.01
 """Seconds for which a snapshot is used again: a reader asks for all metrics, one after another."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from processpool.core.run_record import RunRecord
     from processpool.core.run_totals import Stretch
 
-SPANS_PER_SECOND, FEWEST_SPANS, MOST_SPANS = 200, 20, 1000
+SPANS_PER_SECOND, FEWEST_SPANS, MOST_SPANS = 100, 20, 1000
 """Spans of single requests in a second; and those of items below that of one map, for each second
 of its workers' time, which bounds what they cost: never too many for a batch of an exporter, and at
 least some, unless there are very many maps. Of more stretches, the failed and the longest are
