@@ -18,6 +18,7 @@ from uuid import uuid4
 from processpool.backends.absence import ClientWatch
 from processpool.backends.node_job import NodeJob
 from processpool.backends.parcels import Inward, Result, pack, unpack
+from processpool.backends.shared_time import SharedTime
 from processpool.core import events
 from processpool.core.batch_size import Pace
 from processpool.core.jobs import Batch
@@ -59,6 +60,7 @@ class NodePool:
         self._size = size
         self._threads = threads
         self._inward = Inward()
+        self._time = SharedTime()
         self._jobs: dict[int, NodeJob] = {}
         self._paces: dict[int, Pace] = {}
         """By map; the last few."""
@@ -86,7 +88,6 @@ class NodePool:
 
     def run(self, number: int, data: bytes) -> bytes:
         """Do a batch, and return its result."""
-        began = monotonic()
         order: Order = unpack(data)
         if order.life and order.life != self.life:
             return pack(Result(number, self._host.address, is_another=True))
@@ -94,26 +95,29 @@ class NodePool:
             task = self._inward.task(order)
         except KeyError:
             return pack(Result(number, self._host.address, lacks_function=True))
-        job = NodeJob(self._engine, order, self._pace_of(order.map))
+        job = NodeJob(self._engine, order, self._pace_of(order.map), self._size)
         job.task = task
-        self._make_way(len(order.items))
+        entered = self._time.enter()
         self._jobs[number] = job
         batch = Batch(job, order.start, self._inward.items(order), monotonic())
         try:
             self._engine.submit(batch, limit=False)
             if number in self._aborted:
                 self._engine.cancel(job, kill=True)
-            job.wait()
+            if not job.wait_for_end(early=True):
+                self._make_way()
+                job.wait_for_end()
         except ProcessPoolError as error:  # the pool here is broken, or closed
             job.result.trouble = str(error)
             job.result.dropped = [(0, len(batch))]
         finally:
+            seconds = self._time.leave(entered)
             del self._jobs[number]
             self._aborted.discard(number)
         result = job.result
         if result.trouble:
             self._withdraw(result.trouble)
-        result.node, result.seconds = self._host.address, monotonic() - began
+        result.node, result.seconds = self._host.address, seconds
         return pack(result)
 
     def _pace_of(self, number: int) -> Pace:
@@ -123,13 +127,14 @@ class NodePool:
                 del self._paces[next(iter(self._paces))]
             return self._paces.setdefault(number, Pace()) if number else Pace()
 
-    def _make_way(self, items: int) -> None:
-        """Let Dask run more batches meanwhile, if its threads are too few to occupy the workers."""
-        if items * self._threads < self._size:
-            import distributed
+    def _make_way(self) -> None:
+        """Let Dask begin another batch while this one ends, if all of its threads are occupied."""
+        if len(self._jobs) < self._threads:
+            return
+        import distributed
 
-            leave: Any = distributed.secede
-            leave()
+        leave: Any = distributed.secede
+        leave()
 
     def _withdraw(self, why: str) -> None:
         """Offer no more places: this node would only drain the queue.

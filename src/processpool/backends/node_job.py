@@ -18,27 +18,42 @@ if TYPE_CHECKING:
     from processpool.core.jobs import Batch, Origin
     from processpool.engine.backend import Backend
 
+LEAD = 0.03
+"""Seconds before its end at which a batch ends soon: longer than Dask takes to begin the next one.
+What it has not begun, Dask can still give to another node."""
+
 
 class NodeJob(Job):
     """One batch on a node: collects its answers."""
 
-    def __init__(self, engine: Backend, order: Order, pace: Pace) -> None:
-        """`pace` is that of the map; it goes on with what earlier batches have shown."""
+    def __init__(self, engine: Backend, order: Order, pace: Pace, workers: int) -> None:
+        """Prepare for the answers to a batch.
+
+        Args:
+            engine: the node's own.
+            order: the batch.
+            pace: that of the map; it goes on with what earlier batches have shown.
+            workers: how many there are.
+        """
         super().__init__(order.timeout, order.number, order.terms)
         self._start = order.start
         self._left = len(order.items)
-        self._pace = pace if order.style is not None else None
-        self.window = None if self._pace is None else self._pace.window
+        self._pace = pace
+        self._is_paced = order.style is not None
+        self.window = pace.window if self._is_paced else None
         self._engine = engine
+        self._workers = workers
         self._streams = False
+        self._wakes_early = False
+        """The waiting thread is woken when the batch is about to end, and not only then."""
         self._lock = Monitor(engine.wait)
         self.result = Result(order.number, "")
 
     def deliver(self, batch: Batch, answers: list[Any], origin: Origin) -> None:
         """Keep the answers of some items."""
-        if self._pace is not None:
-            seconds = origin.each * len(batch) or origin.until - origin.since
-            self._pace.learn(len(batch), seconds)
+        seconds = origin.each * len(batch) or origin.until - origin.since
+        self._pace.learn(len(batch), seconds)
+        if self._is_paced:
             self.window = self._pace.window
         if self._streams:
             answers = [Reply(error=NotOnCluster(NO_STREAMS))]
@@ -69,9 +84,23 @@ class NodeJob(Job):
 
     def _ended(self, count: int) -> None:
         self._left -= count
-        if not self._left:
+        if not self._left or (self._wakes_early and self._ends_soon):
             self._lock.notify_all()
 
-    def wait(self) -> None:
-        """Wait until all items have ended; meanwhile, this thread may run the engine."""
-        self._lock.wait_for(lambda: not self._left)
+    @property
+    def _ends_soon(self) -> bool:
+        """True if what is left takes workers less than `LEAD`, or if it does not occupy them."""
+        few = self._pace.items_in(LEAD) * self._workers
+        return self._left <= max(few, self._workers - 1)
+
+    def wait_for_end(self, *, early: bool = False) -> bool:
+        """Wait until all items have ended; with `early`, or until they are about to.
+
+        Meanwhile, this thread may run the engine.
+
+        Returns:
+            True if all have ended.
+        """
+        self._wakes_early = early
+        self._lock.wait_for(lambda: not self._left or (early and self._ends_soon))
+        return not self._left

@@ -33,3 +33,7 @@ class Pace:
         self._seconds_each = max(seconds / items, self._seconds_each * DECAY)
         wanted = 2 + int(self._target / max(self._seconds_each, 1e-9))
         self.window = min(wanted, self.window * MAX_GROWTH, MAX_WINDOW)
+
+    def items_in(self, seconds: float) -> int:
+        """Return how many items a worker is going to end in a time; 0 if nothing is known yet."""
+        return int(seconds / self._seconds_each) if self._seconds_each else 0
