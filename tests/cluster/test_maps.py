@@ -204,10 +204,6 @@ class TestWhatCannotWork:
                 list(pool.submit(count_up, number).parts())
         assert pool.call(double, 4) == 8
 
-    def test_broadcast(self, make_pool: Callable[..., ProcessPool]) -> None:
-        with pytest.raises(NotOnCluster, match=r"worker\.setup"):
-            make_pool().broadcast(double, 1)
-
     def test_shared_memory(self, make_pool: Callable[..., ProcessPool]) -> None:
         with pytest.raises(NotOnCluster, match=r"worker\.setup"):
             make_pool().share(b"x")

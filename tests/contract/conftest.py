@@ -28,13 +28,10 @@ __all__ = ["_leave_nothing_behind", "gate"]
 
 Declaration = dict[str, Any]
 _OLD = "nodes tell how they are four times a second, so what is shown may be that old"
-_SETUP = "every worker of a cluster does first what worker.setup says, and nothing else"
 DIFFERS_ON_A_CLUSTER = {
     "test_a_snapshot": _OLD,
     "test_a_death_while_idle_costs_nothing": _OLD,
     "test_all_are_replaced": _OLD,
-    "test_broadcast_returns_what_each_worker_says": _SETUP,
-    "test_workers_that_come_later_do_it_first": _SETUP,
 }
 """What is not promised there, by the test that checks it elsewhere, and why."""
 

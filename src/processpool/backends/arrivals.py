@@ -11,6 +11,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
+from processpool.backends.errands import ClusterErrands
 from processpool.backends.parcels import Answers, Result, part_of, received, shifted, unpack
 from processpool.core import events
 from processpool.core.jobs import Batch, Origin
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("processpool")
 
+CATCHING_UP = 0.02
+"""Seconds after which a batch is sent again that came to a node before an errand."""
 _NOT_VALUES = frozenset({Reply, PickledReply})
 _NO_ANSWER = (WorkerDied, RequestTimeout, PoolClosed, PoolBroken, CancelledError)
 
@@ -65,6 +68,8 @@ class Arrivals:
         self._go_on = sender.send_all
         self.news: Hearing
         """What is done about news of nodes."""
+        self.errands = ClusterErrands(work, self)
+        """What all workers do first."""
         self.connection: Connection | None = None
         """The connection to the cluster, once there is one."""
 
@@ -107,9 +112,14 @@ class Arrivals:
         elif result.lacks_function:
             self._sender.lacking.add(batch.job.task.function.number)
             self._work.put_back(batch)
+        elif result.lacks_errand:
+            self._work.put_back(batch)
+            self.errands.greet(result.node)
+            self._pump.later(CATCHING_UP, self._go_on)
+            return
         else:
             self._work.sizes.learn(batch.job, len(batch), result.seconds)
-            self._hand_out(batch, result)
+            self.hand_out(batch, result)
         self._go_on()
 
     def _settle(self, number: int) -> Sent | None:
@@ -119,7 +129,8 @@ class Arrivals:
             self.connection.forget(number)
         return sent
 
-    def _hand_out(self, batch: Batch, result: Result) -> None:
+    def hand_out(self, batch: Batch, result: Result) -> None:
+        """Hand the answers of a node to the job; what it has not begun goes to another one."""
         where = self._work.nodes.where(result.node)
         job, now = batch.job, monotonic()
         if job.task is not None and job.task.style & ECHOED:

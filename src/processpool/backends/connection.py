@@ -26,6 +26,7 @@ from processpool.backends.sent import NodePlugin, functions_for_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
+    from concurrent.futures import Future
 
     from processpool.backends.address import Address
 
@@ -83,7 +84,7 @@ class Connection:
         self.address = str(address)
         self._name = name
         self._heard = heard
-        self._run, self._tell, self._forget = functions_for_nodes()
+        self._run, self._do_errand, self._tell, self._forget = functions_for_nodes()
         self._futures: dict[int, Any] = {}
         self._call: Any = None
         """Waits for a node, while there is none."""
@@ -204,6 +205,17 @@ class Connection:
                 )
             )
         )
+
+    def ask(self, data: bytes, wake: Callable[[], None]) -> Future[dict[str, Any]]:
+        """Have all nodes do an errand; `wake` is called when all have answered, or are lost."""
+        asked = asyncio.run_coroutine_threadsafe(
+            self._client.run(
+                self._do_errand, self._name, data, on_error="return", asynchronous=True
+            ),
+            self._client.loop.asyncio_loop,
+        )
+        asked.add_done_callback(lambda _: wake())
+        return asked
 
     async def _quietly(self, what: Any) -> None:
         try:

@@ -85,6 +85,7 @@ class DaskBackend(NearbyOnly):
         """The pool's maps, for displays."""
         self.max_pending = max_pending
         """The most items in the queue."""
+        self.broadcast = arrivals.errands.broadcast
         self.steering: Steering = ClusterSteering(self, work, hub)
         self.open = life.open
         self.wait_ready = life.wait_ready
@@ -129,6 +130,9 @@ class DaskBackend(NearbyOnly):
 
     def _cancel(self, job: Job, *, kill: bool) -> None:
         work, connection = self._work, self._life.connection
+        if job.is_errand:
+            self._arrivals.errands.forget(job)
+            return
         with work.lock:
             job.cancelled = True
             sent = work.ledger.of(job)

@@ -8,7 +8,6 @@ from processpool.engine.backend import NotBegun
 from processpool.errors import NotOnCluster
 
 if TYPE_CHECKING:
-    from processpool.core.jobs import Job
     from processpool.engine.backend import LeasedWorker
     from processpool.wire.python.functions import Request
 
@@ -40,17 +39,6 @@ class NearbyOnly:
         raise NotOnCluster(
             "a worker on another machine cannot be leased, as its pipes are there: use submit or "
             "map, or a pool without `backend: {kind: dask}`"
-        )
-
-    def broadcast(self, job: Job, payload: Any) -> int:
-        """Refuse: nodes may come at any time, and each has workers of its own.
-
-        Raises:
-            NotOnCluster: always.
-        """
-        raise NotOnCluster(
-            "what every worker of a cluster is to do first belongs into worker.setup: broadcast "
-            "works in a pool without `backend: {kind: dask}`"
         )
 
     def require_streams(self) -> None:

@@ -75,10 +75,13 @@ class News:
                 self._work.lock.notify_all()
             if self._results.connection is not None:
                 self._results.connection.stop_calling()
+                self._results.errands.greet(node.address)
             if is_first:  # Dask does not look again at what waited when a node offers places
                 self._send_later(waiting)
             self._go_on()
             self._pump.later(SETTLED, self._go_on)
+        elif "errand" in message:
+            self._results.errands.hear(message["node"], message["errand"], message["answer"])
         elif "shot" in message:
             self._see(message, now)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from processpool.backends.absence import ClientWatch
+from processpool.backends.node_errands import NodeErrands
 from processpool.backends.node_job import NodeJob
 from processpool.backends.parcels import Inward, Result, pack, unpack
 from processpool.backends.shared_time import SharedTime
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from processpool.backends.absence import Host
-    from processpool.backends.parcels import Order
+    from processpool.backends.parcels import Answers, Order
     from processpool.engine.backend import Backend
 
 TICK = 0.25
@@ -60,6 +61,7 @@ class NodePool:
         self._size = size
         self._threads = threads
         self._inward = Inward()
+        self._errands = NodeErrands(engine, self._inward, host.address, self._tell_failure)
         self._time = SharedTime()
         self._jobs: dict[int, NodeJob] = {}
         self._paces: dict[int, Pace] = {}
@@ -95,6 +97,8 @@ class NodePool:
             task = self._inward.task(order)
         except KeyError:
             return pack(Result(number, self._host.address, lacks_function=True))
+        if self._errands.lacks(order.errands):
+            return pack(Result(number, self._host.address, lacks_errand=True))
         job = NodeJob(self._engine, order, self._pace_of(order.map), self._size)
         job.task = task
         entered = self._time.enter()
@@ -147,6 +151,10 @@ class NodePool:
             self._host.loop.add_callback(offer, resources=none, worker=where)
             self._tell(failed=self._host.address, why=f"node {self._host.address}: {why}")
 
+    def run_errand(self, data: bytes) -> bytes:
+        """Have all workers do something first; return what those have returned that are there."""
+        return self._errands.run(data)
+
     def abort(self, number: int) -> None:
         """End a batch that nobody waits for; takes no lock, as it runs on Dask's event loop."""
         self._aborted.add(number)
@@ -190,6 +198,12 @@ class NodePool:
             with suppress(ValueError):
                 self._engine.steering.restart(number, wait=wait)
 
+    def _do_catch_up(self, errands: list[bytes]) -> None:
+        self._errands.catch_up(errands)
+
+    def _do_forget(self, number: int) -> None:
+        self._errands.forget(number)
+
     def _do_reset(self) -> None:
         self._engine.steering.reset()
 
@@ -211,6 +225,9 @@ class NodePool:
             workers = [tuple(worker) for worker in shot.workers]
             with suppress(Exception):  # the connection is just lost: Dask makes another one
                 self._tell(shot=pack((str(shot.state), workers, told)), life=self.life)
+
+    def _tell_failure(self, number: int, run: Answers) -> None:
+        self._tell(errand=number, answer=pack(run))
 
     def _tell(self, **what: Any) -> None:
         message: Mapping[str, Any] = {"node": self._host.address, **what}

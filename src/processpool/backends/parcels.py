@@ -81,6 +81,8 @@ class Order:
     """The life of the node that alone may do it; empty if any may."""
     map: int = 0
     """The number of the map that the items are of; 0 if they are of none."""
+    errands: list[int] = field(default_factory=list)
+    """The numbers of what the workers must have done first."""
 
 
 def order_of(number: int, batch: Batch, *, with_function: bool = False) -> Order:
@@ -192,6 +194,7 @@ class Result:
     trouble: str = ""
     """Why the node cannot do it: a sentence; empty if it can."""
     lacks_function: bool = False
+    lacks_errand: bool = False
     is_another: bool = False
     """The node is not the one that the batch was meant for: that was lost."""
 

@@ -49,5 +49,6 @@ class Sender:
         asked = task is not None and task.function.number in self.lacking
         order = order_of(sent.number, sent.batch, with_function=asked)
         order.life = sent.life
+        order.errands = list(self._work.errands)
         sent.times += 1
         return Parcel(sent.number, pack(order), sent.cost, sent.node, sent.times)

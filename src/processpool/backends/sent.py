@@ -101,8 +101,8 @@ class NodePlugin(WorkerPlugin):
             await worker.set_resources(**{self.name: 0})
 
 
-def functions_for_nodes() -> tuple[Any, Any, Any]:
-    """Return what runs a batch on a node, what tells a node something, and what forgets a topic.
+def functions_for_nodes() -> tuple[Any, Any, Any, Any]:
+    """Return what runs a batch, what runs an errand, what tells a node, and what forgets a topic.
 
     The last is for the scheduler, which keeps the last messages of each topic, also of old ones.
 
@@ -120,6 +120,13 @@ def functions_for_nodes() -> tuple[Any, Any, Any]:
         answer: bytes = plugin.node.run(number, data)
         return answer
 
+    async def run_errand(name: str, data: bytes, dask_worker: Any) -> bytes | None:
+        plugin = dask_worker.plugins.get(name)
+        if plugin is None or plugin.node is None:
+            return None
+        answer: bytes = await asyncio.to_thread(plugin.node.run_errand, data)
+        return answer
+
     def tell(name: str, what: str, arguments: tuple[Any, ...], dask_worker: Any) -> None:
         plugin = dask_worker.plugins.get(name)
         if plugin is not None and plugin.node is not None:
@@ -130,4 +137,4 @@ def functions_for_nodes() -> tuple[Any, Any, Any]:
         topics = dask_scheduler.events if broker is None else broker._topics
         topics.pop(topic, None)
 
-    return run_batch, tell, forget
+    return run_batch, run_errand, tell, forget

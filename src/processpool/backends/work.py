@@ -9,7 +9,7 @@ from __future__ import annotations
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from processpool.backends.ledger import Ledger, Sent
 from processpool.backends.nodes import Nodes
@@ -41,6 +41,20 @@ class Terms:
     """Seconds to wait for these."""
 
 
+@dataclass(frozen=True, slots=True)
+class ClusterErrand:
+    """What all workers are to do: an item of `job` for each of them."""
+
+    job: Job
+    payload: Any
+    data: bytes
+    """The same, as it travels."""
+
+    def does_what(self, job: Job, payload: Any) -> bool:
+        """True if another one does the same, so that a new worker need not do both."""
+        return bool((self.job.task, self.payload) == (job.task, payload))
+
+
 class Work:
     """The state of a pool on a cluster."""
 
@@ -57,6 +71,8 @@ class Work:
         self.ledger = Ledger()
         self.nodes = Nodes()
         self.sizes = Sizes(terms.limits)
+        self.errands: dict[int, ClusterErrand] = {}
+        """What all workers do first, by number; replaced, never changed."""
         self.suspects: list[Batch] = []
         """Batches that may have killed nodes: each is tried alone."""
         self.singles = 0
