@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from distributed import KilledWorker
 
 from processpool.backends.address import PATIENCE, said
-from processpool.backends.sent import NodePlugin, functions_for_nodes
+from processpool.backends.plugin import NodePlugin, functions_for_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable

@@ -2,7 +2,7 @@
 
     submit ──▶ Work (queue, ledger) ──▶ pump ──▶ Connection ──▶ scheduler ──▶ nodes
                          ▲                                                      │
-                         └──── Arrivals, on the pump's thread ◀── results ◀─────┘
+                         └──── Receiver, on the pump's thread ◀── results ◀─────┘
 
 One thread, the pump, sends and takes everything. It leads: who waits for answers waits for it, so
 it runs none of the user's code.
@@ -17,12 +17,12 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from processpool.backends.address import Address
-from processpool.backends.arrivals import Arrivals
 from processpool.backends.life import ClusterLife, Orders
-from processpool.backends.nearby import NearbyOnly
-from processpool.backends.news import News
+from processpool.backends.local_only import LocalOnly
+from processpool.backends.membership import Membership
 from processpool.backends.pump import Pump
-from processpool.backends.sending import Sender
+from processpool.backends.receiver import Receiver
+from processpool.backends.sender import Sender
 from processpool.backends.sizing import BatchLimits
 from processpool.backends.steering import ClusterSteering
 from processpool.backends.work import Terms, Work, cancelled
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["Address", "BatchLimits", "DaskBackend", "Orders", "Terms"]
 
 
-class DaskBackend(NearbyOnly):
+class DaskBackend(LocalOnly):
     """A `Backend` whose workers are on other machines."""
 
     def __init__(
@@ -76,16 +76,18 @@ class DaskBackend(NearbyOnly):
         self._callbacks.loop = pump
         self._hub = hub = EventHub(self, self._callbacks, name)
         self._sender = sender = Sender(work)
-        self._arrivals = arrivals = Arrivals(work, pump, hub, sender)
-        arrivals.news = News(work, pump, hub, arrivals, sender.send_all, sender.send_again)
-        self._life = life = ClusterLife(address, orders, work, pump, hub, arrivals, sender)
+        self._receiver = receiver = Receiver(work, pump, hub, sender)
+        receiver.membership = Membership(
+            work, pump, hub, receiver, sender.send_all, sender.send_again
+        )
+        self._life = life = ClusterLife(address, orders, work, pump, hub, receiver, sender)
         life.callbacks = self._callbacks
         self._pid = os.getpid()
         self.maps = Maps()
         """The pool's maps, for displays."""
         self.max_pending = max_pending
         """The most items in the queue."""
-        self.broadcast = arrivals.errands.broadcast
+        self.broadcast = receiver.errands.broadcast
         self.steering: Steering = ClusterSteering(self, work, hub)
         self.open = life.open
         self.wait_ready = life.wait_ready
@@ -131,7 +133,7 @@ class DaskBackend(NearbyOnly):
     def _cancel(self, job: Job, *, kill: bool) -> None:
         work, connection = self._work, self._life.connection
         if job.is_errand:
-            self._arrivals.errands.forget(job)
+            self._receiver.errands.forget(job)
             return
         with work.lock:
             job.cancelled = True
@@ -144,7 +146,7 @@ class DaskBackend(NearbyOnly):
             return
         if kill:
             connection.cancel(numbers)
-            self._arrivals.give_up(sent, cancelled)
+            self._receiver.give_up(sent, cancelled)
             self.go_on()
         else:
             connection.tell("stop", numbers)

@@ -14,7 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from processpool.backends.address import said
-from processpool.backends.parcels import Answers, Result, order_of, pack, unpack
+from processpool.backends.messages import Answers, Result, order_of, pack, unpack
 from processpool.backends.work import ClusterErrand
 from processpool.core.jobs import Batch
 from processpool.errors import PoolBroken
@@ -40,14 +40,14 @@ class Receiving(Protocol):
 class ClusterErrands:
     """Sends errands to nodes, and hands their answers to who has asked for them."""
 
-    def __init__(self, work: Work, arrivals: Receiving) -> None:
+    def __init__(self, work: Work, receiver: Receiving) -> None:
         self._work = work
-        self._arrivals = arrivals
+        self._receiver = receiver
         self._numbers = count(1)
 
     @property
     def _connection(self) -> Connection:
-        connection = self._arrivals.connection
+        connection = self._receiver.connection
         assert connection is not None
         return connection
 
@@ -96,7 +96,7 @@ class ClusterErrands:
             workers = len(result.runs) + len(result.dropped)
             batch = Batch(job, total, (payload,) * workers, monotonic())
             gone, result.dropped = result.dropped, []
-            self._arrivals.hand_out(batch, result)
+            self._receiver.hand_out(batch, result)
             for offset, _ in gone:
                 job.drop(Batch(job, total + offset, (payload,), monotonic()), None)
             total += workers
@@ -124,4 +124,4 @@ class ClusterErrands:
         if errand is not None:
             run: Answers = unpack(data)
             batch = Batch(errand.job, LATER, (errand.payload,), monotonic())
-            self._arrivals.hand_out(batch, Result(number, node, runs=[run]))
+            self._receiver.hand_out(batch, Result(number, node, runs=[run]))

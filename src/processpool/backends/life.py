@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from processpool.backends.address import Address
-    from processpool.backends.arrivals import Arrivals
     from processpool.backends.pump import Pump
-    from processpool.backends.sending import Sender
+    from processpool.backends.receiver import Receiver
+    from processpool.backends.sender import Sender
     from processpool.backends.work import Work
     from processpool.engine.callback_threads import CallbackThreads
     from processpool.engine.event_hub import EventHub
@@ -56,7 +56,7 @@ class ClusterLife:
         work: Work,
         pump: Pump,
         hub: EventHub,
-        arrivals: Arrivals,
+        receiver: Receiver,
         sender: Sender,
     ) -> None:
         self._address = address
@@ -64,7 +64,7 @@ class ClusterLife:
         self._work = work
         self._pump = pump
         self._hub = hub
-        self._arrivals = arrivals
+        self._receiver = receiver
         self._sender = sender
         self._pid = os.getpid()
         self.callbacks: CallbackThreads
@@ -95,7 +95,7 @@ class ClusterLife:
         if connection is None or state is PoolState.CLOSED:
             return
         if not connection.is_up and state is not PoolState.BROKEN:
-            self._arrivals.news.break_pool(
+            self._receiver.membership.break_pool(
                 f"the connection to the scheduler at {connection.address} was lost; when there is "
                 "one again, with nodes, close this pool and open another one"
             )
@@ -104,8 +104,8 @@ class ClusterLife:
     def _open(self) -> None:
         name = f"pp-{uuid4().hex[:12]}"
         self._pump.start()
-        self.connection = connection = Connection(self._address, self._arrivals, name)
-        self._arrivals.connection = self._sender.connection = connection
+        self.connection = connection = Connection(self._address, self._receiver, name)
+        self._receiver.connection = self._sender.connection = connection
         terms, orders = self._work.terms, self._orders
         wants = {
             "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
@@ -198,7 +198,7 @@ class ClusterLife:
                 connection.cancel([one.number for one in sent])
             for batch in waiting:
                 batch.job.drop(batch, PoolClosed(CLOSED))
-            self._arrivals.give_up(
+            self._receiver.give_up(
                 sent, lambda: PoolClosed("the pool was closed while a node had the item")
             )
         finally:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from processpool.backends.parcels import size_of
+from processpool.backends.messages import size_of
 
 if TYPE_CHECKING:
     from processpool.core.jobs import Batch, Job

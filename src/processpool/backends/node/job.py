@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from processpool.backends.nearby import NO_STREAMS
-from processpool.backends.parcels import Result, answers_of
+from processpool.backends.local_only import NO_STREAMS
+from processpool.backends.messages import Result, answers_of
 from processpool.core.jobs import Job
 from processpool.core.replies import Reply
 from processpool.errors import NotOnCluster
 from processpool.system.monitor import Monitor
 
 if TYPE_CHECKING:
-    from processpool.backends.parcels import Order
+    from processpool.backends.messages import Order
     from processpool.core.batch_size import Pace
     from processpool.core.jobs import Batch, Origin
     from processpool.engine.backend import Backend

@@ -8,8 +8,8 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from processpool.backends.messages import unpack
 from processpool.backends.nodes import SETTLED, Node
-from processpool.backends.parcels import unpack
 from processpool.core import events
 from processpool.core.states import PoolEvent, PoolState
 from processpool.errors import NodeLost, PoolBroken
@@ -17,8 +17,8 @@ from processpool.errors import NodeLost, PoolBroken
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from processpool.backends.arrivals import Arrivals
     from processpool.backends.pump import Pump
+    from processpool.backends.receiver import Receiver
     from processpool.backends.work import Work
     from processpool.engine.event_hub import EventHub
 
@@ -33,7 +33,7 @@ LOOKS = 4
 """How often that is looked at: Dask may learn of a loss before what it fetches has failed."""
 
 
-class News:
+class Membership:
     """What is done about news of nodes."""
 
     def __init__(
@@ -41,7 +41,7 @@ class News:
         work: Work,
         pump: Pump,
         hub: EventHub,
-        results: Arrivals,
+        results: Receiver,
         go_on: Callable[[], None],
         send_again: Callable[[list[int]], None],
     ) -> None:

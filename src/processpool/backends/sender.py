@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from processpool.backends.connection import Parcel
-from processpool.backends.parcels import order_of, pack
+from processpool.backends.messages import order_of, pack
 
 if TYPE_CHECKING:
     from processpool.backends.connection import Connection

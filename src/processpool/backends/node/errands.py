@@ -10,7 +10,7 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from processpool.backends.parcels import Answers, Order, Result, answers_of, pack, unpack
+from processpool.backends.messages import Answers, Order, Result, answers_of, pack, unpack
 from processpool.core.jobs import Job
 from processpool.core.replies import has_failed
 from processpool.errors import WorkerDied
@@ -19,7 +19,7 @@ from processpool.system.monitor import Monitor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from processpool.backends.parcels import Inward
+    from processpool.backends.messages import Inward
     from processpool.core.jobs import Batch, Origin
     from processpool.engine.backend import Backend
 

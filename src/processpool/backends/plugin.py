@@ -75,7 +75,7 @@ class NodePlugin(WorkerPlugin):
         module, _, attribute = self.build.partition(":")
         build = getattr(importlib.import_module(module), attribute)
         engine, size = build(self.declaration, self.wants["workers"])
-        from processpool.backends.node import NodePool
+        from processpool.backends.node.pool import NodePool
 
         return NodePool(engine, worker, self.name, size, worker.state.nthreads)
 

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from processpool.backends.errands import ClusterErrands
-from processpool.backends.parcels import Answers, Result, part_of, received, shifted, unpack
+from processpool.backends.messages import Answers, Result, part_of, received, shifted, unpack
 from processpool.core import events
 from processpool.core.jobs import Batch, Origin
 from processpool.core.replies import PickledReply, Reply, format_reply_error, has_failed
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from processpool.backends.connection import Connection
     from processpool.backends.ledger import Sent
     from processpool.backends.pump import Pump
-    from processpool.backends.sending import Sender
+    from processpool.backends.sender import Sender
     from processpool.backends.work import Work
     from processpool.engine.event_hub import EventHub
 
@@ -50,7 +50,7 @@ class Hearing(Protocol):
         """Let the pool take no work, and end what there is."""
 
 
-class Arrivals:
+class Receiver:
     """Hears from the cluster, and hands answers to their jobs."""
 
     def __init__(
@@ -66,7 +66,7 @@ class Arrivals:
         self._hub = hub
         self._sender = sender
         self._go_on = sender.send_all
-        self.news: Hearing
+        self.membership: Hearing
         """What is done about news of nodes."""
         self.errands = ClusterErrands(work, self)
         """What all workers do first."""
@@ -93,11 +93,11 @@ class Arrivals:
 
     def on_event(self, message: dict[str, Any]) -> None:
         """A node has told something."""
-        self._pump.post(partial(self.news.hear, message))
+        self._pump.post(partial(self.membership.hear, message))
 
     def on_left(self, address: str) -> None:
         """A node has left."""
-        self._pump.post(partial(self.news.lose, address))
+        self._pump.post(partial(self.membership.lose, address))
 
     # -- results -----------------------------------------------------------------------------------
 

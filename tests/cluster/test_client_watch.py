@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from processpool.backends.absence import has_left
+from processpool.backends.node.client_watch import has_left
 
 CAME, WENT, SENT = {"action": "add-client"}, {"action": "remove-client"}, {"action": "update-graph"}
 

@@ -15,11 +15,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from processpool.backends.absence import ClientWatch
-from processpool.backends.node_errands import NodeErrands
-from processpool.backends.node_job import NodeJob
-from processpool.backends.parcels import Inward, Result, pack, unpack
-from processpool.backends.shared_time import SharedTime
+from processpool.backends.messages import Inward, Result, pack, unpack
+from processpool.backends.node.client_watch import ClientWatch
+from processpool.backends.node.errands import NodeErrands
+from processpool.backends.node.job import NodeJob
+from processpool.backends.node.shared_time import SharedTime
 from processpool.core import events
 from processpool.core.batch_size import Pace
 from processpool.core.jobs import Batch
@@ -28,8 +28,8 @@ from processpool.errors import ProcessPoolError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from processpool.backends.absence import Host
-    from processpool.backends.parcels import Answers, Order
+    from processpool.backends.messages import Answers, Order
+    from processpool.backends.node.client_watch import Host
     from processpool.engine.backend import Backend
 
 TICK = 0.25

@@ -19,7 +19,7 @@ NO_STREAMS = (
 """What is said to somebody who wants the parts of a stream."""
 
 
-class NearbyOnly:
+class LocalOnly:
     """The part of a `Backend` that an engine with workers elsewhere does not have."""
 
     def exchange(self, request: Request, timeout: float | None) -> Any:
