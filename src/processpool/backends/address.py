@@ -68,11 +68,13 @@ class Address:
     def _failure(self, error: BaseException) -> str:
         unheard = any(isinstance(one, _UNHEARD) for one in _causes(error))
         if str(self).startswith("tls:") and not unheard:
+            mend = "both need certificates of the same authority, which is ca, and key must belong"
+            mend = f"check backend.tls: {mend} to cert"
+            if self._tls is None and self._client is None:
+                mend = "declare backend.tls: {ca: …, cert: …, key: …}, which a tls:// address takes"
             return (
-                f"the scheduler at {self} and this process do not trust each other: "
-                f"{said(error)}; check "
-                "backend.tls: both need certificates of the same authority, which is ca, and key "
-                "must belong to cert"
+                f"the scheduler at {self} and this process do not trust each other: {said(error)}; "
+                f"{mend}"
             )
         return (
             f"no Dask scheduler answers at {self}: {said(error)}; start one there with "
