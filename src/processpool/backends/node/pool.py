@@ -222,7 +222,7 @@ class NodePool:
             now, happened = monotonic(), self._happened
             self._happened = []
             told = [(now - event.at, event) for event in happened]
-            workers = [tuple(worker) for worker in shot.workers]
+            workers = [tuple(worker._replace(work=None)) for worker in shot.workers]
             with suppress(Exception):  # the connection is just lost: Dask makes another one
                 self._tell(shot=pack((str(shot.state), workers, told)), life=self.life)
 
