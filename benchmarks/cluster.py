@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import OURS, Case, Figures, Probe, Row, at_least, at_most
 from benchmarks.units import ITEMS_PER_SECOND, MEGABYTES_PER_SECOND, MILLISECONDS
-from benchmarks.work import inc, spin
+from benchmarks.work import doze, inc, spin
 from processpool import ProcessPool
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def cases(scale: float) -> Sequence[Case]:
         _rates("trivial", TRIVIAL, round(400_000 * scale), DASK, 200.0, "trivial items"),
         _rates("10us", 1e-5, round(200_000 * scale), LOCAL, 0.5, "items of 10 µs"),
         _rates("1ms", LONG, round(4_000 * scale), LOCAL, 0.9, "items of 1 ms"),
+        _rates("1ms-asleep", LONG, round(4_000 * scale), LOCAL, 0.9, "items that sleep 1 ms"),
         Case(
             "cluster-payload",
             "bytes to a cluster and back",
@@ -71,7 +72,12 @@ def _rates(name: str, seconds: float, items: int, against: str, wanted: float, t
     probes = {
         label: Probe(
             "benchmarks.cluster:rate",
-            {"who": label, "seconds": seconds, "items": items // (100 if label == DASK else 1)},
+            {
+                "who": label,
+                "function": "doze" if "asleep" in name else "spin" if seconds else "inc",
+                "seconds": seconds,
+                "items": items // (100 if label == DASK else 1),
+            },
         )
         for label in (OURS, against)
     }
@@ -80,16 +86,16 @@ def _rates(name: str, seconds: float, items: int, against: str, wanted: float, t
     return Case(f"cluster-{name}", f"on a cluster, {title}", probes, (row,))
 
 
-def rate(who: str, seconds: float, items: int) -> Figures:
-    """Items in a second; functions of this module are imported by the workers."""
-    function: Callable[[Any], Any] = spin if seconds else inc
+def rate(who: str, function: str, seconds: float, items: int) -> Figures:
+    """Items in a second; functions of `benchmarks.work` are imported by the workers."""
+    do: Callable[[Any], Any] = {"inc": inc, "spin": spin, "doze": doze}[function]
     given = [seconds] * items if seconds else list(range(items))
     with _mapping(who) as run:
-        run(function, given[: items // 10])
+        run(do, given[: items // 10])
         times = []
         for _ in range(IN_A_ROW):
             began = perf_counter()
-            answers = run(function, given)
+            answers = run(do, given)
             times.append(perf_counter() - began)
             if not seconds and answers != [number + 1 for number in given]:
                 raise AssertionError("wrong answers")

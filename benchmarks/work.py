@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from time import perf_counter
+from time import perf_counter, sleep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +41,11 @@ def spin(seconds: float) -> float:
     while perf_counter() - start < seconds:
         pass
     return perf_counter() - start
+
+
+def doze(seconds: float) -> None:
+    """Take so long, and hardly any CPU time."""
+    sleep(seconds)
 
 
 def add_up(numbers: int) -> int:
