@@ -66,6 +66,15 @@ class TestBroadcast:
         assert new
         assert all(marks == [1, 3, 2] for marks in new)
 
+    def test_a_worker_that_replaces_another_does_it_before_anything_else(
+        self, make_pool: Callable[..., ProcessPool], cluster: Any
+    ) -> None:
+        pool = make_pool()
+        before = set(pool.broadcast(leave, 7))
+        pool.restart_workers()
+        eventually(lambda: {pid for pid, _ in pool.map(look, range(200))}.isdisjoint(before))
+        assert all(marks == [7] for _, marks in pool.map(look, range(200)))
+
     def test_an_error_is_raised_and_later_workers_are_spared(
         self, make_pool: Callable[..., ProcessPool], tmp_path: Path
     ) -> None:
