@@ -34,7 +34,7 @@ def test_what_did_not_change_does_not_travel(state: dict[str, Any]) -> None:
     assert difference(state, state) == {}
 
 
-def test_only_the_fields_of_a_row_that_changed_travel() -> None:
-    old = {"order": [1], "rows": {"1": [101, "idle", None]}, "queued": 2}
-    new = {"order": [1], "rows": {"1": [101, "busy", None]}, "queued": 2}
-    assert difference(old, new) == {"rows": {"1": {"1": "busy"}}}
+def test_only_the_rows_that_changed_travel() -> None:
+    old = {"order": [1, 2], "rows": {"1": [101, "idle"], "2": [102, "idle"]}, "queued": 2}
+    new = {"order": [1, 2], "rows": {"1": [101, "busy"], "2": [102, "idle"]}, "queued": 2}
+    assert difference(old, new) == {"rows": {"1": [101, "busy"]}}

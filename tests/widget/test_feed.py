@@ -114,3 +114,22 @@ def test_of_many_workers_the_same_have_a_row_while_items_take_what_is_usual() ->
         if quarter > 20:
             rows.add(tuple(feed.state["order"]))
     assert len(rows) == 1
+
+
+def test_of_very_many_rows_each_is_made_anew_twice_a_second_and_at_once_if_it_fails() -> None:
+    feed = Feed()
+
+    def look(quarter: int, **changes: Any) -> set[int]:
+        workers = [busy(n, item=quarter, handled=quarter) for n in range(1, 40)]
+        feed.next_looks()
+        feed.take(pool(*workers, busy(40, item=quarter, **changes), at=100 + quarter / 4))
+        return {int(n) for n, row in feed.state["rows"].items() if row[2] == quarter}
+
+    assert len(look(0)) == 40
+    halves = [look(quarter) for quarter in (1, 2)]
+    assert [len(half) for half in halves] == [20, 20]
+    assert halves[0] | halves[1] == set(range(1, 41))
+    assert 40 in look(3, failed=1)
+    assert 40 in look(4, failed=2)
+    feed.read_next()
+    assert len(look(5)) == 40

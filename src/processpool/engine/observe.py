@@ -75,14 +75,15 @@ def take_snapshot(
 
 
 def _freeze(slot: Slot, worker: Worker | None, now: float) -> WorkerSnapshot:
-    state = slot.state
-    busy = state is _BUSY and bool(slot.inflight)
-    working = busy or state is _LEASED
-    written, log = _NOTHING if worker is None else worker.written
-    first = slot.inflight[0] if busy else None
+    state, inflight = slot.state, slot.inflight
+    first = inflight[0] if inflight and state is _BUSY else None
+    pid, progress, (written, log) = None, None, _NOTHING
+    if worker is not None:
+        pid, progress, (written, log) = worker.pid, worker.protocol.progress, worker.written
+    working = first is not None or state is _LEASED
     return WorkerSnapshot(
         slot.id,
-        None if worker is None else worker.pid,
+        pid,
         state,
         None if first is None else first.base + first.lo,
         now - slot.since if working else None,
@@ -94,7 +95,7 @@ def _freeze(slot: Slot, worker: Worker | None, now: float) -> WorkerSnapshot:
         None,
         log,
         written,
-        None if worker is None else worker.protocol.progress,
+        progress,
         slot.place,
         "",
         slot.cancelled,

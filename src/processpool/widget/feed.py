@@ -64,6 +64,8 @@ class Feed:
         self._sent_at = float("-inf")
         self._unsent: list[Run] = []
         self._looks = 0
+        self._exactly = False
+        """True if all rows are made anew at the next look."""
         self._turn = 0
 
     def next_looks(self) -> frozenset[int]:
@@ -99,8 +101,9 @@ class Feed:
         return {"at": round(snapshot.at, 2), **render_maps(snapshot, figures)}
 
     def read_next(self) -> None:
-        """Have the next snapshot read CPU time and memory, whether it is its turn or not."""
+        """Have the next look take in everything, whether it is its turn or not."""
         self._looks = 0
+        self._exactly = True
 
     def take(self, snapshot: PoolSnapshot) -> Frame | None:
         """Return a frame with the changes; None if there are none and no heartbeat is due."""
@@ -130,7 +133,9 @@ class Feed:
         self.etas = self._etas.note(snapshot)
         self._unsent += self._lanes.note(snapshot)
         self.last = snapshot
-        self.state = state = render(snapshot, self._figures(snapshot), self.state.get("order", ()))
+        look = None if self._exactly else self._looks
+        self._exactly = False
+        self.state = state = render(snapshot, self._figures(snapshot), self.state, look)
         self._trends.note(snapshot.at, state["rate"], state["queued"], state["memory"][0])
         return self._log.note(snapshot)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from processpool.core.states import WorkerState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from processpool.core.snapshot import Loss, PoolSnapshot, WorkerSnapshot
 
@@ -58,6 +58,8 @@ class Lanes:
         self._owners: Owners = {}
         """The workers of the lanes before the first column."""
         self._owners_now: Owners = {}
+        self._unnamed = False
+        """True if lanes with a mark of the last column have another worker already."""
         self._slot: int | None = None
         self._before: dict[int, WorkerSnapshot] = {}
 
@@ -94,22 +96,29 @@ class Lanes:
     def _column(self, snapshot: PoolSnapshot) -> tuple[str, Owners]:
         present = {worker.id: worker for worker in snapshot.workers}
         known, lost = self._before, dict[int, str]()
-        if present.keys() != known.keys():
+        moved = present.keys() != known.keys()
+        if moved:
             lost = self._clear_lanes(present, snapshot.losses)
             self._place([number for number in present if number not in known])
-        letters = [_letter(present.get(number), known.get(number)) for number in self.workers]
+        letters = [*_letters(self.workers, present, known)]
         for lane, letter in lost.items():
             letters[lane] = letter
         self._before = present
+        owners = self._new_owners(lost) if moved or self._unnamed else {}
+        self._unnamed = bool(lost)
+        while self.workers and not self.workers[-1]:
+            self.workers.pop()
+        return "".join(letters), owners
+
+    def _new_owners(self, lost: Collection[int]) -> Owners:
+        """Return the lanes that have another worker now, without those in which one was lost."""
         owners = {
             lane: number
             for lane, number in enumerate(self.workers)
             if number and number != self._owners_now.get(lane) and lane not in lost
         }
         self._owners_now |= owners
-        while self.workers and not self.workers[-1]:
-            self.workers.pop()
-        return "".join(letters), owners
+        return owners
 
     def _clear_lanes(
         self, present: dict[int, WorkerSnapshot], losses: Iterable[Loss]
@@ -134,15 +143,22 @@ class Lanes:
                 self.workers[lane] = number
 
 
-def _letter(worker: WorkerSnapshot | None, before: WorkerSnapshot | None) -> str:
-    if worker is None:
-        return NOBODY
-    if before is None:
-        return LETTERS[worker.state]
-    if worker.failed > before.failed:
-        return FAILED
-    # Every busy worker comes here four times a second, so no functions are called.
-    if worker.state is _BUSY and before.state is _BUSY:
-        same = worker.handled == before.handled and worker.item == before.item
-        return GOES_ON if same else BEGAN
-    return LETTERS[worker.state]
+def _letters(
+    workers: Iterable[int],
+    present: Mapping[int, WorkerSnapshot],
+    known: Mapping[int, WorkerSnapshot],
+) -> Iterator[str]:
+    """Yield the letter of each lane, given its worker."""
+    for number in workers:  # hundreds of them, four times a second: no functions are called
+        worker, before = present.get(number), known.get(number)
+        if worker is None:
+            yield NOBODY
+        elif before is None:
+            yield LETTERS[worker.state]
+        elif worker.failed > before.failed:
+            yield FAILED
+        elif worker.state is _BUSY and before.state is _BUSY:
+            same = worker.handled == before.handled and worker.item == before.item
+            yield GOES_ON if same else BEGAN
+        else:
+            yield LETTERS[worker.state]

@@ -18,8 +18,8 @@ RATE_OVER = 2.0
 """The seconds over which the rate of items is averaged."""
 MAX_DURATIONS = 100
 """The number of durations from which the median is taken."""
-WORKERS_TIMED = 100
-"""Workers whose items are timed at a look; of more, others at each look."""
+ITEMS_TIMED = 16
+"""Workers whose items are timed at a look; if more have ended some, others at each look."""
 LATE_FACTOR = 3.0
 """An item is late once it has taken more than this multiple of the median,"""
 LATE_AT_LEAST = 1.0
@@ -54,18 +54,22 @@ class Paces:
     def note(self, snapshot: PoolSnapshot) -> None:
         """Update the figures from a snapshot."""
         self._note_rate(snapshot)
-        known, now = self._before.get, snapshot.at
-        step = len(snapshot.workers) // WORKERS_TIMED + 1
+        known, now = self._before, snapshot.at
+        present = {worker.id: worker for worker in snapshot.workers}
+        ended = [
+            (known[number], worker)
+            for number, worker in present.items()
+            if number in known and worker.handled != known[number].handled
+        ]
+        step = len(ended) // ITEMS_TIMED + 1
         self._turn = (self._turn + 1) % step
-        for worker in snapshot.workers[self._turn :: step]:
-            before = known(worker.id)
-            if before is not None and worker.handled != before.handled:
-                self._note_duration(before, worker, now)
+        for before, worker in ended[self._turn :: step]:
+            self._note_duration(before, worker, now)
         for worker in snapshot.workers:
             if worker.cpu is not None:
                 self._note_resources(worker, worker.cpu, now)
-        self._before, self._at = {worker.id: worker for worker in snapshot.workers}, now
-        self._forget_missing(self._before)
+        self._before, self._at = present, now
+        self._forget_missing(present)
 
     @property
     def typical(self) -> float | None:

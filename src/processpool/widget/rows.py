@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from heapq import nsmallest
 from itertools import islice
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ MAX_ROWS = 40
 """The most rows."""
 
 Rank = tuple[bool, bool, float, bool, int]
+
+_number = attrgetter("id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +103,14 @@ def choose(
     if len(workers) > MAX_ROWS:
         workers = _prioritized(workers, late, shown, long)
 
-    def place(worker: WorkerSnapshot) -> tuple[int, float, int]:
+    def place(worker: WorkerSnapshot) -> tuple[bool, float, int]:
         if worker.failed:
-            return 0, 0.0, worker.id
-        if worker.id in late:
-            return 1, -(worker.item_age or 0.0), worker.id
-        return 2, 0.0, worker.id
+            return False, 0.0, worker.id
+        return True, -(worker.item_age or 0.0), worker.id
 
-    return sorted(workers, key=place)
+    usual = [worker for worker in workers if not worker.failed and worker.id not in late]
+    notable = [worker for worker in workers if worker.failed or worker.id in late]
+    return [*sorted(notable, key=place), *sorted(usual, key=_number)]
 
 
 def _prioritized(
@@ -123,7 +126,9 @@ def _prioritized(
         for worker in workers
         if worker.failed or worker.id in known or (worker.item_age or 0.0) >= long
     ]
-    if len(special) <= MAX_ROWS:
+    if len(special) == MAX_ROWS:
+        return special
+    if len(special) < MAX_ROWS:
         numbers = {worker.id for worker in special}
         others = (worker for worker in workers if worker.id not in numbers)
         return special + list(islice(others, MAX_ROWS - len(special)))

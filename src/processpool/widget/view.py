@@ -33,6 +33,10 @@ MAX_ERROR_LENGTH = 2000
 """The most characters of an error that are shown."""
 MAX_GROUPS = 12
 """The most kinds of errors that are listed."""
+ROWS_PER_LOOK = 20
+"""Rows that are made anew at a look; of more, the others are at the next ones."""
+STATE, FAILED, LATE = 1, 5, 8
+"""Fields of a row of which any change is shown at once."""
 _TENTHS = 1
 _WORDS = {str(state): state for state in WorkerState}
 
@@ -65,15 +69,20 @@ class Figures:
     """What there is to say of the pool's maps, and the figures that it rests on."""
 
 
-def render(snapshot: PoolSnapshot, figures: Figures, shown: Collection[int] = ()) -> State:
+def render(
+    snapshot: PoolSnapshot, figures: Figures, before: State | None = None, look: int | None = None
+) -> State:
     """Return the state that a display shows.
 
     Args:
         snapshot: the pool.
         figures: figures that are not in the snapshot.
-        shown: the numbers of the workers that have a row now.
+        before: the state that it shows now.
+        look: the number of this look: if there are many rows, a part of them is made anew at each.
+            None makes all of them anew.
     """
-    rows = _rows(snapshot, figures, shown)
+    before = before or {}
+    rows = _rows(snapshot, figures, before.get("order", ()))
     states = [worker.state for worker in snapshot.workers]
     return {
         "name": snapshot.name,
@@ -90,7 +99,7 @@ def render(snapshot: PoolSnapshot, figures: Figures, shown: Collection[int] = ()
         "advice": figures.advice,
         **render_maps(snapshot, figures),
         "order": [row.id for row in rows],
-        "rows": {str(row.id): _row(row, figures, snapshot.at) for row in rows},
+        "rows": _cells(rows, figures, snapshot.at, before.get("rows", {}), look),
         "hidden": len(snapshot.workers) - len(rows),
         "lanes": list(figures.lanes) if len(figures.lanes) <= LABELLED_LANES else [],
         "nodes": _nodes(snapshot, figures.lanes),
@@ -116,21 +125,44 @@ def render_maps(snapshot: PoolSnapshot, figures: Figures) -> State:
     }
 
 
+def _cells(
+    rows: Sequence[WorkerSnapshot], figures: Figures, now: float, known: State, look: int | None
+) -> State:
+    """Return the rows by number, as of now; of many, some of those in which nothing is special."""
+    turns = -(-len(rows) // ROWS_PER_LOOK)
+    if turns < 2 or look is None:
+        return {str(worker.id): _row(worker, figures, now) for worker in rows}
+    late, out = figures.late, {}
+    for worker in rows:
+        number = worker.id
+        key = str(number)
+        row = known.get(key)
+        if (
+            row is None
+            or (number + look) % turns == 0
+            or row[STATE] != worker.state
+            or row[FAILED] != worker.failed
+            or row[LATE] != (number in late)
+        ):
+            row = _row(worker, figures, now)
+        out[key] = row
+    return out
+
+
 def _row(worker: WorkerSnapshot, figures: Figures, now: float) -> list[Any]:
     """Return a row; the names of its fields are in `front/store.js`."""
-    since = None if worker.item_age is None else round(now - worker.item_age, _TENTHS)
-    progress = worker.progress
-    cpu = figures.cpu.get(worker.id)
+    age, number, progress = worker.item_age, worker.id, worker.progress
+    cpu = figures.cpu.get(number)
     return [
         worker.pid,
         worker.state._value_,  # the property `value` takes ten times as long
         worker.item,
-        since,
+        None if age is None else int(10 * (now - age) + 0.5) / 10,  # as `round` does, but sooner
         worker.ok,
         worker.failed,
         None if cpu is None else round(cpu),
-        figures.memory.get(worker.id),
-        worker.id in figures.late,
+        figures.memory.get(number),
+        number in figures.late,
         None if progress is None or worker.item is None else _progress(progress),
         worker.slot,
         figures.describe(worker),
@@ -139,10 +171,13 @@ def _row(worker: WorkerSnapshot, figures: Figures, now: float) -> list[Any]:
 
 def _nodes(snapshot: PoolSnapshot, lanes: Sequence[int]) -> list[list[Any]]:
     """Return the nodes of the workers: label, if it is stale, its lanes; none on one machine."""
+    away = [worker for worker in snapshot.workers if worker.node]
+    if not away or len(lanes) > GROUPED_LANES:
+        return []
     found: dict[str, list[Any]] = {}
     places = {number: lane for lane, number in enumerate(lanes)}
-    for worker in snapshot.workers if len(lanes) <= GROUPED_LANES else ():
-        if worker.node and worker.id in places:
+    for worker in away:
+        if worker.id in places:
             node = found.setdefault(worker.node, [_label(worker.node), worker.stale, []])
             node[2].append(places[worker.id])
     return [[label, stale, sorted(lanes)] for label, stale, lanes in found.values()]
@@ -150,11 +185,9 @@ def _nodes(snapshot: PoolSnapshot, lanes: Sequence[int]) -> list[list[Any]]:
 
 def _gone(snapshot: PoolSnapshot) -> list[int]:
     """Return how many items were ok, and have failed, with workers that are not there any more."""
-    ok = failed = 0
-    for worker in snapshot.workers:  # hundreds of them, four times a second
-        failed += worker.failed
-        ok += worker.handled - worker.failed - worker.cancelled
-    return [max(snapshot.ok - ok, 0), max(snapshot.failed - failed, 0)]
+    failed = sum([worker.failed for worker in snapshot.workers])
+    done = sum([worker.handled - worker.cancelled for worker in snapshot.workers])
+    return [max(snapshot.ok - (done - failed), 0), max(snapshot.failed - failed, 0)]
 
 
 def _memory(known: Mapping[int, int], workers: int) -> list[int]:

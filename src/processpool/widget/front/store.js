@@ -134,10 +134,7 @@ class Store {
 
 function applied(old, changed) {
   const state = { ...old, ...changed };
-  const rows = { ...old.rows };
-  for (const [key, row] of Object.entries(changed.rows ?? {})) {
-    rows[key] = Array.isArray(row) ? row : Object.assign([...rows[key]], row);
-  }
+  const rows = { ...old.rows, ...changed.rows };
   state.rows = Object.fromEntries(state.order.map((number) => [number, rows[number]]));
   return state;
 }
