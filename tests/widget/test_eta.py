@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from processpool.core.snapshot import MapSnapshot
-from processpool.widget.eta import Etas, Range, estimate
+from processpool.widget.eta import Etas, Range, Recent, Running, estimate
 from tests.widget.snapshots import busy, pool
 
 if TYPE_CHECKING:
@@ -45,12 +45,13 @@ def looks(durations: Sequence[float], workers: int) -> list[tuple[float, float, 
     [
         ([0.5] * 200, 4),
         ([0.1] * 60 + [2.0] * 20, 4),
+        ([0.1] * 60 + [2.0] * 20, 8),
         ([0.5] * 30 + [20.0], 4),
         ([0.02] * 5000, 4),
         ([5.0] * 40, 8),
         ([1.0, 3.0] * 30, 4),
     ],
-    ids=["steady", "short, then long", "a straggler", "quick", "slow", "mixed"],
+    ids=["steady", "short, then long", "the same, wide", "a straggler", "quick", "slow", "mixed"],
 )
 def test_from_the_middle_on_it_is_near_or_the_range_holds(
     durations: list[float], workers: int
@@ -77,7 +78,7 @@ def test_steady_work_has_a_narrow_range() -> None:
 
 
 def test_what_an_item_says_of_itself_counts() -> None:
-    low, high = estimate(1, usual=0.5, running=[(10.0, 0.25)])
+    low, high = estimate(1, Recent(2.0, 0.5, 0.5, 0.5), Running(told=[(10.0, 0.25)]))
     assert low <= 30 <= high
     assert high < 40
 

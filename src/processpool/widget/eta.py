@@ -9,6 +9,7 @@ like that.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -50,6 +51,29 @@ class Sample(NamedTuple):
     """The greatest of these ages."""
 
 
+@dataclass
+class Running:
+    """The items of one map that run."""
+
+    ages: list[float] = field(default_factory=list)
+    """Ages in seconds of those that say nothing of themselves."""
+    told: list[tuple[float, float]] = field(default_factory=list)
+    """Age and done share of those that do."""
+
+
+class Recent(NamedTuple):
+    """How a map went lately."""
+
+    rate: float = 0.0
+    """Items in a second."""
+    usual: float = 0.0
+    """The seconds that a worker had each; 0 if none has ended."""
+    latest: float = 0.0
+    """The same of the very last ones, of one for each worker: others than usual may be coming."""
+    longest: float = 0.0
+    """The most that one took."""
+
+
 class Pace:
     """The recent pace of one map."""
 
@@ -66,21 +90,33 @@ class Pace:
             half = MAX_SAMPLES // 2
             self._samples = deque([*known[:half:2], *known[half:]])
 
-    def recent(self, workers: int) -> tuple[float, float, float]:
-        """Return items in a second, the seconds that a worker had each, and the most, lately."""
+    def recent(self, workers: int) -> Recent:
+        """Return how it went lately."""
         now, longest = self._samples[-1], 0.0
         wanted = max(ITEMS_EACH * workers, LEAST_ITEMS)
+        last: Sample | None = None
         for then in reversed(self._samples):
             if then is not now:
                 longest = max(longest, then.oldest)
-            if now.ended - then.ended >= wanted and now.at - then.at >= LEAST_SECONDS:
+            items = now.ended - then.ended
+            if last is None and items >= workers:
+                last = then
+            if items >= wanted and now.at - then.at >= LEAST_SECONDS:
                 break
         items, seconds = now.ended - then.ended, now.at - then.at
         if items <= 0 or seconds <= 0:
-            return 0.0, 0.0, 0.0
-        spent = now.busy - then.busy + then.ages - now.ages
-        usual = max(spent / items, workers / (items / seconds) / 10)
-        return items / seconds, usual, max(usual, 1.1 * longest)  # seen before its end
+            return Recent()
+        usual = _each(then, now, workers)
+        latest = usual if last is None else _each(last, now, workers)
+        # the oldest was seen before its end
+        return Recent(items / seconds, usual, latest, max(usual, 1.1 * longest))
+
+
+def _each(then: Sample, now: Sample, workers: int) -> float:
+    """Return the seconds that a worker had each of the items that have ended between two looks."""
+    items, seconds = now.ended - then.ended, now.at - then.at
+    spent = now.busy - then.busy + then.ages - now.ages
+    return max(spent / items, workers / (items / max(seconds, 1e-6)) / 10)
 
 
 class Etas:
@@ -93,77 +129,76 @@ class Etas:
 
     def note(self, snapshot: PoolSnapshot) -> dict[int, Range]:
         """Take a snapshot, and return the estimates by map; of some there may be none."""
-        running = {run.id for run in snapshot.maps}
-        for number in [number for number in self._paces if number not in running]:
+        running = {run.id: Running() for run in snapshot.maps}
+        for number in self._paces.keys() - running.keys():
             del self._paces[number]
             self.rates.pop(number, None)
-        return {
-            run.id: found
-            for run in snapshot.maps
-            if (found := self._note_map(run, snapshot)) is not None
-        }
+        for worker in snapshot.workers if running else ():
+            work, age = worker.work, worker.item_age
+            if work is None or age is None or (items := running.get(work[0].number)) is None:
+                continue
+            progress = worker.progress
+            share = None if progress is None else _share(progress)
+            if share is None:
+                items.ages.append(age)
+            else:
+                items.told.append((age, share))
+        found = {run.id: self._note_map(run, snapshot, running[run.id]) for run in snapshot.maps}
+        return {number: eta for number, eta in found.items() if eta is not None}
 
-    def _note_map(self, run: MapSnapshot, snapshot: PoolSnapshot) -> Range | None:
-        items = [
-            (worker.item_age or 0.0, _share(worker.progress))
-            for worker in snapshot.workers
-            if worker.work is not None and worker.work[0].number == run.id
-        ]
+    def _note_map(self, run: MapSnapshot, snapshot: PoolSnapshot, items: Running) -> Range | None:
         pace = self._paces.get(run.id)
         if pace is None:
             pace = self._paces[run.id] = Pace(snapshot.at - run.seconds)
         ended = run.done + run.cancelled
-        pace.note(snapshot.at, ended, [age for age, _ in items])
-        workers = max(len(items), 1)
-        self.rates[run.id], usual, longest = pace.recent(workers)
-        if run.total is None or not usual:
+        ages = [*items.ages, *(age for age, _ in items.told)] if items.told else items.ages
+        pace.note(snapshot.at, ended, ages)
+        recent = pace.recent(max(len(ages), 1))
+        self.rates[run.id] = recent.rate
+        if run.total is None or not recent.usual:
             return None
-        return estimate(run.total - ended, usual, items, longest)
+        return estimate(run.total - ended, recent, items)
 
 
-def estimate(
-    left: int,
-    usual: float,
-    running: Sequence[tuple[float, float | None]],
-    longest: float = 0.0,
-) -> Range:
+def estimate(left: int, recent: Recent, running: Running) -> Range:
     """Return how long it takes until the last item has ended.
 
     Args:
         left: items that have not ended, those that run included.
-        usual: seconds that an item took, lately.
-        running: age in seconds and, if it is known, the done share of each item that runs.
-        longest: the most seconds that an item took, lately.
+        recent: how it went lately.
+        running: the items that run.
     """
-    queued = max(left - len(running), 0)
-    free = _rests(running, usual)
-    likely = _end(free, queued, usual)
-    low, high = likely * (1 - NARROW), likely * (1 + NARROW) + usual / 4
-    slow = _rests(running, longest)
-    high = max(high, max(slow) + queued // len(slow) * usual, likely + longest - usual)
-    overdue = [age for age, share in running if not share and age > OVERDUE * usual]
-    if overdue:
-        high = max(high, 2 * max(overdue))
-        if 2 * len(overdue) > len(running):  # the items behind them may be like them
+    _, usual, latest, longest = recent
+    ages = running.ages
+    told = [age * (1 - share) / share for age, share in running.told]
+    count = len(ages) + len(told)
+    queued = max(left - count, 0)
+    likely = _end(_rests(ages, usual, told), queued, usual)
+    other = likely if latest == usual else _end(_rests(ages, latest, told), queued, latest)
+    low = min(likely, other) * (1 - NARROW)
+    high = max(likely, other) * (1 + NARROW) + max(usual, latest) / 4
+    slow = max([0.0, *told, longest - min(ages, default=longest)])
+    high = max(high, slow + queued // max(count, 1) * usual, likely + longest - usual)
+    oldest = max(ages, default=0.0)
+    if oldest > OVERDUE * usual:
+        high = max(high, 2 * oldest)
+        overdue = [age for age in ages if age > OVERDUE * usual]
+        if 2 * len(overdue) > count:  # the items behind them may be like them
             each = 2 * sum(overdue) / len(overdue)
-            high = max(high, max(overdue) + queued * each / len(running))
+            high = max(high, oldest + queued * each / count)
     return Range(low, high)
 
 
-def _rests(running: Sequence[tuple[float, float | None]], usual: float) -> list[float]:
+def _rests(ages: Sequence[float], each: float, told: list[float]) -> list[float]:
     """Return the seconds that running items are likely to take still; of none, one that is over."""
-    return [
-        age * (1 - share) / share if share else (usual - age if age < usual else 0.0)
-        for age, share in running
-    ] or [0.0]
+    return [each - age if age < each else 0.0 for age in ages] + told or [0.0]
 
 
 def _end(free: list[float], queued: int, usual: float) -> float:
     """Return when the last of the queued items ends, given when the workers are free."""
     rounds, rest = divmod(queued, len(free))
-    ends = sorted(seconds + rounds * usual for seconds in free)
-    last = max(ends)
-    return max(last, ends[rest - 1] + usual) if rest else last
+    last = max(free) + rounds * usual
+    return max(last, sorted(free)[rest - 1] + (rounds + 1) * usual) if rest else last
 
 
 def _share(progress: tuple[float, float | None, str] | None) -> float | None:
