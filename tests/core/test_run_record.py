@@ -6,7 +6,7 @@ import pytest
 
 from processpool.core import run_record
 from processpool.core.log_bins import LogBins
-from processpool.core.run_record import KEPT, RunRecord
+from processpool.core.run_record import FAILED, KEPT, NAMED, SLOWEST, RunRecord
 from processpool.core.time_bins import BINS, TimeBins
 
 
@@ -101,6 +101,32 @@ class TestBounds:
         first, second, *_ = record.slowest()
         assert (first.first, first.seconds, first.asked) == (5001, 40.0, None)
         assert (second.first, second.asked) == (5000, {"price": "n/a"})
+
+    def test_what_the_latest_items_were_is_remembered(self) -> None:
+        record = RunRecord(1, "f", 0.0)
+        for number in range(2 * NAMED):
+            record.note(0, 1, number, 1, number, number + 0.5, item=f"row {number}")
+        named = record.named()
+        assert named[2 * NAMED - 1] == f"row {2 * NAMED - 1}"
+        assert NAMED <= len(named) <= NAMED + SLOWEST
+
+    def test_of_those_that_share_a_stretch_it_is_the_first(self) -> None:
+        record = RunRecord(1, "f", 0.0)
+        for number in range(5):
+            record.note(0, 1, number, 1, number / 10_000, (number + 1) / 10_000, item=str(number))
+        assert len(list(record.stretches())) == 1
+        assert record.named()[0] == "0"
+
+    def test_the_errors_of_the_latest_are_remembered_and_one_of_each_kind(self) -> None:
+        record = RunRecord(1, "f", 0.0)
+        record.note_failure(0, "ValueError: the first")
+        for number in range(1, 2 * FAILED):
+            record.note_failure(number, f"KeyError: {number}{'x' * 1000}")
+        failures = record.failures()
+        assert failures[0] == "ValueError: the first"
+        assert failures[2 * FAILED - 1].startswith(f"KeyError: {2 * FAILED - 1}x")
+        assert FAILED <= len(failures) <= FAILED + 10
+        assert sum(map(len, failures.values())) < 500 * FAILED
 
     def test_kinds_of_errors_are_bounded(self) -> None:
         record = RunRecord(1, "f", 0.0)

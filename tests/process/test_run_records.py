@@ -70,6 +70,17 @@ def test_a_map_over_a_program(programs: ProcessPool, items: int, details: bool) 
     assert counted(record) == (items, 0, items)
 
 
+def test_what_slow_items_were_is_known(functions: ProcessPool) -> None:
+    messages = [f"0.0{number}" for number in range(1, 6)]
+    script = "while read line; do sleep $line; echo $line; done"
+    worker = {"kind": "command", "command": ["sh", "-c", script], "protocol": "lines"}
+    with ProcessPool.from_dict({"worker": worker, "size": {"max": 2}}) as pool:
+        pool.map(messages)
+        assert last(pool).named() == dict(enumerate(messages))
+    functions.map(nap, [0.01, 0.02, 0.03])
+    assert last(functions).named() == {0: 0.01, 1: 0.02, 2: 0.03}
+
+
 @pytest.mark.parametrize("details", [False, True])
 def test_a_map_of_a_function_with_failures(functions: ProcessPool, details: bool) -> None:
     functions.map(odd, range(1000), on_error="return", details=details)  # type: ignore[call-overload]

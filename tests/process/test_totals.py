@@ -85,6 +85,26 @@ def test_a_map_that_is_stopped(pool: ProcessPool) -> None:
     assert pool.snapshot().last_failure is None
 
 
+def test_what_comes_too_late_is_counted_nowhere(pool: ProcessPool) -> None:
+    for _ in range(5):
+        before = pool.snapshot().ok
+
+        def stop(before: int = before) -> None:
+            eventually(lambda: pool.snapshot().ok > before + 100)
+            pool.stop_map(pool.snapshot().maps[0].id)
+
+        thread = threading.Thread(target=stop)
+        thread.start()
+        with pytest.raises(CancelledError) as caught:
+            pool.map(nap, [0.001] * 20_000)
+        thread.join()
+        outcomes, record = caught.value.outcomes, pool.records()[-1]  # type: ignore[attr-defined]
+        counts = len(outcomes.ok), len(outcomes.failed), len(outcomes.cancelled)
+        assert counts == of_last_map(pool.snapshot())
+        assert counts == (record.done - record.failed, record.failed, record.cancelled)
+        assert sum(counts) == 20_000
+
+
 def test_single_requests(pool: ProcessPool) -> None:
     futures = [pool.submit(fail, number) for number in range(6)]
     failed = sum(future.exception() is not None for future in futures)

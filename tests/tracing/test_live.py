@@ -19,7 +19,7 @@ def record(items: int, *, failed: int = -1, number: int = 1) -> RunRecord:
             failed=int(index == failed), item=(f"row {index}",),
         )  # fmt: skip
     if failed >= 0:
-        made.errors.add(failed, "ValueError: </script> no")
+        made.note_failure(failed, "ValueError: </script> no")
     made.ended = items * 0.1
     return made
 
@@ -33,7 +33,7 @@ def data_of(html: str) -> dict[str, Any]:
 def test_items_are_known_by_map_index_and_argument() -> None:
     data = data_of(draw_records("p", [record(10)], 1000)._repr_html_())
     assert data["maps"] == {"1": "parse"}
-    assert data["items"]["1:9"] == "'row 9'"
+    assert data["items"] == {f"1:{index}": f"'row {index}'" for index in range(10)}
     assert data["spans"][0] == [0, 1, 0.0, 0.09, 0, 1, 0, 1, 0]
     assert len(data["spans"]) == 10
 
@@ -45,6 +45,17 @@ def test_what_has_failed_stays_apart_and_says_why() -> None:
     assert data["items"]["1:7"].endswith("✖ ValueError: </script> no")
     assert "1 failed" in figure.svg
     assert figure._repr_html_().count("</script>") == 1
+
+
+def test_every_item_that_is_drawn_by_itself_has_a_name() -> None:
+    data = data_of(draw_records("p", [record(3000)], 10_000)._repr_html_())
+    alone = [span for span in data["spans"] if span[7] == 1]
+    assert len(alone) == 3000
+    assert all(f"1:{span[6]}" in data["items"] for span in alone)
+
+
+def test_an_image_that_is_saved_names_them_too() -> None:
+    assert "item 4: 0.090 s\n&#x27;row 4&#x27;" in draw_records("p", [record(10)], 1000).svg
 
 
 def test_maps_stay_apart_however_close() -> None:

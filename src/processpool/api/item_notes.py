@@ -8,6 +8,7 @@ from reprlib import Repr
 from typing import TYPE_CHECKING, Any
 
 from processpool.api.notebook_errors import beautify
+from processpool.core.glimpses import Unshown
 from processpool.system.clock import wall_clock
 from processpool.system.interrupts import SHIELD, USERS_CODE, uninterrupted
 from processpool.system.text import escape_control
@@ -112,6 +113,8 @@ def show(value: Any, *, safely: bool = False) -> str:
     """Return a short text for a value; `safely` runs none of the user's code for that."""
     if isinstance(value, PurePath):
         return str(value)
+    if type(value) is Unshown:
+        return repr(value)
     if safely and not _is_plain(value):
         return f"<{type(value).__module__}.{type(value).__qualname__}>"
     try:

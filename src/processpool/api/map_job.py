@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from processpool.api.map_state import SKIPPED, Run
 from processpool.core.batch_size import Pace
+from processpool.core.glimpses import small
 from processpool.core.jobs import Attempt, Batch, Job, Origin, attach
 from processpool.core.outcome import Outcome
 from processpool.core.replies import Reply, format_reply_error, has_failed, load_all
-from processpool.core.run_record import RunRecord, small
+from processpool.core.run_record import RunRecord
 from processpool.core.snapshot import MapSnapshot
 from processpool.core.terms import USUAL, Terms
 from processpool.system.clock import wall_clock
@@ -100,6 +101,8 @@ class MapJob(Job):
         """How it runs; written under the lock of the map."""
         self._follower = follower
         self._is_over = False
+        self._last: MapSnapshot | None = None
+        """How far it was when it ended."""
         self.retry: Retry | None = None
         """Runs items of it once more; None if that cannot be done."""
 
@@ -111,14 +114,18 @@ class MapJob(Job):
         """End the map from outside: its consumer gets `CancelledError`."""
 
     def snapshot(self) -> MapSnapshot:
-        """Return how far it is."""
+        """Return how far it is, or was when it ended."""
+        return self._last or self._snapshot()
+
+    def _snapshot(self) -> MapSnapshot:
         done, failed, cancelled, total = self._state.counts(over=self._is_over)
         seconds = monotonic() - self.run_record.began
         return MapSnapshot(self.number, self.label, done, failed, total, seconds, cancelled)
 
     def look(self) -> RunRecord:
         """Return how it has run so far."""
-        self.run_record.note_counts(*self._state.counts(over=self._is_over))
+        now = self.snapshot()
+        self.run_record.note_counts(now.done, now.failed, now.cancelled, now.total)
         return self.run_record
 
     def _note_spoilt(self, run: Run, records: Sequence[Outcome]) -> None:
@@ -127,7 +134,7 @@ class MapJob(Job):
             known = has_failed(run.answers[record.index - run.start])
             if record.error is not None and not known:
                 text = format_error(record.error)
-                self.run_record.errors.add(record.index, text, record)
+                self.run_record.note_failure(record.index, text, record)
                 self._engine.maps.failures.add(text, record, self.label, self.retry)
 
     def _note_error(self, error: BaseException) -> None:
@@ -135,7 +142,7 @@ class MapJob(Job):
         if isinstance(error, GeneratorExit):
             self.run_record.why = "its consumer took no more answers"
         else:
-            self.run_record.why = format_error(error)
+            self.run_record.why = format_error(error).removesuffix(": ")
 
     def _note_input(self, chunk: InputChunk) -> None:
         """A chunk of the input was read."""
@@ -216,7 +223,7 @@ class MapJob(Job):
                 args = run.args(offset)
                 attempt = run.batch.attempt(offset, answer, run.origin, small(args) or ())
                 text = format_reply_error(answer)
-                self.run_record.errors.add(run.start + offset, text, attempt)
+                self.run_record.note_failure(run.start + offset, text, attempt)
                 whole = run.attempt(offset, answer)
                 light = attempt if small(args) is None else None
                 name = "" if self.task is None else self.task.function.name
@@ -268,8 +275,8 @@ class MapJob(Job):
         if self.number in maps.running and not self._is_over:
             self._is_over = True
             self.run_record.ended = monotonic()
+            self._last = last = self._snapshot()  # what comes now comes too late, for all alike
             maps.recorded.append(self.look())
-            last = self.snapshot()
             shown = bool(self._progress) or not last.complete or last.seconds >= WORTH_KEEPING
             maps.end(last, remember=shown)
 

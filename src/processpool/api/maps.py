@@ -98,6 +98,8 @@ class MapRun(MapJob):
             self.task = self.task._replace(style=self.task.style | ECHOED)
         self.takes_values = not (options.details or options.echo or self.task)
         self._inputs = self._new_inputs()
+        self._latest: tuple[int, Any] = -1, None
+        """The item that was put down last, and what it was, until that is noted."""
         self._lock = Monitor(engine.wait)
         """Guards the state, which answers reach on other threads."""
 
@@ -107,6 +109,8 @@ class MapRun(MapJob):
         """Take the answers of a batch, and wake the consumer if it can go on."""
         self._learn_pace(batch, origin)
         with self._lock:
+            if self._is_over:
+                return
             if self._echo is not None and origin.stderr:
                 self._echo.put(2, origin.stderr)
             inputs = self._inputs
@@ -123,8 +127,10 @@ class MapRun(MapJob):
 
     def put(self, index: int, value: Any) -> None:
         """An item has this value: put it down, and wake the consumer if it can go on."""
+        if self._is_over:
+            return
         if self._inputs is not None:
-            self._inputs.drop(index, None)
+            self._latest = index, self._inputs.drop(index, None)
         if self._state.puts_freely:
             if self._state.put(index, value):
                 with self._lock:
@@ -139,8 +145,10 @@ class MapRun(MapJob):
         wait: float, memory: int,
     ) -> None:  # fmt: skip
         """Note when a worker had items that were put down."""
+        last, self._latest = self._latest, (-1, None)
+        item = last[1] if last[0] == index else None
         with self._lock:
-            self.run_record.note(place, worker_id, index, count, since, until, wait)
+            self.run_record.note(place, worker_id, index, count, since, until, wait, item=item)
             if memory:
                 self.run_record.note_memory(place, until, memory)
 

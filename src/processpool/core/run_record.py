@@ -4,18 +4,22 @@ One is kept of every map, so keeping it must cost next to nothing, in time and i
 
 - it is told of answers as they come, many items at a time where they are fast. Stretches of one
   worker that follow each other are joined, until they are worth an entry of their own;
-- the latest `KEPT` entries are in a ring of bytes, everything before is only in the totals.
+- the latest `KEPT` entries are in a ring of bytes, everything before is only in the totals;
+- what an item was is remembered of those that somebody may point at: of the first of each of the
+  latest `NAMED` stretches, as much as a line shows, and of the slowest.
 
 Whoever writes holds the lock of the map. It knows no clock: times are given, in monotonic seconds.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from heapq import heappush, heappushpop
 from struct import Struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from processpool.core.error_groups import ErrorGroups
+from processpool.core.glimpses import LINE, glimpse, small
 from processpool.core.run_totals import RunTotals, Stretch
 from processpool.core.time_bins import TimeBins
 
@@ -35,8 +39,10 @@ SLOWEST = 12
 MOST_ERRORS = 100
 """Kinds of errors that are told apart."""
 
-SMALL = 2000
-"""Bytes of an item that is kept beside its time: others are for those who asked for details."""
+NAMED = 4000
+"""Stretches whose first item is remembered, the latest ones."""
+FAILED = 1000
+"""Items whose error is remembered, the latest ones."""
 
 _ENTRY = Struct("iIQIIddd")
 
@@ -120,6 +126,10 @@ class RunRecord:
         self._next = 0
         self._open: dict[int, list[Any]] = {}
         """By slot, the stretch that the next one may be joined to."""
+        self._named: deque[tuple[int, Any]] = deque(maxlen=NAMED)
+        """The index of an item, and what it was."""
+        self._failed: deque[tuple[int, str]] = deque(maxlen=FAILED)
+        """The index of an item, and its error."""
         self._shortest = shortest_stretch(slots)
 
     # -- writing ---------------------------------------------------------------------------------
@@ -162,6 +172,8 @@ class RunRecord:
             self._keep(last)
             since = max(since, end)
         self._open[slot] = [slot, worker_id, index, count, failed, since, until, wait]
+        if item is not None:
+            self._named.append((index, glimpse(item)))
         each = (until - since) / count
         if len(self._slowest) < SLOWEST or each > self._slowest[0].seconds:
             self._note_slow(SlowItem(each, index, count, slot, small(item)))
@@ -175,6 +187,11 @@ class RunRecord:
     def note_counts(self, done: int, failed: int, cancelled: int, total: int | None) -> None:
         """It is this far."""
         self.done, self.failed, self.cancelled, self.total = done, failed, cancelled, total
+
+    def note_failure(self, index: int, text: str, example: Any = None) -> None:
+        """An item has failed, with an error of this class and message; `example` is its record."""
+        self.errors.add(index, text, example)
+        self._failed.append((index, text[: 2 * LINE]))  # secrets are masked before it is cut to one
 
     def _note_slow(self, item: SlowItem) -> None:
         if len(self._slowest) < SLOWEST:
@@ -227,21 +244,15 @@ class RunRecord:
         """Return the slowest items, the slowest first."""
         return sorted(self._slowest, reverse=True)
 
+    def named(self) -> dict[int, Any]:
+        """Return what items were, by index: the slowest, and the first ones of late stretches."""
+        slow = {one.first: one.asked for one in self._slowest if one.asked is not None}
+        return {index: item for index, item in self._named.copy() if item is not None} | slow
+
+    def failures(self) -> dict[int, str]:
+        """Return errors of items by index: of the last ones, and of the first of each kind."""
+        first = {group.index: group.message for group in self.errors.largest_first()}
+        return first | dict(self._failed.copy())
+
     def __repr__(self) -> str:
         return f"<RunRecord of {self.name!r}: {self.done} done, {self.seconds:.3g} s>"
-
-
-def small(item: Any) -> Any:
-    """Return an item; None for one that may be large, or may be missed when it is not let go of."""
-    return item if _size(item) <= SMALL else None
-
-
-def _size(item: Any, depth: int = 3) -> int:
-    if type(item) in (str, bytes):
-        return len(item)
-    if type(item) in (int, float, bool, type(None)):
-        return 1
-    if type(item) not in (tuple, list, dict) or not depth or len(item) > SMALL:
-        return SMALL + 1
-    parts = item.values() if type(item) is dict else item
-    return sum(_size(part, depth - 1) for part in parts)

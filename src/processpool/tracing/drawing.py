@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from processpool.api.item_notes import Naming
+from processpool.core.glimpses import LINE
 from processpool.system.text import escape_control
 from processpool.tracing.recorder import Born, Span
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 COLOURS = {"item": "#2f81d6", "start": "#d4a72c", "bad": "#cf222e", "note": "#8250df"}
 """The colours of kinds of marks and spans."""
-MOST_OF_A_TEXT = 200
-"""The most characters that are shown of an error."""
 
 
 @dataclass(frozen=True)
@@ -74,18 +73,20 @@ class Known:
 
 
 def known_of(records: Sequence[RunRecord], secrets: Sequence[str] = ()) -> Known:
-    """Return what is known of maps and their items: of the slowest, and of examples of errors."""
+    """Return what is known of maps and their items: what these were, and their errors."""
     items: dict[tuple[int, int], str] = {}
     for record in records:
         naming = Naming(record.name, is_map=True, secrets=tuple(secrets))
-        for slow in record.slowest():
-            if slow.asked is not None:
-                args = slow.asked if type(slow.asked) is tuple else (slow.asked,)
-                items[record.number, slow.first] = naming.arguments(args)
+        for index, item in record.named().items():
+            args = item if type(item) is tuple else (item,)
+            items[record.number, index] = naming.arguments(args)
         for group in record.errors.largest_first():
             args = getattr(getattr(group.example, "record", group.example), "args", ())
-            error = naming.masked(escape_control(group.message))[:MOST_OF_A_TEXT]
-            items[record.number, group.index] = f"{naming.arguments(args)} ✖ {error}".strip()
+            items.setdefault((record.number, group.index), naming.arguments(args))
+        for index, text in record.failures().items():
+            what = items.get((record.number, index), "")
+            error = naming.masked(escape_control(text))[:LINE]
+            items[record.number, index] = f"{what} ✖ {error}".strip()
     return Known({record.number: escape_control(record.name) for record in records}, items)
 
 

@@ -99,10 +99,11 @@ def _drawn(drawing: Drawing, *, titles: bool = True) -> str:
     parts = [*page.axis(), *page.labels()]
     for span in merged(drawing.spans, lane_of, page.second_per_pixel):
         name = drawing.known.maps.get(span.job, "")
-        parts.append(page.bar(span, lane_of[span.worker], name))
+        what = drawing.known.items.get((span.job, span.index), "")
+        parts.append(page.bar(span, lane_of[span.worker], name, what))
     parts += [page.flag(mark, lane_of.get(mark.worker or 0)) for mark in drawing.marks]
     if not titles:
-        parts = [re.sub("<title>.*?</title>", "", part) for part in parts]
+        parts = [re.sub("(?s)<title>.*?</title>", "", part) for part in parts]
     return page.wrap(parts, drawing.name)
 
 
@@ -123,14 +124,15 @@ class _Page:
         """Return the position of a time, in pixels from the left."""
         return LEFT + (at - self._first) / self.second_per_pixel
 
-    def bar(self, span: Span, lane: int, name: str) -> str:
-        """Return the bar of a span; `name` is that of its map."""
+    def bar(self, span: Span, lane: int, name: str, known: str = "") -> str:
+        """Return the bar of a span; `name` is that of its map, `known` is of its first item."""
         left = self.x(span.begin)
         width = max(self.x(span.end) - left - 0.5, 0.5)
         gap = 2 if self._lane >= 8 else 0
         what = f"{name}, {span.name}" if name else span.name
         title = f"worker {span.worker}, {what}: {span.end - span.begin:.3f} s"
         title += f", {span.failed} failed" if span.failed else ""
+        title += f"\n{known}" if known else ""
         colour = COLOURS["bad" if span.failed else span.kind]
         return (
             f'<rect x="{left:.1f}" y="{TOP + lane * self._lane:.1f}" width="{width:.1f}" '

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from processpool.tracing.drawing import COLOURS, merged
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from processpool.tracing.drawing import Drawing
     from processpool.tracing.recorder import Mark, Span
@@ -25,6 +25,8 @@ MAX_SPANS = 4000
 """The most spans that the script gets: of more, those that are close together are joined."""
 MAX_MARKS = 2000
 """The most marks that it gets, the latest ones."""
+MAX_TEXT = 200_000
+"""The most characters of what items were, all together: of many, each gets fewer."""
 FINEST = 1 / 50_000
 """The part of the time that is worth a span of its own."""
 
@@ -59,10 +61,21 @@ def _data(drawing: Drawing) -> dict[str, Any]:
         "lanes": drawing.lanes,
         "colours": COLOURS,
         "maps": {str(number): name for number, name in known.maps.items()},
-        "items": {f"{job}:{index}": text for (job, index), text in known.items.items()},
+        "items": _texts(spans, known.items),
         "spans": [_span(span, drawing.lane_of[span.worker], first) for span in spans],
         "marks": [_mark(mark, drawing, first) for mark in drawing.marks[-MAX_MARKS:]],
     }
+
+
+def _texts(spans: Sequence[Span], known: Mapping[tuple[int, int], str]) -> dict[str, str]:
+    """Return what is known of the items that are drawn, or are the first of those that are."""
+    drawn = [(span.job, span.index) for span in spans if known.get((span.job, span.index))]
+    most = MAX_TEXT // max(len(drawn), 1)
+    return {f"{job}:{index}": _cut(known[job, index], most) for job, index in drawn}
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _fewer(drawing: Drawing) -> Sequence[Span]:
