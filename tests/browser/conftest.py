@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -82,9 +82,9 @@ def open_notebook(
     name = request.node.name.split("[")[0]
     with ExitStack() as stack:
 
-        def open_it(*cells: str, setup: str = SETUP, panel: bool = True) -> Notebook:
+        def open_it(*cells: str, setup: str = SETUP, panel: bool = True, **view: Any) -> Notebook:
             lab.write(name, [setup, *cells])
-            notebook = stack.enter_context(opened(browser, lab, name))
+            notebook = stack.enter_context(opened(browser, lab, name, **view))
             notebook.run_all(0)
             if panel:
                 notebook.widget.first.wait_for()

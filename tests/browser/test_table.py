@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from tests.browser.conftest import SETUP
@@ -73,9 +74,103 @@ def test_restarting_all_loses_nothing(open_notebook: Callable[..., Notebook]) ->
     )
 
 
-def test_resizing_below_the_fewest_says_so(open_notebook: Callable[..., Notebook]) -> None:
+def test_resizing_says_what_becomes_of_the_fewest(open_notebook: Callable[..., Notebook]) -> None:
     notebook = open_notebook()
     box = notebook.widget.get_by_label("max workers")
-    box.fill("1")
-    box.press("Enter")
-    notebook.await_widget('pool.querySelector(".pp-status").textContent.includes("min was 2")')
+    for size, said in (
+        ("1", "min and max are 1 now; min was 2"),
+        ("3", "max is 3 now, min is still 1"),
+        ("0", "a pool has at least one worker"),
+    ):
+        box.fill(size)
+        box.press("Enter")
+        notebook.await_widget(
+            'pool.querySelector(".pp-status").textContent.includes(argument)', said
+        )
+    box.blur()
+    assert box.input_value() == "3"
+
+
+@needs_subshells
+def test_the_question_is_about_what_would_be_lost_by_now(
+    open_notebook: Callable[..., Notebook],
+) -> None:
+    notebook = open_notebook('pool.map(["0.4"] * 400, on_error="skip"); None')
+    notebook.run(1)
+    notebook.await_widget(BUSY, 2)
+    row = notebook.widget.locator("tbody tr").first
+    number, button = row.locator("th").inner_text(), row.locator("button")
+    button.click()
+    asked = '(text => text.startsWith("Lose item") && text !== argument)'
+    armed = f'{asked}(pool.querySelector("[data-mode=armed]").textContent)'
+    notebook.await_widget(armed, "")
+    notebook.await_widget(armed, button.inner_text())
+    button.click()
+    notebook.await_widget(f'!{NUMBERS}.split(",").includes(argument)', number)
+    notebook.interrupt()
+    assert notebook.finish(1) == "KeyboardInterrupt"
+
+
+def test_the_keyboard_goes_as_the_eye_does(open_notebook: Callable[..., Notebook]) -> None:
+    notebook = open_notebook('pool.map(["0.2"] * 4); None')
+    notebook.run_all(1)
+    notebook.await_widget('pool.querySelectorAll("tbody tr").length === 2')
+    notebook.widget.get_by_role("button", name="Pause").focus()
+    seen = []
+    for _ in range(40):
+        place = notebook.page.evaluate("""() => {
+            const node = document.activeElement;
+            if (!node.closest(".pp-pool")) return null;
+            const {top, left} = node.getBoundingClientRect();
+            return [top, left];
+        }""")
+        if place is None:
+            break
+        seen.append(place)
+        notebook.page.keyboard.press("Tab")
+    assert len(seen) >= 10
+    for (top, left), (next_top, next_left) in pairwise(seen):
+        assert next_top > top - 6
+        assert next_top > top + 6 or next_left > left
+
+
+def test_where_there_is_little_room_nothing_is_cut(open_notebook: Callable[..., Notebook]) -> None:
+    notebook = open_notebook('pool.map(["0"] * 1501 + ["60"], progress="naps")')
+    notebook.run(1)
+    notebook.await_widget('pool.querySelectorAll("tr[data-late]").length === 1')
+    for width in (1200, 1000, 860):
+        notebook.page.set_viewport_size({"width": width, "height": 1400})
+        notebook.await_widget(
+            """(box => box.scrollWidth <= box.clientWidth
+                && [...box.querySelectorAll("tr[data-late] td")].every(cell =>
+                    !cell.offsetParent || cell.scrollWidth <= cell.clientWidth)
+            )(pool.querySelector(".pp-workers .pp-scroll"))"""
+        )
+        assert notebook.text("tr[data-late] td:nth-child(4)").startswith("1,501")
+    notebook.interrupt()
+    assert notebook.finish(1) == "KeyboardInterrupt"
+
+
+def test_where_less_motion_is_wanted_it_is_calm(open_notebook: Callable[..., Notebook]) -> None:
+    notebook = open_notebook('pool.map(["0.2"] * 100); None', reduced_motion="reduce")
+    notebook.run(1)
+    notebook.await_widget(BUSY, 2)
+    notebook.page.evaluate("""() => {
+        const pool = document.querySelector(".pp-pool");
+        const areas = [...pool.querySelectorAll(".pp-spark-area")];
+        const pictures = [
+            () => pool.querySelector(".pp-canvas").toDataURL(),
+            () => areas.map(area => area.style.clipPath).join(),
+        ];
+        window.drawn = pictures.map(() => []);
+        const before = pictures.map(picture => picture());
+        setInterval(() => pictures.forEach((picture, which) => {
+            const now = picture();
+            if (now !== before[which]) window.drawn[which].push(performance.now());
+            before[which] = now;
+        }), 50);
+    }""")
+    notebook.finish(1)
+    for times in notebook.page.evaluate("window.drawn"):
+        assert len(times) >= 2
+        assert min(then - now for now, then in pairwise(times)) > 2500

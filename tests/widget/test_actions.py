@@ -38,7 +38,7 @@ def test_replacing_a_worker(pool: ProcessPool) -> None:
         ({}, "there is no action None"),
         ({"action": "resize"}, "max must be a whole number, got None"),
         ({"action": "resize", "max": True}, "max must be a whole number, got True"),
-        ({"action": "resize", "max": 0}, "size.max must be at least 1"),
+        ({"action": "resize", "max": 0}, "a pool has at least one worker"),
         ({"action": "restart", "worker": 999}, "there is no worker 999"),
         ({"action": "stop_map", "map": 999}, "there is no map 999"),
     ],

@@ -48,6 +48,8 @@ def _key(message: Mapping[str, Any]) -> str:
 def _resize(pool: PoolView, message: Mapping[str, Any]) -> str:
     """Set the most workers, and lower the fewest if it would be more than that."""
     most = _number(message, "max")
+    if most < 1:
+        raise ValueError("a pool has at least one worker: write 1 or more")
     least = pool.snapshot(resources=False).min
     pool.resize(min=min(least, most), max=most)
     if most < least:

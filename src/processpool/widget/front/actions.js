@@ -30,6 +30,11 @@ class ActionButton {
     if (this.mode === "ready") setText(this.text, label);
   }
 
+  // The second click is about what is lost by then, so the question goes with the time.
+  refresh() {
+    if (this.mode === "armed") setText(this.text, this.plan().confirm ?? `${this.label}?`);
+  }
+
   press(event) {
     if (event.repeat) event.preventDefault();
     if (event.key === "Escape" && this.mode === "armed") this.become("ready");
@@ -40,10 +45,9 @@ class ActionButton {
     if (inert || this.store.stale || this.mode === "waiting" || this.mode === "busy") return;
     const { action, confirm } = this.plan();
     const { label } = this;
-    if (confirm && (this.mode !== "armed" || this.question !== confirm)) { // it is another item now
-      this.question = confirm;
+    if (confirm && this.mode !== "armed") {
       this.become("armed", confirm, ARMED_FOR);
-      this.say(`${confirm} Press again to confirm.`, ARMED_FOR);
+      this.say("Press again to confirm, or Escape to leave it.", ARMED_FOR);
       return;
     }
     this.become("waiting", "");

@@ -14,6 +14,7 @@ class Head {
     this.most = element("input", {
       type: "number", min: 1, class: "pp-input",
       onkeydown: (event) => event.key === "Enter" && this.resize.click(),
+      onblur: () => !(this.most.value >= 1) && (this.most.value = this.knownMost),
     });
     this.resize = new ActionButton(store, say, {
       label: "Resize", title: "Change how many workers there may be; busy ones finish first",
@@ -57,10 +58,16 @@ class Head {
     this.show("items/s", rate(state.rate), "");
     const [memory, known] = state.memory;
     this.show("memory", known ? size(memory) : "", known && known < workers ? `from what ${plural(known, "worker")} ${known === 1 ? "has" : "have"}` : "");
-    for (const [name, write] of Object.entries(WRITTEN)) this.figures[name].spark.update(this.store.samples, write);
+    this.drawSparks();
     const [line, why] = state.advice ?? ["", ""];
     setText(this.advice, line);
     setAttribute(this.advice, "title", why ? `${line}\n\n${why}` : null);
+  }
+
+  drawSparks() {
+    if (CALM.matches && performance.now() < this.drawnAt + CALM_EVERY) return;
+    this.drawnAt = performance.now();
+    for (const [name, write] of Object.entries(WRITTEN)) this.figures[name].spark.update(this.store.samples, write);
   }
 
   show(name, value, detail, mood = null) {

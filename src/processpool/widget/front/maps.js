@@ -65,8 +65,8 @@ class MapBar {
     }
     setHidden(this.stop.node, true);
     setHidden(this.how, false);
-    setText(this.how, left ? "■ ended early" : "✓ done");
-    setAttribute(this.node, "data-ended", left ? "early" : "");
+    setText(this.how, left ? "■ ended early" : failed ? "✖ done" : "✓ done");
+    setAttribute(this.node, "data-ended", left ? "early" : failed ? "failed" : "");
     setAttribute(this.track, "data-open", null);
   }
 

@@ -97,6 +97,7 @@ class TableTools {
   update() {
     const late = this.lateOnes.length;
     setAttribute(this.late.node, "aria-disabled", late ? null : "true");
+    this.late.refresh();
   }
 }
 
@@ -126,7 +127,7 @@ class Row {
   plan(number) {
     const working = ["busy", "leased"].includes(this.row[ROW.state]);
     const item = this.row[ROW.item];
-    const what = item == null ? "what it has" : `item ${item}`;
+    const what = item == null ? "what it has" : `item ${amount(item)}`;
     return {
       action: { action: "restart", worker: number, wait: !working },
       confirm: working ? `Lose ${what}?` : null,
@@ -135,7 +136,8 @@ class Row {
 
   update(row) {
     this.row = row;
-    setAttribute(this.number, "title", row[ROW.slot] == null ? null : `slot ${row[ROW.slot]}`);
+    const named = [["slot", row[ROW.slot]], ["pid", row[ROW.pid]]].filter(([, number]) => number != null);
+    setAttribute(this.number, "title", named.map((both) => both.join(" ")).join(", ") || null);
     setText(this.pid, row[ROW.pid] == null ? "" : String(row[ROW.pid]));
     setText(this.word, row[ROW.state]);
     setText(this.glyph, WORKER_GLYPHS[row[ROW.state]] ?? "");
@@ -152,6 +154,7 @@ class Row {
     setAttribute(this.age, "title", row[ROW.late] ? "More than three times as long as items of this function usually take, and longer than 95 % of them" : null);
     // Not `disabled`, which would lose the focus.
     setAttribute(this.button.node, "aria-disabled", row[ROW.state] === "stopping" ? "true" : null);
+    this.button.refresh();
     this.updateAge();
   }
 
