@@ -1,4 +1,4 @@
-"""The widget in marimo: live, of a pool, and of a pool that belongs to an executor."""
+"""The widget in marimo: live, of a pool, and of a pool that belongs to an executor; its records."""
 
 from __future__ import annotations
 
@@ -53,6 +53,11 @@ def _(pool, time):
         return number * number
 
     answers = sum(pool.map(work, range(40)))
+    return (answers,)
+
+
+@app.cell
+def _(answers):
     answers
     return
 
@@ -115,6 +120,8 @@ def test_it_lives_and_runs_the_functions_of_cells(
         figures = page.locator(".pp-pool .pp-figure[data-name=ok] .pp-amount")
         figures.get_by_text("40", exact=True).wait_for()
         page.get_by_text(TOTAL).first.wait_for()
+        if shown == POOL:  # as in other notebooks, maps of executors are in the panel alone
+            page.get_by_text("✓ work · 40 of 40 ok").wait_for()
         assert "at 39" in page.locator(".pp-log").inner_text()
         page.get_by_role("button", name="Pause").click()
         page.locator(".pp-badge").get_by_text("paused").wait_for()

@@ -56,6 +56,9 @@ late(
     },
 )
 
+_NOTEBOOKS = ("ipykernel", "marimo")
+"""Modules of which one is imported where cells are run."""
+
 
 class MappedPool(AskedPool):
     """A pool that takes many requests at once, and gives their answers."""
@@ -224,7 +227,7 @@ class MappedPool(AskedPool):
 
     def _follower(self, options: MapOptions) -> Follower | None:
         """Return what follows a map; in a notebook, it is also shown in the running cell."""
-        if options.progress is False or "ipykernel" not in sys.modules:
+        if options.progress is False or sys.modules.keys().isdisjoint(_NOTEBOOKS):
             return together(self._followers)
         shown = leaf("display").follower(self._viewed or self)
         return together([*self._followers, *([] if shown is None else [shown])])

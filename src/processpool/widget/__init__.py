@@ -25,11 +25,19 @@ if TYPE_CHECKING:
 
 _displays: WeakKeyDictionary[PoolView, Display] = WeakKeyDictionary()
 """The display of each pool that was shown, while the pool exists."""
+_records: WeakKeyDictionary[PoolView, Follower] = WeakKeyDictionary()
+"""What leaves the records of a pool's maps in the cells of marimo."""
 
 
 def follower(pool: PoolView) -> Follower | None:
     """Return what shows the maps of a pool in the cells that run them; None outside notebooks."""
-    return display_of(pool, _publish) if in_notebook(pool.config.widget) else None
+    if in_notebook(pool.config.widget):
+        return display_of(pool, _publish)
+    if in_marimo(pool.config.widget):
+        from processpool.widget.marimo_cells import Records
+
+        return _records.setdefault(pool, Records())
+    return None
 
 
 def state_of(pool: PoolView) -> State:
@@ -56,15 +64,14 @@ def show(pool: PoolView) -> None:
 
 def marimo_view(pool: PoolView) -> Any:
     """Return what marimo shows of a pool: the live widget, or else a static table."""
-    import marimo
-
+    from processpool.widget import marimo_cells
     from processpool.widget.display import Elsewhere
 
     if pool.state is not PoolState.CLOSED and in_marimo(pool.config.widget) and has_anywidget():
         model = display_of(pool, lambda _: Elsewhere()).model()
         if model is not None:
-            return marimo.ui.anywidget(model)
-    return marimo.Html(to_html(pool))
+            return marimo_cells.panel(model)
+    return marimo_cells.page(to_html(pool))
 
 
 def display_of(pool: PoolView, publish: Callable[[Bundle], Any]) -> Display:
