@@ -98,8 +98,6 @@ class MapRun(MapJob):
             self.task = self.task._replace(style=self.task.style | ECHOED)
         self.takes_values = not (options.details or options.echo or self.task)
         self._inputs = self._new_inputs()
-        self._latest: tuple[int, Any] = -1, None
-        """The item that was put down last, and what it was, until that is noted."""
         self._lock = Monitor(engine.wait)
         """Guards the state, which answers reach on other threads."""
 
@@ -130,7 +128,7 @@ class MapRun(MapJob):
         if self._is_over:
             return
         if self._inputs is not None:
-            self._latest = index, self._inputs.drop(index, None)
+            self._inputs.drop(index, None)
         if self._state.puts_freely:
             if self._state.put(index, value):
                 with self._lock:
@@ -144,9 +142,8 @@ class MapRun(MapJob):
         self, place: int, worker_id: int, index: int, count: int, since: float, until: float,
         wait: float, memory: int,
     ) -> None:  # fmt: skip
-        """Note when a worker had items that were put down."""
-        last, self._latest = self._latest, (-1, None)
-        item = last[1] if last[0] == index else None
+        """Note when a worker had items that were put down, or one that is about to be."""
+        item = None if self._inputs is None else self._inputs.peek(index)
         with self._lock:
             self.run_record.note(place, worker_id, index, count, since, until, wait, item=item)
             if memory:
