@@ -1,14 +1,16 @@
 """Our backend of joblib against its own, loky: tasks of several lengths, and large arrays.
 
-Both are asked for two workers, with joblib's defaults, and have been used before.
+Both are asked for two workers unless a title says otherwise, with joblib's defaults, and have been
+used before. Tasks that sleep need no CPU: eight workers could do 8,000 of them a second, and no
+backend more.
 """
 
 from __future__ import annotations
 
 from importlib.util import find_spec
 from statistics import median
-from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from time import perf_counter, sleep
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmarks.harness import OURS, Case, Figures, Probe, Row, at_least
 from benchmarks.peers import WORKERS
@@ -24,24 +26,40 @@ SECONDS = {"10us": 10e-6, "100us": 100e-6, "10ms": 0.01}
 """How long a task is, unless it takes a millisecond."""
 LARGE = 4_000_000
 """Numbers in a large array: 32 MB of them."""
+SLEEPERS = 8
+
+
+class Work(NamedTuple):
+    """What is done by both, and how."""
+
+    items: int
+    title: str
+    workers: int = WORKERS
+    batch_size: int | str = "auto"
+
+
 WORK = {
-    "tiny": (5_000, "tiny tasks", 1.0),
-    "10us": (5_000, "tasks of 10 µs", 1.0),
-    "100us": (2_000, "tasks of 100 µs", 1.0),
-    "1ms": (200, "tasks of 1 ms", 1.0),
-    "10ms": (40, "tasks of 10 ms", 1.0),
-    "single": (4, "4 tasks of 1 ms", 1.0),
-    "array": (20, "a 32 MB array for each task", 1.0),
-    "result": (20, "an 8 MB result of each task", 1.0),
+    "tiny": Work(5_000, "tiny tasks"),
+    "tiny-four": Work(5_000, "tiny tasks, 4 workers", 4),
+    "10us": Work(5_000, "tasks of 10 µs"),
+    "100us": Work(2_000, "tasks of 100 µs"),
+    "1ms": Work(200, "tasks of 1 ms"),
+    "10ms": Work(40, "tasks of 10 ms"),
+    "single": Work(4, "4 tasks of 1 ms"),
+    "sleep": Work(4_000, "tasks that sleep 1 ms, 8 workers", SLEEPERS),
+    "sleep-single": Work(2_000, "the same with batch_size=1", SLEEPERS, 1),
+    "array": Work(20, "a 32 MB array for each task"),
+    "result": Work(20, "an 8 MB result of each task"),
 }
-"""Name → how many tasks, what they are, and what is wanted of our rate, by that of loky."""
+LEAST = 1.0
+"""What is wanted of our rate, by that of loky."""
 
 
 def cases(scale: float) -> Sequence[Case]:
     """A case for each kind of work; `scale` shortens them."""
     if not find_spec("joblib"):
         return []
-    return [_case(name, max(round(count * scale), 2)) for name, (count, *_) in WORK.items()]
+    return [_case(name, max(round(work.items * scale), 2)) for name, work in WORK.items()]
 
 
 def _case(name: str, items: int) -> Case:
@@ -52,8 +70,8 @@ def _case(name: str, items: int) -> Case:
         )
         for label, backend in BACKENDS.items()
     }
-    _, title, wanted = WORK[name]
-    row = Row("rate", ITEMS_PER_SECOND, (LOKY,), at_least(wanted), title)
+    title = WORK[name].title
+    row = Row("rate", ITEMS_PER_SECOND, (LOKY,), at_least(LEAST), title)
     return Case(f"joblib-{name}", f"joblib, {title}", probes, (row,))
 
 
@@ -64,11 +82,11 @@ def measure(backend: str, work: str, items: int) -> Figures:
     import processpool.joblib  # noqa: F401 - it registers the backend
 
     function, argument = _work(work)
-    times = []
-    with parallel_config(backend=backend, n_jobs=WORKERS):
+    times, batch_size = [], WORK[work].batch_size
+    with parallel_config(backend=backend, n_jobs=WORK[work].workers):
         for _ in range(ROUNDS):
             began = perf_counter()
-            Parallel()(delayed(function)(argument) for _ in range(items))
+            Parallel(batch_size=batch_size)(delayed(function)(argument) for _ in range(items))
             times.append(perf_counter() - began)
     return {"rate": items / median(times[1:])}
 
@@ -78,6 +96,9 @@ def _work(name: str) -> tuple[Callable[[Any], Any], Any]:
 
     kinds: dict[str, tuple[Callable[[Any], Any], Any]] = {
         "tiny": (abs, -1),
+        "tiny-four": (abs, -1),
+        "sleep": (sleep, 0.001),
+        "sleep-single": (sleep, 0.001),
         "array": (look_at, np.ones(LARGE)),
         "result": (np.ones, LARGE // 4),
     }
