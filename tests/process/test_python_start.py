@@ -335,8 +335,8 @@ class TestFailures:
         with pytest.raises(WorkerStartFailed) as caught, pool:
             pass
         assert says in str(caught.value)
-        if "Error" in says or "Exit" in says:
-            assert "Traceback" in str(caught.value)
+        if "Error" in says or "Exit" in says:  # what is wrong is in the user's code alone
+            assert "bootstrap.py" not in str(caught.value)
         assert time.monotonic() - began < 10
 
     def test_one_that_is_killed_once_while_it_starts_costs_nothing(

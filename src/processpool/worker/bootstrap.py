@@ -19,6 +19,7 @@ from processpool.worker.loop import PythonWorker
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType, TracebackType
     from typing import Any
 
 HANDLER = 0
@@ -63,9 +64,25 @@ def _prepare(worker: PythonWorker, orders: dict[str, Any]) -> Callable[..., Any]
         if handler is not None:
             worker.functions[HANDLER] = handler
     except SystemExit as error:  # show its traceback, which Python does not
-        sys.excepthook(SystemExit, error, error.__traceback__)
+        _show(SystemExit, error, error.__traceback__)
+        raise
+    except BaseException:
+        if sys.excepthook is sys.__excepthook__:
+            sys.excepthook = _show
         raise
     return teardown
+
+
+def _show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Write a traceback that begins with the user's code: ours says nothing of what is wrong."""
+    while trace is not None and _is_before_users(trace.tb_frame):
+        trace = trace.tb_next
+    sys.__excepthook__(kind, error.with_traceback(trace), trace)
+
+
+def _is_before_users(frame: FrameType) -> bool:
+    name = frame.f_globals.get("__name__", "")
+    return frame.f_back is None or name.partition(".")[0] in ("processpool", "importlib")
 
 
 def _on_breakpoint(*args: Any, **keywords: Any) -> Any:
