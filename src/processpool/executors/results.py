@@ -159,7 +159,7 @@ def run_in_thread(call: Callable[[], Any], future: Future[Any], name: str) -> Th
         else:
             future.set_result(value)
 
-    thread = Thread(target=run, name=name, daemon=True)
+    thread = Thread(target=run, name=name)
     thread.start()
     return thread
 
