@@ -172,11 +172,7 @@ class Run:
         except BaseException as error:
             self._note(began, error)
             raise
-        self._until = now = time_ns()
-        self._busy += now - began
-        self._done += 1
-        if now - began >= LONG or self._is_ending:
-            self._note_long(began, now)
+        self._note_value(began)
         return value
 
     async def acall(self, pool: Traceable, args: Args, kwargs: Keywords) -> Any:
@@ -188,12 +184,16 @@ class Run:
         except BaseException as error:
             self._note(began, error)
             raise
+        self._note_value(began)
+        return value
+
+    def _note_value(self, began: int) -> None:
+        """A call that began then has just returned."""
         self._until = now = time_ns()
         self._busy += now - began
         self._done += 1
         if now - began >= LONG or self._is_ending:
             self._note_long(began, now)
-        return value
 
     def submit(self, pool: Traceable, args: Args, kwargs: Keywords) -> PoolFuture[Any]:
         """Submit something to a pool."""
